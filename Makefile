@@ -1,0 +1,103 @@
+# Everything one types while working on reconsent. Needs Python 3.11 or later and make, nothing else.
+
+VENV ?= .venv
+# Where to look for Python; the first that is new enough and can make a virtual environment is taken.
+PYTHON ?= python3 python3.14 python3.13 python3.12 python3.11
+# Dependencies are locked for the oldest Python we support: later ones need no more than it does.
+LOCK_PYTHON ?= python3.11
+WORKERS ?= 2
+ARGS ?=
+# Set to 1, a test fails where it would skip for something missing on the machine.
+REQUIRE_ALL ?=
+export REQUIRE_ALL
+
+# What the tools remember lies together, in the home folder where this one belongs to somebody else.
+CACHE := $(shell if [ -w .cache ] || [ ! -e .cache ] && [ -w . ]; then echo .cache; \
+  else echo "$${XDG_CACHE_HOME:-$$HOME/.cache}/reconsent-checks"; fi)
+export RUFF_CACHE_DIR := $(CACHE)/ruff
+export MYPY_CACHE_DIR := $(CACHE)/mypy
+export HYPOTHESIS_STORAGE_DIRECTORY := $(CACHE)/hypothesis
+
+BIN := $(VENV)/bin
+# Holds the folder it was made in: a virtual environment that was copied along is no use elsewhere,
+# nor is one whose Python is gone, or lies where only somebody else may enter.
+STAMP := $(VENV)/.made-in
+UNUSABLE := $(shell [ "$$(cat $(STAMP) 2>/dev/null)" = '$(CURDIR)' ] && [ -x $(BIN)/python ] || echo unusable)
+PYTEST := $(BIN)/pytest -o cache_dir=$(CACHE)/pytest
+PARALLEL := -n $(WORKERS) --dist=loadfile
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo check test bench format lock clean browser unusable
+.DELETE_ON_ERROR:
+SHELL := /bin/sh
+.SHELLFLAGS := -euc
+
+help: ## Print this help
+	@echo 'usage: make TARGET [ARGS="..."]'
+	@echo
+	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(firstword $(MAKEFILE_LIST)) \
+	  | while IFS='|' read -r target words; do printf '  %-8s %s\n' "$$target" "$$words"; done
+
+setup: $(STAMP) ## Make the virtual environment, where something changed since the last time
+
+demo: $(STAMP) ## Show the whole story (ARGS=--once ends with the summary, ARGS="--accounts 1000" scales)
+	@$(BIN)/reconsent demo $(ARGS)
+
+check: $(STAMP) ## Formatting, lint, types, import rules, unit tests: under a minute, for while you work
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo --cache-dir $(CACHE)/imports
+	$(PYTEST) tests/unit -m 'not slow' $(PARALLEL)
+
+test: $(STAMP) browser ## All tests: unit, integration, acceptance, browser (ARGS="-k word" picks some)
+	$(PYTEST) $(PARALLEL) $(ARGS)
+
+bench: $(STAMP) ## Measure, and print ratios to a bare statement of the same work
+	$(PYTEST) tests/bench -s $(ARGS)
+
+format: $(STAMP) ## Format the code and mend what lint can mend by itself
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+lock: ## Write requirements.lock anew from pyproject.toml (ARGS=--upgrade takes the newest versions)
+	@scratch=$$(mktemp -d); trap 'rm -rf "$$scratch"' EXIT; \
+	$(LOCK_PYTHON) -m venv "$$scratch"; \
+	"$$scratch/bin/pip" install --quiet 'pip-tools>=7.5,<8'; \
+	CUSTOM_COMPILE_COMMAND='make lock' "$$scratch/bin/pip-compile" --quiet --extra dev \
+	  --generate-hashes --allow-unsafe --strip-extras --no-emit-options --no-emit-index-url \
+	  --no-emit-find-links --no-emit-trusted-host $(ARGS) --output-file requirements.lock pyproject.toml
+	@if grep -n '://' requirements.lock; then echo 'requirements.lock: no addresses belong in here' >&2; exit 1; fi
+
+clean: ## Remove what the targets above made here (not RECONSENT_HOME)
+	@if [ -e $(VENV)/pyvenv.cfg ]; then rm -rf $(VENV); fi
+	rm -rf build dist *.egg-info .cache .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	find services templates schemas tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+browser:
+	@for name in "$${CHROMIUM:-chromium}" chromium-browser google-chrome; do \
+	  if command -v "$$name" >/dev/null; then exit 0; fi; done; \
+	echo 'no Chromium for the browser tests; on Debian: apt-get install chromium fonts-dejavu-core' >&2; \
+	[ "$(REQUIRE_ALL)" != 1 ]
+
+# The lock is installed with its hashes, then the project itself without asking any index.
+$(STAMP): requirements.lock pyproject.toml $(UNUSABLE)
+	@if [ -e $(VENV) ] && [ ! -e $(VENV)/pyvenv.cfg ]; then \
+	  echo '$(VENV) is in the way: it is no virtual environment; try make setup VENV=elsewhere' >&2; exit 1; fi; \
+	if [ -e $(VENV) ] && [ ! -w $(VENV) ] || [ ! -e $(VENV) ] && [ ! -w "$$(dirname $(VENV))" ]; then \
+	  echo 'cannot write $(VENV) here; try make setup VENV=elsewhere' >&2; exit 1; fi; \
+	if [ -n '$(UNUSABLE)' ] || ! $(BIN)/python -c 'import pip' 2>/dev/null; then \
+	  for python in $(PYTHON) ''; do \
+	    if [ -z "$$python" ]; then \
+	      echo 'no Python 3.11 or later that can make virtual environments;' \
+	        'on Debian: apt-get install python3 python3-venv' >&2; exit 1; fi; \
+	    if "$$python" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; \
+	    then break; fi; \
+	  done; \
+	  echo "making $(VENV) with $$("$$python" --version)" >&2; \
+	  "$$python" -m venv --clear $(VENV); \
+	fi; \
+	rm -f $@
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@echo '$(CURDIR)' > $@

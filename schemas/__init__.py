@@ -1,0 +1,1 @@
+"""Every shape the project promises: events, interfaces, database migrations."""

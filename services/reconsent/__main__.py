@@ -1,0 +1,179 @@
+"""The composition root: settings -> adapters -> services.
+
+What only some commands need, and takes long to import, is imported where it is made: a question
+of permission does not wait for a web server.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Self
+from uuid import uuid4
+
+from reconsent.adapters.bus_postgres import PostgresConsumer, PostgresProducer
+from reconsent.adapters.embedded import EmbeddedUser, join
+from reconsent.adapters.maildir import Maildir
+from reconsent.adapters.postgres import Connection, Lease, Pool, connect, migrate, pool
+from reconsent.adapters.signing import Signer
+from reconsent.config import Settings
+from reconsent.domain.bus import Producer
+from reconsent.domain.errors import BadInputError
+from reconsent.domain.mail import Provider
+from reconsent.facts.cohorts import Cohorts
+from reconsent.facts.versions import PublishedVersions
+from reconsent.intake import GROUP, Intake
+from reconsent.planner import Planner
+from reconsent.running import Service
+from reconsent.scheduler import Scheduler
+
+if TYPE_CHECKING:
+    from reconsent.dispatcher import Dispatcher
+    from reconsent.web.serving import Web
+
+WORKERS = ("intake", "planner", "dispatcher", "scheduler")
+SERVICES = (*WORKERS, "web")
+_SENDGRID = "https://api.sendgrid.com"
+
+
+def now() -> datetime:
+    """Return the time; everything else is told it."""
+    return datetime.now(UTC)
+
+
+class Program:
+    """Everything that the settings configure, made when it is first needed."""
+
+    now = staticmethod(now)
+
+    def __init__(self, settings: Settings) -> None:
+        """Start nothing yet."""
+        self.settings = settings
+        self.signer = Signer(settings.secret)
+        self.versions = PublishedVersions()
+        self.cohorts = Cohorts()
+        self.application = f"reconsent command {uuid4().hex[:8]}"
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    @cached_property
+    def conninfo(self) -> str:
+        """Where the database is; the embedded one is started when nobody runs it."""
+        return self.settings.database_url or self._embedded.conninfo
+
+    @cached_property
+    def _embedded(self) -> EmbeddedUser:
+        return self._stack.enter_context(join(self.settings.home))
+
+    @cached_property
+    def connections(self) -> Pool:
+        """Connections to the database, with every migration applied."""
+        self.migrate()
+        revive = None if self.settings.database_url else self._embedded.ensure
+        kept = pool(self.conninfo, name=self.application, revive=revive)
+        return self._stack.enter_context(kept)
+
+    def migrate(self) -> list[str]:
+        """Apply the migrations that are missing; return their names."""
+        return migrate(self.conninfo)
+
+    def producer(self) -> Producer:
+        """Return a way to put messages on the bus."""
+        migrate(self.conninfo)
+        producer = PostgresProducer(self._open)
+        self._stack.callback(producer.close)
+        return producer
+
+    def services(self, names: Sequence[str], *, patience: float) -> list[Service]:
+        """Make the workers of these names, in the order in which they feed one another."""
+        self.application = f"reconsent {','.join(names)} {uuid4().hex[:8]}"
+        makers: dict[str, Callable[[], Service]] = {
+            "intake": lambda: self._intake(patience),
+            "planner": lambda: Planner(self.connections),
+            "dispatcher": self._dispatcher,
+            "scheduler": lambda: Scheduler(self.connections, now),
+        }
+        return [makers[name]() for name in WORKERS if name in names]
+
+    def web(self) -> Web:
+        """Make the pages and the API; they answer once started."""
+        from reconsent.adapters.page_views import Site  # noqa: PLC0415
+        from reconsent.web.app import create_app  # noqa: PLC0415
+        from reconsent.web.serving import Web  # noqa: PLC0415
+        from reconsent.web.site import Context  # noqa: PLC0415
+
+        context = Context(
+            connections=self.connections,
+            signer=self.signer,
+            api_token=self.settings.api_token,
+            site=Site(public_url=self.settings.public_url, contact=self.settings.contact),
+            mailbox=self.settings.mailbox,
+            now=now,
+            versions=PublishedVersions(),
+            cohorts=Cohorts(),
+        )
+        web = Web(create_app(context), self.settings.listen)
+        self._stack.callback(web.close)
+        return web
+
+    def _open(self) -> Connection:
+        return connect(self.conninfo)
+
+    def _intake(self, patience: float) -> Intake:
+        _ = self.connections  # the tables have to be there
+
+        def consume() -> PostgresConsumer:
+            return PostgresConsumer(lambda: connect(self.conninfo, autocommit=True), GROUP)
+
+        intake = Intake(self.connections, consume, self.signer.address_hash, patience=patience)
+        self._stack.callback(intake.close)
+        return intake
+
+    def _dispatcher(self) -> Dispatcher:
+        from reconsent.dispatcher import Dispatcher  # noqa: PLC0415
+
+        provider = self._provider()
+        connections = self.connections
+        lease = Lease(self.conninfo)
+        self._stack.callback(lease.close)
+        return Dispatcher(
+            connections,
+            lease,
+            provider,
+            self.signer,
+            public_url=self.settings.public_url,
+            sender=self.settings.mail_from,
+            now=now,
+        )
+
+    def _provider(self) -> Provider:
+        if self.settings.mailbox:
+            return Maildir(self.settings.mailbox, self.settings.mail_from)
+        if not self.settings.sendgrid_api_key:
+            raise BadInputError("SENDGRID_API_KEY: is needed when MAIL_URL is sendgrid://")
+        from reconsent.adapters.sendgrid_mail import SendGrid  # noqa: PLC0415
+
+        return SendGrid(
+            self.settings.sendgrid_api_key,
+            self.settings.sendgrid_host or _SENDGRID,
+            self.settings.mail_from,
+        )
+
+
+def main() -> None:
+    """Run the command line."""
+    from reconsent.cli.main import run  # noqa: PLC0415 -- the commands are made of this module
+
+    sys.exit(run(sys.argv[1:], Program))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,203 @@
+"""Files of events: NDJSON or CSV, read lazily, one message a line.
+
+A line of NDJSON is a whole CloudEvent or just its data; a CSV's columns are the data's fields. The
+same line gives the same event id whenever it is read.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import json
+import shutil
+import sys
+import tempfile
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Final, NamedTuple
+
+from pydantic_core import from_json
+
+from reconsent.domain.bus import Message
+from reconsent.domain.cloudevents import STRUCTURED, Received, binary
+from reconsent.domain.errors import BadInputError
+from reconsent.domain.event import TOPICS
+from reconsent.domain.policy import PolicyVersion
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from pydantic.fields import FieldInfo
+
+STDIN: Final = "-"
+LONGEST_LINE: Final = 16 * 1024 * 1024
+_BOOLEANS: Final = {"true": True, "false": False}
+
+
+class Line(NamedTuple):
+    """One event of a file: the line it begins on, its message, and what that says."""
+
+    number: int
+    message: Message
+    received: Received
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventFile:
+    """A file of a topic's events, each of which was found to be well formed."""
+
+    name: str
+    topic: str
+    count: int
+    now: datetime
+    content: IO[bytes]
+    is_csv: bool
+
+    def __iter__(self) -> Iterator[Line]:
+        """Read the events from the first on, keeping none of them."""
+        self.content.seek(0)
+        return _events(self.content, self)
+
+
+@contextmanager
+def validated(path: str, topic: str, now: datetime) -> Iterator[EventFile]:
+    """Open a file of events (`-` is standard input) whose every line is well formed.
+
+    It is read once for that before the block runs, so that a malformed line spoils the file before
+    anything is done. `now` is the messages' timestamp. Raises BadInputError, `FILE:LINE: field:
+    what is wrong`.
+    """
+    with _rereadable(path) as content:
+        unread = EventFile(
+            name="standard input" if path == STDIN else path,
+            topic=topic,
+            count=0,
+            now=now,
+            content=content,
+            is_csv=path.lower().endswith(".csv"),
+        )
+        yield replace(unread, count=sum(1 for _ in unread))
+
+
+@contextmanager
+def _rereadable(path: str) -> Iterator[IO[bytes]]:
+    """Open what can be read twice: a regular file, or a copy of what is none."""
+    try:
+        # Entered below: only what goes wrong while opening is told here.
+        opened = nullcontext(sys.stdin.buffer) if path == STDIN else Path(path).open("rb")  # noqa: SIM115
+    except OSError as error:
+        raise BadInputError(f"{path}: {error.strerror}") from error
+    with opened as content:
+        if path != STDIN and Path(path).is_file():
+            yield content
+            return
+        with tempfile.TemporaryFile() as copy:
+            shutil.copyfileobj(content, copy)
+            yield copy
+
+
+def _events(content: IO[bytes], file: EventFile) -> Iterator[Line]:
+    messages = _csv_messages if file.is_csv else _ndjson_messages
+    for number, message in messages(content, file):
+        try:
+            made, received = binary(message)
+        except BadInputError as error:
+            what = str(error).removeprefix(f"{file.topic}: ")
+            raise BadInputError(f"{file.name}:{number}: {what}") from error
+        yield Line(number, made, received)
+
+
+def _ndjson_messages(content: IO[bytes], file: EventFile) -> Iterator[tuple[int, Message]]:
+    for number, line in lines_of(content, file.name):
+        data = line.removesuffix(b"\n").removesuffix(b"\r")
+        if not data.strip():
+            continue
+        headers = (("content-type", STRUCTURED),) if _is_cloudevent(data) else ()
+        yield number, Message(file.topic, None, data, headers, file.now)
+
+
+def _is_cloudevent(data: bytes) -> bool:
+    if b'"specversion"' not in data:
+        return False
+    try:
+        event = from_json(data)
+    except ValueError:
+        return False
+    return isinstance(event, dict) and "specversion" in event
+
+
+def _csv_messages(content: IO[bytes], file: EventFile) -> Iterator[tuple[int, Message]]:
+    rows = _csv_rows(content, file.name)
+    _, columns = next(rows, (1, []))
+    wrong = _mistake_in_header(columns, file.topic)
+    if wrong:
+        raise BadInputError(f"{file.name}:1: {wrong}")
+    booleans = {name for name, field in _fields(file.topic).items() if field.annotation is bool}
+    for number, cells in rows:
+        if len(cells) != len(columns):
+            raise BadInputError(
+                f"{file.name}:{number}: has {len(cells)} cells for {len(columns)} columns"
+            )
+        data: dict[str, str | bool] = {
+            column: cell for column, cell in zip(columns, cells, strict=True) if cell
+        }
+        for column in booleans & data.keys():
+            data[column] = _BOOLEANS.get(str(data[column]).lower(), data[column])
+        value = json.dumps(data, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+        yield number, Message(file.topic, None, value.encode(), (), file.now)
+
+
+def _csv_rows(content: IO[bytes], name: str) -> Iterator[tuple[int, list[str]]]:
+    """Read the rows that are not empty, each with the number of the line it begins on."""
+    texts = (_text(line, f"{name}:{number}") for number, line in lines_of(content, name))
+    reader = csv.reader(texts, strict=True)
+    while True:
+        number = reader.line_num + 1
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            raise BadInputError(f"{name}:{number}: {error}") from error
+        if cells:
+            yield number, cells
+
+
+def _text(line: bytes, place: str) -> str:
+    try:
+        return line.decode()
+    except UnicodeDecodeError as error:
+        raise BadInputError(f"{place}: not UTF-8") from error
+
+
+def _fields(topic: str) -> dict[str, FieldInfo]:
+    fields = TOPICS[topic].model.model_fields
+    return {field.alias or name: field for name, field in fields.items()}
+
+
+def _mistake_in_header(columns: list[str], topic: str) -> str | None:
+    if TOPICS[topic].model is PolicyVersion:
+        return f"{topic} do not fit into a CSV"
+    fields = _fields(topic)
+    for column in columns:
+        if column not in fields:
+            return f"{column}: no such column"
+        if columns.count(column) > 1:
+            return f"{column}: stands there twice"
+    missing = [name for name, field in fields.items() if field.is_required()]
+    return next((f"{name}: the column is missing" for name in missing if name not in columns), None)
+
+
+def lines_of(content: IO[bytes], name: str) -> Iterator[tuple[int, bytes]]:
+    """Read numbered lines with their ends, but no line so long that it fills the memory.
+
+    Raises BadInputError for one that is, with its place.
+    """
+    number = 0
+    while line := content.readline(LONGEST_LINE + 1):
+        number += 1
+        if len(line) > LONGEST_LINE:
+            raise BadInputError(f"{name}:{number}: longer than {LONGEST_LINE} bytes")
+        yield number, line.removeprefix(codecs.BOM_UTF8) if number == 1 else line

@@ -1,0 +1,104 @@
+"""A letter as the bytes of a message, built once for all who get it.
+
+Only the recipient's own bytes are put in for each: address, notice and link. Both parts are
+quoted-printable: lines are short and ASCII, so any server takes them, and the words come back
+exactly as they were written.
+"""
+
+from __future__ import annotations
+
+import re
+from binascii import b2a_qp
+from email.header import Header
+from email.utils import format_datetime, quote
+from typing import TYPE_CHECKING, Final
+
+from reconsent.adapters.mail_address import display_name
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from reconsent.domain.mail import Letter, Recipient
+
+_OPAQUE: Final = re.compile(r"[A-Za-z0-9_-]{1,200}")
+_LONGEST_LINE: Final = 76
+# Neither can come up in quoted-printable text: = stands before hex digits or at a line's end only.
+_BOUNDARY: Final = "=_reconsent"
+_LINK: Final = b"\0"
+
+
+class MimeLetter:
+    """A letter from a sender (name and address, as `sender_parts` tells them), dated once."""
+
+    def __init__(self, letter: Letter, *, sender: tuple[str, str], date: datetime) -> None:
+        name, address = sender
+        self._sender = f"From: {_mailbox('From', name, address)}\n".encode("ascii")
+        self._domain = address.rpartition("@")[2]
+        headers = (
+            f"Subject: {_words('Subject', ' '.join(letter.subject.split()))}\n"
+            f"Date: {format_datetime(date)}\n"
+            f"Content-Language: {_token(letter.locale)}\n"
+            "Auto-Submitted: auto-generated\n"
+            "MIME-Version: 1.0\n"
+            f'Content-Type: multipart/alternative; boundary="{_BOUNDARY}"\n\n'
+        )
+        rest = b"".join(
+            (
+                headers.encode("ascii"),
+                _part("plain", letter.text, letter.link_mark),
+                _part("html", letter.html, letter.link_mark),
+                f"--{_BOUNDARY}--\n".encode("ascii"),
+            )
+        )
+        self._between_links = rest.split(_LINK)
+
+    def addressed(self, recipient: Recipient, address: str) -> bytes:
+        """Return one recipient's message; `address` is theirs in ASCII, lines end in LF."""
+        notice = _token(recipient.notice)
+        own = (
+            f"To: {_mailbox('To', display_name(recipient.name), address)}\n"
+            f"Message-ID: <{notice}@{self._domain}>\n"
+            f"X-Reconsent-Notice: {notice}\n"
+        )
+        link = b2a_qp(recipient.choose_url.encode())
+        return b"".join((self._sender, own.encode("ascii"), link.join(self._between_links)))
+
+
+def _token(text: str) -> str:
+    """Return what is to stand in a header as it is; raises ValueError where it cannot."""
+    if not _OPAQUE.fullmatch(text):
+        message = f"{text!r} is no plain identifier"
+        raise ValueError(message)
+    return text
+
+
+def _part(subtype: str, text: str, link_mark: str) -> bytes:
+    lines = text.replace("\r\n", "\n").replace("\r", "\n")
+    pieces = lines.split(link_mark) if link_mark else [lines]
+    # A link stands on lines of its own, which soft breaks join to what is around it.
+    body = b"=\n\0=\n".join(b2a_qp(piece.encode()) for piece in pieces)
+    head = (
+        f"--{_BOUNDARY}\n"
+        f'Content-Type: text/{subtype}; charset="utf-8"\n'
+        "Content-Transfer-Encoding: quoted-printable\n\n"
+    )
+    return head.encode("ascii") + body + b"\n"
+
+
+def _mailbox(header: str, name: str, address: str) -> str:
+    if not name:
+        return address
+    if _plain(name):
+        return f'"{quote(name)}" <{address}>'
+    return f"{_words(header, name)}\n <{address}>"
+
+
+def _words(header: str, text: str) -> str:
+    """Return a text for a header, folded; with encoded words where it is not plain ASCII."""
+    charset = "us-ascii" if _plain(text) else "utf-8"
+    return Header(text, charset, header_name=header, maxlinelen=_LONGEST_LINE).encode()
+
+
+def _plain(text: str) -> bool:
+    """Tell whether a text says the same to a reader who looks for encoded words in it."""
+    return text.isascii() and text.isprintable() and "=?" not in text

@@ -1,0 +1,133 @@
+"""PostgreSQL: connections, migrations, and transactions that are tried again."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from contextlib import contextmanager
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import psycopg
+from psycopg_pool import ConnectionPool, PoolTimeout
+
+from reconsent.domain.errors import BadInputError, OutsideError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+Pool = ConnectionPool[Connection]
+Result = TypeVar("Result")
+
+SUPPORTED = range(15, 19)
+_TRIES = 10
+_PATIENCE = 10.0
+# A process that is stopped in the middle of a transaction holds its locks no longer than this.
+_OPTIONS = (
+    "-c client_encoding=UTF8 -c timezone=UTC -c lock_timeout=60s "
+    "-c idle_in_transaction_session_timeout=5min"
+)
+_MIGRATION = re.compile(r"(\d{4})_\w+\.sql")
+
+
+def connect(conninfo: str, *, autocommit: bool = False) -> Connection:
+    """Open one connection. Raises OutsideError in one line."""
+    try:
+        return psycopg.connect(conninfo, autocommit=autocommit, options=_OPTIONS)
+    except psycopg.OperationalError as error:
+        raise OutsideError(f"database: {_first_line(error)}") from error
+    except psycopg.ProgrammingError as error:
+        raise BadInputError(f"DATABASE_URL: {_first_line(error)}") from error
+
+
+@contextmanager
+def pool(
+    conninfo: str,
+    *,
+    size: int = 12,
+    name: str = "reconsent",
+    revive: Callable[[], None] | None = None,
+) -> Iterator[Pool]:
+    """Keep connections, which call themselves by a name, ready for as long as the block runs.
+
+    `revive` is called when the server has not answered for a while.
+    """
+    connect(conninfo).close()  # a wrong address is told at once rather than after a time-out
+    made: Pool = ConnectionPool(
+        conninfo,
+        min_size=1,
+        max_size=size,
+        # A plan kept from when tables were empty would be used when they are full.
+        kwargs={"options": _OPTIONS, "application_name": name, "prepare_threshold": None},
+        check=ConnectionPool.check_connection,
+        reconnect_timeout=_PATIENCE,
+        reconnect_failed=lambda _: revive() if revive else None,
+        open=False,
+    )
+    with made:
+        yield made
+
+
+def transaction(connections: Pool, work: Callable[[Connection], Result]) -> Result:
+    """Run work in one transaction; again when it met a deadlock or a lost connection.
+
+    Work must have no effect outside the transaction. Raises OutsideError in one line.
+    """
+    for remaining in reversed(range(_TRIES)):
+        try:
+            with connections.connection() as connection:
+                return work(connection)
+        except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure) as error:
+            if not remaining:
+                raise OutsideError(f"database: {_first_line(error)}") from error
+        except (psycopg.OperationalError, PoolTimeout) as error:
+            raise OutsideError(f"database: {_first_line(error)}") from error
+    message = "database: no try was left"
+    raise OutsideError(message)
+
+
+def migrate(conninfo: str) -> list[str]:
+    """Apply the migrations that are missing; return their names. Two at once are safe."""
+    with connect(conninfo) as connection:
+        version = connection.info.server_version // 10000
+        if version not in SUPPORTED:
+            message = f"database: PostgreSQL {version} is not supported, 15 to 18 are"
+            raise OutsideError(message)
+        connection.execute("SELECT pg_advisory_xact_lock(hashtext('reconsent.migrate'))")
+        connection.execute(
+            "CREATE TABLE IF NOT EXISTS migrations ("
+            " name text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())"
+        )
+        known = {name for (name,) in connection.execute("SELECT name FROM migrations")}
+        missing = [name for name in migrations() if name not in known]
+        for name in missing:
+            sql = files("reconsent.schemas").joinpath("postgres", name).read_text("utf-8")
+            connection.execute(sql)
+            connection.execute("INSERT INTO migrations (name) VALUES (%s)", (name,))
+        return missing
+
+
+def migrations() -> list[str]:
+    """Name the migrations in the order in which they apply."""
+    folder = files("reconsent.schemas").joinpath("postgres")
+    return sorted(path.name for path in folder.iterdir() if _MIGRATION.fullmatch(path.name))
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0] if text else type(error).__name__
+
+
+class Lease:
+    """A sign that this process lives: a lock that the database lets go of when it dies."""
+
+    def __init__(self, conninfo: str) -> None:
+        """Take a lease of its own."""
+        self._connection = connect(conninfo, autocommit=True)
+        self.number = secrets.randbits(62)
+        self._connection.execute("SELECT pg_advisory_lock(%s)", (self.number,))
+
+    def close(self) -> None:
+        """Give the lease up."""
+        self._connection.close()

@@ -1,0 +1,45 @@
+"""Links and address marks made with the secret: neither says anything about the person."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+from dataclasses import dataclass, field
+from uuid import UUID
+
+_MARK = 16
+
+
+@dataclass(frozen=True)
+class Signer:
+    """Sign and check with one secret."""
+
+    secret: str = field(repr=False)
+
+    def address_hash(self, email: str) -> bytes:
+        """Return a keyed hash of an address, the same however its letters are cased."""
+        return self._mark("address", email.casefold().encode())
+
+    def token(self, notice: UUID) -> str:
+        """Return the part of a choose link that names a notice."""
+        marked = notice.bytes + self._mark("choose", notice.bytes)[:_MARK]
+        return base64.urlsafe_b64encode(marked).decode().rstrip("=")
+
+    def notice(self, token: str) -> UUID | None:
+        """Return the notice that a token names; None where it was not made with this secret."""
+        try:
+            marked = base64.b64decode(
+                token.encode("ascii") + b"=" * (-len(token) % 4), altchars=b"-_", validate=True
+            )
+        except (binascii.Error, UnicodeEncodeError):
+            return None
+        body, mark = marked[:16], marked[16:]
+        if len(body) != 16 or not hmac.compare_digest(mark, self._mark("choose", body)[:_MARK]):  # noqa: PLR2004 -- a UUID has 16 bytes
+            return None
+        found = UUID(bytes=body)
+        return found if self.token(found) == token else None
+
+    def _mark(self, purpose: str, body: bytes) -> bytes:
+        return hmac.digest(self.secret.encode(), purpose.encode() + b"\0" + body, hashlib.sha256)

@@ -1,0 +1,64 @@
+"""What `explain` says of each state, answer and reason, with the rule that decides it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+STATUS: Final = {
+    "active": ("active", 27),
+    "deactivated": ("deactivated: gets no mail, and new uses are denied", 23),
+    "deleted": ("deleted: name, address and data are erased, what was said stays", 28),
+}
+STUB: Final = "not announced yet, so taken as active, contact all and without an address"
+CONTACT: Final = {
+    "all": ("all: gets questions, and information where a version asks for it", 10),
+    "service": ("service: gets questions, but no information", 10),
+    "none": ("none: gets no mail at all, and new uses are denied", 23),
+}
+ADDRESS: Final = {
+    "ok": ("known", 9),
+    "none": ("none that mail can go to", 9),
+    "bounced": ("mail to it failed or was reported as spam, so none is sent", 15),
+}
+SUPPRESSED: Final = {
+    "minor": "a minor",
+    "deactivated": "the account is deactivated",
+    "all_comms_opt_out": "wants no communication at all",
+    "not_opted_in": "did not opt in to information",
+    "no_address": "there is no address",
+    "bounced": "the address failed before",
+    "deleted": "the account was deleted",
+    "cancelled": "the release was cancelled",
+}
+STATE: Final = {
+    "planned": ("waits for its release", 9),
+    "due": ("about to be mailed", 9),
+    "attempting": ("being mailed now", 14),
+    "accepted": ("mailed", 12),
+    "delivered": ("mailed and delivered", 12),
+    "bounced": ("mailed, but it bounced", 15),
+    "complained": ("mailed, and reported as spam", 15),
+    "rejected": ("turned down by the mail provider", 15),
+    "unknown": ("perhaps mailed: the provider has not said", 12),
+    "abandoned": ("perhaps mailed: the provider never said", 12),
+}
+SETTLED: Final = {
+    "answered": ("answered", 12),
+    "expired": ("nobody answered in time", 16),
+    "void": ("nothing of it is left to ask", 12),
+}
+SAID: Final = {
+    "ConsentGiven": ("yes", 17),
+    "ConsentRefused": ("no", 17),
+    "ConsentWithdrawn": ("no, which takes back a yes", 18),
+    "ConsentExpired": ("nothing in time", 16),
+    "ConsentInvalidated": ("said before the deletion, so it stands no longer", 18),
+}
+REASON: Final = {
+    "consented": "said yes",
+    "pending": "no answer yet, and silence is no",
+    "refused": "said no",
+    "withdrawn": "took back a yes",
+    "expired": "nobody answered in time, and silence is no",
+    "account_deleted": "the account was deleted",
+}

@@ -1,0 +1,108 @@
+"""The command line: one group, and one place where errors become one line and an exit code."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Self
+
+import click
+from typing_extensions import override
+
+from reconsent.adapters.policy_file import PolicyFileError
+from reconsent.cli.answers import consents, erasures, explain, notices, permit
+from reconsent.cli.files import emit, import_
+from reconsent.cli.policies import policy
+from reconsent.cli.printing import complain
+from reconsent.cli.serving import demo, migrate, run_services, status, up
+from reconsent.config import Settings, settings
+from reconsent.domain.errors import BadInputError, OutsideError, ReconsentError
+
+if TYPE_CHECKING:
+    from reconsent.__main__ import Program
+
+FAILED_OUTSIDE = 3
+INTERRUPTED = 130
+
+
+class _Ordered(click.Group):
+    """A group that lists its commands in the order in which a newcomer meets them."""
+
+    @override
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        del ctx
+        return list(self.commands)
+
+
+@click.group(cls=_Ordered, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="reconsent")
+def cli() -> None:
+    """Ask people before their data is used in a new way, and prove what they said.
+
+    Try it: reconsent demo. Exit codes: 0 done, 1 the answer is no, 2 bad input (nothing was
+    changed), 3 something outside failed (safe to run again).
+    """
+
+
+for _command in (
+    demo, up, run_services, migrate, policy, import_, emit, permit, explain, notices, consents,
+    erasures, status,
+):  # fmt: skip
+    cli.add_command(_command)
+
+
+def run(arguments: Sequence[str], make: Callable[[Settings], Program]) -> int:
+    """Run one command; return its exit code, after one line on standard error if it failed."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    try:
+        context = _Lazy(make)
+        # Not cli.main, which would answer a closed pipe with 1: "the answer is no".
+        with context, cli.make_context("reconsent", list(arguments), obj=context) as called:
+            result = cli.invoke(called)
+    except click.exceptions.Exit as ended:
+        return ended.exit_code
+    except click.exceptions.NoArgsIsHelpError as error:
+        complain(error.format_message())
+        return BadInputError.exit_code
+    except click.ClickException as error:
+        complain(f"reconsent: {' '.join(error.format_message().split())}")
+        return BadInputError.exit_code
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    except PolicyFileError as error:
+        complain(str(error))
+        return error.exit_code
+    except ReconsentError as error:
+        complain(f"reconsent: {error}")
+        return error.exit_code
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        complain(f"reconsent: {place}{error.strerror or error}")
+        return OutsideError.exit_code
+    return result if isinstance(result, int) else 0
+
+
+class _Lazy:
+    """The program, made when a command first needs it: --help needs no settings."""
+
+    def __init__(self, make: Callable[[Settings], Program]) -> None:
+        self._make = make
+        self._program: Program | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._program is not None:
+            self._program.__exit__(None, None, None)
+
+    def __call__(self, read: Callable[[], Settings] = settings) -> Program:
+        if self._program is None:
+            self._program = self._make(read())
+        return self._program

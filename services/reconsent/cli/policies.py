@@ -1,0 +1,206 @@
+"""Commands for whoever writes policies: check, compare, preview, publish."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+from reconsent.adapters.policy_file import PolicyFile, PolicyFileError, check, load, read
+from reconsent.adapters.postgres import transaction
+from reconsent.cli import printing
+from reconsent.cli.passing import with_program
+from reconsent.cli.policy_report import as_json as changes_json
+from reconsent.cli.policy_report import describe
+from reconsent.domain.change import as_event, changes, content_hash
+from reconsent.domain.cloudevents import pack
+from reconsent.domain.errors import BadInputError
+from reconsent.domain.policy import Policy, PolicyVersion
+from reconsent.facts.versions import Policies
+from reconsent.facts.versions import publish as record
+
+if TYPE_CHECKING:
+    from reconsent.__main__ import Program
+
+Result = TypeVar("Result")
+_FILE = click.Path(path_type=Path)
+_FOLDER = click.Path(path_type=Path, file_okay=False)
+_MISTAKEN = 2
+
+
+@click.group()
+def policy() -> None:
+    """Check, compare, preview and publish policy versions."""
+
+
+@policy.command("check")
+@click.argument("file", type=_FILE)
+@printing.json_option
+@with_program
+def check_(program: Program, file: Path, *, as_json: bool) -> int:
+    """Explain every mistake in a policy FILE, a line each; exit 2 if there is any."""
+    from reconsent.adapters.words import has_phrase  # noqa: PLC0415 -- brings the page templates
+
+    reading = read(file)
+    with program.connections.connection() as connection:
+        policies = program.versions.now(connection)
+    version = reading.version
+    line = _line(version, file, policies) if version else None
+    findings = check(reading, line, policies.owners, has_phrase)
+    if as_json:
+        printing.document(
+            {
+                "mistakes": [asdict(mistake) for mistake in findings.mistakes],
+                "warnings": [asdict(warning) for warning in findings.warnings],
+            }
+        )
+    else:
+        for mistake in findings.mistakes:
+            printing.complain(str(mistake))
+        for warning in findings.warnings:
+            printing.complain(f"{warning} (warning)")
+        if not findings.mistakes:
+            click.echo(f"{file}: no mistakes")
+    return _MISTAKEN if findings.mistakes else 0
+
+
+def _line(version: PolicyVersion, file: Path, policies: Policies) -> Policy | None:
+    """Return what a version would continue: what is published, then drafts beside its file."""
+    published = policies.by_name.get(version.policy)
+    versions = published.versions if published else ()
+    if version.follows is None or any(
+        v.version in (version.follows, version.version) for v in versions
+    ):
+        return published
+    drafts = {draft.version: draft for draft in _drafts(file, version.policy)}
+    line: list[PolicyVersion] = []
+    follows: str | None = version.follows
+    while follows in drafts and drafts[follows] not in line:
+        line.insert(0, drafts[follows])
+        follows = drafts[follows].follows
+    reached = versions[-1].version if versions else None
+    if not line or follows != reached:
+        return published
+    return Policy(name=version.policy, versions=(*versions, *line))
+
+
+def _drafts(file: Path, name: str) -> list[PolicyVersion]:
+    """Read the other versions of a policy that lie beside a file."""
+    drafts = []
+    for path in sorted({*file.parent.glob("*.yaml"), *file.parent.glob("*.yml")} - {file}):
+        try:
+            reading = read(path)
+        except PolicyFileError:
+            continue
+        if reading.version and not reading.mistakes and reading.version.policy == name:
+            drafts.append(reading.version)
+    return drafts
+
+
+@policy.command("diff")
+@click.argument("old", type=_FILE)
+@click.argument("new", type=_FILE)
+@printing.json_option
+def diff(old: Path, new: Path, *, as_json: bool) -> int:
+    """Say what the NEW policy file changes from the OLD one; exit 1 if anything."""
+    before, after = load(old).version, load(new).version
+    found = changes(before, after)
+    if as_json:
+        printing.document(
+            {
+                "old": before.version,
+                "new": after.version,
+                "material": any(change.material for change in found),
+                "stored_data": any(change.stored_data for change in found),
+                "changes": changes_json(found),
+            }
+        )
+    else:
+        click.echo("\n".join(describe(found, before, after)))
+    return 1 if found else 0
+
+
+@policy.command("preview")
+@click.argument("file", type=_FILE)
+@click.option("--mail", type=_FOLDER, help="Write the mails and pages into this folder.")
+@printing.json_option
+@with_program
+def preview(program: Program, file: Path, *, mail: Path | None, as_json: bool) -> None:
+    """Count who would be asked, told and left out if a policy FILE were published now."""
+    from reconsent.preview import preview as count  # noqa: PLC0415 -- bring the mail templates
+    from reconsent.preview import write_mails  # noqa: PLC0415
+
+    loaded = load(file)
+    found = _placed(loaded, file, lambda: count(program.connections, loaded.version))
+    written = []
+    if mail:
+        settings = program.settings
+        written = write_mails(
+            found, mail, public_url=settings.public_url, sender=settings.mail_from
+        )
+    counts = {
+        "accounts": found.accounts,
+        "choice": found.choice,
+        "information": found.information,
+        "suppressed": found.suppressed,
+        "untouched": found.untouched,
+    }
+    if as_json:
+        printing.document(counts)
+        return
+    printing.table(
+        ("", "accounts"),
+        [
+            ("would be asked for a choice", f"{found.choice:,}"),
+            ("would be sent information", f"{found.information:,}"),
+            *((f"left out: {why}", f"{n:,}") for why, n in found.suppressed.items()),
+            ("not concerned", f"{found.untouched:,}"),
+            ("in all", f"{found.accounts:,}"),
+        ],
+    )
+    for path in written:
+        click.echo(f"wrote {path}")
+
+
+@policy.command("publish")
+@click.argument("file", type=_FILE)
+@printing.json_option
+@with_program
+def publish(program: Program, file: Path, *, as_json: bool) -> None:
+    """Publish a policy FILE. A published version never changes; again, it changes nothing."""
+    loaded = load(file)
+    version = loaded.version
+    new = _placed(
+        loaded,
+        file,
+        lambda: transaction(program.connections, lambda connection: record(connection, version)),
+    )
+    announcement = pack(
+        "policy-versions",
+        as_event(version),
+        source="urn:reconsent:publish",
+        id=content_hash(version),
+        time=program.now(),
+        key=version.policy.encode(),
+    )
+    program.producer().send([announcement])
+    if as_json:
+        printing.document({"policy": version.policy, "version": version.version, "new": new})
+    elif new:
+        click.echo(f"published {version.policy} {version.version}")
+        click.echo("next: reconsent run intake planner dispatcher --until-idle")
+    else:
+        click.echo(f"{version.policy} {version.version} is published already; nothing changed")
+
+
+def _placed(loaded: PolicyFile, file: Path, work: Callable[[], Result]) -> Result:
+    """Do something with a policy file's version; a mistake is told with its file and line."""
+    try:
+        return work()
+    except BadInputError as error:
+        field = str(error).partition(":")[0]
+        place = tuple(int(part) if part.isdigit() else part for part in field.split("."))
+        raise BadInputError(f"{file}:{loaded.lines(place)}: {error}") from error

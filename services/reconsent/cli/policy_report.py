@@ -1,0 +1,121 @@
+"""What a policy version changes, in the words and the JSON of `policy diff`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from reconsent.domain.change import Change
+    from reconsent.domain.policy import PolicyVersion
+
+_INDENT: Final = "  "
+
+
+def as_json(changes: Iterable[Change]) -> list[dict[str, Any]]:
+    """Return the changes as JSON objects with the fields of Change."""
+    return [asdict(change) for change in changes]
+
+
+def describe(changes: Iterable[Change], old: PolicyVersion | None, new: PolicyVersion) -> list[str]:
+    """Return lines that say what changes: first of the whole policy, then per category and use."""
+    changes = tuple(changes)
+    said = _Words(old, new)
+    lines = [_heading(changes, old, new)]
+    lines += [_INDENT + said.sentence(c) for c in changes if c.data_category is None]
+    for category in dict.fromkeys(c.data_category for c in changes if c.data_category):
+        of_category = [c for c in changes if c.data_category == category]
+        lines += ["", said.key(category)]
+        lines += [_INDENT + said.sentence(c) for c in of_category if c.data_use is None]
+        for data_use in dict.fromkeys(c.data_use for c in of_category if c.data_use):
+            lines.append(_INDENT + said.key(data_use))
+            lines += [2 * _INDENT + said.sentence(c) for c in of_category if c.data_use == data_use]
+    return lines
+
+
+def _heading(changes: tuple[Change, ...], old: PolicyVersion | None, new: PolicyVersion) -> str:
+    if old is None:
+        return f"{new.policy} {new.version} is the first version; nobody is asked about it."
+    between = f"{new.policy} {new.version} after {old.version}"
+    if not changes:
+        return f"{between}: nothing changes."
+    material = any(change.material for change in changes)
+    stored = any(change.stored_data for change in changes)
+    return (
+        f"{between}: {'a material change' if material else 'no material change'}; "
+        f"stored data is {'' if stored else 'not '}concerned."
+    )
+
+
+class _Words:
+    """The names and phrases that two versions give to parties and keys."""
+
+    def __init__(self, old: PolicyVersion | None, new: PolicyVersion) -> None:
+        self._first = old is None
+        self._parties = {**(old.parties if old else {}), **new.parties}
+        before = old.words.get(new.first_locale, {}) if old else {}
+        self._phrases = {**before, **new.words.get(new.first_locale, {})}
+
+    def key(self, key: str) -> str:
+        """Write a category or use, with its phrase if there is one."""
+        return f"{key} ({self._phrases[key]})" if key in self._phrases else key
+
+    def party(self, key: str | None) -> str:
+        """Write a party's name and country, or its key where it is not named."""
+        party = self._parties.get(key or "")
+        if party is None:
+            return str(key)
+        return f"{party.name} ({party.country})" if party.country else party.name
+
+    def sentence(self, change: Change) -> str:
+        """Say what changes, whether it is material, and what it means for stored data."""
+        what = self._what(change)
+        if self._first:
+            return what
+        marks = ["material" if change.material else "not material"]
+        if change.stored_data:
+            marks.append("stored data is concerned: its owners are asked")
+        elif change.kind in {"dropped_use", "dropped_recipient"}:
+            marks.append("stays allowed for data collected under the old version")
+        elif change.kind in {"longer_retention", "shorter_retention"}:
+            marks.append("stored data keeps the old version's period")
+        else:
+            marks.append("stored data is not concerned")
+        return f"{what}; {'; '.join(marks)}"
+
+    def _what(self, change: Change) -> str:
+        parties = _and([self.party(key) for key in change.recipients])
+        ever = "without an end"
+        sentences = {
+            "material": "the version itself says that it is material",
+            "controller": (
+                f"controller: {self.party(change.before)} before, {self.party(change.after)} now"
+            ),
+            "new_category": "new category of data",
+            "new_use": f"new use, by {parties}",
+            "new_recipient": f"used already, now by {parties} too",
+            "dropped_use": f"no longer used, by {parties}",
+            "dropped_recipient": f"no longer used by {parties}, but still by others",
+            "longer_retention": f"kept longer: {change.after or ever}, before {change.before}",
+            "shorter_retention": f"kept shorter: {change.after}, before {change.before or ever}",
+            "legal_basis": (
+                f"legal basis: {change.before or 'none given'} before, "
+                f"{change.after or 'none given'} now"
+            ),
+            "property": f"property {change.about}: {_came(change)}",
+            "party": f"party {change.about}: {change.before} before, {change.after} now",
+            "text": f"text in {change.about}: {_came(change)}",
+        }
+        return sentences[change.kind]
+
+
+def _came(change: Change) -> str:
+    if change.before is None:
+        return "new"
+    return "no longer there" if change.after is None else "other words"
+
+
+def _and(names: list[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

@@ -1,0 +1,91 @@
+"""How commands speak: aligned tables for people, JSON for programs, progress on a terminal."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def document(value: object) -> None:
+    """Print one JSON document."""
+    click.echo(json.dumps(value, ensure_ascii=False))
+
+
+def lines(values: Iterable[object]) -> None:
+    """Print a list as NDJSON."""
+    for value in values:
+        document(value)
+
+
+def for_people(*, as_json: bool) -> bool:
+    """Tell whether a list is for a person's eyes: on a terminal, unless JSON was asked for."""
+    return not as_json and sys.stdout.isatty()
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print an aligned table."""
+    made = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in headings:
+        made.add_column(heading, overflow="fold")
+    for row in rows:
+        made.add_row(*("" if cell is None else str(cell) for cell in row))
+    Console(highlight=False, markup=False).print(made)
+
+
+def complain(message: str) -> None:
+    """Print one line on standard error."""
+    click.echo(message, err=True)
+
+
+class Steps:
+    """Progress of a piece of work whose length may be known."""
+
+    def __init__(self, progress: Progress | None, task: Any) -> None:  # noqa: ANN401 -- rich's id
+        """Show it with rich, or not at all."""
+        self._progress = progress
+        self._task = task
+
+    def advance(self, count: int) -> None:
+        """Note that so much more is done."""
+        if self._progress:
+            self._progress.advance(self._task, count)
+
+
+@contextmanager
+def steps(title: str, total: int | None) -> Iterator[Steps]:
+    """Show progress with rate and time left on a terminal, nothing elsewhere."""
+    if not sys.stderr.isatty():
+        yield Steps(None, None)
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(show_speed=total is None),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        yield Steps(progress, progress.add_task(title, total=total))
+
+
+def used(record: dict[str, Any]) -> str:
+    """Write a use in one line: data under a version, put to a use by a recipient."""
+    under = record["collected_under"] or "an unknown version"
+    return f"{record['data_category']} of {under}: {record['data_use']} by {record['recipient']}"

@@ -1,0 +1,136 @@
+"""Settings: the only reader of the environment. INTERFACES, Environment."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from dataclasses import dataclass
+from email.utils import parseaddr
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+import platformdirs
+
+from reconsent.domain.errors import BadInputError, OutsideError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+_LAST_PORT = 65535
+
+PUBLIC_URL: Final = "http://127.0.0.1:8000"
+LISTEN: Final = ("127.0.0.1", 8000)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What the environment says, with sensible defaults for the embedded form."""
+
+    home: Path
+    database_url: str | None
+    mail_url: str
+    mail_from: str
+    sendgrid_api_key: str | None
+    sendgrid_host: str | None
+    public_url: str
+    listen: tuple[str, int]
+    secret: str
+    api_token: str
+
+    @property
+    def contact(self) -> str:
+        """The address that people can write to about privacy."""
+        return parseaddr(self.mail_from)[1]
+
+    @property
+    def mailbox(self) -> Path | None:
+        """The folder of the local mailbox; None when mail leaves by a provider."""
+        if not self.mail_url.startswith("maildir:"):
+            return None
+        path = self.mail_url.removeprefix("maildir:")
+        return Path(path) if path else self.home / "mail"
+
+
+def settings(environ: Mapping[str, str] = os.environ) -> Settings:
+    """Read the settings; raises BadInputError with the name of what is wrong."""
+    home = Path(environ.get("RECONSENT_HOME") or platformdirs.user_data_path("reconsent"))
+    home = home.expanduser().absolute()
+    database_url = environ.get("DATABASE_URL") or None
+    return Settings(
+        home=home,
+        database_url=database_url,
+        mail_url=_mail_url(environ.get("MAIL_URL") or "maildir:"),
+        mail_from=_mail_from(environ.get("MAIL_FROM") or "Privacy <privacy@localhost>"),
+        sendgrid_api_key=environ.get("SENDGRID_API_KEY") or None,
+        sendgrid_host=environ.get("SENDGRID_HOST") or None,
+        public_url=_public_url(environ.get("PUBLIC_URL") or PUBLIC_URL),
+        listen=_listen(environ.get("RECONSENT_LISTEN") or ":".join(map(str, LISTEN))),
+        secret=_secret(environ, "RECONSENT_SECRET", home, required=database_url is not None),
+        api_token=_secret(environ, "RECONSENT_API_TOKEN", home, required=database_url is not None),
+    )
+
+
+def demo_settings(environ: Mapping[str, str] = os.environ) -> Settings:
+    """Read the settings for made-up people, who have a home of their own unless one is given."""
+    home = environ.get("RECONSENT_HOME") or str(platformdirs.user_data_path("reconsent") / "demo")
+    return settings({**environ, "RECONSENT_HOME": home})
+
+
+def _mail_url(text: str) -> str:
+    if urlsplit(text).scheme not in {"maildir", "sendgrid"}:
+        message = f"MAIL_URL: {text.rsplit('@', 1)[-1]!r} is neither maildir:PATH nor sendgrid://"
+        raise BadInputError(message)
+    return text
+
+
+def _mail_from(text: str) -> str:
+    if "@" not in parseaddr(text)[1] or "\n" in text:
+        message = f"MAIL_FROM: {text!r} is no address such as Privacy <privacy@example.com>"
+        raise BadInputError(message)
+    return text
+
+
+def _public_url(text: str) -> str:
+    if urlsplit(text).scheme not in {"http", "https"} or not urlsplit(text).netloc:
+        message = f"PUBLIC_URL: {text!r} is no URL such as https://privacy.example.com"
+        raise BadInputError(message)
+    return text.rstrip("/")
+
+
+def _listen(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdigit() or int(port) > _LAST_PORT:
+        message = f"RECONSENT_LISTEN: {text!r} is no HOST:PORT such as 127.0.0.1:8000"
+        raise BadInputError(message)
+    return host.strip("[]"), int(port)
+
+
+def _secret(environ: Mapping[str, str], name: str, home: Path, *, required: bool) -> str:
+    """Return a secret from the environment, or the one made and kept in the home folder."""
+    if given := environ.get(name):
+        return given
+    if required:
+        message = f"{name}: is needed when DATABASE_URL is set"
+        raise BadInputError(message)
+    try:
+        return _kept_secret(home / "keys", name.removeprefix("RECONSENT_").lower())
+    except OSError as error:
+        raise OutsideError(f"RECONSENT_HOME: {home}: {error.strerror}") from error
+
+
+def _kept_secret(keys: Path, name: str) -> str:
+    keys.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = keys / name
+    if not path.exists():
+        draft = keys / f".{path.name}.{secrets.token_hex(8)}"
+        draft.write_text(secrets.token_urlsafe(32), "utf-8")
+        draft.chmod(0o600)
+        try:
+            path.hardlink_to(draft)  # of two processes that start at once, one makes the secret
+        except FileExistsError:
+            pass
+        finally:
+            draft.unlink()
+    return path.read_text("utf-8").strip()

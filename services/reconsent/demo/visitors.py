@@ -1,0 +1,154 @@
+"""People who follow the link in their mail and answer on the page, over HTTP like a browser."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from typing import TYPE_CHECKING, Final, Self
+from urllib.parse import urlsplit
+
+import httpx
+from typing_extensions import override
+
+from reconsent.domain.errors import OutsideError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+_TIMEOUT: Final = 30.0
+
+Fields = dict[str, str]
+
+
+@dataclass(kw_only=True)
+class Form:
+    """What a page lets its reader say: hidden fields, and a field for each question."""
+
+    hidden: Fields = field(default_factory=dict)
+    questions: list[str] = field(default_factory=list)
+
+
+class Page(HTMLParser):
+    """What a visitor sees of a page: its form, if any, and where its links lead."""
+
+    def __init__(self, html: str) -> None:
+        """Read the page."""
+        super().__init__()
+        self.form: Form | None = None
+        self.links: list[str] = []
+        self.feed(html)
+        self.close()
+
+    @override
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Take in one element."""
+        given = {name: value or "" for name, value in attrs}
+        if tag == "a" and "href" in given:
+            self.links.append(given["href"])
+        elif tag == "form":
+            self.form = Form()
+        elif tag == "input" and self.form:
+            if given.get("type") == "hidden":
+                self.form.hidden[given["name"]] = given.get("value", "")
+            elif given.get("type") == "radio" and given["name"] not in self.form.questions:
+                self.form.questions.append(given["name"])
+
+
+def _allow_all(_: Form) -> Fields:
+    return {"all": "allow"}
+
+
+def _deny_all(_: Form) -> Fields:
+    return {"all": "deny"}
+
+
+def _by_turns(form: Form) -> Fields:
+    return {name: ("allow", "deny")[turn % 2] for turn, name in enumerate(form.questions)}
+
+
+def _first_only(form: Form) -> Fields:
+    return dict.fromkeys(form.questions[:1], "allow")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manner:
+    """How somebody answers: first, and after a change of mind."""
+
+    name: str
+    first: Callable[[Form], Fields]
+    then: Callable[[Form], Fields] | None = None
+
+
+_ALLOW = Manner(name="allow all", first=_allow_all)
+_DENY = Manner(name="allow none", first=_deny_all)
+_MIXED = Manner(name="answer question by question", first=_by_turns)
+_PART = Manner(name="answer the first question only", first=_first_only)
+_TURN = Manner(name="allow all, then change their mind", first=_allow_all, then=_deny_all)
+# In turn, so that every ten people show each manner.
+MANNERS: Final = (_ALLOW, _DENY, _MIXED, _ALLOW, _DENY, _TURN, _ALLOW, _DENY, _PART, _MIXED)
+
+
+class Visitors:
+    """Answers on the pages at a URL, whatever host the links themselves name."""
+
+    def __init__(self, local_url: str, root: str) -> None:
+        """Visit the pages there; `root` is the path that a proxy would take off the links."""
+        self._root = root
+        self._browser = httpx.Client(base_url=local_url, timeout=_TIMEOUT, trust_env=False)
+        self.pages = 0
+        self.manners: Counter[str] = Counter()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._browser.close()
+
+    def answer(self, link: str, manner: Manner) -> None:
+        """Open a link and answer in some manner. Raises OutsideError where a page fails."""
+        path = urlsplit(link).path
+        page = self._get(path)
+        if page.form is None:
+            self.manners["find that nothing is left to ask"] += 1
+            return
+        receipt = self._post(path, page.form.hidden | manner.first(page.form))
+        self.manners[manner.name] += 1
+        if manner.then:
+            back = _way_back(receipt.links, path)
+            page = self._get(back)
+            if page.form is None:
+                raise OutsideError(f"{back}: no form to change one's mind")
+            self._post(back, page.form.hidden | manner.then(page.form))
+
+    def _get(self, path: str) -> Page:
+        return self._page(self._call("GET", path))
+
+    def _post(self, path: str, fields: Fields) -> Page:
+        """Send a form, and follow where it leads."""
+        answer = self._call("POST", path, fields)
+        if not answer.is_redirect:
+            return self._page(answer)
+        return self._get(urlsplit(answer.headers["location"]).path)
+
+    def _call(self, method: str, path: str, fields: Fields | None = None) -> httpx.Response:
+        self.pages += 1
+        try:
+            return self._browser.request(method, path.removeprefix(self._root), data=fields)
+        except httpx.HTTPError as error:
+            raise OutsideError(f"pages: {type(error).__name__}: {error}") from error
+
+    @staticmethod
+    def _page(answer: httpx.Response) -> Page:
+        if not answer.is_success:
+            where = f"{answer.request.method} {answer.request.url.path}"
+            raise OutsideError(f"pages: {where} answered {answer.status_code}")
+        return Page(answer.text)
+
+
+def _way_back(links: Iterable[str], path: str) -> str:
+    """Find the link on a receipt by which one changes one's mind."""
+    found = next((link for link in links if urlsplit(link).path.startswith(path)), None)
+    if found is None:
+        raise OutsideError(f"{path}/receipt: no link to change one's mind")
+    return urlsplit(found).path

@@ -1,0 +1,1 @@
+"""What the rules mean: pure, without I/O and without a clock."""

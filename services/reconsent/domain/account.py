@@ -1,0 +1,88 @@
+"""Accounts: whom the data is about, and what the latest event about them says. RULES 1, 27, 28."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from reconsent.domain.consent import Decision
+    from reconsent.domain.use import Held
+
+Status = Literal["active", "deactivated", "deleted"]
+Contact = Literal["all", "service", "none"]
+
+_STRICTER_STATUS: Final = {"active": 0, "deactivated": 1, "deleted": 2}
+_STRICTER_CONTACT: Final = {"all": 0, "service": 1, "none": 2}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profile:
+    """What account events say of one account; a stub has never had one (`updated_at` None)."""
+
+    status: Status = "active"
+    contact: Contact = "all"
+    minor: bool = False
+    email: str | None = None
+    name: str | None = None
+    locale: str | None = None
+    time_zone: str | None = None
+    updated_at: datetime | None = None
+    deleted_at: datetime | None = None
+
+    @property
+    def details(self) -> str:
+        """What is neither status, contact nor minor, as JSON with sorted keys."""
+        fields = {
+            "email": self.email,
+            "locale": self.locale,
+            "name": self.name,
+            "time_zone": self.time_zone,
+        }
+        return json.dumps(fields, sort_keys=True, ensure_ascii=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """What a permission depends on: who the account is and which decisions stand."""
+
+    status: Status
+    contact: Contact
+    minor: bool
+    decisions: Sequence[Decision] = ()
+    holdings: Sequence[Held] = ()
+
+
+def told(known: Profile, event: Profile) -> Profile:
+    """Return the account after one more event, whichever order events come in. RULES 27, 28.
+
+    The latest `updated_at` wins; of equal times the stricter status, contact and minor, and of
+    the rest the one whose JSON sorts last. A deletion is remembered with its time.
+    """
+    deleted = [known.deleted_at] if known.deleted_at else []
+    if event.status == "deleted" and event.updated_at:
+        deleted.append(event.updated_at)
+    winner = _later(known, event)
+    winner = replace(winner, deleted_at=max(deleted, default=None))
+    if winner.status == "deleted" or winner.minor:
+        # All that is neither status, contact nor minor: were the locale kept, which one it is would
+        # depend on an address that is forgotten.
+        return replace(winner, email=None, name=None, locale=None, time_zone=None)
+    return winner
+
+
+def _later(known: Profile, event: Profile) -> Profile:
+    if known.updated_at is None or event.updated_at is None or event.updated_at > known.updated_at:
+        return event
+    if event.updated_at < known.updated_at:
+        return known
+    return replace(
+        max(known, event, key=lambda profile: profile.details),
+        status=max(known.status, event.status, key=_STRICTER_STATUS.__getitem__),
+        contact=max(known.contact, event.contact, key=_STRICTER_CONTACT.__getitem__),
+        minor=known.minor or event.minor,
+    )

@@ -1,0 +1,243 @@
+"""CloudEvents 1.0 around the facts: what a message of the bus says, and how one is made. RULES 27.
+
+A message comes in binary mode (`ce_` headers around the data), in structured mode (the whole event
+as JSON, told by its content type) or as bare data, whose id is the hash of its bytes. A null value
+on accounts is a deletion.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from base64 import b64decode
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from pydantic_core import from_json, to_json
+
+from reconsent.domain.bus import DEAD, Message
+from reconsent.domain.errors import BadInputError
+from reconsent.domain.event import TOPICS, AccountEvent, Event, Topic, key_of, parse
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+BARE_SOURCE: Final = "urn:reconsent:data"
+STRUCTURED: Final = b"application/cloudevents+json"
+_ANY_STRUCTURED: Final = b"application/cloudevents"
+_CONTENT_TYPE: Final = "content-type"
+_ATTRIBUTES: Final = ("specversion", "type", "source", "id", "time", "subject")
+# Source and id together name a choice in an index, whose entries PostgreSQL limits to 2700 bytes.
+_LONGEST_IDENTITY: Final = 1000
+
+
+class Received(NamedTuple):
+    """One fact as it came in; source and id tell a choice from all others."""
+
+    topic: str
+    source: str
+    id: str
+    data: Event
+
+
+class _Envelope(NamedTuple):
+    """A CloudEvent taken apart; data is JSON, None for a deletion. The rest as it was written."""
+
+    source: str
+    id: str
+    time: bytes | None
+    subject: bytes | None
+    data: bytes | None
+
+
+def read(message: Message) -> Received:
+    """Return what a message says. Raises BadInputError: `topic: field: what is wrong`."""
+    return _read(message)[2]
+
+
+def binary(message: Message) -> tuple[Message, Received]:
+    """Return a message in binary mode, with the key it should have, and what it says.
+
+    Bare data keeps the id that its bytes give it. Raises BadInputError as `read` does.
+    """
+    topic, envelope, received = _read(message)
+    key = key_of(topic.name, received.data)
+    return _binary(topic, envelope, message._replace(key=key)), received
+
+
+def pack(
+    topic: str,
+    data: bytes | None,
+    *,
+    source: str,
+    id: str,  # noqa: A002 - the attribute's name
+    time: datetime,
+    key: bytes,
+) -> Message:
+    """Return a message in binary mode with JSON data, None for a tombstone."""
+    envelope = _Envelope(source, id, time.isoformat().encode(), None, data)
+    message = Message(topic, key, None, (), time)
+    return _binary(TOPICS[topic], envelope, message)
+
+
+def without_evidence(message: Message) -> Message:
+    """Return a choice as the same event, in binary mode, without what was kept as its evidence.
+
+    Raises BadInputError as `read` does.
+    """
+    return _without(message, "evidence")
+
+
+def without_address(message: Message) -> Message:
+    """Return an account event as the same event, in binary mode, without name and address.
+
+    Raises BadInputError as `read` does.
+    """
+    return _without(message, "email", "name")
+
+
+def _without(message: Message, *fields: str) -> Message:
+    topic, envelope, _ = _read(message)
+    data = {
+        name: value
+        for name, value in from_json(envelope.data or b"{}").items()
+        if name not in fields
+    }
+    return _binary(topic, envelope._replace(data=to_json(data)), message)
+
+
+def _read(message: Message) -> tuple[Topic, _Envelope, Received]:
+    try:
+        topic = _topic(message)
+        envelope = _open(topic, message)
+        data = _data(topic, envelope, message)
+    except BadInputError as error:
+        raise BadInputError(f"{message.topic}: {error}") from error
+    return topic, envelope, Received(topic.name, envelope.source, envelope.id, data)
+
+
+def _topic(message: Message) -> Topic:
+    topic = TOPICS.get(message.topic.removesuffix(DEAD))
+    if topic is None:
+        raise BadInputError("is none of the topics with facts")
+    return topic
+
+
+def _data(topic: Topic, envelope: _Envelope, message: Message) -> Event:
+    if envelope.data is not None:
+        return parse(topic.name, envelope.data)
+    if topic.model is not AccountEvent:
+        raise BadInputError("data: missing")
+    subject = (envelope.subject or message.key or b"").decode(errors="replace")
+    property_name, slash, account = subject.partition("/")
+    if not slash:
+        raise BadInputError("key: should be PROPERTY/ACCOUNT, for there is no data")
+    time = (envelope.time or message.timestamp.isoformat().encode()).decode(errors="replace")
+    deleted = {
+        "property": property_name,
+        "account": account,
+        "status": "deleted",
+        "contact": "none",
+        "updated_at": time,
+    }
+    return parse(topic.name, to_json(deleted))
+
+
+def _open(topic: Topic, message: Message) -> _Envelope:
+    headers = dict(message.headers)
+    content_type = headers.get(_CONTENT_TYPE, b"")
+    if content_type.startswith(_ANY_STRUCTURED):
+        if not content_type.startswith(STRUCTURED):
+            raise BadInputError(f"content-type: only {STRUCTURED.decode()} is understood")
+        return _structured(topic, message.value or b"")
+    time = headers.get("ce_time")
+    if "ce_specversion" not in headers:
+        if "ce_type" in headers:
+            _check_type(topic, _text(headers, "ce_type"))
+        digest = hashlib.sha256(message.value or b"").hexdigest()
+        return _Envelope(BARE_SOURCE, digest, time, None, message.value)
+    _check_version(_text(headers, "ce_specversion"))
+    _check_type(topic, _text(headers, "ce_type"))
+    return _Envelope(
+        _identity("source", _text(headers, "ce_source")),
+        _identity("id", _text(headers, "ce_id")),
+        time,
+        headers.get("ce_subject"),
+        message.value,
+    )
+
+
+def _structured(topic: Topic, value: bytes) -> _Envelope:
+    try:
+        event: Any = from_json(value, allow_inf_nan=False)
+    except ValueError as error:
+        raise BadInputError(f"not JSON: {error}") from error
+    if not isinstance(event, dict):
+        raise BadInputError("should be a CloudEvent")
+    texts = {name: event.get(name) for name in _ATTRIBUTES}
+    for name, text in texts.items():
+        if text is not None and not isinstance(text, str):
+            raise BadInputError(f"{name}: should be a string")
+    _check_version(texts["specversion"])
+    _check_type(topic, texts["type"])
+    time, subject = (text and text.encode() for text in (texts["time"], texts["subject"]))
+    return _Envelope(
+        _identity("source", texts["source"]),
+        _identity("id", texts["id"]),
+        time,
+        subject,
+        _structured_data(event),
+    )
+
+
+def _structured_data(event: dict[str, Any]) -> bytes | None:
+    if event.get("data_base64") is not None:
+        try:
+            return b64decode(event["data_base64"], validate=True)
+        except (ValueError, TypeError) as error:
+            raise BadInputError("data_base64: should be base64") from error
+    return None if event.get("data") is None else to_json(event["data"])
+
+
+def _text(headers: dict[str, bytes], name: str) -> str | None:
+    value = headers.get(name)
+    if value is None:
+        return None
+    try:
+        return value.decode()
+    except UnicodeDecodeError as error:
+        raise BadInputError(f"{name.removeprefix('ce_')}: should be UTF-8") from error
+
+
+def _check_version(version: str | None) -> None:
+    if version is None or not version.startswith("1."):
+        raise BadInputError("specversion: should be 1.0")
+
+
+def _check_type(topic: Topic, given: str | None) -> None:
+    # A minor version may follow ours: it only adds.
+    if given != topic.type and not (given or "").startswith(f"{topic.type}."):
+        raise BadInputError(f"type: should be {topic.type}")
+
+
+def _identity(name: str, text: str | None) -> str:
+    if not text:
+        raise BadInputError(f"{name}: missing")
+    if len(text.encode()) > _LONGEST_IDENTITY or "\0" in text:
+        raise BadInputError(f"{name}: should be up to {_LONGEST_IDENTITY} bytes without NUL")
+    return text
+
+
+def _binary(topic: Topic, envelope: _Envelope, message: Message) -> Message:
+    """Put an envelope's parts into headers, and keep the headers that are no part of it."""
+    parts = {
+        "ce_specversion": b"1.0",
+        "ce_type": topic.type.encode(),
+        "ce_source": envelope.source.encode(),
+        "ce_id": envelope.id.encode(),
+        "ce_time": envelope.time,
+        _CONTENT_TYPE: b"application/json" if envelope.data is not None else None,
+    }
+    headers = [(name, value) for name, value in parts.items() if value is not None]
+    headers += [
+        header for header in message.headers if header[0] not in parts and header[0] != "ce_subject"
+    ]
+    return message._replace(value=envelope.data, headers=tuple(headers))

@@ -1,0 +1,178 @@
+"""Decisions: what people said, and what now stands. RULES 17 to 19.
+
+The ledger keeps what was said (`Said`); `spell_out` turns it into decisions about data held,
+and `standing` into the few that now stand, in a form that accounts can share.
+"""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+
+from reconsent.domain.use import ANY, Held, Use, covers, meet, narrower, sort_key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from datetime import datetime
+
+Answer = Literal["allow", "deny", "expired"]
+
+
+class EventState(StrEnum):
+    """The W3C Data Privacy Vocabulary's words for what became of a decision."""
+
+    GIVEN = "ConsentGiven"
+    REFUSED = "ConsentRefused"
+    WITHDRAWN = "ConsentWithdrawn"
+    EXPIRED = "ConsentExpired"
+    INVALIDATED = "ConsentInvalidated"
+
+
+NO: Final = frozenset({EventState.REFUSED, EventState.WITHDRAWN})
+
+
+class Said(NamedTuple):
+    """One ledger entry as it was said; ANY where something was left out."""
+
+    answer: Answer
+    use: Use
+    decided_at: datetime
+
+
+class Decision(NamedTuple):
+    """One decision that stands, without its time."""
+
+    event_state: EventState
+    use: Use
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ledger:
+    """What one account said, with what is needed to know what it comes to.
+
+    `first_collected` gives for each pair held when it was first collected since an erasure;
+    `controller` gives the controller in force at a time, None where no version is published.
+    """
+
+    said: Sequence[Said]
+    first_collected: Mapping[Held, datetime]
+    deleted_at: datetime | None
+    controller: Callable[[datetime], str | None]
+
+    def stands(self, said: Said) -> bool:
+        """Tell whether a decision is dated after the account's latest deletion."""
+        return self.deleted_at is None or said.decided_at > self.deleted_at
+
+
+def spell_out(said: Said, ledger: Ledger) -> Iterable[Use]:
+    """Name every use that an answer is about. RULES 17.
+
+    A refusal holds for whatever it leaves out. An agreement covers only what it names, and of
+    that only data that was already collected when it was given.
+    """
+    if said.answer != "allow":
+        yield said.use
+        return
+    recipient: str | None = said.use.recipient
+    if recipient == ANY:
+        recipient = ledger.controller(said.decided_at)
+    if recipient is None:
+        return
+    if ANY not in said.use[:2]:
+        yield said.use._replace(recipient=recipient)
+        return
+    for held, first in ledger.first_collected.items():
+        category = narrower(held.data_category, said.use.data_category)
+        if (
+            first <= said.decided_at
+            and category is not None
+            and said.use.collected_under in (held.collected_under, ANY)
+        ):
+            yield Use(category, held.collected_under, said.use.data_use, recipient)
+
+
+def event_states(ledger: Ledger) -> list[EventState]:
+    """Name what became of each ledger entry, in the ledger's order. RULES 18."""
+    agreed = [
+        (said.decided_at, use)
+        for said in ledger.said
+        if said.answer == "allow" and ledger.stands(said)
+        for use in spell_out(said, ledger)
+    ]
+    return [_event_state(said, ledger, agreed) for said in ledger.said]
+
+
+def _event_state(said: Said, ledger: Ledger, agreed: Sequence[tuple[datetime, Use]]) -> EventState:
+    if not ledger.stands(said):
+        return EventState.INVALIDATED
+    if said.answer == "allow":
+        return EventState.GIVEN
+    if said.answer == "expired":
+        return EventState.EXPIRED
+    took_back = any(at < said.decided_at and meet(use, said.use) for at, use in agreed)
+    return EventState.WITHDRAWN if took_back else EventState.REFUSED
+
+
+def standing(ledger: Ledger) -> tuple[Decision, ...]:
+    """Return the decisions that now stand, in the one order that accounts can share. RULES 18."""
+    dated = [
+        (said, Decision(state, use))
+        for said, state in zip(ledger.said, event_states(ledger), strict=True)
+        if state != EventState.INVALIDATED
+        for use in spell_out(said, ledger)
+    ]
+    dated.sort(key=_in_time)
+    in_order = [decision for _, decision in dated]
+    return _shared_order(
+        [
+            decision
+            for position, decision in enumerate(in_order)
+            if not any(covers(later.use, decision.use) for later in in_order[position + 1 :])
+        ]
+    )
+
+
+def _in_time(dated: tuple[Said, Decision]) -> tuple[bool, datetime, bool, tuple[str, ...]]:
+    """Order by time; silence comes before any answer, and of equal times the no is later."""
+    said, decision = dated
+    return said.answer != "expired", said.decided_at, said.answer == "deny", _key(decision)
+
+
+def _key(decision: Decision) -> tuple[str, ...]:
+    return (decision.event_state.value, *sort_key(decision.use))
+
+
+def _shared_order(in_time: Sequence[Decision]) -> tuple[Decision, ...]:
+    """Sort decisions, keeping the order only of a yes and a no that meet."""
+    followers: dict[int, list[int]] = {}
+    waits = [0] * len(in_time)
+    for later, decision in enumerate(in_time):
+        for earlier in range(later):
+            if _must_keep_order(in_time[earlier], decision):
+                followers.setdefault(earlier, []).append(later)
+                waits[later] += 1
+    ready = [(_key(d), i) for i, d in enumerate(in_time) if not waits[i]]
+    heapq.heapify(ready)
+    ordered = []
+    while ready:
+        _, position = heapq.heappop(ready)
+        ordered.append(in_time[position])
+        for later in followers.get(position, ()):
+            waits[later] -= 1
+            if not waits[later]:
+                heapq.heappush(ready, (_key(in_time[later]), later))
+    return tuple(ordered)
+
+
+def _must_keep_order(one: Decision, other: Decision) -> bool:
+    states = {one.event_state, other.event_state}
+    return EventState.GIVEN in states and bool(states & NO) and meet(one.use, other.use) is not None
+
+
+def undecided(uses: Iterable[Use], standing: Sequence[Decision]) -> frozenset[Use]:
+    """Leave the new uses that no standing decision covers: the account's ask. RULES 7."""
+    return frozenset(
+        use for use in uses if not any(covers(decision.use, use) for decision in standing)
+    )

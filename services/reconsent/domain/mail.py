@@ -1,0 +1,56 @@
+"""Mail as it is handed to a provider: one letter for all who are asked the same."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Outcome = Literal["accepted", "rejected", "retry", "unknown"]
+"""What a provider said of one message: `retry` was surely not accepted, `unknown` may have been."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Letter:
+    """What everyone in a request gets; `link_mark` stands where each one's own link goes."""
+
+    subject: str
+    text: str
+    html: str
+    locale: str
+    link_mark: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipient:
+    """Who gets a letter; `notice` is opaque and `choose_url` empty where nothing is asked."""
+
+    notice: str
+    email: str
+    name: str | None
+    choose_url: str
+
+
+class Result(NamedTuple):
+    """What became of one recipient's message; the reason in the provider's words."""
+
+    outcome: Outcome
+    reason: str | None = None
+
+
+class Provider(Protocol):
+    """What takes mail to people."""
+
+    name: str
+    at_most: int
+    """How many recipients one request may have."""
+    repeats_safely: bool
+    """Whether handing the same notice over again leaves one message, not two."""
+
+    def send(self, letter: Letter, recipients: Sequence[Recipient]) -> Sequence[Result]:
+        """Hand a letter over for up to `at_most` recipients; one result each, in their order.
+
+        Raises OutsideError where nothing at all was accepted and trying again is safe.
+        """

@@ -1,0 +1,303 @@
+"""Policies and their versions, as written by a privacy engineer. RULES 1, 2, 5, 10.
+
+A `PolicyVersion` is one policy file with every text inline, immutable; a `Policy` is the line
+of versions published so far, oldest first.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+)
+
+from reconsent.domain.errors import BadInputError
+from reconsent.domain.use import Declared, Held, Use, broadest, declares, narrower, over
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_LIFETIME = timedelta(days=36_500)
+PROPERTY_NOTICE_LASTS = timedelta(days=30)
+
+_DURATION = TypeAdapter(timedelta)
+_INSTANT_FORM = re.compile(r"\d{4}-\d\d-\d\d")
+_DURATION_FORM = re.compile(r"P(?=.)(\d+Y)?(\d+M)?(\d+W)?(\d+D)?(T(?=.)(\d+H)?(\d+M)?(\d+S)?)?")
+
+
+def duration(text: str) -> timedelta:
+    """Read an ISO 8601 duration; a year is 365 days and a month 30. Raises ValueError."""
+    if not _DURATION_FORM.fullmatch(text):
+        message = f"{text!r} is no ISO 8601 duration such as P30D"
+        raise ValueError(message)
+    try:
+        return _DURATION.validate_python(text)
+    except ValidationError as error:
+        message = f"{text!r} is no duration that can be counted"
+        raise ValueError(message) from error
+
+
+def _is_duration(text: str) -> str:
+    duration(text)
+    return text
+
+
+def _is_written_out(given: object) -> object:
+    """Refuse numbers, which pydantic would take for seconds since 1970."""
+    if isinstance(given, datetime) or (isinstance(given, str) and _INSTANT_FORM.match(given)):
+        return given
+    raise ValueError(f"{given!r} is no time such as 2027-01-15T00:00:00Z")
+
+
+def _in_utc(instant: datetime) -> datetime:
+    try:
+        return instant.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError(f"{instant.isoformat()} is no time that can be counted") from error
+
+
+Instant = Annotated[AwareDatetime, BeforeValidator(_is_written_out), AfterValidator(_in_utc)]
+"""A time in RFC 3339 with its zone, kept in UTC."""
+
+DottedKey = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$", max_length=200)
+]
+PartyKey = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+$", max_length=100)]
+PolicyName = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)
+]
+VersionName = PolicyName
+PropertyName = Annotated[str, StringConstraints(pattern=r"^[^\s/\x00]+$", max_length=200)]
+Locale = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*$")]
+Duration = Annotated[str, AfterValidator(_is_duration)]
+Phrase = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
+
+
+class _Strict(BaseModel):
+    """A part of the policy file: unknown keys are mistakes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Party(_Strict):
+    """Who uses data, with the name and the country that people read."""
+
+    name: Phrase
+    country: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")] | None = None
+
+
+class Row(_Strict):
+    """One row of `declares`: data put to uses by the controller and each recipient."""
+
+    data: DottedKey
+    uses: Annotated[tuple[DottedKey, ...], Field(min_length=1)]
+    recipients: tuple[PartyKey, ...] = ()
+    retention: Duration | None = None
+    legal_basis: Phrase | None = None
+
+    @property
+    def kept_for(self) -> timedelta:
+        """How long the data is kept; none given is for ever."""
+        return duration(self.retention) if self.retention else timedelta.max
+
+
+class Text(_Strict):
+    """A version's words in one locale; `body` is Markdown."""
+
+    title: Phrase
+    summary: Phrase
+    body: str
+
+
+class NoticeSettings(_Strict):
+    """How people are told of a version."""
+
+    material: bool = False
+    information_mail: Literal["opted_in", "nobody"] = "nobody"
+    respond_by: Duration | None = None
+    reminders: tuple[Duration, ...] = ()
+
+
+class PolicyVersion(_Strict):
+    """One version of a policy: the policy file with every text's body inline."""
+
+    policy: PolicyName
+    version: VersionName
+    follows: VersionName | None
+    effective_at: Instant
+    controller: PartyKey
+    parties: dict[PartyKey, Party] = {}
+    properties: Annotated[tuple[PropertyName, ...], Field(min_length=1)]
+    declares: tuple[Row, ...]
+    texts: Annotated[dict[Locale, Text], Field(min_length=1)]
+    notice: NoticeSettings = NoticeSettings()
+    words: dict[Locale, dict[str, Phrase]] = {}
+
+    @cached_property
+    def declared(self) -> frozenset[Declared]:
+        """Every use by the controller itself and by each listed recipient. RULES 2."""
+        return frozenset(
+            Declared(row.data, data_use, recipient)
+            for row in self.declares
+            for data_use in row.uses
+            for recipient in (self.controller, *row.recipients)
+        )
+
+    def declares_use(self, category: str, data_use: str, recipient: str) -> bool:
+        """Tell whether a use that this version declares covers the one asked about."""
+        return declares(self.declared, category, data_use, recipient)
+
+    @property
+    def first_locale(self) -> str:
+        """The locale that serves whoever reads none of the others."""
+        return next(iter(self.texts))
+
+    @property
+    def respond_within(self) -> timedelta | None:
+        """How long a mailed question stays open; None for ever, as is more than a lifetime."""
+        within = duration(self.notice.respond_by) if self.notice.respond_by else _LIFETIME
+        return within if within < _LIFETIME else None
+
+
+def is_material(version: PolicyVersion, followed: PolicyVersion | None) -> bool:
+    """Tell whether a version changes enough to need a prominent notice. RULES 10."""
+    if followed is None:
+        return False
+    return (
+        version.notice.material
+        or version.controller != followed.controller
+        or any(not followed.declares_use(*declared) for declared in version.declared)
+        or any(keeps_longer(row, followed) for row in version.declares)
+    )
+
+
+def keeps_longer(row: Row, followed: PolicyVersion) -> bool:
+    """Tell whether a row keeps its data longer than the version followed says. RULES 10."""
+    return any(
+        row.kept_for > kept
+        for data_use in row.uses
+        if (kept := _kept(followed, row, data_use)) is not None
+    )
+
+
+def _kept(version: PolicyVersion, row: Row, data_use: str) -> timedelta | None:
+    covering = [
+        other.kept_for
+        for other in version.declares
+        if over(other.data, row.data) and any(over(use, data_use) for use in other.uses)
+    ]
+    return max(covering, default=None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Policy:
+    """A line of published versions, oldest first; never empty."""
+
+    name: str
+    versions: tuple[PolicyVersion, ...]
+
+    @property
+    def latest(self) -> PolicyVersion:
+        """The version published last, effective or not."""
+        return self.versions[-1]
+
+    @cached_property
+    def by_name(self) -> dict[str, PolicyVersion]:
+        """The published versions by their names."""
+        return {version.version: version for version in self.versions}
+
+    def in_force(self, at: datetime) -> PolicyVersion:
+        """Return the last version effective by then; before the first, the first."""
+        effective = [version for version in self.versions if version.effective_at <= at]
+        return effective[-1] if effective else self.versions[0]
+
+    def followed_by(self, version: PolicyVersion) -> PolicyVersion | None:
+        """Return the version that another one follows; None for the first."""
+        return self.by_name[version.follows] if version.follows else None
+
+    @property
+    def latest_material(self) -> PolicyVersion | None:
+        """The last version that was material; None where none was."""
+        for version in reversed(self.versions):
+            if is_material(version, self.followed_by(version)):
+                return version
+        return None
+
+    def new_uses(self, holdings: Iterable[Held]) -> frozenset[Use]:
+        """Return what the latest version would do with held data in a new manner. RULES 5, 6."""
+        return broadest(use for held in holdings for use in self._new_uses(held))
+
+    def _new_uses(self, held: Held) -> Iterable[Use]:
+        collected_under = None
+        if held.collected_under is not None:
+            collected_under = self.by_name.get(held.collected_under)
+            if collected_under is None:  # not published here (yet): takes no part. RULES 4
+                return
+        for row in self.latest.declared:
+            category = narrower(held.data_category, row.data_category)
+            if category is None or (
+                collected_under and collected_under.declares_use(category, *row[1:])
+            ):
+                continue
+            yield Use(category, held.collected_under, *row[1:])
+
+
+def admit(version: PolicyVersion, line: Policy | None, owners: dict[str, str]) -> None:
+    """Refuse a version that does not continue its policy's line. RULES 1.
+
+    `owners` names the policy of each property known. Raises BadInputError with one mistake.
+    """
+    for place, mistake in mistakes(version, line, owners):
+        raise BadInputError(f"{'.'.join(map(str, place))}: {mistake}")
+
+
+def mistakes(
+    version: PolicyVersion, line: Policy | None, owners: dict[str, str]
+) -> list[tuple[tuple[str | int, ...], str]]:
+    """List what keeps a version from continuing its line: where in the file, and why."""
+    found: list[tuple[tuple[str | int, ...], str]] = []
+    latest = line.latest if line else None
+    if latest is None and version.follows is not None:
+        found.append((("follows",), f"follows {version.follows!r}, which is not published"))
+    elif latest and version.follows != latest.version:
+        found.append((("follows",), f"must follow {latest.version!r}, the latest published"))
+    if latest and version.effective_at < latest.effective_at:
+        found.append(
+            (
+                ("effective_at",),
+                f"effective before {latest.version!r}, which it follows",
+            )
+        )
+    for index, name in enumerate(version.properties):
+        if owners.get(name, version.policy) != version.policy:
+            found.append((("properties", index), f"{name} belongs to policy {owners[name]!r}"))
+        if name in version.properties[:index]:
+            found.append((("properties", index), f"{name} is listed twice"))
+    found += _declared_twice(version)
+    for name in latest.properties if latest else ():
+        if latest and name not in version.properties:
+            found.append((("properties",), f"{name} is missing, which {latest.version!r} lists"))
+    return found
+
+
+def _declared_twice(version: PolicyVersion) -> Iterable[tuple[tuple[str | int, ...], str]]:
+    seen: dict[tuple[str, str], int] = {}
+    for index, row in enumerate(version.declares):
+        for position, data_use in enumerate(row.uses):
+            first = seen.setdefault((row.data, data_use), index)
+            if first != index or data_use in row.uses[:position]:
+                place = ("declares", index, "uses", position)
+                yield place, f"{row.data} is already put to {data_use} in row {first + 1}"

@@ -1,0 +1,69 @@
+"""What the author of a policy version may want to know before people read it; none is a mistake."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from reconsent.domain.policy import duration
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from reconsent.domain.policy import Policy, PolicyVersion
+
+Place = tuple[str | int, ...]
+
+HasPhrase = Callable[[str, str], bool]
+"""Tells whether the program itself brings a phrase for a key in a locale."""
+
+
+def warnings(
+    version: PolicyVersion, line: Policy | None, has_phrase: HasPhrase
+) -> Iterator[tuple[Place, str]]:
+    """Name places in the policy file, and what its readers or its author would miss there."""
+    before = line.by_name.get(version.follows) if line and version.follows else None
+    for locale in before.texts if before else ():
+        if locale not in version.texts:
+            yield ("texts",), f"has no {locale}, which {version.follows!r} has"
+    yield from _unnamed(version)
+    for place, key in _keys(version):
+        lacking = [
+            locale
+            for locale in version.texts
+            if key not in version.words.get(locale, {}) and not has_phrase(key, locale)
+        ]
+        if lacking:
+            yield place, f"{key} has no phrase in {', '.join(lacking)}: people would read the key"
+    if version.respond_within is not None:
+        for index, offset in enumerate(version.notice.reminders):
+            if duration(offset) >= version.respond_within:
+                place = ("notice", "reminders", index)
+                yield place, f"{offset} is not before respond_by: this reminder is never sent"
+
+
+def _unnamed(version: PolicyVersion) -> Iterator[tuple[Place, str]]:
+    parties: list[tuple[Place, str]] = [(("controller",), version.controller)]
+    for index, row in enumerate(version.declares):
+        for position, recipient in enumerate(row.recipients):
+            parties.append((("declares", index, "recipients", position), recipient))
+    for place, party in _firsts(parties):
+        if party not in version.parties:
+            yield place, f"{party} is not named in parties: people would read the key"
+
+
+def _keys(version: PolicyVersion) -> Iterable[tuple[Place, str]]:
+    keys: list[tuple[Place, str]] = []
+    for index, row in enumerate(version.declares):
+        keys.append((("declares", index, "data"), row.data))
+        for position, data_use in enumerate(row.uses):
+            keys.append((("declares", index, "uses", position), data_use))
+    return _firsts(keys)
+
+
+def _firsts(placed: Iterable[tuple[Place, str]]) -> list[tuple[Place, str]]:
+    """Keep the first place of each key."""
+    first: dict[str, Place] = {}
+    for place, key in placed:
+        first.setdefault(key, place)
+    return [(place, key) for key, place in first.items()]

@@ -1,0 +1,92 @@
+"""Recording what providers report of mails. RULES 15."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from reconsent.facts.accounts import Counts
+from reconsent.queries import named
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from datetime import datetime
+
+    from reconsent.adapters.postgres import Connection
+    from reconsent.domain.event import MailEvent
+
+SQL = named("mail_events")
+FAILED = frozenset({"bounced", "dropped"})
+
+
+def record_mail_events(connection: Connection, events: Sequence[MailEvent]) -> Counts:
+    """Record reports in whatever order they come; those of notices never sent are refused."""
+    ids = [_notice_id(event.notice) for event in events]
+    wanted = sorted({notice_id for notice_id in ids if notice_id})
+    sent = {
+        row[0]: row[1:]
+        for row in connection.execute(SQL["lock"], {"notice_ids": wanted}).fetchall()
+    }
+    known = [(i, event) for i, event in zip(ids, events, strict=True) if i in sent]
+    refused = tuple(
+        (position, f"notice: {event.notice!r} was never sent")
+        for position, (notice_id, event) in enumerate(zip(ids, events, strict=True))
+        if notice_id not in sent
+    )
+    new = connection.execute(
+        SQL["add"],
+        {
+            "notice_id": [notice_id for notice_id, _ in known],
+            "event": [event.event for _, event in known],
+            "occurred_at": [event.occurred_at for _, event in known],
+            "reason": [event.reason for _, event in known],
+            "provider_id": [event.provider_id for _, event in known],
+        },
+    ).fetchall()
+    if new:
+        connection.execute(SQL["apply"], {"notice_ids": [notice_id for notice_id, _, _ in new]})
+        complaints: dict[int, datetime] = {}
+        for notice_id, event, at in new:
+            if event == "complained":
+                key = sent[notice_id][0]
+                complaints[key] = max(at, complaints.get(key, at))
+        _touch(
+            connection,
+            keys=[sent[notice_id][0] for notice_id, _, _ in new],
+            addresses={sent[notice_id][1] for notice_id, event, _ in new if event in FAILED},
+            complaints=complaints,
+        )
+    return Counts(new=len(new), unchanged=len(known) - len(new), refused=refused)
+
+
+def bounce_rejected(connection: Connection, attempt_id: int) -> None:
+    """Note the addresses that a provider rejected in an attempt."""
+    rows = connection.execute(SQL["rejected_addresses"], {"attempt_id": attempt_id})
+    _touch(connection, keys=[], addresses={row[0] for row in rows}, complaints={})
+
+
+def _touch(
+    connection: Connection,
+    *,
+    keys: Sequence[int],
+    addresses: Iterable[bytes],
+    complaints: Mapping[int, datetime],
+) -> None:
+    bounced = sorted(addresses)
+    connection.execute(SQL["bounce"], {"addresses": bounced})
+    connection.execute(
+        SQL["touch"],
+        {
+            "keys": list(keys),
+            "addresses": bounced,
+            "complaining": list(complaints),
+            "complained_at": list(complaints.values()),
+        },
+    )
+
+
+def _notice_id(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None

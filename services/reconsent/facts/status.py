@@ -1,0 +1,53 @@
+"""How much is where: who works, what waits, notices by state."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from reconsent.adapters.bus_postgres import lag
+from reconsent.adapters.postgres import Connection
+from reconsent.facts.versions import Policies
+from reconsent.queries import named
+
+SQL = named("notices")
+GROUP = "reconsent"
+
+
+class NoticeCount(NamedTuple):
+    """How many notices of a version are of one kind, in one state, for one reason."""
+
+    policy: str
+    policy_version: str
+    kind: str
+    state: str
+    suppression: str | None
+    notices: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Status:
+    """The services at work, the messages that wait on each topic, and the notices."""
+
+    services: dict[str, int]
+    lags: dict[str, int]
+    notices: list[NoticeCount]
+
+
+def status(connection: Connection, policies: Policies) -> Status:
+    """Count what is at work and what waits."""
+    rows = connection.execute(SQL["count_states"]).fetchall()
+    counts: dict[tuple[str, str, str, str, str | None], int] = {}
+    for version_id, kind, state, suppression, count in rows:
+        version = policies.versions[version_id]
+        overtaken = version_id != policies.latest_id(version.policy) and (
+            state in {"planned", "due"} or (state == "suppressed" and kind == "choice")
+        )
+        shown = ("superseded", None) if overtaken else (state, suppression)
+        key = (version.policy, version.version, kind, *shown)
+        counts[key] = counts.get(key, 0) + count
+    return Status(
+        services=dict(connection.execute(SQL["services"]).fetchall()),
+        lags=lag(connection, GROUP),
+        notices=[NoticeCount(*key, count) for key, count in counts.items()],
+    )

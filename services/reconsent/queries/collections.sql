@@ -1,0 +1,104 @@
+-- :name erase
+-- Remember erasures with their times; one dated up to a deletion tells nothing new.
+INSERT INTO collection_erasures AS known
+SELECT account_key, data_category, collected_under, max(erased_at)
+FROM unnest(%(keys)s::bigint[], %(categories)s::text[], %(versions)s::text[],
+            %(times)s::timestamptz[]) AS told (account_key, data_category, collected_under, erased_at)
+JOIN accounts USING (account_key)
+WHERE deleted_at IS NULL OR erased_at > deleted_at
+GROUP BY account_key, data_category, collected_under
+ON CONFLICT (account_key, data_category, collected_under) DO UPDATE
+SET erased_at = excluded.erased_at WHERE excluded.erased_at > known.erased_at
+RETURNING account_key;
+
+-- :name add
+-- Add collections that no erasure or deletion has taken back.
+INSERT INTO collections
+SELECT account_key, data_category, collected_under, collected_at, min(source)
+FROM unnest(%(keys)s::bigint[], %(categories)s::text[], %(versions)s::text[],
+            %(times)s::timestamptz[], %(sources)s::text[])
+     AS told (account_key, data_category, collected_under, collected_at, source)
+JOIN accounts USING (account_key)
+WHERE (deleted_at IS NULL OR collected_at > deleted_at) AND NOT EXISTS (
+    SELECT FROM collection_erasures AS erasure
+    WHERE erasure.account_key = told.account_key
+      AND erasure.data_category = told.data_category
+      AND erasure.collected_under IS NOT DISTINCT FROM told.collected_under
+      AND erasure.erased_at >= told.collected_at)
+GROUP BY account_key, data_category, collected_under, collected_at
+ON CONFLICT DO NOTHING
+RETURNING account_key;
+
+-- :name drop_erased
+-- Drop the collections that an erasure takes back.
+DELETE FROM collections USING collection_erasures AS erasure
+WHERE collections.account_key = ANY(%(keys)s)
+  AND erasure.account_key = collections.account_key
+  AND erasure.data_category = collections.data_category
+  AND erasure.collected_under IS NOT DISTINCT FROM collections.collected_under
+  AND collections.collected_at <= erasure.erased_at;
+
+-- :name drop_deleted
+-- Drop the collections dated up to an account's deletion.
+DELETE FROM collections USING accounts
+WHERE accounts.account_key = ANY(%(keys)s)
+  AND collections.account_key = accounts.account_key
+  AND collections.collected_at <= accounts.deleted_at;
+
+-- :name forget_erasures
+-- Erasures dated up to a deletion have nothing left to say.
+DELETE FROM collection_erasures AS erasure USING accounts
+WHERE accounts.account_key = ANY(%(keys)s)
+  AND erasure.account_key = accounts.account_key
+  AND erasure.erased_at <= accounts.deleted_at;
+
+-- :name make_holdings
+-- Make the sets that accounts hold, where nobody has held the same yet.
+INSERT INTO holdings (members, digest)
+SELECT DISTINCT ON (made.digest) sets.members, made.digest
+FROM (SELECT jsonb_agg(jsonb_build_array(data_category, collected_under)
+                       ORDER BY data_category COLLATE "C", collected_under COLLATE "C" NULLS FIRST)
+                       AS members
+      FROM (SELECT DISTINCT account_key, data_category, collected_under FROM collections
+            WHERE account_key = ANY(%(keys)s)) AS held
+      GROUP BY account_key) AS sets
+CROSS JOIN LATERAL sha256(convert_to(sets.members::text, 'UTF8')) AS made (digest)
+WHERE NOT EXISTS (SELECT FROM holdings WHERE holdings.digest = made.digest)
+ORDER BY made.digest
+ON CONFLICT DO NOTHING;
+
+-- :name point_to_holdings
+-- Point accounts to what they hold now; a deleted account holds nothing.
+UPDATE accounts SET holdings_id = holdings.holdings_id, changed = pg_current_xact_id()
+FROM unnest(%(keys)s::bigint[]) AS named (account_key)
+LEFT JOIN (
+    SELECT account_key,
+           jsonb_agg(jsonb_build_array(data_category, collected_under)
+                     ORDER BY data_category COLLATE "C", collected_under COLLATE "C" NULLS FIRST)
+           AS members
+    FROM (SELECT DISTINCT account_key, data_category, collected_under FROM collections
+          WHERE account_key = ANY(%(keys)s)) AS held
+    GROUP BY account_key
+) AS sets USING (account_key)
+JOIN holdings ON holdings.digest = sha256(convert_to(coalesce(sets.members, '[]')::text, 'UTF8'))
+WHERE accounts.account_key = named.account_key
+  AND accounts.status <> 'deleted'
+  AND accounts.holdings_id <> holdings.holdings_id;
+
+-- :name first
+-- Read since when each pair is held, for some accounts.
+SELECT account_key, data_category, collected_under, min(collected_at)
+FROM collections JOIN accounts USING (account_key)
+WHERE account_key = ANY(%(keys)s) AND status <> 'deleted'
+GROUP BY account_key, data_category, collected_under;
+
+-- :name of_account
+-- Read one account's collections, with what was erased.
+SELECT data_category, collected_under, min(collected_at), max(collected_at)::date, min(source),
+       NULL::timestamptz
+FROM collections WHERE account_key = %(account_key)s
+GROUP BY data_category, collected_under
+UNION ALL
+SELECT data_category, collected_under, NULL, NULL, NULL, erased_at
+FROM collection_erasures WHERE account_key = %(account_key)s
+ORDER BY 1, 2, 3;

@@ -1,0 +1,147 @@
+-- :name claim
+-- Claim notices that are due, with their accounts as they are now; whoever is busy is passed over.
+SELECT notices.notice_id, notices.kind, notices.version_id, notices.ask_id, accounts.property,
+       accounts.email, accounts.name, accounts.locale, accounts.status, accounts.contact,
+       accounts.minor,
+       CASE WHEN email IS NULL THEN 'none'
+            WHEN complained OR EXISTS (
+                SELECT FROM bounced_addresses AS bounced
+                WHERE bounced.address_hash = accounts.address_hash) THEN 'bounced'
+            ELSE 'ok' END,
+       accounts.address_hash, accounts.holdings_id, accounts.standing_id
+FROM notices JOIN accounts USING (account_key)
+WHERE notices.state = 'due' AND notices.version_id = ANY(%(latest)s)
+ORDER BY notices.version_id, notices.ask_id
+LIMIT %(limit)s
+FOR NO KEY UPDATE OF notices SKIP LOCKED
+FOR SHARE OF accounts SKIP LOCKED;
+
+-- :name any_due
+-- Tell whether any notice waits to be sent.
+SELECT EXISTS (
+    SELECT FROM notices WHERE state = 'due' AND version_id = ANY(%(latest)s));
+
+-- :name let_go
+-- Write what a second look made of claimed notices that are not to be sent.
+UPDATE notices SET state = told.state, suppression = told.suppression,
+    dead = told.suppression IS NOT DISTINCT FROM 'deleted'
+FROM unnest(%(notice_id)s::uuid[], %(state)s::text[], %(suppression)s::text[])
+     AS told (notice_id, state, suppression)
+WHERE notices.notice_id = told.notice_id;
+
+-- :name begin_attempt
+-- Note that notices are about to be handed to a provider.
+INSERT INTO attempts (provider, lease, members, payload_hash)
+VALUES (%(provider)s, %(lease)s, %(members)s, %(payload_hash)s) RETURNING attempt_id;
+
+-- :name attempt
+-- Notices become part of an attempt, with what they ask and say and where they go.
+UPDATE notices SET state = 'attempting', attempt_id = %(attempt_id)s, ask_id = %(ask_id)s,
+    rendering = %(rendering)s, address_hash = told.address_hash
+FROM unnest(%(notice_id)s::uuid[], %(address_hash)s::bytea[]) AS told (notice_id, address_hash)
+WHERE notices.notice_id = told.notice_id;
+
+-- :name end_attempt
+-- Note when an attempt ended, and how many of its members had which outcome.
+UPDATE attempts SET ended_at = clock_timestamp(), outcome = %(outcome)s
+WHERE attempt_id = %(attempt_id)s;
+
+-- :name outcomes
+-- Write what became of the members of an attempt, unless something later is known already.
+UPDATE notices SET
+    state = CASE WHEN told.outcome = 'retry' AND notices.dead THEN 'suppressed'
+                 WHEN told.outcome = 'retry' THEN 'due' ELSE told.outcome END,
+    suppression = CASE WHEN told.outcome = 'retry' AND notices.dead THEN 'deleted' END,
+    accepted_at = CASE WHEN told.outcome = 'accepted' THEN %(now)s::timestamptz END,
+    undelivered = told.outcome = 'rejected'
+FROM unnest(%(notice_id)s::uuid[], %(outcome)s::text[]) AS told (notice_id, outcome)
+WHERE notices.notice_id = told.notice_id AND notices.attempt_id = %(attempt_id)s
+  AND notices.state = 'attempting';
+
+-- :name abandoned_attempts
+-- Find attempts that were begun and never ended, whose sender's lease is gone.
+SELECT attempt_id FROM attempts
+WHERE ended_at IS NULL AND pg_try_advisory_xact_lock(lease)
+ORDER BY attempt_id FOR UPDATE SKIP LOCKED;
+
+-- :name settle_abandoned
+-- What became of an unfinished attempt is unknown, or it is safe to send again.
+WITH ended AS (
+    UPDATE attempts SET ended_at = clock_timestamp(), outcome = 'abandoned'
+    WHERE attempt_id = ANY(%(attempts)s)
+)
+UPDATE notices SET state = CASE WHEN dead THEN 'unknown' ELSE %(state)s END
+WHERE attempt_id = ANY(%(attempts)s) AND state = 'attempting';
+
+-- :name keep_rendering
+-- Keep what was rendered, by its hash.
+INSERT INTO renderings (rendering, version_id, ask_id, property, locale, template, content)
+VALUES (%(rendering)s, %(version_id)s, %(ask_id)s, %(property)s, %(locale)s, %(template)s,
+        %(content)s)
+ON CONFLICT DO NOTHING;
+
+-- :name page_shown
+-- Read what a page of a property asked, and in the words of which version.
+SELECT asks.members, version_id FROM renderings JOIN asks USING (ask_id)
+WHERE rendering = %(rendering)s AND property = %(property)s AND template = 'page';
+
+-- :name overdue
+-- Find open mailed questions whose time to respond is over.
+SELECT notices.notice_id, accounts.property, accounts.account, notices.accepted_at,
+       accounts.holdings_id, accounts.standing_id, notices.ask_id
+FROM notices JOIN accounts USING (account_key)
+WHERE notices.version_id = %(version_id)s AND notices.kind = 'choice'
+  AND notices.settled IS NULL AND NOT notices.undelivered AND NOT notices.dead
+  AND notices.state IN ('accepted', 'delivered', 'complained')
+  AND notices.accepted_at <= %(accepted_until)s
+  AND NOT EXISTS (
+      SELECT FROM notices AS later
+      WHERE later.account_key = notices.account_key AND later.version_id = notices.version_id
+        AND later.sequence > notices.sequence AND later.kind = 'choice')
+ORDER BY notices.account_key
+LIMIT %(limit)s
+FOR NO KEY UPDATE OF notices SKIP LOCKED
+FOR NO KEY UPDATE OF accounts SKIP LOCKED;
+
+-- :name settle
+-- Note what became of questions.
+UPDATE notices SET settled = %(settled)s WHERE notice_id = ANY(%(notice_ids)s);
+
+-- :name find
+-- Read one notice with its account, for the page that its link opens.
+SELECT notices.notice_id, notices.kind, notices.version_id, notices.ask_id, notices.accepted_at,
+       notices.dead, accounts.property, accounts.account, accounts.status, accounts.minor,
+       accounts.locale, accounts.holdings_id, accounts.standing_id, accounts.account_key
+FROM notices JOIN accounts USING (account_key)
+WHERE notice_id = %(notice_id)s;
+
+-- :name list
+-- Read notices with what decides how they stand, by account, version and sequence.
+SELECT notice_id, property, account, version_id, sequence, kind, state, suppression, settled,
+       ask_id, dead, undelivered,
+       NOT EXISTS (
+           SELECT FROM notices AS later
+           WHERE later.account_key = notices.account_key
+             AND later.version_id = notices.version_id
+             AND later.sequence > notices.sequence AND later.kind <> 'reminder'),
+       holdings_id, standing_id
+FROM notices JOIN accounts USING (account_key)
+WHERE version_id = ANY(%(versions)s)
+  AND (%(property)s::text IS NULL OR property = %(property)s)
+  AND (%(account)s::text IS NULL OR account = %(account)s)
+ORDER BY property COLLATE "C", account COLLATE "C", version_id, sequence;
+
+-- :name count_states
+-- Count notices of each version by kind, state and reason.
+SELECT version_id, kind, state, suppression, count(*)
+FROM notices GROUP BY version_id, kind, state, suppression
+ORDER BY version_id, kind, state, suppression;
+
+-- :name services
+-- Count the processes that run each service, by what their connections call themselves.
+SELECT service, count(DISTINCT application_name)
+FROM pg_stat_activity
+CROSS JOIN LATERAL unnest(string_to_array(split_part(application_name, ' ', 2), ',')) AS service
+WHERE datname = current_database() AND application_name LIKE 'reconsent %%'
+  AND service <> 'command'
+GROUP BY service ORDER BY service;

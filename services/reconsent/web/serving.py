@@ -1,0 +1,57 @@
+"""Serve the application over HTTP until told to stop."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from typing import Final
+
+import uvicorn
+from fastapi import FastAPI
+
+from reconsent.domain.errors import OutsideError
+
+_LOOK: Final = 0.1
+
+
+class Web:
+    """The pages and the API as a service; it is never at work by itself."""
+
+    name = "web"
+
+    def __init__(self, app: FastAPI, listen: tuple[str, int]) -> None:
+        """Take the address at once, so that one already taken is told before anything starts."""
+        host, port = listen
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        # With its protocol named asyncio turns Nagle's delay off: 40 ms an answer otherwise.
+        self._socket = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            self._socket.bind(listen)
+        except OSError as error:
+            self._socket.close()
+            raise OutsideError(f"RECONSENT_LISTEN: {host}:{port}: {error.strerror}") from error
+        config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False)
+        self._server = uvicorn.Server(config)
+        self._thread: threading.Thread | None = None
+
+    @property
+    def port(self) -> int:
+        """The port that it listens on."""
+        return int(self._socket.getsockname()[1])
+
+    def start(self) -> None:
+        """Begin to serve; returns when it answers."""
+        self._thread = threading.Thread(
+            target=self._server.run, kwargs={"sockets": [self._socket]}, name="web"
+        )
+        self._thread.start()
+        while not self._server.started and self._thread.is_alive():
+            self._thread.join(_LOOK)
+
+    def close(self) -> None:
+        """Finish what is being answered, and stop."""
+        if self._thread is not None:
+            self._server.should_exit = True
+            self._thread.join()
+        self._socket.close()

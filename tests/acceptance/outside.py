@@ -1,0 +1,273 @@
+"""What anyone outside can do: type commands, open pages and read the mailbox.
+
+Nothing of the program is imported here. A `World` is one RECONSENT_HOME on the embedded default.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+import yaml
+
+from tests.acceptance.forms import Page, hrefs
+
+Json = dict[str, Any]
+
+_ENVIRONMENT: Final = {
+    # Settings of whoever runs the tests must not reach the program.
+    name: value
+    for name, value in os.environ.items()  # noqa: TID251 -- the program gets PATH and the like
+    if not name.startswith(("RECONSENT_", "SENDGRID_", "KAFKA_", "MAIL_", "PUBLIC_", "DATABASE_"))
+}
+_PATIENCE: Final = 60.0
+API_TOKEN: Final = "a-token-for-the-tests"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    """A command that has ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:  # noqa: ANN401 -- whatever JSON it printed
+        """The one JSON document on standard output."""
+        return json.loads(self.out)
+
+    @property
+    def ndjson(self) -> list[Json]:
+        """The JSON objects on standard output, one a line."""
+        return [json.loads(line) for line in self.out.split("\n") if line]
+
+    @property
+    def complaint(self) -> str:
+        """The one line on standard error."""
+        [line] = self.err.splitlines()
+        return line
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mail:
+    """A mail as its reader gets it."""
+
+    message: EmailMessage
+
+    @property
+    def subject(self) -> str:
+        """The subject."""
+        return str(self.message["Subject"])
+
+    @property
+    def notice(self) -> str:
+        """The notice that it carries."""
+        return str(self.message["X-Reconsent-Notice"])
+
+    @property
+    def text(self) -> str:
+        """The plain text."""
+        return self._part("plain")
+
+    @property
+    def html(self) -> str:
+        """The HTML."""
+        return self._part("html")
+
+    @property
+    def link(self) -> str | None:
+        """The choose link, which both forms carry alike; None where there is none."""
+        in_text = set(re.findall(r"https?://\S+/c/[^\s)>\]]+", self.text))
+        in_html = {url for url in hrefs(self.html) if "/c/" in url}
+        assert in_text == in_html
+        assert len(in_text) <= 1
+        return next(iter(in_text), None)
+
+    def _part(self, kind: str) -> str:
+        body = self.message.get_body((kind,))
+        assert body is not None
+        return str(body.get_content())
+
+
+class World:
+    """One RECONSENT_HOME: commands, and the pages once they are served."""
+
+    def __init__(self, folder: Path) -> None:
+        """Make nothing yet; what is written goes into the folder."""
+        self.folder = folder
+        self.home = folder / "home"
+        port = _free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        self.environment = {
+            **_ENVIRONMENT,
+            "RECONSENT_HOME": str(self.home),
+            "RECONSENT_LISTEN": f"127.0.0.1:{port}",
+            "RECONSENT_API_TOKEN": API_TOKEN,
+            "PUBLIC_URL": self.url,
+        }
+        self._written = 0
+
+    # ---------------------------------------------------------------- commands
+
+    def run(
+        self,
+        *arguments: str | Path,
+        code: int = 0,
+        stdin: str | bytes = b"",
+        environment: Mapping[str, str] | None = None,
+    ) -> Ended:
+        """Run `reconsent` to its end, which has to come with this exit code."""
+        ended = subprocess.run(
+            [sys.executable, "-m", "reconsent", *map(str, arguments)],
+            input=stdin.encode() if isinstance(stdin, str) else stdin,
+            env=self.environment | dict(environment or {}),
+            cwd=self.folder,
+            capture_output=True,
+            timeout=_PATIENCE,
+            check=False,
+        )
+        out, err = ended.stdout.decode(), ended.stderr.decode()
+        assert ended.returncode == code, f"exit {ended.returncode}: {arguments}\n{out}\n{err}"
+        return Ended(code=ended.returncode, out=out, err=err)
+
+    def work(self, *services: str) -> None:
+        """Let services work until they are idle; all that work by themselves unless named."""
+        names = services or ("intake", "planner", "dispatcher", "scheduler")
+        self.run("run", *names, "--until-idle")
+
+    def lines(self, rows: Iterable[Json | str]) -> Path:
+        """Write a file of NDJSON; text is written as it is."""
+        texts = (row if isinstance(row, str) else json.dumps(row) for row in rows)
+        return self.file("events.ndjson", "".join(f"{text}\n" for text in texts))
+
+    def file(self, name: str, content: str | bytes) -> Path:
+        """Write a file into a new folder."""
+        self._written += 1
+        path = self.folder / f"files{self._written}" / name
+        path.parent.mkdir(parents=True)
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return path
+
+    def policy_file(self, version: Json) -> Path:
+        """Write a version as a policy file, with its texts as Markdown files beside it."""
+        path = self.file(f"{version['version']}.yaml", "")
+        texts = {}
+        for locale, text in version["texts"].items():
+            body = path.with_suffix(f".{locale}.md")
+            body.write_text(text["body"], "utf-8")
+            texts[locale] = text | {"body": body.name}
+        path.write_text(yaml.safe_dump(version | {"texts": texts}, sort_keys=False), "utf-8")
+        return path
+
+    def take(self, verb: str, topic: str, rows: Sequence[Json | str]) -> Json:
+        """Import or emit rows; returns the command's JSON."""
+        return dict(self.run(verb, topic, self.lines(rows), "--json").json) if rows else {}
+
+    # ---------------------------------------------------------------- mailbox
+
+    def mails(self, address: str | None = None) -> list[Mail]:
+        """Return the mails to an address, or all, the first first."""
+        paths = [path for part in ("new", "cur") for path in self.home.glob(f"mail/{part}/*")]
+        paths.sort(key=lambda path: (path.stat().st_mtime_ns, path.name))
+        read = (message_from_bytes(path.read_bytes(), policy=policy.default) for path in paths)
+        return [
+            Mail(message=message)
+            for message in read
+            if address is None or message["To"].addresses[0].addr_spec == address
+        ]
+
+    def link(self, address: str) -> str:
+        """Return the choose link of the last mail to an address."""
+        link = self.mails(address)[-1].link
+        assert link is not None
+        return link
+
+    # ---------------------------------------------------------------- pages
+
+    @contextmanager
+    def serving(self) -> Iterator[httpx.Client]:
+        """Serve pages and API while the block runs; gives a client that follows no redirect."""
+        with (self.folder / "web.log").open("wb") as log:
+            web = subprocess.Popen(
+                [sys.executable, "-m", "reconsent", "run", "web"],
+                env=self.environment,
+                cwd=self.folder,
+                stdout=log,
+                stderr=log,
+            )
+        try:
+            with httpx.Client(base_url=self.url, timeout=_PATIENCE) as client:
+                _wait(client, web)
+                yield client
+        finally:
+            web.terminate()
+            ended = web.wait(_PATIENCE)
+        assert ended == 0, (self.folder / "web.log").read_text("utf-8")
+
+
+def permissions(web: httpx.Client, checks: Sequence[Json], **more: Any) -> list[Json]:  # noqa: ANN401 -- JSON
+    """Ask the API about uses of data; returns its answers."""
+    response = web.post(
+        "/v1/permissions",
+        json={"checks": list(checks)} | more,
+        headers={"Authorization": f"Bearer {API_TOKEN}"},
+    )
+    assert response.status_code == httpx.codes.OK, response.text
+    return list(response.json()["answers"])
+
+
+def opened(web: httpx.Client, url: str, **headers: str) -> Page:
+    """Open a page that has a form."""
+    response = web.get(url, headers=headers)
+    assert response.status_code == httpx.codes.OK, response.text
+    return Page.of(response.text)
+
+
+def post(
+    web: httpx.Client, url: str, page: Page, answers: Mapping[tuple[str, str], str] | str
+) -> httpx.Response:
+    """Send a page's form: an answer to each (use, recipient) named, or one to all of them."""
+    data = page.all_alike(answers) if isinstance(answers, str) else page.filled(answers)
+    return web.post(httpx.URL(url).join(page.action), data=data)
+
+
+def answer(
+    web: httpx.Client, url: str, answers: Mapping[tuple[str, str], str] | str
+) -> httpx.Response:
+    """Open a link, answer as its page offers, and follow to the receipt."""
+    response = post(web, url, opened(web, url), answers)
+    assert response.status_code == httpx.codes.SEE_OTHER, response.text
+    receipt = web.get(httpx.URL(url).join(response.headers["location"]))
+    assert receipt.status_code == httpx.codes.OK
+    return receipt
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def _wait(client: httpx.Client, web: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + _PATIENCE
+    while web.poll() is None and time.monotonic() < deadline:
+        try:
+            if client.get("/readyz").status_code == httpx.codes.OK:
+                return
+        except httpx.TransportError:
+            time.sleep(0.05)
+    raise AssertionError("the pages did not come up")

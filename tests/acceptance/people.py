@@ -1,0 +1,95 @@
+"""People of one policy who are about to be asked: v1 to v3 of a shop in two languages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+import httpx
+
+from tests.acceptance.outside import Json, World, permissions
+from tests.acceptance.versions import EMAIL, LONG_AGO, OFFERS, V1, V2, V3
+
+SHOP: Final = "shop.example"
+IN_TWO_LANGUAGES: Final = {
+    "en": {
+        "title": "Privacy policy",
+        "summary": "We would like to send you offers.",
+        "body": "# Privacy\n\nWhat we do with **your** data.\n",
+    },
+    "nb": {
+        "title": "Personvern",
+        "summary": "Vi vil gjerne sende deg tilbud.",
+        "body": "# Personvern\n\nHva vi gjør med det vi vet om **deg**.\n",
+    },
+}
+VERSIONS: Final = (V1, V2, V3 | {"texts": IN_TWO_LANGUAGES})
+
+
+def account(name: str, /, **changed: Any) -> Json:  # noqa: ANN401 -- as in an event
+    """Return an account event: active, contact all, with an address, unless changed."""
+    whole = {
+        "property": SHOP,
+        "account": name,
+        "email": f"{name}@people.test",
+        "status": "active",
+        "contact": "all",
+        "updated_at": LONG_AGO,
+    }
+    return whole | changed
+
+
+def collection(name: str, /, **changed: Any) -> Json:  # noqa: ANN401 -- as in an event
+    """Return a collection event: an email address, under v1, unless changed."""
+    whole = {
+        "property": SHOP,
+        "account": name,
+        "data_category": EMAIL,
+        "collected_under": "v1",
+        "collected_at": LONG_AGO,
+    }
+    return whole | changed
+
+
+def choice(name: str, answer: str, /, **changed: Any) -> Json:  # noqa: ANN401 -- as in an event
+    """Return a choice event about offers, unless changed."""
+    whole = {
+        "property": SHOP,
+        "account": name,
+        "answer": answer,
+        "data_use": OFFERS,
+        "decided_at": "2021-01-01T00:00:00Z",
+    }
+    return whole | changed
+
+
+def check(name: str, /, **changed: Any) -> Json:  # noqa: ANN401 -- as in a check
+    """Return a check: offers to the email address collected under v1, unless changed."""
+    whole = {
+        "property": SHOP,
+        "account": name,
+        "data_category": EMAIL,
+        "collected_under": "v1",
+        "data_use": OFFERS,
+    }
+    return whole | changed
+
+
+ANN: Final = account("ann")
+CY: Final = account("cy", contact="none")
+KIM: Final = account("kim", minor=True)
+
+
+def ask(world: World, accounts: Iterable[Json]) -> None:
+    """Publish the shop's versions, and mail whoever of these accounts is to be asked."""
+    whole = list(accounts)
+    world.take("emit", "policy-versions", VERSIONS)
+    world.take("emit", "accounts", whole)
+    world.take("emit", "collections", [collection(one["account"]) for one in whole])
+    world.work()
+
+
+def reason(web: httpx.Client, name: str, /, **changed: Any) -> str:  # noqa: ANN401 -- as in a check
+    """Return why a use is allowed or denied."""
+    [found] = permissions(web, [check(name, **changed)])
+    return str(found["reason"])

@@ -1,0 +1,216 @@
+"""Stories told side by side, so that many of them share one run of the services.
+
+A story is a generator: it tells events, yields until they are worked on, looks, and goes on. Each
+has a policy and a property of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping
+from typing import Any, Final
+
+import httpx
+
+from tests.acceptance.outside import Json, Mail, World, answer, opened, permissions
+from tests.acceptance.versions import EMAIL, LONG_AGO, OFFERS, V1, V2, V3
+
+PLANNED: Final = "planned"
+"""What a story yields to go on when its notices are planned and none of them is claimed."""
+MAILED: Final = "mailed"
+"""What a story yields to go on when nothing is left to do."""
+
+Teller = Callable[["Story"], Generator[str, None, None]]
+
+
+class Stage:
+    """Where stories are told: their events by topic, and what everyone can look at."""
+
+    def __init__(self, world: World, web: httpx.Client) -> None:
+        """Start with nothing told."""
+        self.world = world
+        self.web = web
+        self.events: dict[str, list[Json | str]] = {}
+        self._notices: list[Json] | None = None
+        self._verb = "import"
+
+    def tell(self, topic: str, event: Json) -> None:
+        """Keep an event for when the services work next."""
+        self.events.setdefault(topic, []).append(event)
+
+    def hand_over(self) -> None:
+        """Hand over what was told: imported and emitted by turns, which must make no difference."""
+        for topic, events in self.events.items():
+            onto_bus = topic in {"policy-versions", "mail-events"}
+            self.world.take("emit" if onto_bus else self._verb, topic, events)
+        self.events = {}
+        self._verb = "emit" if self._verb == "import" else "import"
+
+    def work(self, *services: str) -> None:
+        """Let services work on what was handed over."""
+        self.world.work(*services)
+        self._notices = None
+
+    @property
+    def notices(self) -> list[Json]:
+        """Every notice as it stands now."""
+        if self._notices is None:
+            self._notices = self.world.run("notices", "--json").ndjson
+        return self._notices
+
+    def changed(self) -> None:
+        """Look again at the notices when they are asked for next."""
+        self._notices = None
+
+
+class Story:
+    """One story's part of the stage; it begins with v1 and v2 published."""
+
+    def __init__(self, stage: Stage, name: str) -> None:
+        """Give it a policy of its own."""
+        self.stage = stage
+        self.policy = name.replace("_", "-")
+        self.property = f"{self.policy}.example"
+
+    # ---------------------------------------------------------------- telling
+
+    def publish(self, *versions: Json) -> None:
+        """Publish versions, one after the other."""
+        for version in versions or (V1, V2, V3):
+            own = {"policy": self.policy, "properties": [self.property]}
+            self.stage.tell("policy-versions", version | own)
+
+    def account(self, account: str, **changed: Any) -> None:  # noqa: ANN401 -- as in an event
+        """Tell of an account: active, contact all and with an address unless changed."""
+        whole = {
+            "property": self.property,
+            "account": account,
+            "email": self.address(account),
+            "name": f"Somebody called {account}",
+            "status": "active",
+            "contact": "all",
+            "updated_at": LONG_AGO,
+        }
+        self.stage.tell("accounts", whole | changed)
+
+    def collected(
+        self,
+        account: str,
+        data: str = EMAIL,
+        under: str | None = "v1",
+        **changed: Any,  # noqa: ANN401 -- as in an event
+    ) -> None:
+        """Tell that data was collected under a version."""
+        collection = {
+            "property": self.property,
+            "account": account,
+            "data_category": data,
+            "collected_under": under,
+            "collected_at": LONG_AGO,
+        }
+        self.stage.tell("collections", collection | changed)
+
+    def says(self, account: str, what: str, data_use: str, **named: Any) -> None:  # noqa: ANN401 -- as in an event
+        """Tell what a person said elsewhere than on the page."""
+        choice = {
+            "property": self.property,
+            "account": account,
+            "answer": what,
+            "data_use": data_use,
+            "channel": "phone",
+            "decided_at": "2021-01-01T00:00:00Z",
+        }
+        self.stage.tell("choices", choice | named)
+
+    def reports(self, account: str, event: str) -> None:
+        """Tell what the provider says of the account's last mail."""
+        notice = self._last_mail(account).notice
+        report = {"notice": notice, "event": event, "occurred_at": "2026-01-01T00:00:00Z"}
+        self.stage.tell("mail-events", report)
+
+    # ---------------------------------------------------------------- looking
+
+    def address(self, account: str) -> str:
+        """Return the address that an account has from the start."""
+        return f"{account}@{self.policy}.test"
+
+    def mails(self, account: str, address: str | None = None) -> list[Mail]:
+        """Return the mails that went to an account's address."""
+        return self.stage.world.mails(address or self.address(account))
+
+    def link(self, account: str, mail: int = -1) -> str:
+        """Return the choose link of one of an account's mails."""
+        link = self.mails(account)[mail].link
+        assert link is not None
+        return link
+
+    def notices(self, account: str) -> list[str]:
+        """Return an account's notices: version, sequence, kind, state, and why or how settled."""
+        return [
+            " ".join(str(part) for part in parts if part is not None)
+            for notice in self.stage.notices
+            if (notice["property"], notice["account"]) == (self.property, account)
+            for parts in [
+                (
+                    *(notice[name] for name in ("policy_version", "sequence", "kind", "state")),
+                    notice["suppression"] or notice["settled"],
+                )
+            ]
+        ]
+
+    def permit(self, account: str, data_use: str = OFFERS, **named: Any) -> str:  # noqa: ANN401 -- as in a check
+        """Return whether a use of the email address collected under v1 is allowed, and why."""
+        check = {
+            "property": self.property,
+            "account": account,
+            "data_category": EMAIL,
+            "collected_under": "v1",
+            "data_use": data_use,
+        }
+        [found] = permissions(self.stage.web, [check | named])
+        parts = ("allowed" if found["allowed"] else "denied", found["reason"], found["suppression"])
+        return " ".join(part for part in parts if part)
+
+    def asks(self, link: str) -> set[tuple[str, str]]:
+        """Return the (use, recipient) that a link's page asks about."""
+        return opened(self.stage.web, link).asks
+
+    def answers(self, link: str, answers: Mapping[tuple[str, str], str] | str) -> httpx.Response:
+        """Answer on a link's page; returns the receipt."""
+        self.stage.changed()
+        return answer(self.stage.web, link, answers)
+
+    def ledger(self, account: str) -> list[Json]:
+        """Return what an account said, oldest first."""
+        return self.stage.world.run("consents", account, "--property", self.property).ndjson
+
+    def _last_mail(self, account: str) -> Mail:
+        return self.mails(account)[-1]
+
+
+def tell_all(stage: Stage, tellers: Mapping[str, Teller]) -> dict[str, Exception | None]:
+    """Tell stories side by side to their ends; returns what went wrong in each, if anything."""
+    faults: dict[str, Exception | None] = dict.fromkeys(tellers)
+    stories = {name: teller(Story(stage, name)) for name, teller in tellers.items()}
+
+    def go_on(name: str) -> str | None:
+        try:
+            return next(stories[name])
+        except StopIteration:
+            return None
+        except Exception as fault:  # noqa: BLE001 -- told by the test of that story
+            faults[name] = fault
+            return None
+
+    waiting = {name: go_on(name) for name in stories}
+    while any(waiting.values()):
+        stage.hand_over()
+        early = [name for name, until in waiting.items() if until == PLANNED]
+        if early:
+            stage.work("intake", "planner")
+            waiting.update((name, go_on(name)) for name in early)
+            assert PLANNED not in waiting.values(), "a story waits once for a plan, then for mail"
+            stage.hand_over()
+            stage.work("intake", "dispatcher")
+        stage.work()
+        waiting = {name: go_on(name) for name, until in waiting.items() if until == MAILED}
+    return faults

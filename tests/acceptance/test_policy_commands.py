@@ -1,0 +1,95 @@
+"""policy check, diff, preview and publish: what is wrong is told before anything is published."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.acceptance.outside import Json, World
+from tests.acceptance.versions import EMAIL, OFFERS, PHONE, SERVICE, V2, V3, version
+
+
+def test_a_published_version_never_changes(shop: World) -> None:
+    """The same file again changes nothing; another one under its name is refused with its place."""
+    again = shop.run("policy", "publish", shop.policy_file(V3), "--json").json
+    assert again == {"policy": "shop", "version": "v3", "new": False}
+    path = shop.policy_file(V3 | {"controller": "adpartner"})
+    for command in ("publish", "check", "preview"):
+        ended = shop.run("policy", command, path, code=2)
+        assert f"{path}:2: version: " in ended.complaint
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"follows": "v1"}, "follows"),
+        ({"follows": None}, "follows"),
+        ({"effective_at": "2019-01-01T00:00:00Z"}, "effective_at"),
+        ({"properties": ["other.example"]}, "properties"),
+        ({"policy": "other", "follows": None}, "properties.0"),
+        ({"zebra": 1}, "zebra"),
+        ({"declares": [{"data": "a..b", "uses": [SERVICE]}]}, "declares.0.data"),
+        ({"texts": {}}, "texts"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_a_version_that_cannot_be_is_refused(shop: World, changed: Json, told: str) -> None:
+    """Check and publish name file, line and field; nothing is published."""
+    path = shop.policy_file(version("v4", "v3", (EMAIL, [SERVICE], [])) | changed)
+    for command in ("check", "publish"):
+        ended = shop.run("policy", command, path, code=2)
+        place, field, _ = ended.complaint.removeprefix("reconsent: ").split(": ", 2)
+        assert field == told
+        assert place.startswith(f"{path}:")
+        assert place.rsplit(":", 1)[1].isdigit()
+
+
+def test_check_explains_every_mistake(shop: World) -> None:
+    """All mistakes come at once, a line each in the file's order, and as JSON."""
+    wrong = {"effective_at": "soon", "controller": "Nobody!", "zebra": 1}
+    path = shop.policy_file(version("v4", "v9", (EMAIL, [SERVICE], [])) | wrong)
+    lines = shop.run("policy", "check", path, code=2).err.splitlines()
+    assert len(lines) >= 3
+    numbers = [int(line.removeprefix(f"{path}:").split(":")[0]) for line in lines]
+    assert numbers == sorted(numbers)
+    found = shop.run("policy", "check", path, "--json", code=2).json
+    assert {mistake["field"] for mistake in found["mistakes"]} >= {
+        "effective_at",
+        "controller",
+        "zebra",
+    }
+    unworded = version("v4", "v3", (EMAIL, ["juggling"], []), (PHONE, [SERVICE], []))
+    warned = shop.run("policy", "check", shop.policy_file(unworded))
+    assert "juggling" in warned.err
+
+
+def test_diff_says_what_changes(shop: World) -> None:
+    """Exit 1 where versions differ; a new use is material and concerns stored data."""
+    old, new = shop.policy_file(V2), shop.policy_file(V3)
+    assert OFFERS in shop.run("policy", "diff", old, new, code=1).out
+    found = shop.run("policy", "diff", old, new, "--json", code=1).json
+    [added] = [change for change in found["changes"] if change["kind"] == "new_use"]
+    assert (added["data_category"], added["data_use"]) == (EMAIL, OFFERS)
+    assert added["material"] is added["stored_data"] is True
+    [dropped] = [change for change in found["changes"] if change["kind"].startswith("dropped")]
+    assert (dropped["material"], dropped["stored_data"]) == (False, False)
+    same = shop.run("policy", "diff", old, old, "--json").json
+    assert (same["changes"], same["material"]) == ([], False)
+
+
+def test_preview_counts_before_anything_is_published(shop: World) -> None:
+    """The counts add up, the mails and pages lie there to be read, and nobody is asked."""
+    draft = version("v4", "v3", *[(EMAIL, [SERVICE, "juggling"], [])])
+    path = shop.policy_file(draft)
+    folder = shop.folder / "drafts"
+    found = shop.run("policy", "preview", path, "--mail", folder, "--json").json
+    assert set(found) == {"accounts", "choice", "information", "suppressed", "untouched"}
+    told = found["choice"] + found["information"] + found["untouched"]
+    assert found["accounts"] == told + sum(found["suppressed"].values())
+    assert found["suppressed"]["all_comms_opt_out"] == 1
+    assert found["suppressed"]["minor"] == 1
+    assert found["choice"] >= 1
+    written = {file.name: file.read_text("utf-8") for file in folder.iterdir()}
+    assert any("juggling" in text for text in written.values())
+    assert any("<fieldset" in text for text in written.values())
+    assert shop.run("notices", "--policy-version", "v4").out == ""
+    shop.run("policy", "preview", path, "--mail", path, code=2)

@@ -1,0 +1,90 @@
+"""Planning a release, beside the bare INSERT … SELECT of the same rows, and its preview."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import psycopg
+
+from reconsent.adapters.postgres import Pool, transaction
+from reconsent.domain.policy import PolicyVersion
+from reconsent.facts.decisions import refresh_holdings
+from reconsent.facts.versions import publish, read_policies
+from reconsent.planner import Planner
+from reconsent.preview import preview
+from reconsent.running import run_until_idle
+from tests.drafts import draft, row
+
+ACCOUNTS = 200_000
+_KINDS = (
+    ("user.contact.email", "v1"),
+    ("user.payment", "v1"),
+    ("user.behavior", "v1"),
+)
+
+
+def version(name: str, follows: str | None, *uses: str) -> PolicyVersion:
+    """Return a version that declares uses of all data."""
+    return draft(version=name, follows=follows, declares=[row("user", *uses)])
+
+
+def fill(connections: Pool, database: str) -> None:
+    """Make accounts that hold one to three kinds of data, collected under the first version."""
+    with connections.connection() as connection:
+        publish(connection, version("v1", None, "essential.service"))
+        connection.execute(
+            """
+            INSERT INTO accounts (property, account, email, address_hash, updated_at)
+            SELECT 'campaigner.example', 'a' || n, 'a' || n || '@example.org',
+                   sha256(convert_to('a' || n, 'UTF8')), now()
+            FROM generate_series(1, %s) AS n
+            """,
+            (ACCOUNTS,),
+        )
+        for position, (category, under) in enumerate(_KINDS, 1):
+            connection.execute(
+                """
+                INSERT INTO collections
+                SELECT account_key, %s, %s, now(), 'person' FROM accounts
+                WHERE account_key %% %s = 0
+                """,
+                (category, under, position),
+            )
+        keys = [key for (key,) in connection.execute("SELECT account_key FROM accounts")]
+        refresh_holdings(connection, keys, read_policies(connection))
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("VACUUM ANALYZE")
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Return how long some work took."""
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def test_planning_beside_a_bare_insert(connections: Pool, database: str) -> None:
+    """A release of one version to many accounts, and the count of it beforehand."""
+    fill(connections, database)
+    planner = Planner(connections)
+    run_until_idle([planner])
+    draft_version = version("v2", "v1", "essential.service", "marketing")
+    counting = seconds(lambda: preview(connections, draft_version))
+    transaction(connections, lambda connection: publish(connection, draft_version))
+    planning = seconds(lambda: run_until_idle([planner]))
+    with connections.connection() as connection:
+        connection.execute("CREATE TABLE bare (LIKE notices INCLUDING ALL)")
+    bare = seconds(
+        lambda: transaction(
+            connections,
+            lambda connection: connection.execute("INSERT INTO bare SELECT * FROM notices"),
+        )
+    )
+    with connections.connection() as connection:
+        (planned,) = connection.execute("SELECT count(*) FROM notices").fetchone() or (0,)
+    assert planned == ACCOUNTS
+    print(
+        f"\nplanning {planned:,} notices: {planning:.2f} s, bare insert {bare:.2f} s, "
+        f"ratio {planning / bare:.2f}; preview {counting:.2f} s, ratio {counting / bare:.2f}"
+    )

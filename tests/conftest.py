@@ -1,0 +1,82 @@
+"""What tests share: real PostgreSQL, one fresh database a test that asks for it."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import LiteralString
+
+import psycopg
+import pytest
+from hypothesis import settings
+
+from reconsent.adapters.embedded import join
+from reconsent.adapters.postgres import Pool, migrate, pool
+
+settings.register_profile("patient", deadline=None)  # machines differ in speed
+settings.register_profile("thorough", deadline=None, max_examples=4000)
+settings.load_profile("patient")
+
+_FORBIDDEN = ("DATABASE_URL", "MAIL_URL", "RECONSENT_HOME", "PUBLIC_URL", "RECONSENT_SECRET")
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No setting of whoever runs the tests reaches them."""
+    for name in _FORBIDDEN:
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A PostgreSQL server for the session: the embedded one, or TEST_DATABASE_URL's."""
+    given = os.environ.get("TEST_DATABASE_URL")
+    if given:
+        yield given
+        return
+    with join(tmp_path_factory.mktemp("home")) as user:
+        yield user.conninfo
+
+
+@pytest.fixture(scope="session")
+def make_database(server: str) -> Callable[[], str]:
+    """Make a fresh database with every migration applied; returns its conninfo."""
+    template = f"template_{uuid.uuid4().hex[:12]}"
+    _create(server, f"CREATE DATABASE {template}")
+    migrate(psycopg.conninfo.make_conninfo(server, dbname=template))
+
+    def make() -> str:
+        name = f"test_{uuid.uuid4().hex[:12]}"
+        _create(server, f"CREATE DATABASE {name} TEMPLATE {template}")
+        return psycopg.conninfo.make_conninfo(server, dbname=name)
+
+    return make
+
+
+def _create(server: str, command: LiteralString) -> None:
+    """Make a database for the role that the tests use, which may not itself."""
+    role = psycopg.conninfo.conninfo_to_dict(server)["user"]
+    admin = psycopg.conninfo.make_conninfo(server, user="postgres", dbname="postgres")
+    with psycopg.connect(admin, autocommit=True) as connection:
+        connection.execute(f"{command} OWNER {role}")
+
+
+@pytest.fixture
+def database(make_database: Callable[[], str]) -> str:
+    """Return the conninfo of a fresh database."""
+    return make_database()
+
+
+@pytest.fixture
+def connections(database: str) -> Iterator[Pool]:
+    """Give connections to a fresh database."""
+    with pool(database) as made:
+        yield made
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """Return a fresh RECONSENT_HOME."""
+    return tmp_path / "home"

@@ -1,0 +1,262 @@
+"""The section of docs/rules.md that shows tests/cases/rules.yaml.
+
+`rewrite()` puts it there; tests/unit/test_docs.py fails while the two differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+ROOT: Final = Path(__file__).parents[1]
+CASES: Final = ROOT / "tests" / "cases" / "rules.yaml"
+RULES: Final = ROOT / "docs" / "rules.md"
+BEGIN: Final = "<!-- cases: begin."
+END: Final = "<!-- cases: end -->"
+HOW_TO_REWRITE: Final = 'python -c "from tests.docs import rewrite; rewrite()"'
+_SHOWN_VERSION: Final = frozenset({"follows", "effective_at", "controller", "declares", "notice"})
+
+Said = Any  # what a line of a story says of its verb, as YAML gives it
+
+
+def rewrite() -> None:
+    """Write the section anew."""
+    RULES.write_text(with_cases(RULES.read_text("utf-8")), "utf-8")
+
+
+def with_cases(page: str) -> str:
+    """Return the page with the section as the cases say it."""
+    before, begin, rest = page.partition(BEGIN)
+    marker, _, _ = rest.partition("\n")
+    _, end, after = rest.partition(END)
+    assert begin, f"{RULES.name} has lost the marker {BEGIN}"
+    assert end, f"{RULES.name} has lost the marker {END}"
+    return f"{before}{begin}{marker}\n\n{section(CASES)}\n{end}{after}"
+
+
+def section(path: Path) -> str:
+    """Render a file of cases as Markdown."""
+    content = yaml.safe_load(path.read_text("utf-8"))
+    return "\n".join([*_introduction(content["versions"]), *_cases(content["cases"])])
+
+
+def _introduction(versions: Mapping[str, Said]) -> Iterator[str]:
+    yield "Each story begins in an empty world on 10 January 2027 at noon. An hour passes from line"
+    yield "to line, or the line names the day. Unless it says otherwise an account is active, with"
+    yield "contact `all` and an address. The versions that are published are these:"
+    yield ""
+    yield from _version_table(versions)
+
+
+def _version_table(versions: Mapping[str, Said]) -> Iterator[str]:
+    yield "| version | in effect from | controller | declares | time to respond |"
+    yield "|---|---|---|---|---|"
+    for name, version in versions.items():
+        unknown = version.keys() - _SHOWN_VERSION
+        assert not unknown, f"{name}: tests/docs.py does not know how to show {sorted(unknown)}"
+        rows = "<br>".join(_row(row) for row in version["declares"])
+        notice = version.get("notice", {})
+        period = notice.get("respond_by", "for ever")
+        period += "; information mail" if notice.get("information_mail") == "opted_in" else ""
+        cells = [name, _day(version["effective_at"]), version["controller"], rows, period]
+        yield f"| {' | '.join(cells)} |"
+
+
+def _row(row: Mapping[str, Said]) -> str:
+    parties = f", also by {_and(row['recipients'])}" if "recipients" in row else ""
+    return f"`{row['data']}` for {_and(f'`{use}`' for use in row['uses'])}{parties}"
+
+
+def _cases(cases: Iterable[Mapping[str, Said]]) -> Iterator[str]:
+    for case in cases:
+        yield ""
+        yield f"### {case['case']}"
+        yield ""
+        if "versions" in case:
+            yield "With these versions instead:"
+            yield ""
+            yield from _version_table(case["versions"])
+            yield ""
+        for number, line in enumerate(case["story"], 1):
+            yield f"{number}. {_sentence(line)}"
+
+
+def _sentence(line: Mapping[str, Said]) -> str:
+    """Say one line of a story."""
+    verb = next(iter(line))
+    assert verb in _SENTENCES, f"tests/docs.py does not know how to say {verb!r}"
+    day = f"On {_day(line['day'])}: " if "day" in line else ""
+    came = f" {_outcome(verb, line['is'])}" if "is" in line else ""
+    to = f" It goes to {_and(line['to'])}." if "to" in line else ""
+    return f"{day}{_SENTENCES[verb](line[verb])}{came}{to}"
+
+
+def _outcome(verb: str, said: Said) -> str:
+    if verb == "permit":
+        return f"**{said}**"
+    became = {
+        303: "The receipt follows.",
+        404: "The link is dead.",
+        409: "Nothing is recorded: the question has changed, and is shown anew.",
+    }
+    return became[said]
+
+
+def _published(said: Said) -> str:
+    names = [said] if isinstance(said, str) else said
+    return f"{_and(names)} {'is' if len(names) == 1 else 'are'} published."
+
+
+def _account(said: Said) -> str:
+    told = dict(said)
+    name = told.pop("account")
+    dated = f", dated {_day(told.pop('updated_at'))}" if "updated_at" in told else ""
+    parts = [_detail(key, value) for key, value in told.items()]
+    return f"Account {name}{': ' if parts else ''}{', '.join(parts)}{dated}."
+
+
+def _detail(key: str, value: Said) -> str:
+    if key == "minor":
+        return "a minor" if value else "no minor"
+    if key == "email":
+        return f"address {value}" if value else "no address"
+    return f"contact `{value}`" if key == "contact" else str(value)
+
+
+def _collected(said: Said) -> str:
+    data = f"`{said['data']}` of {said['account']}"
+    if said.get("erased"):
+        return f"{data} of {_under(said)} is erased."
+    dated = f", dated {_day(said['collected_at'])}" if "collected_at" in said else ""
+    return f"{data} is collected under {_under(said)}{dated}."
+
+
+def _under(said: Said) -> str:
+    return str(said.get("under") or "an unknown version")
+
+
+def _choice(said: Said) -> str:
+    answer = {"allow": "yes", "deny": "no"}[said["answer"]]
+    use = f"`{said['use']}`" + (f" by {said['by']}" if "by" in said else "")
+    data = f" with `{said['data']}`" if "data" in said else ""
+    under = f" of {said['under']}" if "under" in said else ""
+    dated = f", dated {_day(said['decided_at'])}" if "decided_at" in said else ""
+    return f"{said['account']} says {answer} to {use}{data}{under} on the phone{dated}."
+
+
+def _mailed(said: Said) -> str:
+    return f"Notices are planned and sent: {_mails(said)}."
+
+
+def _sent(said: Said) -> str:
+    return f"What is due is sent: {_mails(said)}."
+
+
+def _mails(said: Said) -> str:
+    if not said:
+        return "nobody gets mail"
+    return _and(f"{account} gets {_MAILS[kind]}" for account, kind in said.items())
+
+
+_MAILS: Final = {"choice": "a choice mail", "information": "an information mail"}
+
+
+def _reported(said: Said) -> str:
+    notice = f"{said['account']}'s notice of {said['version']}"
+    return f"The provider reports of {notice}: {said['event']}."
+
+
+def _opened(said: Said) -> str:
+    return f"{said['account']} opens the link of {said['version']}, and keeps the page open."
+
+
+def _clicked(said: Said) -> str:
+    page = "on the page kept open" if "page" in said else f"by the link of {said['version']}"
+    answers = [
+        f"{word} to {_question(question)}"
+        for answer, word in (("allow", "yes"), ("deny", "no"))
+        for question in said.get(answer, [])
+    ]
+    return f"{said['account']} answers {page}: {_and(answers)}."
+
+
+def _question(text: str) -> str:
+    data_use, _, party = text.partition(" by ")
+    return f"`{data_use}` by {party}"
+
+
+def _permit(said: Said) -> str:
+    party = f" by {said['by']}" if "by" in said else ""
+    at = f" on {_day(said['at'])}" if "at" in said else ""
+    data = f"{said['account']}'s `{said['data']}` of {_under(said)}"
+    return f"May {data} be used for `{said['use']}`{party}{at}?"
+
+
+def _notices(said: Said) -> str:
+    return " ".join(
+        f"{account}'s notices: {'; '.join(_notice(row) for row in rows) or 'none'}."
+        for account, rows in said.items()
+    )
+
+
+def _notice(row: str) -> str:
+    version, sequence, kind, *became = row.split(" ")
+    return f"{kind} {sequence} of {version} is {', '.join(became)}"
+
+
+def _asked(said: Said) -> str:
+    return " ".join(
+        f"{account} is asked about {_and(_use(row) for row in rows)}."
+        for account, rows in said.items()
+    )
+
+
+def _use(row: str) -> str:
+    data, _, rest = row.partition(" of ")
+    version, _, use = rest.partition(" for ")
+    of = "an unknown version" if version == "unknown" else version
+    return f"`{data}` of {of} for {_question(use)}"
+
+
+def _ledger(said: Said) -> str:
+    return " ".join(
+        f"{account}'s ledger: {', '.join(states) or 'empty'}." for account, states in said.items()
+    )
+
+
+def _erasures(said: Said) -> str:
+    return f"To be erased: {_and(said)}."
+
+
+_SENTENCES: Final[Mapping[str, Callable[[Said], str]]] = {
+    "publish": _published,
+    "account": _account,
+    "tombstone": lambda said: f"Account {said} is deleted.",
+    "collected": _collected,
+    "choice": _choice,
+    "mail": _mailed,
+    "plan": lambda _: "Notices are planned.",
+    "send": _sent,
+    "report": _reported,
+    "expire": lambda _: "The scheduler looks whether time is up.",
+    "open": _opened,
+    "click": _clicked,
+    "permit": _permit,
+    "notices": _notices,
+    "asked": _asked,
+    "ledger": _ledger,
+    "erasures": _erasures,
+}
+
+
+def _and(items: Iterable[object]) -> str:
+    *first, last = map(str, items)
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def _day(value: date | datetime) -> str:
+    return f"{value:%d %B %Y}".removeprefix("0")

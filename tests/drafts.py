@@ -1,0 +1,124 @@
+"""Policy versions to test with: one to vary by hand, and any at all."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from hypothesis import strategies as st
+
+from reconsent.domain.policy import PolicyVersion
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_CATEGORIES = ["user", "user.contact", "user.contact.email", "user.con", "user.payment"]
+_USES = ["marketing", "marketing.email", "service", "service.support"]
+_PARTIES = ["example", "adpartner", "payer"]
+_PERIODS = [None, "P0D", "P30D", "P1M", "P1Y", "P365D", "P7Y"]
+
+POLICY_FILE = """\
+policy: campaigner
+version: 2026-12
+follows: null
+effective_at: 2027-01-15T00:00:00Z
+controller: example
+parties:
+  example: {name: Example Inc., country: NO}
+properties: [campaigner.example, myfax.example]
+declares:
+  - data: user.contact.email
+    uses: [essential.service]
+    retention: P7Y
+  - data: user.payment
+    uses:
+      - essential.service.payment
+      - essential.fraud
+    recipients: [example]
+texts:
+  en:
+    title: Policy
+    summary: What changes
+    body: en.md
+"""
+"""A policy file without mistakes; its text is `en.md` beside it."""
+
+
+def row(data: str, *uses: str, **more: Any) -> dict[str, Any]:  # noqa: ANN401 (as in a file)
+    """Return a row of `declares`."""
+    return {"data": data, "uses": list(uses), **more}
+
+
+def fields(**changed: Any) -> dict[str, Any]:  # noqa: ANN401 (as in a file)
+    """Return a whole policy file's content, with some of it changed."""
+    return {
+        "policy": "campaigner",
+        "version": "v1",
+        "follows": None,
+        "effective_at": "2027-01-15T00:00:00Z",
+        "controller": "example",
+        "parties": {"example": {"name": "Example Inc.", "country": "CA"}},
+        "properties": ["campaigner.example"],
+        "declares": [row("user.contact.email", "essential.service")],
+        "texts": {"en": {"title": "Policy", "summary": "What changes", "body": "# Policy\n"}},
+        **changed,
+    }
+
+
+def draft(**changed: Any) -> PolicyVersion:  # noqa: ANN401 (as in a file)
+    """Return a policy version with some of it changed."""
+    return PolicyVersion.model_validate(fields(**changed))
+
+
+def written(folder: Path, content: str) -> Path:
+    """Write a policy file, and the text that it names, into a folder; return its path."""
+    (folder / "en.md").write_text("# Policy\n", encoding="utf-8")
+    path = folder / "p.yaml"
+    path.write_text(content, encoding="utf-8")
+    return path
+
+
+@st.composite
+def _rows(pick: st.DrawFn) -> list[dict[str, Any]]:
+    declared = st.tuples(st.sampled_from(_CATEGORIES), st.sampled_from(_USES))
+    return [
+        row(
+            data,
+            data_use,
+            recipients=pick(st.lists(st.sampled_from(_PARTIES), unique=True, max_size=2)),
+            retention=pick(st.sampled_from(_PERIODS)),
+            legal_basis=pick(st.sampled_from([None, "consent", "contract"])),
+        )
+        for data, data_use in pick(st.lists(declared, unique=True, max_size=4))
+    ]
+
+
+@st.composite
+def any_fields(pick: st.DrawFn) -> dict[str, Any]:
+    """Draw the content of a policy file of few keys, so that versions often have some in common."""
+    text = st.fixed_dictionaries(
+        {name: st.sampled_from(["one", "other"]) for name in ("title", "summary", "body")}
+    )
+    return fields(
+        version=pick(st.sampled_from(["v2", "v3"])),
+        controller=pick(st.sampled_from(_PARTIES)),
+        parties=pick(
+            st.dictionaries(
+                st.sampled_from(_PARTIES),
+                st.fixed_dictionaries({"name": st.sampled_from(["A", "B"])}),
+            )
+        ),
+        properties=pick(
+            st.lists(st.sampled_from(["a", "b", "c"]), unique=True, min_size=1),
+        ),
+        declares=pick(_rows()),
+        texts=pick(st.dictionaries(st.sampled_from(["en", "nb", "de"]), text, min_size=1)),
+        notice={
+            "material": pick(st.booleans()),
+            "respond_by": pick(st.sampled_from([None, "P9D"])),
+        },
+    )
+
+
+def any_version() -> st.SearchStrategy[PolicyVersion]:
+    """Draw a policy version of few keys, so that two of them often have some in common."""
+    return any_fields().map(PolicyVersion.model_validate)

@@ -1,0 +1,75 @@
+"""Steps as messages on the bus, in each of the forms in which events may come."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from random import Random
+from typing import Any, Final
+from uuid import UUID
+
+from reconsent.domain.bus import Message
+from reconsent.domain.cloudevents import STRUCTURED, pack
+from tests.model.steps import Publish, Record, Report, Step, Tombstone
+from tests.model.worlds import stream
+
+MESSAGES: Final = (Publish, Record, Tombstone, Report)
+_SOURCE: Final = "urn:reconsent:tests"
+
+
+def message(step: Step) -> Message:
+    """Return what a step puts on the bus, but for a report."""
+    match step:
+        case Publish():
+            return _packed("policy-versions", step.document, step.document["policy"], step.now)
+        case Record():
+            key = "/".join((step.data["property"], step.data["account"]))
+            return _packed(step.topic, step.data, key, step.now, step.identity)
+        case Tombstone():
+            return Message("accounts", "/".join(step.key).encode(), None, (), step.at)
+    raise TypeError(f"no message: {step}")
+
+
+def report(step: Report, notice: UUID) -> Message:
+    """Return what a provider's report of a notice puts on the bus."""
+    data = {
+        "notice": str(notice),
+        "event": step.event,
+        "occurred_at": step.occurred_at.isoformat(),
+        "provider_id": step.identity,
+    }
+    return _packed("mail-events", data, str(notice), step.now)
+
+
+def _packed(
+    topic: str, data: Mapping[str, Any], key: str, now: datetime, identity: str = ""
+) -> Message:
+    """Return data as an event in one of the forms in which it may come."""
+    value = json.dumps(data).encode()
+    # Bare data has no identity of its own, which tells one choice from another.
+    form = len(value) % 3 if topic != "choices" else len(value) % 2
+    if form == 2:
+        return Message(topic, key.encode(), value, (), now)
+    message = pack(
+        topic, value, source=_SOURCE, id=identity or str(len(value)), time=now, key=key.encode()
+    )
+    if form == 0:
+        return message
+    attributes = {
+        name.removeprefix("ce_"): text.decode()
+        for name, text in message.headers
+        if name.startswith("ce_")
+    }
+    event = json.dumps(attributes | {"data": data}).encode()
+    return Message(topic, key.encode(), event, (("content-type", STRUCTURED),), now)
+
+
+def interleaved(steps: Iterable[Step], chance: Random) -> list[Step]:
+    """Return messages with their topics and keys interleaved anew, each of these in its order."""
+    streams: dict[object, list[Step]] = {}
+    for step in steps:
+        streams.setdefault(stream(step), []).append(step)
+    drawn = [name for name, sent in streams.items() for _ in sent]
+    chance.shuffle(drawn)
+    return [streams[name].pop(0) for name in drawn]

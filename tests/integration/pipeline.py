@@ -1,0 +1,330 @@
+"""The real system, driven by the steps of the model's worlds: bus, services, page, PostgreSQL.
+
+Everything is the real part except the mail provider, which keeps what it is handed, and the clock,
+which shows the time of the step that is taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID
+
+from reconsent.dispatcher import Dispatcher
+from reconsent.domain.bus import Message
+from reconsent.domain.errors import OutsideError
+from reconsent.domain.mail import Letter, Outcome, Recipient
+from reconsent.facts.cohorts import Cohorts
+from reconsent.facts.decisions import ledgers
+from reconsent.facts.ledger import ledger_json
+from reconsent.facts.notices_listing import Filters, list_notices
+from reconsent.facts.versions import PublishedVersions
+from reconsent.planner import Planner
+from reconsent.queries import named
+from reconsent.scheduler import Scheduler
+from tests.acceptance.forms import Page as Form
+from tests.integration.messages import MESSAGES, message, report
+from tests.integration.stage import SENDER, TOKEN, URL, Mailbox, Stage
+from tests.model.register import Key, NoticeKey
+from tests.model.rules import Question, World
+from tests.model.steps import (
+    Click,
+    Dispatch,
+    Expire,
+    Look,
+    Permit,
+    Plan,
+    Player,
+    Report,
+    Step,
+)
+
+_ANY_ORDER: Final = frozenset({"accounts", "collections", "choices"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opened:
+    """A form that somebody has open, and where it is sent."""
+
+    path: str
+    form: Form
+
+
+class Pipeline:
+    """One world in the real system; takes steps as the model's player does."""
+
+    def __init__(self, place: Stage) -> None:
+        """Start with nothing published and nobody known."""
+        place.empty()
+        self._stage = place
+        self.mailbox = Mailbox()
+        connections = place.connections
+        self.planner = Planner(connections)
+        self.dispatcher = Dispatcher(
+            connections,
+            place.lease,
+            self.mailbox,
+            place.signer,
+            public_url=URL,
+            sender=SENDER,
+            now=place.now,
+        )
+        self.scheduler = Scheduler(connections, place.now)
+        self._versions = PublishedVersions()
+        self._cohorts = Cohorts()
+        self._waiting: list[Message] = []
+        self._links: dict[NoticeKey, str] = {}
+        self._pages: dict[str, Opened] = {}
+        self._reported: dict[str, UUID] = {}
+
+    # ------------------------------------------------------------------ taking steps
+
+    def take(
+        self,
+        step: Step,
+        target: NoticeKey | None = None,
+        answers: Mapping[Question, str] | None = None,
+    ) -> object:
+        """Take one step; return mails, an HTTP status or a permission, None for the others.
+
+        `target` and `answers` are for steps that leave them to the world.
+        """
+        if isinstance(step, MESSAGES):
+            self._queue(step, target)
+            return None
+        self.settle()
+        self._stage.clock = step.now
+        match step:
+            case Plan():
+                self.plan()
+            case Dispatch():
+                return self._dispatch(step)
+            case Expire():
+                self.plan()
+                while self.scheduler.work():
+                    pass
+                self.plan()
+            case Look():
+                return self._look(step, target or step.notice)
+            case Click():
+                return self._click(step, target or step.notice, answers or step.said or {})
+            case Permit():
+                return self.permits([step])[0]
+        return None
+
+    def plan(self) -> None:
+        """Let the planner work until it is idle."""
+        while self.planner.work():
+            pass
+        assert self.planner.idle()
+
+    def send(self, steps: Iterable[Step]) -> None:
+        """Put messages on the bus, all at once, for whoever reads it."""
+        messages = [message for step in steps if (message := self._message(step, None))]
+        self._stage.producer.send(messages)
+
+    def settle(self) -> None:
+        """Let intake read what waits on the bus."""
+        self._stage.producer.send(self._waiting)
+        self._waiting = []
+        while self._stage.intake.work():
+            pass
+
+    def dead_letters(self) -> list[str]:
+        """Return why messages could not be used."""
+        with self._stage.connections.connection() as connection:
+            rows = connection.execute("SELECT headers FROM bus_messages WHERE topic LIKE '%.dead'")
+            return [dict(headers)["dead-letter-exception-message"] for (headers,) in rows]
+
+    def _queue(self, step: Step, target: NoticeKey | None) -> None:
+        """Put a message on the bus; what may arrive in any order is read together."""
+        message = self._message(step, target)
+        if message is None:
+            return
+        if self._waiting and not {message.topic, self._waiting[-1].topic} <= _ANY_ORDER:
+            self.settle()
+        self._waiting.append(message)
+
+    def _message(self, step: Step, target: NoticeKey | None) -> Message | None:
+        """Return the message; None for a report of a notice that there is not."""
+        if not isinstance(step, Report):
+            return message(step)
+        if step.identity not in self._reported and (name := target or step.notice):
+            self.settle()
+            self._reported[step.identity] = self._named(name)
+        notice = self._reported.get(step.identity)
+        return report(step, notice) if notice else None
+
+    # ------------------------------------------------------------------ mail and page
+
+    def _dispatch(self, step: Dispatch) -> list[dict[str, Any]]:
+        with self._stage.connections.connection() as connection:
+            rows = connection.execute(
+                "SELECT notice_id, property, account FROM notices JOIN accounts USING (account_key)"
+            ).fetchall()
+        self.mailbox.answers = {
+            notice: outcome
+            for notice, *key in rows
+            if (outcome := _outcome(step, (key[0], key[1])))
+        }
+        if step.retried:
+            with suppress(OutsideError):
+                self.dispatcher.work()
+        else:
+            while self.dispatcher.work():
+                pass
+            assert self.dispatcher.idle()
+        kept, self.mailbox.kept = self.mailbox.kept, []
+        mailed = {row["notice"]: row for row in self.notices()} if kept else {}
+        return [self._mail(mailed[to.notice], letter, to) for letter, to in kept]
+
+    def _mail(self, notice: dict[str, Any], letter: Letter, to: Recipient) -> dict[str, Any]:
+        """Return what went out, having looked at the letter itself."""
+        name = (notice["property"], notice["account"], notice["policy_version"], notice["sequence"])
+        choice = notice["kind"] == "choice"
+        assert bool(to.choose_url) == choice
+        assert (letter.link_mark in letter.text) == (letter.link_mark in letter.html) == choice
+        if choice:
+            self._links[name] = to.choose_url.removeprefix(URL)
+        names = ("property", "account", "policy_version", "sequence", "kind")
+        asks = frozenset(tuple(use.values()) for use in notice["asks"])
+        return {name: notice[name] for name in names} | {"email": to.email, "asks": asks}
+
+    def _look(self, step: Look, name: NoticeKey | None) -> int | None:
+        if name is None:
+            return None
+        self._pages.pop(step.slot, None)
+        status, opened = self.open(name, changing=step.changing)
+        if opened is not None:
+            self._pages[step.slot] = opened
+        return status
+
+    def open(self, name: NoticeKey, *, changing: bool = False) -> tuple[int, Opened | None]:
+        """Follow the link of a mail; the form is None where the page has none."""
+        path = self._links[name] + ("/answers" if changing else "")
+        response = self._stage.runner.run(self._stage.client.get(path))
+        form = Form.of(response.text)
+        return response.status_code, Opened(path=path, form=form) if form.forms else None
+
+    def _click(
+        self, step: Click, name: NoticeKey | None, answers: Mapping[Question, str]
+    ) -> int | None:
+        if name is None or not answers:
+            return None
+        opened = self._pages.get(step.slot) if step.slot else None
+        status = 200
+        if opened is None:
+            status, opened = self.open(name, changing=step.changing)
+        if opened is None:
+            return status
+        filled = opened.form.filled(answers)
+        post = self._stage.client.post(opened.path, data=filled)
+        return self._stage.runner.run(post).status_code
+
+    # ------------------------------------------------------------------ looking
+
+    def permits(self, questions: Sequence[Permit]) -> list[tuple[bool, str, str | None]]:
+        """Ask for permissions, all at the time of the last."""
+        self.settle()
+        self._stage.clock = questions[-1].now
+        checks = [
+            {
+                "property": question.key[0],
+                "account": question.key[1],
+                "data_category": question.data_category,
+                "collected_under": question.collected_under,
+                "data_use": question.data_use,
+                "recipient": question.recipient,
+                "at": question.at.isoformat() if question.at else None,
+            }
+            for question in questions
+        ]
+        found: list[tuple[bool, str, str | None]] = []
+        for start in range(0, len(checks), 10_000):
+            response = self._stage.runner.run(
+                self._stage.client.post(
+                    "/v1/permissions",
+                    json={"checks": checks[start : start + 10_000]},
+                    headers={"Authorization": f"Bearer {TOKEN}"},
+                )
+            )
+            assert response.status_code == 200, response.text
+            answers = response.json()["answers"]
+            found += [(a["allowed"], a["reason"], a["suppression"]) for a in answers]
+        return found
+
+    def notices(self) -> list[dict[str, Any]]:
+        """Return all notices as the command of that name prints them."""
+        self.settle()
+        with self._stage.connections.connection() as connection:
+            policies = self._versions.now(connection)
+            return list(list_notices(connection, self._cohorts, policies, Filters()))
+
+    def _named(self, name: NoticeKey) -> UUID:
+        names = ("property", "account", "policy_version", "sequence")
+        [found] = [row for row in self.notices() if tuple(row[n] for n in names) == name]
+        return UUID(found["notice"])
+
+    def consents(self, site: str, account: str) -> list[dict[str, Any]]:
+        """Return an account's ledger as the command of that name prints it."""
+        self.settle()
+        with self._stage.connections.connection() as connection:
+            row = connection.execute(
+                "SELECT account_key FROM accounts WHERE property = %s AND account = %s",
+                (site, account),
+            ).fetchone()
+            if row is None:
+                return []
+            found = ledgers(connection, [row[0]], self._versions.now(connection))
+            return ledger_json(connection, row[0], found[row[0]]) if found else []
+
+    def erasures(self) -> list[dict[str, Any]]:
+        """Return what has to be erased as the command of that name prints it."""
+        self.settle()
+        names = ("property", "account", "data_category", "collected_under", "reason")
+        with self._stage.connections.connection() as connection:
+            rows = connection.execute(named("accounts")["to_erase"]).fetchall()
+        return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def _outcome(step: Dispatch, key: Key) -> Outcome | None:
+    if key in step.rejected:
+        return "rejected"
+    return "retry" if key in step.retried else None
+
+
+class Both:
+    """One world, in the real system and in the model."""
+
+    def __init__(self, place: Stage) -> None:
+        """Start with nothing published and nobody known."""
+        self.real = Pipeline(place)
+        self.player = Player()
+
+    @property
+    def world(self) -> World:
+        """The model's world."""
+        return self.player.world
+
+    def take(self, step: Step) -> tuple[Any, Any]:
+        """Take a step on both; return what the real system and what the model made of it.
+
+        Expiry looks at what the planner made of the facts, so that it comes first and after.
+        """
+        plan = Plan(now=step.now)
+        if isinstance(step, Expire):
+            self.player.take(plan)
+        target = self.player.target(step) if isinstance(step, Look | Click | Report) else None
+        answers = self.player.answers(step) if isinstance(step, Click) else None
+        seen = self.real.take(step, target, answers)
+        expected = self.player.take(step)
+        if isinstance(step, Expire):
+            self.player.take(plan)
+        return seen, expected
+
+    def play(self, story: Sequence[Step]) -> None:
+        """Take all steps."""
+        for step in story:
+            self.take(step)

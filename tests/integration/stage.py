@@ -1,0 +1,144 @@
+"""What worlds are played on: a database, the bus's ends, the pages, a mail provider, a clock."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from typing import Final
+from uuid import UUID
+
+import httpx
+import psycopg
+
+from reconsent.adapters.bus_postgres import PostgresConsumer, PostgresProducer
+from reconsent.adapters.page_views import Site
+from reconsent.adapters.postgres import Lease, Pool, connect, pool
+from reconsent.adapters.signing import Signer
+from reconsent.domain.mail import Letter, Outcome, Recipient, Result
+from reconsent.facts.cohorts import Cohorts
+from reconsent.facts.versions import PublishedVersions
+from reconsent.intake import GROUP, Intake
+from reconsent.web.app import create_app
+from reconsent.web.site import Context
+
+URL: Final = "http://reconsent.test"
+SENDER: Final = "Privacy <privacy@reconsent.test>"
+TOKEN: Final = "token of the tests"
+_SETS: Final = ("holdings", "standings", "asks")
+"""Sets never change once they have an id, so that emptied databases may keep them."""
+
+
+@dataclass(kw_only=True)
+class Mailbox:
+    """A mail provider that keeps what it is handed, and answers as it is told to.
+
+    `answers` gives the outcome for some notices, accepted for the others.
+    """
+
+    name: str = "tests"
+    at_most: int = 3
+    repeats_safely: bool = False
+    answers: dict[UUID, Outcome] = field(default_factory=dict)
+    kept: list[tuple[Letter, Recipient]] = field(default_factory=list)
+
+    def send(self, letter: Letter, recipients: Sequence[Recipient]) -> Sequence[Result]:
+        """Keep what was accepted."""
+        assert 0 < len(recipients) <= self.at_most
+        results = [Result(self.answers.get(UUID(to.notice), "accepted")) for to in recipients]
+        self.kept += [
+            (letter, to)
+            for to, result in zip(recipients, results, strict=True)
+            if result.outcome == "accepted"
+        ]
+        return results
+
+
+class Database:
+    """A database that worlds are played in one after the other."""
+
+    def __init__(self, conninfo: str) -> None:
+        """Give up durability, which no world puts to the test."""
+        self.conninfo = conninfo
+        role = psycopg.conninfo.conninfo_to_dict(conninfo)
+        name = psycopg.sql.Identifier(str(role["dbname"]))
+        self._admin = psycopg.connect(conninfo, user="postgres", autocommit=True)
+        self._admin.execute(
+            psycopg.sql.SQL("ALTER DATABASE {} SET synchronous_commit = off").format(name)
+        )
+        # Tables that refuse changes are emptied all the same.
+        self._admin.execute("SET session_replication_role = replica")
+        tables = self._admin.execute(
+            "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
+        ).fetchall()
+        kept = {*_SETS, "cursors", "migrations", "consumer_offsets", "bus_partitions"}
+        emptied = (psycopg.sql.Identifier(table) for (table,) in tables if table not in kept)
+        self._emptying = psycopg.sql.SQL("; ").join(
+            psycopg.sql.SQL("DELETE FROM {}").format(table) for table in emptied
+        )
+
+    def empty(self) -> None:
+        """Remove what the world before left; the bus goes on where it stands."""
+        self._admin.execute(self._emptying)
+
+    def close(self) -> None:
+        """Let go of it."""
+        self._admin.close()
+
+
+class Stage:
+    """What worlds share: a database, the bus's ends, the application, an event loop for it."""
+
+    def __init__(self, conninfo: str, resources: ExitStack) -> None:
+        """Open everything."""
+        self.database = Database(conninfo)
+        resources.callback(self.database.close)
+        self.connections: Pool = resources.enter_context(pool(conninfo, size=4))
+        self.signer = Signer("secret of the tests")
+        self.lease = Lease(conninfo)
+        resources.callback(self.lease.close)
+        self.producer = PostgresProducer(partial(connect, conninfo))
+        resources.callback(self.producer.close)
+        self.intake = Intake(
+            self.connections,
+            lambda: PostgresConsumer(partial(connect, conninfo, autocommit=True), GROUP),
+            self.signer.address_hash,
+            patience=0,
+        )
+        resources.callback(self.intake.close)
+        self.runner = resources.enter_context(asyncio.Runner())
+        self.clock = datetime(2027, 1, 1, tzinfo=UTC)
+        self.app = create_app(self._context())
+        self.client = httpx.AsyncClient(transport=httpx.ASGITransport(app=self.app), base_url=URL)
+        resources.callback(lambda: self.runner.run(self.client.aclose()))
+
+    def _context(self) -> Context:
+        return Context(
+            connections=self.connections,
+            signer=self.signer,
+            api_token=TOKEN,
+            site=Site(public_url=URL, contact=SENDER),
+            mailbox=None,
+            now=self.now,
+            versions=PublishedVersions(),
+            cohorts=Cohorts(),
+        )
+
+    def now(self) -> datetime:
+        """Return the time of the step that is taken."""
+        return self.clock
+
+    def empty(self) -> None:
+        """Make place for another world."""
+        self.database.empty()
+        self.app.state.context = self._context()
+
+
+@contextmanager
+def stage(conninfo: str) -> Iterator[Stage]:
+    """Give a place to play worlds in."""
+    with ExitStack() as resources:
+        yield Stage(conninfo, resources)

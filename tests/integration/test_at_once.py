@@ -1,0 +1,298 @@
+"""Services that are killed, and several of each at once, do what one does that is left alone."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import pytest
+from psycopg import sql
+from typing_extensions import override
+
+from reconsent.adapters.bus_postgres import PostgresConsumer
+from reconsent.adapters.postgres import Lease, connect, migrate
+from reconsent.dispatcher import Dispatcher
+from reconsent.domain.errors import OutsideError
+from reconsent.domain.mail import Letter, Outcome, Recipient, Result
+from reconsent.facts.status import status
+from reconsent.facts.versions import PublishedVersions
+from reconsent.intake import GROUP, Intake
+from reconsent.planner import Planner
+from reconsent.running import Service
+from tests.integration.crowd import NOW, crowd
+from tests.integration.pipeline import Pipeline
+from tests.integration.stage import SENDER, URL, Mailbox, Stage, stage
+from tests.model.cases import SITE
+from tests.model.steps import Dispatch, Plan, Record, Tombstone
+
+Json = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def place(make_database: Callable[[], str]) -> Iterator[Stage]:
+    """Give a place to play worlds in."""
+    with stage(make_database()) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def alone(place: Stage) -> tuple[list[Json], list[Json]]:
+    """Return a crowd's notices as one planner plans and then one dispatcher leaves them."""
+    world = _gathered(place)
+    world.take(Plan(now=NOW))
+    planned = _notices(world)
+    world.take(Dispatch(now=NOW))
+    assert Counter(row["state"] for row in planned).keys() == {"due", "suppressed"}
+    return planned, _notices(world)
+
+
+def test_a_planner_that_stops_goes_on_where_it_stopped(
+    place: Stage, alone: tuple[list[Json], list[Json]]
+) -> None:
+    """However many planners each do a slice and are gone, nothing is doubled or missing."""
+    world = _gathered(place)
+    while Planner(place.connections, slice_size=7).work():
+        pass
+    assert _notices(world) == alone[0]
+
+
+_PLANNING = """
+import sys
+from reconsent.adapters.postgres import pool
+from reconsent.planner import Planner
+with pool(sys.argv[1]) as connections:
+    planner = Planner(connections, slice_size=2)
+    while planner.work():
+        pass
+"""
+
+
+def test_a_planner_that_is_killed_goes_on_where_it_was(
+    place: Stage, alone: tuple[list[Json], list[Json]]
+) -> None:
+    """SIGKILL halfway, more than once: the next one leaves nothing doubled or missing."""
+    world = _gathered(place)
+    seen = 0
+    for _ in range(2):
+        # The embedded server's address is one of this process's own descriptors.
+        conninfo = place.database.conninfo.replace("/proc/self/", f"/proc/{os.getpid()}/")
+        planner = subprocess.Popen([sys.executable, "-c", _PLANNING, conninfo])
+        while planner.poll() is None and _count_notices(place) < seen + 20:
+            time.sleep(0.002)
+        planner.kill()
+        planner.wait()
+        seen = _count_notices(place)
+    assert 0 < seen < len(alone[0])
+    world.take(Plan(now=NOW))
+    assert _notices(world) == alone[0]
+
+
+def test_two_of_each_do_what_one_does(
+    place: Stage, alone: tuple[list[Json], list[Json]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two intakes, then two planners, then two dispatchers: the same facts, notices and mails."""
+    monkeypatch.setattr("reconsent.intake.BATCH", 20)
+    monkeypatch.setattr("reconsent.dispatcher.CLAIM", 10)
+    world = Pipeline(place)
+    place.intake.close()
+    with ExitStack() as opened:
+        intakes = [_intake(place, opened) for _ in range(2)]
+        world.send(crowd(150))
+        _side_by_side(intakes, until=lambda: _lag(place) == 0)
+    _side_by_side([Planner(place.connections, slice_size=5) for _ in range(2)])
+    assert _notices(world) == alone[0]
+    mailbox = Mailbox()
+    with ExitStack() as opened:
+        _side_by_side([_dispatcher(place, opened, mailbox) for _ in range(2)])
+    assert _notices(world) == alone[1]
+    mailed = [to.notice for _, to in mailbox.kept]
+    assert len(mailed) == len(set(mailed)) == sum(n["state"] == "accepted" for n in alone[1])
+
+
+def test_whoever_opts_out_first_gets_no_mail(place: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While everyone opts out, mail goes only to those whose notice was claimed before that."""
+    monkeypatch.setattr("reconsent.dispatcher.CLAIM", 5)
+    world = _gathered(place)
+    world.take(Plan(now=NOW))
+    due = [row["account"] for row in world.notices() if row["state"] == "due"]
+    leaving = [
+        Record(
+            now=NOW,
+            topic="accounts",
+            data={"property": SITE, "account": name, "status": "active", "contact": "none"}
+            | {"email": f"{name}@example.org", "updated_at": NOW.isoformat()},
+            identity=f"leaving {name}",
+        )
+        for name in due
+    ]
+    monkeypatch.setattr("reconsent.intake.BATCH", 1)
+    mailbox = Mailbox()
+    world.send(leaving[::-1])  # those first who are mailed last: they meet in the middle
+    with ExitStack() as opened:
+        _side_by_side([place.intake, _dispatcher(place, opened, mailbox)])
+    with place.connections.connection() as connection:
+        rows = connection.execute(
+            "SELECT started_at < recorded_at FROM notices JOIN attempts USING (attempt_id)"
+            " JOIN account_history AS history USING (account_key) WHERE history.since = %s",
+            (NOW,),
+        ).fetchall()
+    states = Counter((row["state"], row["suppression"]) for row in world.notices())
+    assert len(mailbox.kept) == len(rows) == states["accepted", None]
+    assert all(claimed_before for (claimed_before,) in rows)
+    assert 0 < states["accepted", None] < len(due)
+
+
+@dataclass(kw_only=True)
+class Interrupted(Mailbox):
+    """A provider during whose work something happens."""
+
+    meanwhile: Callable[[], None]
+
+    @override
+    def send(self, letter: Letter, recipients: Sequence[Recipient]) -> Sequence[Result]:
+        self.meanwhile()
+        return super().send(letter, recipients)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "fate"),
+    [
+        ("accepted", ("accepted", None, "void")),
+        ("rejected", ("rejected", None, "void")),
+        ("retry", ("suppressed", "deleted", "void")),
+    ],
+)
+def test_who_is_deleted_while_the_mail_is_handed_over(
+    place: Stage, outcome: Outcome, fate: tuple[str | None, ...]
+) -> None:
+    """The deletion holds: the notice is closed, and not handed over again."""
+    world = Pipeline(place)
+    world.send([*crowd(0), *_asked("ann")])
+    world.take(Plan(now=NOW))
+    [due] = world.notices()
+    deletion = Tombstone(now=NOW, key=(SITE, "ann"), at=NOW)
+
+    def delete() -> None:
+        world.send([deletion])
+        world.settle()
+
+    mailbox = Interrupted(meanwhile=delete, answers={UUID(due["notice"]): outcome})
+    with ExitStack() as opened:
+        dispatcher = _dispatcher(place, opened, mailbox)
+        with suppress(OutsideError):
+            dispatcher.work()
+        assert not dispatcher.work()
+    [notice] = world.notices()
+    assert (notice["state"], notice["suppression"], notice["settled"]) == fate
+
+
+def test_two_may_migrate_at_once(server: str) -> None:
+    """Of several that migrate an empty database at once, one does and the others find it done."""
+    name = "migrated_at_once"
+    role = psycopg.conninfo.conninfo_to_dict(server)["user"]
+    admin = psycopg.conninfo.make_conninfo(server, user="postgres", dbname="postgres")
+    with psycopg.connect(admin, autocommit=True) as connection:
+        connection.execute(
+            sql.SQL("CREATE DATABASE {} OWNER {}").format(*map(sql.Identifier, (name, str(role))))
+        )
+    conninfo = psycopg.conninfo.make_conninfo(server, dbname=name)
+    applied: list[list[str]] = []
+    threads = [threading.Thread(target=lambda: applied.append(migrate(conninfo))) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(map(bool, applied)) == [False, False, True]
+
+
+# ---------------------------------------------------------------------- the crowd
+
+
+def _gathered(place: Stage) -> Pipeline:
+    world = Pipeline(place)
+    world.send(crowd(150))
+    world.settle()
+    assert world.dead_letters() == []
+    return world
+
+
+def _asked(name: str) -> Iterator[Record]:
+    """Return an account that is asked something."""
+    who = {"property": SITE, "account": name}
+    at = (NOW - timedelta(days=1)).isoformat()
+    profile = {"email": f"{name}@example.org", "status": "active", "contact": "all"}
+    data = {"data_category": "user.contact.email", "collected_under": "v1", "collected_at": at}
+    yield Record(now=NOW, topic="accounts", data=who | profile | {"updated_at": at}, identity=name)
+    yield Record(now=NOW, topic="collections", data=who | data, identity=name)
+
+
+def _notices(world: Pipeline) -> list[Json]:
+    return [
+        {name: value for name, value in row.items() if name != "notice"} for row in world.notices()
+    ]
+
+
+def _count_notices(place: Stage) -> int:
+    with place.connections.connection() as connection:
+        [(count,)] = connection.execute("SELECT count(*) FROM notices").fetchall()
+    return int(count)
+
+
+def _lag(place: Stage) -> int:
+    with place.connections.connection() as connection:
+        policies = PublishedVersions().now(connection)
+        return sum(status(connection, policies).lags.values())
+
+
+def _intake(place: Stage, opened: ExitStack) -> Intake:
+    def consume() -> PostgresConsumer:
+        return PostgresConsumer(partial(connect, place.database.conninfo, autocommit=True), GROUP)
+
+    intake = Intake(place.connections, consume, place.signer.address_hash, patience=0)
+    opened.callback(intake.close)
+    return intake
+
+
+def _dispatcher(place: Stage, opened: ExitStack, mailbox: Mailbox) -> Dispatcher:
+    lease = Lease(place.database.conninfo)
+    opened.callback(lease.close)
+    return Dispatcher(
+        place.connections,
+        lease,
+        mailbox,
+        place.signer,
+        public_url=URL,
+        sender=SENDER,
+        now=lambda: NOW,
+    )
+
+
+def _side_by_side(services: Sequence[Service], until: Callable[[], bool] = lambda: True) -> None:
+    """Let each work in a thread of its own until none has anything to do."""
+    broken: list[BaseException] = []
+
+    def work(service: Service) -> None:
+        try:
+            while service.work() or not (service.idle() and until()):
+                pass
+        except BaseException as error:  # noqa: BLE001 -- told by the thread that waits
+            broken.append(error)
+
+    threads = [threading.Thread(target=work, args=(service,)) for service in services]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not broken

@@ -1,0 +1,406 @@
+"""The bus in PostgreSQL, against a real server."""
+
+from __future__ import annotations
+
+import json
+from contextlib import ExitStack, closing
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from threading import Thread
+from typing import TYPE_CHECKING, Protocol
+
+import pytest
+
+from reconsent.adapters import bus_postgres
+from reconsent.adapters.bus_postgres import (
+    PARTITIONS,
+    PostgresConsumer,
+    PostgresProducer,
+    append,
+    bury,
+    erase,
+    lag,
+)
+from reconsent.adapters.offsets import FencedError, advance, take_over
+from reconsent.adapters.postgres import connect
+from reconsent.domain.bus import Batch, Message
+from reconsent.domain.cloudevents import pack, read
+from reconsent.domain.errors import OutsideError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from reconsent.adapters.postgres import Connection
+
+NOW = datetime(2026, 12, 1, 8, tzinfo=UTC)
+GROUP = "intake"
+
+
+def account(number: int, at: datetime = NOW, **fields: str) -> Message:
+    """Make an account's event."""
+    key = {"property": "shop.example", "account": str(number)}
+    data = key | {"status": "active", "contact": "all", "updated_at": at.isoformat()}
+    return message("accounts", number, data | fields)
+
+
+def message(topic: str, number: int, data: Mapping[str, object] | None) -> Message:
+    """Make an event of an account."""
+    value = None if data is None else json.dumps(data).encode()
+    key = f"shop.example/{number}".encode()
+    return pack(topic, value, source="urn:test", id=f"{topic} {number}", time=NOW, key=key)
+
+
+@pytest.fixture
+def connection(database: str) -> Iterator[Connection]:
+    """A connection of the service's own."""
+    with connect(database) as opened:
+        yield opened
+
+
+@pytest.fixture
+def producer(database: str) -> Iterator[PostgresProducer]:
+    """A producer."""
+    made = PostgresProducer(partial(connect, database))
+    yield made
+    made.close()
+
+
+class Join(Protocol):
+    """Makes consumers."""
+
+    def __call__(self, *topics: str, group: str = GROUP) -> PostgresConsumer:
+        """Make a consumer of some topics."""
+
+
+@pytest.fixture
+def join(database: str) -> Iterator[Join]:
+    """What makes consumers, and closes them in the end."""
+    with ExitStack() as stack:
+
+        def made(*topics: str, group: str = GROUP) -> PostgresConsumer:
+            connect_anew = partial(connect, database, autocommit=True)
+            return stack.enter_context(closing(PostgresConsumer(connect_anew, group, topics)))
+
+        yield made
+
+
+def drain(member: PostgresConsumer, connection: Connection, limit: int = 1000) -> list[Message]:
+    """Take and record whatever there is."""
+    taken: list[Message] = []
+    while batch := member.poll(limit, 0):
+        advance(connection, GROUP, batch)
+        connection.commit()
+        taken += batch.messages
+    return taken
+
+
+def stored(connection: Connection, topic: str) -> list[tuple[bytes | None, bytes | None]]:
+    """Read the keys and values that a topic keeps."""
+    rows = connection.execute(
+        "SELECT key, value FROM bus_messages WHERE topic = %s ORDER BY key, partition", (topic,)
+    )
+    return rows.fetchall()
+
+
+def test_what_is_sent_arrives_unchanged(
+    join: Join, connection: Connection, producer: PostgresProducer
+) -> None:
+    """Key, value, headers, time and the order of each key come out as they went in."""
+    odd = Message(
+        "accounts",
+        None,
+        b"\0\xff",
+        (("any", b"\0\xff\xe5"), ("any", b""), ("ü", "ø🙂".encode())),
+        NOW,
+    )
+    sent = [account(number % 7, name=str(number)) for number in range(100)] + [odd]
+    producer.send(sent[:40])
+    producer.send(sent[40:])
+    taken = drain(join("accounts"), connection, limit=9)
+    assert sorted(m._replace(partition=-1, offset=-1) for m in taken if m.key) == sorted(
+        m for m in sent if m.key
+    )
+    assert [m._replace(partition=-1, offset=-1) for m in taken if not m.key] == [odd]
+    for number in range(7):
+        key = account(number).key
+        assert [m.value for m in taken if m.key == key] == [m.value for m in sent if m.key == key]
+
+
+def test_offsets_are_whole_when_producers_race(
+    join: Join, database: str, connection: Connection
+) -> None:
+    """Several producers at once leave no gap and no message out, on topics nobody has seen."""
+    producers = [PostgresProducer(partial(connect, database)) for _ in range(4)]
+
+    def send(producer: PostgresProducer, first: int) -> None:
+        for number in range(first, first + 300, 10):
+            producer.send(
+                [account(number + step) for step in range(5)]
+                + [message("collections", number + step, {}) for step in range(5)]
+            )
+
+    threads = [Thread(target=send, args=(p, i * 1000)) for i, p in enumerate(producers)]
+    for thread in threads:
+        thread.start()
+    member = join("accounts", "collections")
+    taken = []
+    while any(thread.is_alive() for thread in threads):
+        taken += drain(member, connection, limit=13)
+    taken += drain(member, connection)
+    for made in producers:
+        made.close()
+    assert len(taken) == 4 * 30 * 10
+    places = [(m.topic, m.partition, m.offset) for m in taken]
+    ends = {place[:2]: 0 for place in places}
+    for topic, partition, offset in places:
+        assert offset == ends[topic, partition]
+        ends[topic, partition] += 1
+
+
+def test_members_share_partitions(
+    join: Join, connection: Connection, producer: PostgresProducer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A newcomer gets partitions, nothing is taken twice, and a dead member's go to the rest."""
+    monkeypatch.setattr(bus_postgres, "_SHARE_SECONDS", 0)
+    first = join("accounts")
+    assert first.poll(10, 0) is None
+    second = join("accounts")
+    for _ in range(3):
+        assert first.poll(10, 0) is None
+        assert second.poll(10, 0) is None
+    producer.send([account(number) for number in range(200)])
+    taken = [drain(first, connection), drain(second, connection)]
+    assert sorted(m.key or b"" for part in taken for m in part) == sorted(
+        account(number).key or b"" for number in range(200)
+    )
+    assert [len({m.partition for m in part}) for part in taken] == [PARTITIONS // 2] * 2
+    first.close()
+    producer.send([account(number) for number in range(200)])
+    assert len(drain(second, connection)) == 200
+
+
+def test_a_partition_with_a_batch_at_work_is_not_given_back(
+    join: Join, connection: Connection, producer: PostgresProducer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A newcomer waits until what was handed out is recorded."""
+    monkeypatch.setattr(bus_postgres, "_SHARE_SECONDS", 0)
+    producer.send([account(number) for number in range(100)])
+    first = join("accounts")
+    batches = [first.poll(1000, 0) for _ in range(PARTITIONS)]
+    second = join("accounts")
+    first.poll(10, 0)
+    assert second.poll(10, 0) is None
+    for batch in batches:
+        assert batch
+        advance(connection, GROUP, batch)
+    connection.commit()
+    first.poll(10, 0)
+    second.poll(10, 0)
+    producer.send([account(number) for number in range(100)])
+    assert len(drain(second, connection)) + len(drain(first, connection)) == 100
+
+
+def test_groups_do_not_meet(join: Join, connection: Connection, producer: PostgresProducer) -> None:
+    """Each group takes everything."""
+    producer.send([account(1)])
+    assert drain(join("accounts"), connection)
+    batch = join("accounts", group="other").poll(10, 0)
+    assert batch
+    assert len(batch.messages) == 1
+
+
+def test_a_consumer_goes_on_where_the_store_stands(
+    join: Join, connection: Connection, producer: PostgresProducer
+) -> None:
+    """What was handed out and not recorded is handed out again; what was recorded is not."""
+    producer.send([account(1, name=str(number)) for number in range(10)])
+    member = join("accounts")
+    one, two = member.poll(4, 0), member.poll(4, 0)
+    assert one
+    assert two
+    assert (one.start_offset, one.next_offset, two.start_offset) == (0, 4, 4)
+    advance(connection, GROUP, one)
+    connection.commit()
+    advance(connection, GROUP, two)
+    connection.rollback()
+    member.close()
+    taken = drain(join("accounts"), connection)
+    assert [m.offset for m in taken] == [4, 5, 6, 7, 8, 9]
+
+
+def test_a_zombie_records_nothing(
+    join: Join, connection: Connection, producer: PostgresProducer
+) -> None:
+    """Once another consumer owns the partition, the batch of the former owner is refused."""
+    producer.send([account(1)])
+    member = join("accounts")
+    batch = member.poll(10, 0)
+    assert batch
+    epoch, offset = take_over(connection, GROUP, batch.topic, batch.partition)
+    connection.commit()
+    assert (epoch, offset) == (batch.epoch + 1, 0)
+    with pytest.raises(FencedError):
+        advance(connection, GROUP, batch)
+
+
+def test_no_batch_is_recorded_twice_or_out_of_turn(connection: Connection) -> None:
+    """A batch is recorded only where the offset stands, whatever gaps there are between."""
+    epoch, _ = take_over(connection, GROUP, "accounts", 0)
+
+    def batch(start: int, end: int) -> Batch:
+        return Batch(
+            topic="accounts",
+            partition=0,
+            epoch=epoch,
+            start_offset=start,
+            next_offset=end,
+            messages=(),
+        )
+
+    advance(connection, GROUP, batch(0, 17))
+    for wrong in (batch(0, 17), batch(16, 20), batch(18, 20)):
+        with pytest.raises(FencedError):
+            advance(connection, GROUP, wrong)
+    advance(connection, GROUP, batch(17, 18))
+
+
+def test_a_waiting_consumer_is_woken(join: Join, producer: PostgresProducer) -> None:
+    """A poll that waits returns what is sent meanwhile."""
+    member = join("accounts")
+    found: list[Batch | None] = []
+    thread = Thread(target=lambda: found.append(member.poll(10, 60)))
+    thread.start()
+    producer.send([account(1)])
+    thread.join(30)
+    assert found
+    assert found[0]
+
+
+def test_dead_letters_say_where_they_come_from(
+    join: Join, connection: Connection, producer: PostgresProducer
+) -> None:
+    """A dead letter is the message itself, with headers that say from where and why."""
+    producer.send([account(1)])
+    batch = join("accounts").poll(10, 0)
+    assert batch
+    message = batch.messages[0]
+    advance(connection, GROUP, batch)
+    bury(connection, message, GROUP, ValueError("wrong"))
+    connection.commit()
+    (dead,) = drain(join("accounts.dead"), connection)
+    headers = dict(dead.headers)
+    assert (dead.key, dead.value) == (message.key, message.value)
+    assert dead.headers[: len(message.headers)] == message.headers
+    assert headers["dead-letter-original-topic"] == b"accounts"
+    assert headers["dead-letter-original-partition"] == str(message.partition).encode()
+    assert headers["dead-letter-original-offset"] == b"0"
+    assert datetime.fromisoformat(headers["dead-letter-original-timestamp"].decode()) == NOW
+    assert headers["dead-letter-consumer-group"] == b"intake"
+    assert headers["dead-letter-exception-class"] == b"ValueError"
+    assert headers["dead-letter-exception-message"] == b"wrong"
+
+
+def test_lag_counts_what_is_not_consumed(
+    join: Join, connection: Connection, producer: PostgresProducer
+) -> None:
+    """Lag is what was sent without what was recorded; topics without messages have none."""
+    producer.send([account(number) for number in range(10)])
+    assert lag(connection, GROUP) == {
+        "policy-versions": 0,
+        "accounts": 10,
+        "collections": 0,
+        "choices": 0,
+        "mail-events": 0,
+    }
+    batch = join("accounts").poll(3, 0)
+    assert batch
+    advance(connection, GROUP, batch)
+    assert lag(connection, GROUP, ["accounts"]) == {"accounts": 10 - len(batch.messages)}
+
+
+def test_a_deletion_erases_what_the_bus_knows(
+    join: Join, connection: Connection, producer: PostgresProducer
+) -> None:
+    """Nothing personal of a deleted account stays, also of unreadable and dead letters.
+
+    Other accounts, what came after the deletion, tombstones and decisions stay.
+    """
+    of_account: dict[str, object] = {"property": "shop.example", "account": "1"}
+    collection = of_account | {"data_category": "user.contact", "collected_at": NOW.isoformat()}
+    choice = of_account | {"answer": "deny", "data_use": "marketing", "decided_at": NOW.isoformat()}
+    later = NOW + timedelta(days=1)
+    stays = [
+        account(2, email="other@example.com"),
+        account(1, at=later, email="again@example.com"),
+        message("accounts", 1, None),
+        message("choices", 1, choice),
+        message("choices", 1, choice | {"decided_at": later.isoformat(), "evidence": "later"}),
+    ]
+    unreadable = Message("accounts", b"shop.example/1", b"{ann@example.com", (), NOW)
+    goes = [account(1, email="ann@example.com"), message("collections", 1, collection)]
+    kept_evidence = message("choices", 1, choice | {"evidence": {"ip": "192.0.2.1"}})
+    bare = kept_evidence._replace(headers=())
+    producer.send([*goes, *stays, kept_evidence, bare, unreadable])
+    for poison in (unreadable, kept_evidence):
+        bury(connection, poison._replace(partition=0, offset=0), GROUP, ValueError("no"))
+    before = {read(m)[1:3] for m in (kept_evidence, bare)}
+
+    erase(connection, {b"shop.example/1": NOW})
+    connection.commit()
+
+    left = b" ".join(
+        value or b"" for (value,) in connection.execute("SELECT value FROM bus_messages")
+    )
+    assert b"ann@example.com" not in left
+    assert b"192.0.2.1" not in left
+    taken = drain(join("accounts", "collections", "choices"), connection)
+    plain = [m._replace(partition=-1, offset=-1) for m in taken]
+    assert all(m in plain for m in stays)
+    assert len(plain) == len(stays) + 2
+    changed = [read(m) for m in plain if m not in stays]
+    assert {(event.source, event.id) for event in changed} == before
+    dead = drain(join("choices.dead", "accounts.dead"), connection)
+    assert [m.topic for m in dead] == ["choices.dead"]
+    assert b"dead-letter-exception-class" in str(dead[0].headers).encode()
+
+
+def test_what_was_erased_leaves_no_hole_to_fall_into(
+    join: Join, connection: Connection, producer: PostgresProducer
+) -> None:
+    """A consumer steps over messages that are gone, and over partitions with nothing else."""
+    producer.send([account(1, email="ann@example.com")] * 5)
+    erase(connection, {b"shop.example/1": NOW})
+    connection.commit()
+    member = join("accounts")
+    assert drain(member, connection) == []
+    assert lag(connection, GROUP, ["accounts"]) == {"accounts": 0}
+    producer.send([account(1, at=NOW + timedelta(days=1))])
+    assert [m.offset for m in drain(member, connection)] == [5]
+
+
+def test_what_is_not_committed_was_not_sent(join: Join, connection: Connection) -> None:
+    """Appending belongs to the caller's transaction."""
+    append(connection, [account(1)])
+    connection.rollback()
+    append(connection, [account(2)])
+    connection.commit()
+    taken = drain(join("accounts"), connection)
+    assert [(m.key, m.offset) for m in taken] == [(b"shop.example/2", 0)]
+
+
+def test_a_bus_that_is_away_is_something_outside(
+    join: Join, connection: Connection, producer: PostgresProducer
+) -> None:
+    """A lost connection is told in one line, and the next send connects anew."""
+    producer.send([account(1)])
+    member = join("accounts")
+    connection.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE pid <> pg_backend_pid() AND datname = current_database()"
+    )
+    with pytest.raises(OutsideError, match=r"^bus: [^\n]+$"):
+        producer.send([account(2)])
+    with pytest.raises(OutsideError, match=r"^bus: [^\n]+$"):
+        member.poll(1, 0)
+    producer.send([account(3)])
+    assert len(stored(connection, "accounts")) == 2

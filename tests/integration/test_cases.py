@@ -1,0 +1,26 @@
+"""The stories of tests/cases/rules.yaml, on the real system."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.integration.pipeline import Pipeline
+from tests.integration.stage import Stage, stage
+from tests.model.cases import Case, load, run
+
+
+@pytest.fixture(scope="module")
+def place(make_database: Callable[[], str]) -> Iterator[Stage]:
+    """Give a place to play the stories in."""
+    with stage(make_database()) as made:
+        yield made
+
+
+@pytest.mark.parametrize("case", load(), ids=lambda case: case.title)
+def test_cases(case: Case, place: Stage) -> None:
+    """Each story of rules.yaml goes as it says."""
+    world = Pipeline(place)
+    run(case, world)
+    assert world.dead_letters() == []

@@ -1,0 +1,299 @@
+"""The embedded PostgreSQL: shared by whoever joins, gone with the last, whatever is killed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+
+from reconsent.adapters.embedded import EmbeddedError, join
+from tests.embedded_programs import (
+    GIVE_UP_SECONDS,
+    STARTED_AT,
+    command,
+    joined,
+    kill_all,
+    postmaster_of,
+    processes_in,
+    program,
+    supervisor_of,
+    surroundings,
+    wait_until,
+    wait_until_stopped,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+NOBODY = 65534
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Iterator[Path]:
+    """A home that isn't there yet, and that nothing is left running in."""
+    yield tmp_path / "home"
+    wait_until(lambda: not processes_in(tmp_path))
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home that was used and left; to be copied."""
+    home = tmp_path_factory.mktemp("made") / "home"
+    with joined(home) as user:
+        user.end()
+    wait_until_stopped(home)
+    return home
+
+
+@pytest.fixture
+def home(fresh: Path, made: Path) -> Path:
+    """A home that has a database already, which takes less time than making one."""
+    subprocess.run(["cp", "-a", made, fresh], check=True)
+    return fresh
+
+
+def test_a_user_is_a_plain_role_that_owns_a_durable_database(fresh: Path) -> None:
+    """Who joins may make tables and nothing beyond, and what is committed is on the disk."""
+    with join(fresh) as user, psycopg.connect(user.conninfo) as connection:
+        connection.execute("create table kept (n int)")
+        settings = connection.execute(
+            "select rolsuper or rolcreaterole or rolcreatedb, current_setting('fsync'),"
+            " current_setting('synchronous_commit'), current_setting('listen_addresses'),"
+            " current_setting('server_encoding'), lower('ÆØÅ')"
+            " from pg_roles where rolname = current_user"
+        ).fetchone()
+    assert settings == (False, "on", "on", "", "UTF8", "æøå")
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_the_server_is_shared_and_ends_with_its_last_user(home: Path, *, killed: bool) -> None:
+    """All users meet one server; it outlives the first and ends with the last; data remains."""
+    with joined(home) as first:
+        first.ask("create table kept (n int)")
+        with joined(home) as second:
+            second.ask("insert into kept values (7)")
+            server = second.ask(STARTED_AT)
+            assert first.ask(STARTED_AT) == server
+            first.kill() if killed else first.end()
+            assert second.ask(STARTED_AT) == server
+            second.kill() if killed else second.end()
+            wait_until_stopped(home)
+    with joined(home) as later:
+        assert later.ask("select n from kept") == [7]
+        assert later.ask(STARTED_AT) != server
+
+
+def test_who_joins_at_the_same_moment_meets_one_server(fresh: Path) -> None:
+    """Eight that start at once, where nothing is yet, all join, and one server serves them."""
+    with ExitStack() as stack:
+        users = [stack.enter_context(program(fresh)) for _ in range(8)]
+        assert [user.answer() for user in users] == ["joined"] * 8
+        assert len({user.ask(STARTED_AT)[0] for user in users}) == 1
+
+
+def test_a_killed_server_comes_back_for_those_who_hold_on(home: Path) -> None:
+    """After a kill -9 of the postmaster a user needs but to connect again; nothing is lost."""
+    with joined(home) as user, join(home) as own:
+        user.ask("create table kept as select 7 as n")
+        server = user.ask(STARTED_AT)
+        os.kill(postmaster_of(home), signal.SIGKILL)
+
+        def is_back() -> bool:
+            try:
+                with psycopg.connect(own.conninfo) as connection:
+                    found = connection.execute(STARTED_AT).fetchone()
+            except psycopg.OperationalError:
+                return False
+            return found != tuple(server)
+
+        wait_until(is_back)
+        assert user.ask("select n from kept") == [7]
+
+
+def test_a_killed_supervisor_leaves_nothing_behind_and_can_be_replaced(home: Path) -> None:
+    """After a kill -9 of the supervisor the server ends; a new user, or an old one, starts it."""
+    with joined(home) as user:
+        user.ask("create table kept as select 7 as n")
+        os.kill(supervisor_of(home), signal.SIGKILL)
+        wait_until(lambda: processes_in(home) == {user.process.pid})
+        with joined(home) as newcomer:
+            assert newcomer.ask("select n from kept") == [7]
+        os.kill(supervisor_of(home), signal.SIGKILL)
+        wait_until(lambda: processes_in(home) == {user.process.pid})
+        assert user.ask("ensure") == "ensured"
+        assert user.ask("select n from kept") == [7]
+
+
+def test_everything_killed_at_once_can_be_started_again(home: Path) -> None:
+    """After a kill -9 of users, supervisor and all of the server at once, all is there again."""
+    with joined(home) as user:
+        user.ask("create table kept as select 7 as n")
+        kill_all(processes_in(home))
+    with joined(home) as later:
+        assert later.ask("select n from kept") == [7]
+
+
+def test_a_first_start_that_was_killed_halfway_spoils_nothing(fresh: Path) -> None:
+    """Killed while the database is being made, the next user makes it."""
+    with program(fresh) as user:
+        wait_until((fresh / "postgres/data.new/global").exists)
+        kill_all(processes_in(fresh))
+        user.process.wait(GIVE_UP_SECONDS)
+        assert not (fresh / "postgres/data").exists()
+    with joined(fresh) as later:
+        assert later.ask("select current_user") == ["reconsent"]
+
+
+@pytest.mark.slow
+def test_short_lives_and_sudden_deaths_lose_nothing(home: Path) -> None:
+    """Of many short programs, each second killed, every one joins and keeps what it committed."""
+    with joined(home) as user:
+        user.ask("create table kept (n int primary key)")
+    for round_ in range(10):
+        with ExitStack() as stack:
+            users = [stack.enter_context(joined(home)) for _ in range(1 + round_ % 2)]
+            for user in users:
+                user.ask("insert into kept select coalesce(max(n), 0) + 1 from kept")
+            for n, user in enumerate(users):
+                user.kill() if (round_ + n) % 2 else user.end()
+    with joined(home) as later:
+        assert later.ask("select count(*) from kept") == [15]
+
+
+def test_folders_of_others_keep_their_modes(tmp_path: Path, fresh: Path) -> None:
+    """Behind a root-only folder, and at any length of path, it works and changes no mode."""
+    closed, deep = tmp_path / "closed", tmp_path / "closed" / ("d" * 100)
+    deep.mkdir(parents=True)
+    for folder, mode in ((closed, 0o700), (deep, 0o711)):
+        folder.chmod(mode)
+    above = [deep, *deep.parents]
+    before = [(place.stat().st_mode, place.stat().st_uid) for place in above]
+    with joined(deep / fresh.name) as user:
+        assert user.ask("select current_user") == ["reconsent"]
+        assert [(place.stat().st_mode, place.stat().st_uid) for place in above] == before
+        made = deep / fresh.name / "postgres"
+        assert stat.S_IMODE(made.stat().st_mode) == 0o700
+
+
+def test_the_environment_leads_nobody_astray(home: Path) -> None:
+    """The variables by which PostgreSQL's own clients find a server don't matter here."""
+    astray = {"PGHOSTADDR": "192.0.2.1", "PGPORT": "1", "PGUSER": "x", "PGDATA": "/"}
+    with joined(home, env=surroundings(**astray, PGSSLMODE="verify-full")) as user:
+        assert user.ask("select current_user, current_database()") == ["reconsent", "reconsent"]
+
+
+def runs_for(uid: int, interpreter: str) -> bool:
+    """Tell whether a user may run an interpreter that takes the libraries of this one."""
+    question = f"import sys, psycopg; sys.exit(sys.version_info[:2] != {sys.version_info[:2]})"
+    asked = [interpreter, "-c", question]
+    try:
+        subprocess.run(asked, user=uid, env=surroundings(), cwd="/", check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return False
+    return True
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+@pytest.mark.parametrize("uid", [NOBODY, 54321], ids=["nobody", "a number without a name"])
+def test_an_ordinary_user_needs_no_rights(uid: int) -> None:
+    """Who is not root has a server of its own that runs as itself."""
+    interpreters = [sys.executable, shutil.which("python3", path="/usr/bin") or sys.executable]
+    interpreter = next((found for found in interpreters if runs_for(uid, found)), None)
+    if interpreter is None:
+        pytest.skip("no interpreter that an ordinary user may run")
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        os.chown(folder, uid, uid)
+        home = Path(folder) / "home"
+        them = {"user": uid, "group": uid, "extra_groups": []}
+        with joined(home, args=command(home, interpreter), **them) as user:
+            assert user.ask("select current_user") == ["reconsent"]
+            assert Path(f"/proc/{postmaster_of(home)}").stat().st_uid == uid
+            with joined(home) as root:  # who may look in as well, and takes nothing away
+                assert root.ask(STARTED_AT) == user.ask(STARTED_AT)
+            user.end()
+        wait_until_stopped(home)
+        with joined(home) as root:
+            assert root.ask("select current_user") == ["reconsent"]
+        wait_until_stopped(home)
+        with joined(home, args=command(home, interpreter), **them) as user:
+            assert user.ask("select current_user") == ["reconsent"]
+        wait_until_stopped(home)
+
+
+def test_data_of_another_major_version_is_left_alone(fresh: Path) -> None:
+    """The error names both versions, in one line, and nothing is changed."""
+    data = fresh / "postgres" / "data"
+    data.mkdir(parents=True, mode=0o700)
+    data.parent.chmod(0o700)
+    (data / "PG_VERSION").write_text("12\n")
+    with pytest.raises(EmbeddedError, match=r"^.*PostgreSQL 12, .* PostgreSQL 1[5-8]\b.*$"):
+        join(fresh)
+    assert [file.name for file in data.iterdir()] == ["PG_VERSION"]
+
+
+def test_programs_that_are_missing_or_broken_are_named(tmp_path: Path, fresh: Path) -> None:
+    """One line says which program doesn't run, and what it said."""
+    with pytest.raises(EmbeddedError, match=rf"^{tmp_path}/none/postgres does not run.*No such.*$"):
+        join(fresh, binaries=tmp_path / "none")
+    broken = tmp_path / "broken" / "postgres"
+    broken.parent.mkdir()
+    broken.write_text("#!/bin/sh\necho 'wrong machine' >&2\nexit 3\n")
+    broken.chmod(0o755)
+    with pytest.raises(EmbeddedError, match=r"^.*does not run \(exit code 3\): wrong machine$"):
+        join(fresh, binaries=broken.parent)
+
+
+def test_data_that_is_damaged_is_an_error_with_the_logs_tail(home: Path) -> None:
+    """A server that cannot start says why in one line, and the next try says so again."""
+    control = home / "postgres/data/global/pg_control"
+    control.rename(control.with_name("lost"))
+    for _ in range(2):
+        with pytest.raises(EmbeddedError, match=r"^PostgreSQL did not start: .*pg_control.*$"):
+            join(home)
+    control.with_name("lost").rename(control)
+    with joined(home) as user:
+        assert user.ask("select current_user") == ["reconsent"]
+
+
+def test_a_folder_that_others_may_enter_is_refused(fresh: Path) -> None:
+    """The folder's mode is all that keeps others from the database, so it must be closed."""
+    (fresh / "postgres").mkdir(parents=True)
+    (fresh / "postgres").chmod(0o755)
+    with pytest.raises(EmbeddedError, match=r"^others may enter .*$"):
+        join(fresh)
+    assert stat.S_IMODE((fresh / "postgres").stat().st_mode) == 0o755
+
+
+@pytest.mark.parametrize("megabytes", [4, 20])
+def test_a_full_disk_is_named(tmp_path: Path, megabytes: int) -> None:
+    """One line says that the disk is full, and no half-made database is left."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    alone = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--mount", "-r"]
+    mount = f"mount -t tmpfs -o size={megabytes}m tmpfs '{disk}'"
+    try:
+        subprocess.run([*alone, "sh", "-c", mount], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("no small disk can be mounted here")
+    listing = f'"$@"; code=$?; ls "{disk}/home/postgres"; exit $code'
+    ended = subprocess.run(
+        [*alone, "sh", "-c", f"{mount} && {listing}", "sh", *command(disk / "home")],
+        env=surroundings(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 1
+    assert ended.stderr.count("\n") == 1
+    assert "No space left on device" in ended.stderr
+    assert ended.stdout.split() == ["server.lock", "server.log", "users.lock"]

@@ -1,0 +1,199 @@
+"""What must hold in any world, looked at in PostgreSQL itself."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from random import Random
+from typing import Any
+
+import psycopg
+import pytest
+from hypothesis import given, settings
+from psycopg import sql
+
+from reconsent.adapters.postgres import Connection, Pool
+from reconsent.domain.consent import standing
+from reconsent.domain.policy import PolicyVersion
+from reconsent.facts.decisions import decisions, ledgers
+from reconsent.facts.versions import PublishedVersions
+from reconsent.preview import preview
+from tests.integration.messages import MESSAGES, interleaved
+from tests.integration.pipeline import Both, Pipeline
+from tests.integration.stage import Stage, stage
+from tests.model.policies import CATEGORIES, SEEDS, USES
+from tests.model.rules import World
+from tests.model.steps import Dispatch, Plan, Player, Publish, Step, every_permit
+from tests.model.worlds import NO_MAIL, stories
+
+few = settings(max_examples=settings().max_examples // 5)
+
+
+@pytest.fixture(scope="module")
+def place(make_database: Callable[[], str]) -> Iterator[Stage]:
+    """Give a place to play worlds in."""
+    with stage(make_database()) as made:
+        yield made
+
+
+@pytest.mark.parametrize("table", ["consents", "account_history", "policy_versions"])
+@pytest.mark.parametrize("change", ["UPDATE {0} SET {1} = {1}", "DELETE FROM {0}", "TRUNCATE {0}"])
+def test_what_was_said_and_published_stays(connections: Pool, table: str, change: str) -> None:
+    """The ledger, the accounts' history and the published versions refuse every change."""
+    columns = {"consents": "answer", "account_history": "status", "policy_versions": "document"}
+    # TRUNCATE is refused before that as long as other tables refer to this one.
+    cascade = " CASCADE" if change.startswith("TRUNCATE") else ""
+    statement = sql.SQL(change + cascade).format(
+        sql.Identifier(table), sql.Identifier(columns[table])
+    )
+    with connections.connection() as connection, pytest.raises(psycopg.errors.RestrictViolation):
+        connection.execute(statement)
+
+
+@few
+@given(story=stories(rejections=True))
+def test_what_stands_is_the_ledger_replayed(place: Stage, story: Sequence[Step]) -> None:
+    """Each account's standing is what its ledger comes to, its holdings what was collected."""
+    both = Both(place)
+    both.play(story)
+    with place.connections.connection() as connection:
+        policies = PublishedVersions().now(connection)
+        rows = connection.execute(
+            "SELECT account_key, standings.members, holdings.members, status"
+            " FROM accounts JOIN standings USING (standing_id) JOIN holdings USING (holdings_id)"
+        ).fetchall()
+        found = ledgers(connection, [row[0] for row in rows], policies)
+        for key, stands, holds, status in rows:
+            assert decisions(stands) == (standing(found[key]) if key in found else ())
+            collected = _collected(connection, key) if status != "deleted" else set()
+            assert {tuple(member) for member in holds} == collected
+
+
+def _collected(connection: Connection, key: int) -> set[tuple[Any, ...]]:
+    return set(
+        connection.execute(
+            "SELECT data_category, collected_under FROM collections WHERE account_key = %s", (key,)
+        ).fetchall()
+    )
+
+
+@few
+@given(story=stories(rejections=True))
+def test_who_is_asked_has_one_open_notice(place: Stage, story: Sequence[Step]) -> None:
+    """Planned, each account with something to be asked has one open notice; nobody else has any.
+
+    So the states of a release's open notices add up to those whom it asks.
+    """
+    both = Both(place)
+    both.play(story)
+    both.take(Plan(now=story[-1].now))
+    opened = Counter(
+        (row["property"], row["account"])
+        for row in both.real.notices()
+        if row["kind"] == "choice" and row["settled"] is None
+    )
+    assert opened == Counter(key for key in both.world.known() if both.world.ask(key))
+
+
+@few
+@given(story=stories(rejections=True))
+def test_a_preview_counts_what_the_rules_say(place: Stage, story: Sequence[Step]) -> None:
+    """A preview of each version is the model's, and adds up to the accounts."""
+    both = Both(place)
+    for step in story:
+        if isinstance(step, Publish) and not _is_published(both.world, step):
+            both.real.settle()
+            found = preview(place.connections, PolicyVersion.model_validate(step.document))
+            counts = both.world.preview(step.document)
+            assert {name: getattr(found, name) for name in counts} == counts
+            told = found.choice + found.information + sum(found.suppressed.values())
+            assert found.accounts == told + found.untouched
+        both.take(step)
+
+
+def _is_published(world: World, step: Publish) -> bool:
+    line = world.lines.get(step.document["policy"], [])
+    return step.document["version"] in [version["version"] for version in line]
+
+
+@few
+@given(story=stories(rejections=True), seed=SEEDS)
+def test_replaying_everything_changes_nothing(
+    place: Stage, story: Sequence[Step], seed: int
+) -> None:
+    """Every message once more, the topics in any interleaving: the same, and nobody is mailed."""
+    both, now = Both(place), story[-1].now
+    both.play([*story, Plan(now=now), Dispatch(now=now)])
+    real = both.real
+    before = _everything(place), real.notices()
+    for step in interleaved((s for s in story if isinstance(s, MESSAGES)), Random(seed)):
+        real.take(step)
+    real.take(Plan(now=now))
+    assert real.take(Dispatch(now=now)) == []
+    assert (_everything(place), real.notices()) == before
+
+
+def _everything(place: Stage) -> dict[str, list[tuple[Any, ...]]]:
+    """Every row of the facts, but for which transaction wrote it last."""
+    facts = ("accounts", "collections", "collection_erasures", "consents", "account_history")
+    with place.connections.connection() as connection:
+        found = {
+            table: connection.execute(
+                sql.SQL(
+                    "SELECT to_jsonb(row) - 'changed' AS fact FROM {} AS row ORDER BY 1"
+                ).format(sql.Identifier(table))
+            ).fetchall()
+            for table in (*facts, "notices", "mail_events", "bounced_addresses", "policy_versions")
+        }
+    assert any(found.values())
+    return found
+
+
+@few
+@given(story=stories(leave_out=NO_MAIL), seed=SEEDS)
+def test_facts_do_not_depend_on_the_interleaving(
+    place: Stage, story: Sequence[Step], seed: int
+) -> None:
+    """However topics and accounts interleave, and each message doubled, the facts are the same."""
+    messages: list[Step] = [step for step in story if isinstance(step, MESSAGES)]
+    player, real = Player(), Pipeline(place)
+    for step in messages:
+        player.take(step)
+    for step in interleaved(messages, Random(seed)):
+        real.take(step)
+        real.take(step)
+    questions = list(every_permit(player.world, CATEGORIES, USES, story[-1].now))
+    for question, answer in zip(questions, real.permits(questions), strict=True):
+        assert answer == player.take(question), question
+    assert real.dead_letters() == []
+    assert sorted(real.erasures(), key=str) == sorted(player.world.erasures(), key=str)
+
+
+@few
+@given(story=stories(rejections=True))
+def test_of_the_deleted_and_of_minors_no_address_is_left(
+    place: Stage, story: Sequence[Step]
+) -> None:
+    """Neither the accounts nor the bus keep name or address of who is deleted, or of a minor."""
+    both = Both(place)
+    both.play(story)
+    with place.connections.connection() as connection:
+        rows = connection.execute(
+            "SELECT property || '/' || account, deleted_at, minor, status, updated_at, email, name"
+            " FROM accounts WHERE deleted_at IS NOT NULL OR minor"
+        ).fetchall()
+        messages = connection.execute(
+            "SELECT convert_from(key, 'UTF8'), convert_from(value, 'UTF8') FROM bus_messages"
+            " WHERE topic LIKE 'accounts%' AND value IS NOT NULL"
+        ).fetchall()
+    for key, deleted_at, minor, status, updated_at, *address in rows:
+        if minor or status == "deleted":
+            assert address == [None, None]
+        for value in (json.loads(value) for told_of, value in messages if told_of == key):
+            told = value.get("data", value)
+            at = datetime.fromisoformat(told["updated_at"])
+            if (deleted_at and at <= deleted_at) or (minor and at <= updated_at):
+                assert told.get("email") is None
+                assert told.get("name") is None

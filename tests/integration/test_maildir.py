@@ -1,0 +1,247 @@
+"""What anyone who opens the local mailbox finds there."""
+
+from __future__ import annotations
+
+import os
+import resource
+import stat
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from email import message_from_bytes
+from email.message import EmailMessage
+from email.policy import default
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reconsent.adapters.mail_address import sender_parts
+from reconsent.adapters.mailbox import Mailbox
+from reconsent.adapters.maildir import Maildir
+from reconsent.adapters.mime_letter import MimeLetter
+from reconsent.domain.errors import BadInputError, OutsideError
+from reconsent.domain.mail import Letter
+from tests.letters import LETTER, MARK, people, person
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+SENDER = "Personvern på Eksempel <privacy@example.no>"
+NOON = datetime(2026, 12, 1, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Where the mailbox is going to be."""
+    return tmp_path / "home" / "mail"
+
+
+@pytest.fixture
+def maildir(folder: Path) -> Maildir:
+    """A mailbox at noon."""
+    return Maildir(folder, SENDER, now=lambda: NOON)
+
+
+def only_mail(folder: Path) -> bytes:
+    """Return the bytes of the one mail there is."""
+    [path] = [*(folder / "new").iterdir(), *(folder / "cur").iterdir()]
+    return path.read_bytes()
+
+
+def parsed(content: bytes) -> EmailMessage:
+    """Return a message as the standard library understands it."""
+    return message_from_bytes(content, _class=EmailMessage, policy=default)
+
+
+def body(message: EmailMessage, subtype: str) -> str:
+    """Return the text of one of a message's parts."""
+    part = message.get_body((subtype,))
+    assert part is not None
+    return str(part.get_content())
+
+
+def test_a_mail_says_what_the_letter_says(maildir: Maildir, folder: Path) -> None:
+    """Headers, text and HTML come back as they were written, with the recipient's own link."""
+    recipient = person(name="Åse Ødegård")
+    assert [result.outcome for result in maildir.send(LETTER, [recipient])] == ["accepted"]
+    message = parsed(only_mail(folder))
+    assert message["Subject"] == LETTER.subject
+    assert message["From"].addresses[0].display_name == "Personvern på Eksempel"
+    assert message["From"].addresses[0].addr_spec == "privacy@example.no"
+    assert message["To"].addresses[0].display_name == "Åse Ødegård"
+    assert message["To"].addresses[0].addr_spec == "ann@example.com"
+    assert message["Date"].datetime == NOON
+    assert message["Message-ID"] == f"<{recipient.notice}@example.no>"
+    assert message["X-Reconsent-Notice"] == recipient.notice
+    assert message["Content-Language"] == "nb"
+    assert message["Auto-Submitted"] == "auto-generated"
+    assert message["MIME-Version"] == "1.0"
+    assert message.get_content_type() == "multipart/alternative"
+    assert [part.get_content_type() for part in message.iter_parts()] == ["text/plain", "text/html"]
+    assert not message.defects
+    assert body(message, "plain") == LETTER.text.replace(MARK, recipient.choose_url)
+    assert body(message, "html") == LETTER.html.replace(MARK, recipient.choose_url)
+
+
+def test_everyone_gets_their_own(maildir: Maildir, folder: Path) -> None:
+    """In a letter to many, nothing of one recipient stands in another's mail."""
+    everyone = people(300)
+    assert {r.outcome for r in maildir.send(LETTER, everyone)} == {"accepted"}
+    for recipient in everyone:
+        message = parsed((folder / "new" / recipient.notice).read_bytes())
+        assert message["To"] == f"{recipient.name} <{recipient.email}>"
+        assert body(message, "plain").count("/c/") == 1
+        assert recipient.choose_url + "\n" in body(message, "plain")
+
+
+@given(
+    name=st.text(max_size=300),
+    subject=st.text(max_size=300),
+    text=st.text(alphabet=st.sampled_from("aø= .\t\n\u2028%") | st.characters(codec="utf-8")),
+    path=st.integers(0, 300),
+)
+def test_lines_are_short_and_headers_ours(name: str, subject: str, text: str, path: int) -> None:
+    """Whatever a name, a subject or a text holds: no header more, no long line, no word changed."""
+    letter = Letter(
+        subject=f"x {subject}", text=f"{text}{MARK}{text}", html=text, locale="en", link_mark=MARK
+    )
+    recipient = replace(person(name=name), choose_url="https://p.example/" + "=" * path + "/c/x")
+    content = MimeLetter(letter, sender=sender_parts(SENDER), date=NOON).addressed(
+        recipient, recipient.email
+    )
+    assert content.isascii()
+    assert b"\r" not in content
+    assert max(map(len, content.split(b"\n"))) <= 78
+    message = parsed(content)
+    assert sorted(message.keys()) == [
+        "Auto-Submitted", "Content-Language", "Content-Type", "Date", "From", "MIME-Version",
+        "Message-ID", "Subject", "To", "X-Reconsent-Notice",
+    ]  # fmt: skip
+    assert [address.addr_spec for address in message["To"].addresses] == ["ann@example.com"]
+    plain = letter.text.replace("\r\n", "\n").replace("\r", "\n")
+    assert body(message, "plain") == plain.replace(MARK, recipient.choose_url)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Ann\r\nBcc: eve@example.com",
+        "Ann\n\n<p>hello",
+        'Ann" <eve@example.com>, "Bo',
+        "=?utf-8?q?a=0Abcc=3A_eve?=",
+        "Ann\u2028Bcc: eve@example.com\x00",
+        "Ann (comment) \\",
+    ],
+)
+def test_a_name_adds_no_header_and_no_address(maildir: Maildir, folder: Path, name: str) -> None:
+    """A name is shown as a name, however it was made up."""
+    maildir.send(LETTER, [person(name=name)])
+    message = parsed(only_mail(folder))
+    assert "Bcc" not in message
+    assert [address.addr_spec for address in message["To"].addresses] == ["ann@example.com"]
+
+
+@pytest.mark.parametrize(
+    "email",
+    [
+        "", "ann", "@example.com", "ann@", "a b@example.com", "ann@exa mple.com", "åse@example.com",
+        "ann@example.com\nBcc: eve@example.com", "ann@example.com, eve@example.com",
+        "<ann@example.com>", "ann@-example.com", "ann@example..com", "ann@\u2488.com\u2488\u2488",
+        "ann@" + "x" * 64 + ".com", "a" * 65 + "@example.com", "ann@" + "example." * 32 + "com",
+    ],
+)  # fmt: skip
+def test_unusable_addresses_are_rejected_alone(maildir: Maildir, folder: Path, email: str) -> None:
+    """An address that mail cannot go to costs its own recipient; the reason does not repeat it."""
+    first, last = maildir.send(LETTER, [person(email), person()])
+    assert first.outcome == "rejected"
+    assert first.reason
+    assert not email or email not in first.reason
+    assert last.outcome == "accepted"
+    assert parsed(only_mail(folder))["To"] == "ann@example.com"
+
+
+def test_a_domain_with_foreign_letters_is_encoded(maildir: Maildir, folder: Path) -> None:
+    """A domain goes out as the name server knows it: ß is not ss."""
+    maildir.send(LETTER, [person("ann@straße.example")])
+    assert parsed(only_mail(folder))["To"] == "ann@xn--strae-oqa.example"
+
+
+def test_sending_again_leaves_one_message(maildir: Maildir, folder: Path) -> None:
+    """A notice has one message, also when another process sends it, or it was read meanwhile."""
+    recipient, other = person(), person()
+    maildir.send(LETTER, [recipient])
+    before = only_mail(folder)
+    assert maildir.send(LETTER, [recipient])[0].outcome == "accepted"
+    (folder / "new" / recipient.notice).rename(folder / "cur" / f"{recipient.notice}:2,RS")
+    again = Maildir(folder, SENDER).send(LETTER, [recipient, other])
+    assert [result.outcome for result in again] == ["accepted", "accepted"]
+    assert [path.name for path in (folder / "new").iterdir()] == [other.notice]
+    (folder / "new" / other.notice).unlink()
+    assert only_mail(folder) == before
+
+
+def test_the_mailbox_is_its_owners(folder: Path) -> None:
+    """Nobody else may read the mails; folders that were there before keep their modes."""
+    folder.parent.mkdir(mode=0o755)
+    Maildir(folder, SENDER).send(LETTER, [recipient := person()])
+    assert stat.S_IMODE(folder.parent.stat().st_mode) == 0o755
+    for path in (folder, folder / "tmp", folder / "new", folder / "cur"):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o700
+    assert stat.S_IMODE((folder / "new" / recipient.notice).stat().st_mode) == 0o600
+    folder.chmod(0o750)
+    Maildir(folder, SENDER)
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o750
+
+
+def test_a_notice_is_never_a_way_out_of_the_folder(maildir: Maildir) -> None:
+    """What is no plain identifier names no file."""
+    with pytest.raises(ValueError, match="no plain identifier"):
+        maildir.send(LETTER, [replace(person(), notice="../../evil")])
+
+
+def test_what_killed_writers_left_is_removed(maildir: Maildir, folder: Path) -> None:
+    """Drafts that are days old go; one that may still be written stays."""
+    maildir.send(LETTER, [person()])
+    old, fresh = folder / "tmp" / "old", folder / "tmp" / "fresh"
+    old.write_bytes(b"To: someone")
+    fresh.write_bytes(b"To: someone")
+    os.utime(old, (NOON - timedelta(days=3650)).timetuple()[:2])
+    Maildir(folder, SENDER)
+    assert list((folder / "tmp").iterdir()) == [fresh]
+
+
+@pytest.fixture
+def little_room() -> Iterator[None]:
+    """No file may grow beyond 5,000 bytes, as if the disk were full."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5000, limits[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+@pytest.mark.usefixtures("little_room")
+def test_a_mail_that_cannot_be_written_is_not_there(maildir: Maildir, folder: Path) -> None:
+    """A message is whole or absent, and the fault is told in one line that names the mailbox."""
+    with pytest.raises(OutsideError, match=f"mailbox {folder}: File too large"):
+        maildir.send(LETTER, [person(), person()])
+    small = Letter(subject="s", text="t", html="h", locale="en", link_mark="")
+    results = maildir.send(small, [person(), replace(person(), choose_url="")])
+    assert [result.outcome for result in results] == ["accepted", "accepted"]
+    assert not list((folder / "tmp").iterdir())
+    assert len(Mailbox(folder)) == 2
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    """The error names the folder."""
+    (tmp_path / "file").touch()
+    with pytest.raises(OutsideError, match=r"mailbox .*/file/mail: Not a directory"):
+        Maildir(tmp_path / "file" / "mail", SENDER)
+
+
+@pytest.mark.parametrize("sender", ["", "Privacy", "Privacy, Inc. <p@example.com>", "p@a..b"])
+def test_a_sender_that_is_no_address_is_told(folder: Path, sender: str) -> None:
+    """The message names the setting."""
+    with pytest.raises(BadInputError, match="MAIL_FROM"):
+        Maildir(folder, sender)

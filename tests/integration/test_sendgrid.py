@@ -1,0 +1,293 @@
+"""What SendGrid gets, and what its answers come to: the real client before a strict stand-in."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from typing import TYPE_CHECKING
+
+import pytest
+
+from reconsent.adapters.sendgrid_mail import SendGrid
+from reconsent.domain.errors import BadInputError, OutsideError
+from reconsent.domain.mail import Letter, Recipient
+from tests.letters import LETTER, MARK, people, person
+from tests.stand_ins.sendgrid import SendGridStandIn, running_sendgrid
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SENDER = '"Privacy; Example, Inc." <privacy@example.com>'
+
+
+@pytest.fixture
+def stand_in() -> Iterator[SendGridStandIn]:
+    """A strict SendGrid of the test's own."""
+    with running_sendgrid() as running:
+        yield running
+
+
+@pytest.fixture
+def sendgrid(stand_in: SendGridStandIn) -> SendGrid:
+    """The provider, with less patience than it usually has."""
+    return SendGrid(stand_in.api_key, stand_in.host, SENDER, timeout=2)
+
+
+def notices(stand_in: SendGridStandIn) -> list[str]:
+    """Return the notices of which SendGrid accepted a mail."""
+    return [one["custom_args"]["reconsent_notice"] for one in stand_in.personalizations()]
+
+
+def test_a_thousand_people_make_one_request(sendgrid: SendGrid, stand_in: SendGridStandIn) -> None:
+    """Each gets the letter with their own link; nobody learns of another."""
+    everyone = people(1000)
+    assert {result.outcome for result in sendgrid.send(LETTER, everyone)} == {"accepted"}
+    [request] = stand_in.accepted()
+    assert request["from"] == {"email": "privacy@example.com", "name": "Privacy Example Inc."}
+    assert request["subject"] == LETTER.subject
+    assert [part["value"] for part in request["content"]] == [LETTER.text, LETTER.html]
+    assert request["personalizations"][7] == {
+        "to": [{"email": "p7@example.com", "name": "Person 7"}],
+        "substitutions": {MARK: everyone[7].choose_url},
+        "custom_args": {"reconsent_notice": everyone[7].notice},
+        "headers": {
+            "X-Reconsent-Notice": everyone[7].notice,
+            "Auto-Submitted": "auto-generated",
+            "Content-Language": "nb",
+        },
+    }
+    assert notices(stand_in) == [recipient.notice for recipient in everyone]
+
+
+def test_nobody_is_tracked(sendgrid: SendGrid, stand_in: SendGridStandIn) -> None:
+    """No link is rewritten, no picture counts openings, nothing is appended."""
+    sendgrid.send(LETTER, people(1))
+    [request] = stand_in.accepted()
+    for kind in ("click_tracking", "open_tracking", "subscription_tracking"):
+        assert request["tracking_settings"][kind]["enable"] is False
+    assert request["tracking_settings"]["click_tracking"]["enable_text"] is False
+
+
+def test_more_than_a_request_takes_are_divided(
+    sendgrid: SendGrid, stand_in: SendGridStandIn
+) -> None:
+    """No request goes over 1,000 recipients, and none of them is left out."""
+    everyone = [person("same@example.com"), *people(2100), person("SAME@example.com")]
+    assert {result.outcome for result in sendgrid.send(LETTER, everyone)} == {"accepted"}
+    assert sorted(notices(stand_in)) == sorted(recipient.notice for recipient in everyone)
+
+
+def test_equal_addresses_go_in_requests_of_their_own(
+    sendgrid: SendGrid, stand_in: SendGridStandIn
+) -> None:
+    """Accounts may share an address, however it is cased or encoded: each gets its mail."""
+    shared = [
+        person(email)
+        for email in (
+            "ann@example.com", "Ann@Example.com", "bo@example.com", "ANN@EXAMPLE.COM",
+            "c@straße.example", "C@xn--strae-oqa.example", "ann@example.com",
+        )
+    ]  # fmt: skip
+    assert {result.outcome for result in sendgrid.send(LETTER, shared)} == {"accepted"}
+    assert sorted(notices(stand_in)) == sorted(recipient.notice for recipient in shared)
+    assert stand_in.counts() == {"requests": 4, "recipients": 7, "received": 4}
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("Doe, Ann; <eve@example.com>", "Doe Ann <eve@example.com>"),
+        ("Ann\r\nBcc: eve@example.com\x00", "Ann Bcc: eve@example.com"),
+        (";,", None),
+        (None, None),
+    ],
+)
+def test_names_are_cleaned(
+    sendgrid: SendGrid, stand_in: SendGridStandIn, name: str | None, shown: str | None
+) -> None:
+    """A name that SendGrid would refuse, or take for more addresses, is made one it takes."""
+    assert sendgrid.send(LETTER, [person("ann@example.com", name)])[0].outcome == "accepted"
+    [to] = stand_in.personalizations()[0]["to"]
+    assert to == {"email": "ann@example.com"} | ({"name": shown} if shown else {})
+
+
+def test_a_letter_without_a_link_is_sent_as_it_is(
+    sendgrid: SendGrid, stand_in: SendGridStandIn
+) -> None:
+    """Information asks nothing, so nothing is substituted."""
+    letter = Letter(subject="News", text="t", html="h", locale="en", link_mark=MARK)
+    nobody_asked = Recipient(notice="n-1", email="ann@example.com", name=None, choose_url="")
+    assert sendgrid.send(letter, [nobody_asked])[0].outcome == "accepted"
+    assert "substitutions" not in stand_in.personalizations()[0]
+
+
+def test_a_bad_address_costs_one_recipient(sendgrid: SendGrid, stand_in: SendGridStandIn) -> None:
+    """Whom SendGrid refuses is rejected in its words, without the address; the others get mail."""
+    everyone = people(1000)
+    everyone[313] = person("dots..dots@example.com")
+    everyone[999] = person("refused@example.com")
+    everyone[500] = person("no address")
+    stand_in.refuse("refused@example.com")
+    results = sendgrid.send(LETTER, everyone)
+    rejected = {n for n, result in enumerate(results) if result.outcome == "rejected"}
+    assert rejected == {313, 500, 999}
+    for place in (313, 999):
+        reason = str(results[place].reason)
+        assert reason.startswith("SendGrid answered 400: Does not contain a valid address")
+        assert "@" not in reason
+    others = [recipient.notice for n, recipient in enumerate(everyone) if n not in rejected]
+    assert sorted(notices(stand_in)) == sorted(others)
+    assert stand_in.counts()["received"] < 60
+
+
+@pytest.mark.parametrize(
+    ("changed", "field"),
+    [({"subject": ""}, "subject"), ({"text": ""}, "content"), ({"locale": "nø"}, "headers")],
+)
+def test_a_bad_letter_is_nobodys_fault(
+    sendgrid: SendGrid, stand_in: SendGridStandIn, changed: dict[str, str], field: str
+) -> None:
+    """What is wrong for all is told at once: nobody is rejected for it, one by one."""
+    letter = Letter(
+        **({"subject": "s", "text": "t", "html": "h", "locale": "en"} | changed), link_mark=""
+    )
+    with pytest.raises(OutsideError, match=rf"SendGrid answered 400: .*\(.*{field}.*\)"):
+        sendgrid.send(letter, people(9))
+    assert stand_in.counts() == {"requests": 0, "recipients": 0, "received": 1}
+
+
+def test_a_wrong_key_is_told(stand_in: SendGridStandIn) -> None:
+    """Nothing is sent, and the message names the setting, not the key."""
+    wrong = SendGrid("SG.wrong", stand_in.host, SENDER)
+    with pytest.raises(OutsideError, match=r"SENDGRID_API_KEY.*401.*invalid, expired") as caught:
+        wrong.send(LETTER, people(3))
+    assert "SG.wrong" not in str(caught.value)
+    assert stand_in.counts() == {"requests": 0, "recipients": 0, "received": 1}
+
+
+def test_a_key_that_goes_bad_meanwhile_loses_nothing(
+    sendgrid: SendGrid, stand_in: SendGridStandIn
+) -> None:
+    """What was accepted before stays accepted; the rest may be sent again."""
+    stand_in.next(accept=True)
+    stand_in.next(status=403)
+    first, second = sendgrid.send(LETTER, [person("a@example.com"), person("A@example.com")])
+    assert first.outcome == "accepted"
+    assert second.outcome == "retry"
+    assert "403" in str(second.reason)
+    stand_in.next(status=403)
+    with pytest.raises(OutsideError, match="403"):
+        sendgrid.send(LETTER, people(1))
+
+
+def test_a_rate_limit_is_kept(sendgrid: SendGrid, stand_in: SendGridStandIn) -> None:
+    """After 429 nothing more is asked of SendGrid, and the reason says until when."""
+    stand_in.next(status=429, headers={"X-RateLimit-Reset": "1796126400"})
+    results = sendgrid.send(LETTER, [person("a@example.com"), person("A@example.com")])
+    assert [result.outcome for result in results] == ["retry", "retry"]
+    assert str(results[0].reason).endswith("; again from 2026-12-01T12:00:00Z")
+    assert stand_in.counts() == {"requests": 0, "recipients": 0, "received": 1}
+    stand_in.next(status=429, headers={"X-RateLimit-Reset": "soon"})
+    assert sendgrid.send(LETTER, people(1))[0].outcome == "retry"
+
+
+def test_a_request_that_is_too_large_is_divided(
+    sendgrid: SendGrid, stand_in: SendGridStandIn
+) -> None:
+    """413 halves a request; a letter too large for one recipient is told."""
+    stand_in.next(status=413, times=2)
+    everyone = people(8)
+    assert {result.outcome for result in sendgrid.send(LETTER, everyone)} == {"accepted"}
+    assert notices(stand_in) == [recipient.notice for recipient in everyone]
+    assert stand_in.counts()["requests"] == 3
+    huge = Letter(subject="s", text="t" * 30_000_000, html="h", locale="en", link_mark="")
+    with pytest.raises(OutsideError, match="413"):
+        sendgrid.send(huge, people(2))
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    [
+        {"status": 500},
+        {"status": 503},
+        {"accept": True, "status": 502},
+        {"hang_up": True},
+        {"accept": True, "hang_up": True},
+        {"accept": True, "delay": 4},
+    ],
+    ids=str,
+)
+def test_an_answer_that_tells_nothing_is_unknown(
+    sendgrid: SendGrid, stand_in: SendGridStandIn, behaviour: dict[str, object]
+) -> None:
+    """What may have been accepted is neither retried nor given up; what was not asked is retry."""
+    stand_in.next(**behaviour)
+    results = sendgrid.send(LETTER, [person("a@example.com"), person("A@example.com")])
+    assert [result.outcome for result in results] == ["unknown", "retry"]
+    assert results[0].reason
+    assert len(notices(stand_in)) == (1 if "accept" in behaviour else 0)
+
+
+def test_a_server_that_is_not_there_is_tried_again() -> None:
+    """A refused connection, or a name nobody knows: surely nothing was accepted."""
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+        for host in (f"http://127.0.0.1:{port}", "http://nothing.invalid"):
+            results = SendGrid("key", host, SENDER, timeout=2).send(LETTER, people(2))
+            assert [result.outcome for result in results] == ["retry", "retry"]
+            assert "SendGrid cannot be reached" in str(results[0].reason)
+
+
+def test_a_request_that_did_not_leave_wholly_is_tried_again() -> None:
+    """A server that stops reading in the middle has no whole request to accept."""
+    huge = Letter(subject="s", text="t" * 20_000_000, html="h", locale="en", link_mark="")
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        host = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        results = SendGrid("key", host, SENDER, timeout=0.5).send(huge, people(2))
+    assert [result.outcome for result in results] == ["retry", "retry"]
+
+
+@pytest.mark.parametrize("status", [200, 204, 404, 405])
+def test_what_is_not_sendgrid_is_told(
+    sendgrid: SendGrid, stand_in: SendGridStandIn, status: int
+) -> None:
+    """Only 202 means that mail was accepted; some other server's answer never does."""
+    stand_in.next(status=status)
+    with pytest.raises(OutsideError, match=str(status)):
+        sendgrid.send(LETTER, people(2))
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "",
+        "api.sendgrid.com",
+        "ftp://example.com",
+        "https://",
+        "https://a b",
+        "http://x:y",
+        "http://" + "x" * 64,
+    ],
+)
+def test_a_host_that_is_no_url_is_told_at_once(host: str) -> None:
+    """The message names the setting."""
+    with pytest.raises(BadInputError, match="SENDGRID_HOST"):
+        SendGrid("key", host, SENDER)
+
+
+@pytest.mark.parametrize("key", ["", " ", "SG.a\nb", "SG.å"])
+def test_a_key_that_is_none_is_told_at_once(stand_in: SendGridStandIn, key: str) -> None:
+    """Without a key there is no sending; the message names the setting."""
+    with pytest.raises(BadInputError, match="SENDGRID_API_KEY"):
+        SendGrid(key, stand_in.host, SENDER)
+
+
+def test_no_key_and_no_address_is_logged(
+    sendgrid: SendGrid, stand_in: SendGridStandIn, caplog: pytest.LogCaptureFixture
+) -> None:
+    """However much is logged, the key and the people don't come up."""
+    with caplog.at_level(logging.DEBUG):
+        sendgrid.send(LETTER, people(1))
+    assert stand_in.api_key not in caplog.text
+    assert "p0@example.com" not in caplog.text

@@ -1,0 +1,29 @@
+"""A letter to send, and people to send it to."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Final
+
+from reconsent.domain.mail import Letter, Recipient
+
+MARK: Final = "%choose_link%"
+LETTER: Final = Letter(
+    subject="Ditt valg: kan vi bruke opplysningene dine på en ny måte, også etter nyttår?",
+    text=f"Hei!\n\nSvar her:\n{MARK}\n\n.\nBlåbærsyltetøy = godt \n",
+    html=f'<p>Bl&aring;bær</p><a href="{MARK}" style="a=b">{MARK}</a>' + "<i>ø</i>" * 500,
+    locale="nb",
+    link_mark=MARK,
+)
+
+
+def person(email: str = "ann@example.com", name: str | None = None) -> Recipient:
+    """A recipient with a notice and a link of their own."""
+    notice = str(uuid.uuid4())
+    url = f"https://privacy.example.com/c/{notice}-{notice}"
+    return Recipient(notice=notice, email=email, name=name, choose_url=url)
+
+
+def people(count: int) -> list[Recipient]:
+    """As many recipients, each with an address of their own."""
+    return [person(f"p{n}@example.com", f"Person {n}") for n in range(count)]

@@ -1,0 +1,240 @@
+"""Notices as they are kept: what recorded events do to them, which are open, how they read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from tests.model.permission import Permissions
+from tests.model.register import Entry, Key, NoticeKey
+from tests.model.uses import ANY, Document, Item, covers, instant, material
+
+
+@dataclass(kw_only=True)
+class Notice:
+    """One account's notice of one policy version."""
+
+    key: Key
+    policy: str
+    version: str
+    sequence: int
+    kind: str  # choice or information
+    asks: frozenset[Item] = frozenset()
+    state: str = "due"
+    suppression: str | None = None
+    email: str | None = None  # the address it went to
+    accepted_at: datetime | None = None
+    undelivered: bool = False
+    complained_at: datetime | None = None
+    superseded: bool = False  # by a later version or sequence, while it was open
+    settled_as: str | None = None  # when a later version or sequence took its place
+    closed: bool = False  # by a deletion
+    passes_on: bool = False  # information that its version did not get to mail
+
+    @property
+    def name(self) -> NoticeKey:
+        """What identifies the notice to people."""
+        return (*self.key, self.version, self.sequence)
+
+    @property
+    def handed_over(self) -> bool:
+        """Whether a provider was given it, whatever came of that."""
+        return self.state not in ("due", "suppressed", "superseded")
+
+
+@dataclass(kw_only=True)
+class Notices(Permissions):
+    """The register, and the notices that were planned from it."""
+
+    notice_list: list[Notice] = field(default_factory=list)
+    planned: set[tuple[str, str]] = field(default_factory=set)  # (policy, version)
+
+    # ------------------------------------------------------------------ recording
+
+    def publish(self, document: Document) -> None:
+        """RULES 12: a later version supersedes what is open; the same one again does nothing."""
+        line = self.lines.setdefault(document["policy"], [])
+        if any(version["version"] == document["version"] for version in line):
+            return
+        for notice in [n for n in self.notice_list if n.policy == document["policy"]]:
+            self.leave_behind(notice)
+            waits = notice.kind == "choice" and not notice.handed_over
+            if waits or self.is_open(notice):
+                notice.passes_on = notice.kind == "information"
+                self.supersede(notice)
+        line.append(document)
+
+    def account(self, event: Mapping[str, Any]) -> None:
+        """RULES 15 and 27: a deletion closes the notices unless a later one is known already."""
+        key = (event["property"], event["account"])
+        at = instant(event["updated_at"])
+        if event["status"] == "deleted" and self.since_deletion(key, at):
+            for notice in [n for n in self.notice_list if n.key == key]:
+                notice.closed, notice.passes_on = True, False
+                if notice.state in ("due", "suppressed"):
+                    notice.state, notice.suppression = "suppressed", "deleted"
+        self.account_events.setdefault(key, []).append(event)
+
+    def delete(self, site: str, account: str, at: str | datetime) -> None:
+        """Record a tombstone, whose time is its message's."""
+        fields = {"status": "deleted", "contact": "all", "updated_at": instant(at)}
+        self.account({"property": site, "account": account, **fields})
+
+    def collection(self, event: Mapping[str, Any]) -> None:
+        """Record a collection or an erasure."""
+        self.collections.setdefault((event["property"], event["account"]), []).append(event)
+
+    def choice(self, event: Mapping[str, Any], identity: str) -> None:
+        """RULES 17: keep a choice as it was said; the same one again is the same choice."""
+        if identity in self.choices:
+            return
+        self.choices[identity] = event
+        said = (
+            event.get("data_category") or ANY,
+            event.get("collected_under") or ANY,
+            event["data_use"],
+            event.get("recipient") or ANY,
+        )
+        entry = Entry(
+            answer=event["answer"],
+            said=said,
+            decided_at=instant(event["decided_at"]),
+            policy_version=event.get("policy_version"),
+            channel=event.get("channel"),
+        )
+        self.ledger.setdefault((event["property"], event["account"]), []).append(entry)
+
+    def mail_event(
+        self,
+        site: str,
+        account: str,
+        policy_version: str,
+        sequence: int,
+        event: str,
+        at: str | datetime,
+    ) -> None:
+        """RULES 15: what a provider reports of a notice that it accepted."""
+        notice = self.named((site, account, policy_version, sequence))
+        if notice is None or notice.accepted_at is None:
+            return
+        if event in ("bounced", "dropped"):
+            notice.undelivered = True
+        if event == "complained":
+            notice.complained_at = max(instant(at), notice.complained_at or instant(at))
+        shown = {"delivered": "delivered", "complained": "complained"}
+        shown |= {"bounced": "bounced", "dropped": "bounced"}
+        told = ("accepted", "delivered", "bounced", "complained")
+        notice.state = max(notice.state, shown.get(event, notice.state), key=told.index)
+
+    # ------------------------------------------------------------------ reading notices
+
+    def is_open(self, notice: Notice) -> bool:
+        """RULES 12: looked up, not remembered."""
+        if notice.kind == "information":
+            return notice.state == "due"
+        return (
+            not notice.closed
+            and not notice.superseded
+            and notice is self.last_choice(notice.key)
+            and bool(notice.asks & self.ask(notice.key))
+        )
+
+    def last_choice(self, key: Key) -> Notice | None:
+        """Return the account's last choice notice of the latest version."""
+        latest = self.line(key[0])[-1]["version"]
+        found = [
+            n
+            for n in self.notice_list
+            if n.key == key and n.version == latest and n.kind == "choice"
+        ]
+        return max(found, key=lambda notice: notice.sequence, default=None)
+
+    def bounced(self, email: str) -> bool:
+        """RULES 15: an address bounces for everyone who has it, in whatever case."""
+        return any(
+            notice.undelivered and notice.email and notice.email.lower() == email.lower()
+            for notice in self.notice_list
+        )
+
+    def suppression(self, key: Key, kind: str) -> str | None:
+        """RULES 9 and 10: the first reason not to write, if any."""
+        person = self.person(key)
+        complained = any(
+            n.key == key and n.complained_at and self.since_deletion(key, n.complained_at)
+            for n in self.notice_list
+        )
+        reasons = {
+            "minor": person.minor,
+            "deactivated": person.status == "deactivated",
+            "all_comms_opt_out": person.contact == "none",
+            "not_opted_in": kind == "information" and person.contact != "all",
+            "no_address": person.email is None,
+            "bounced": complained or (person.email is not None and self.bounced(person.email)),
+        }
+        return next((reason for reason, holds in reasons.items() if holds), None)
+
+    def named(self, name: NoticeKey) -> Notice | None:
+        """Return the notice of that name, None if there is none."""
+        return next((notice for notice in self.notice_list if notice.name == name), None)
+
+    def supersede(self, notice: Notice) -> None:
+        """A notice nobody mailed says so in its state; a mailed one's state stays as evidence."""
+        if notice.closed:
+            return
+        notice.superseded = True
+        if not notice.handed_over:
+            notice.state, notice.suppression = "superseded", None
+
+    def leave_behind(self, notice: Notice) -> None:
+        """Something later takes a notice's place: what became of its question stays as it is."""
+        if notice.kind == "choice" and notice.handed_over and not notice.settled_as:
+            notice.settled_as = self.settled(notice) or "superseded"
+
+    # ------------------------------------------------------------------ what one sees
+
+    def settled(self, notice: Notice) -> str | None:
+        """What became of a choice notice's question; None: open, or still to be asked."""
+        if notice.kind != "choice":
+            return None
+        if notice.closed:
+            return "void"
+        if notice.settled_as or notice.state == "superseded":
+            return notice.settled_as or "superseded"
+        if not notice.handed_over or self.is_open(notice):
+            return None
+        standing = self.standing(notice.key)
+        by = [{d.answer for d in standing if covers(d.item, item)} for item in notice.asks]
+        if not any(by):
+            return "void"
+        return "expired" if {"expire"} in by else "answered"
+
+    def notices(self) -> list[dict[str, Any]]:
+        """Print all notices like `notices`, without their ids."""
+        names = ("data_category", "collected_under", "data_use", "recipient")
+        return [
+            {
+                "property": notice.key[0],
+                "account": notice.key[1],
+                "policy": notice.policy,
+                "policy_version": notice.version,
+                "sequence": notice.sequence,
+                "kind": notice.kind,
+                "state": notice.state,
+                "suppression": notice.suppression,
+                "settled": self.settled(notice),
+                "asks": [
+                    dict(zip(names, item, strict=True)) for item in sorted(notice.asks, key=str)
+                ],
+            }
+            for notice in sorted(self.notice_list, key=lambda notice: notice.name)
+        ]
+
+    def property_notice(self, site: str, now: datetime) -> tuple[str, str] | None:
+        """Return (policy, version) of the latest material version, while its notice is up."""
+        line = self.line(site)
+        found = [v for n, v in enumerate(line) if material(v, line[n - 1] if n else None)]
+        if not found or now > instant(found[-1]["effective_at"]) + timedelta(days=30):
+            return None
+        return found[-1]["policy"], found[-1]["version"]

@@ -1,0 +1,84 @@
+"""Random lines of policy versions for hypothesis, over a few keys that keep meeting."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from random import Random
+from typing import Any
+
+from hypothesis import strategies as st
+
+START = datetime(2027, 1, 1, tzinfo=UTC)
+CATEGORIES = ("user", "user.contact", "user.contact.email", "user.payment")
+USES = (
+    "marketing",
+    "marketing.communications",
+    "marketing.communications.email",
+    "analytics",
+    "essential.service",
+)
+PARTIES = ("example", "adpartner", "new-owner")
+VERSIONS = ("v1", "v2", "v3", "v4")
+
+# Seeds for the small things rather than a draw for each: chance is even then, and hypothesis can
+# leave out a step or a version without changing the others.
+SEEDS = st.integers(0, 2**32)
+
+Rows = dict[tuple[str, str], dict[str, Any]]  # (data, use) -> the rest of its row
+
+
+def _next_rows(chance: Random, rows: Rows) -> Rows:
+    """Change what the version before declares a little: drop one perhaps, add or change some."""
+    rows = dict(rows)
+    if len(rows) > 1 and chance.random() < 0.4:
+        del rows[chance.choice(sorted(rows))]
+    for _ in range(chance.choice([1, 2, 2, 3])):
+        row: dict[str, Any] = {
+            "recipients": chance.sample(PARTIES[1:], chance.choice([0, 0, 1, 2]))
+        }
+        if chance.random() < 0.3:
+            row["retention"] = chance.choice(["P30D", "P1M", "P1Y", "P365D"])
+        rows[chance.choice(CATEGORIES), chance.choice(USES)] = row
+    return rows
+
+
+def _terms(chance: Random) -> dict[str, Any]:
+    terms: dict[str, Any] = {"information_mail": chance.choice(["opted_in", "opted_in", "nobody"])}
+    if period := chance.choice([None, "P2D", "P7D"]):
+        terms["respond_by"] = period
+    if chance.random() < 0.2:
+        terms["material"] = True
+    return terms
+
+
+@st.composite
+def lines(
+    draw: st.DrawFn, policy: str = "policy", sites: tuple[str, ...] = ("site.example",)
+) -> list[dict[str, Any]]:
+    """One policy's versions, 2 to 4, as policy files in JSON; the last site may join later."""
+    rows: Rows = {}
+    documents: list[dict[str, Any]] = []
+    effective, controller = START - timedelta(days=draw(st.integers(-3, 9))), PARTIES[0]
+    joins = draw(st.integers(0, 1)) if len(sites) > 1 else 0
+    for n, seed in enumerate(draw(st.lists(SEEDS, min_size=2, max_size=4))):
+        chance = Random(seed)
+        rows = _next_rows(chance, rows)
+        controller = chance.choice([*[controller] * 4, PARTIES[2]])
+        documents.append(
+            {
+                "policy": policy,
+                "version": VERSIONS[n],
+                "follows": VERSIONS[n - 1] if n else None,
+                "effective_at": effective.isoformat(),
+                "controller": controller,
+                "parties": {p: {"name": p.title(), "country": "NO"} for p in PARTIES},
+                "properties": list(sites if n >= joins else sites[:-1]),
+                "declares": [
+                    {"data": data, "uses": [use], **row} for (data, use), row in rows.items()
+                ],
+                "texts": {"en": {"title": "Policy", "summary": "What changes", "body": f"# {n}"}},
+                "notice": _terms(chance),
+            }
+        )
+        effective += timedelta(days=chance.choice([0, 1, 8, 20]))
+    return documents

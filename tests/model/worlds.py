@@ -1,0 +1,306 @@
+"""Random worlds for hypothesis: small ones, in which the same few things keep meeting.
+
+`stories()` gives lists of steps (steps.py). Topics are interleaved at random; within a topic and
+key messages keep their order, but a stretch of them may come again. No event is dated later than
+the clock at which it first arrives; many are dated days before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from random import Random
+from typing import Any, TypeVar
+
+from hypothesis import strategies as st
+
+from tests.model.policies import CATEGORIES, PARTIES, SEEDS, START, USES, lines
+from tests.model.register import Key
+from tests.model.steps import (
+    Click,
+    Dispatch,
+    Expire,
+    Look,
+    Permit,
+    Plan,
+    Publish,
+    Record,
+    Report,
+    Step,
+    Tombstone,
+)
+
+EMAILS = (
+    "one@example.org",
+    "two@example.org",
+    "Two@Example.ORG",
+    "three@example.org",
+    "four@example.org",
+    None,
+)
+
+_LATE = [timedelta(), timedelta(), timedelta(hours=1), timedelta(days=1), timedelta(days=4)]
+_PAUSES = [timedelta(), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)]
+_PAUSES += [timedelta(days=6)]
+
+T = TypeVar("T")
+
+# ---------------------------------------------------------------------- what happens
+
+
+@dataclass(kw_only=True)
+class _Teller:
+    """Tells one story, step by step."""
+
+    accounts: list[Key]
+    unpublished: list[list[dict[str, Any]]]
+    rejections: bool
+    chance: Random = field(default_factory=Random)
+    now: datetime = START
+    told: list[Step] = field(default_factory=list)
+
+    def one(self, choices: Sequence[T]) -> T:
+        return self.chance.choice(choices)
+
+    def when(self) -> datetime:
+        return self.now - self.one(_LATE)
+
+    def key(self) -> Key:
+        return self.one(self.accounts)
+
+    def under(self) -> str | None:
+        return self.one([*["v1"] * 6, *["v2"] * 3, "v3", "v4", None, "never"])
+
+    def tell(self, kind: str, seed: int) -> None:
+        """Add what happens next; kinds are the names of the methods below."""
+        self.chance = Random(seed)
+        self.now += self.one(_PAUSES)
+        getattr(self, kind)()
+
+    def publish(self) -> None:
+        waiting = [line for line in self.unpublished if line]
+        if waiting:
+            self.told.append(Publish(now=self.now, document=self.one(waiting).pop(0)))
+
+    def account(self) -> None:
+        site, name = self.key()
+        data: dict[str, Any] = {"property": site, "account": name}
+        data["status"] = self.one(["active"] * 12 + ["deactivated", "deactivated", "deleted"])
+        data["contact"] = self.one(["all", "all", "all", "all", "service", "service", "none"])
+        data["updated_at"] = self.when().isoformat()
+        optional: dict[str, Any] = {
+            "email": self.one(EMAILS),
+            "name": self.one([None, "Somebody"]),
+            "locale": self.one([None, "en", "nb-NO"]),
+            "minor": self.one([None] * 12 + [False, True]),
+        }
+        data |= {field: value for field, value in optional.items() if value is not None}
+        self._record("accounts", data)
+
+    def tombstone(self) -> None:
+        self.told.append(Tombstone(now=self.now, key=self.key(), at=self.when()))
+
+    def collection(self) -> None:
+        site, name = self.key()
+        data: dict[str, Any] = {"property": site, "account": name}
+        data |= {"data_category": self.one(CATEGORIES), "collected_under": self.under()}
+        data["collected_at"] = self.when().isoformat()
+        if self.one([False] * 5 + [True]):
+            data["erased"] = True
+        self._record("collections", data)
+
+    def choice(self) -> None:
+        site, name = self.key()
+        data = {"property": site, "account": name, "answer": self.one(["allow", "deny"])}
+        data |= {"data_use": self.one(USES), "decided_at": self.when().isoformat()}
+        optional: dict[str, Any] = {
+            "recipient": self.one([None, *PARTIES]),
+            "data_category": self.one([None, *CATEGORIES]),
+            "collected_under": self.one([None, None, self.under()]),
+            "policy_version": self.one([None, "v1"]),
+            "channel": self.one([None, "phone"]),
+        }
+        data |= {field: value for field, value in optional.items() if value is not None}
+        self._record("choices", data)
+
+    def _record(self, topic: str, data: dict[str, Any]) -> None:
+        identity = f"{topic}-{len(self.told)}"
+        self.told.append(Record(now=self.now, topic=topic, data=data, identity=identity))
+
+    def report(self, event: str | None = None) -> None:
+        event = event or self.one(["delivered", "deferred", "bounced", "dropped", "complained"])
+        self.told.append(
+            Report(
+                now=self.now,
+                pick=self.chance.randrange(6),
+                event=event,
+                occurred_at=self.when(),
+                identity=f"mail-events-{len(self.told)}",
+            )
+        )
+
+    def plan(self) -> None:
+        self.told.append(Plan(now=self.now))
+
+    def dispatch(self) -> None:
+        rejected = [self.key()] if self.rejections and self.one([False] * 5 + [True]) else []
+        retried = [self.key()] if self.rejections and self.one([False] * 7 + [True]) else []
+        self.told.append(
+            Dispatch(now=self.now, rejected=frozenset(rejected), retried=frozenset(retried))
+        )
+
+    def mail(self) -> None:
+        self.plan()
+        self.dispatch()
+
+    def overtaken(self) -> None:
+        """What was planned and not mailed is overtaken by a later version."""
+        self.plan()
+        self.publish()
+
+    def moved(self) -> None:
+        """Mail comes back, and then somebody, or everybody, has another address."""
+        self.plan()
+        refused = self.accounts if self.rejections and self.one([False, True]) else []
+        self.told.append(Dispatch(now=self.now, rejected=frozenset(refused)))
+        if not refused:
+            self.report("bounced")
+        for site, name in self.accounts[: self.one([1, len(self.accounts)])]:
+            data = {"property": site, "account": name, "status": "active", "contact": "all"}
+            address = {"email": f"{name}-{len(self.told)}@example.org"}
+            self._record("accounts", data | address | {"updated_at": self.now.isoformat()})
+        self.mail()
+
+    def expire(self) -> None:
+        self.told.append(Expire(now=self.now))
+
+    def look(self) -> None:
+        self.told.append(
+            Look(
+                now=self.now,
+                pick=self.chance.randrange(6),
+                slot="page",
+                changing=self.one([False, False, True]),
+            )
+        )
+
+    def stale(self) -> None:
+        """A page grows old between its opening and the click."""
+        self.look()
+        getattr(self, self.one(["publish", "publish", "collection", "tombstone"]))()
+        self.click("page")
+
+    def click(self, slot: str | None = None) -> None:
+        said = self.chance.choices(["allow", "deny", None], k=self.one([1, 2, 3]))
+        self.told.append(
+            Click(
+                now=self.now,
+                pick=self.chance.randrange(6),
+                pattern=tuple(said),
+                slot=slot or self.one([None, None, "page"]),
+                changing=self.one([False, False, True]),
+            )
+        )
+
+    def permit(self) -> None:
+        self.told.append(
+            Permit(
+                now=self.now,
+                key=self.one(
+                    [*self.accounts * 4, ("site.example", "stranger"), ("nowhere", "ann")]
+                ),
+                data_category=self.one(CATEGORIES),
+                collected_under=self.under(),
+                data_use=self.one(USES),
+                recipient=self.one([None, *PARTIES]),
+                at=self.one([None, self.now + timedelta(days=10)]),
+            )
+        )
+
+    def again(self) -> None:
+        """A stretch of one topic and key comes again, up to its last message."""
+        sent = [step for step in self.told if stream(step)]
+        if sent:
+            first = self.chance.randrange(len(sent))
+            repeated = stream(sent[first])
+            stretch = [step for step in sent[first:] if stream(step) == repeated]
+            self.told += [replace(step, now=self.now) for step in stretch]
+
+
+def stream(step: Step) -> tuple[object, ...] | None:
+    """Return the topic and key of a message, None for what is none."""
+    match step:
+        case Publish():
+            return "policy-versions", step.document["policy"]
+        case Record():
+            return step.topic, step.data["property"], step.data["account"]
+        case Tombstone():
+            return ("accounts", *step.key)
+        case Report():
+            return "mail-events", step.identity
+    return None
+
+
+_KINDS = (
+    *("publish",) * 2,
+    *("account",) * 3,
+    *("collection",) * 4,
+    *("choice",) * 3,
+    *("mail",) * 4,
+    *("click",) * 5,
+    *(
+        "permit",
+        "plan",
+        "dispatch",
+        "expire",
+        "look",
+        "stale",
+        "report",
+        "report",
+        "tombstone",
+        "again",
+        "overtaken",
+        "moved",
+    ),
+)
+
+NO_MAIL = frozenset(
+    ("mail", "dispatch", "click", "look", "stale", "report", "expire", "overtaken", "moved")
+)
+"""The kinds to leave out of a story in which nobody is mailed before its end."""
+
+
+@st.composite
+def stories(
+    draw: st.DrawFn,
+    *,
+    min_steps: int = 12,
+    max_steps: int = 40,
+    rejections: bool = False,
+    leave_out: frozenset[str] = frozenset(),
+) -> list[Step]:
+    """A random world as steps; `leave_out` names kinds of step (methods of the teller) to spare.
+
+    Ends planned, mailed and expired, so that what is compared afterwards is settled.
+    """
+    sites = draw(st.sampled_from([("site.example",), ("site.example", "app.example")]))
+    policies = [draw(lines("policy", sites))]
+    if draw(st.booleans()):
+        policies.append(draw(lines("other", ("other.example",))))
+        sites = (*sites, "other.example")
+    names = st.tuples(st.sampled_from(sites), st.sampled_from(["ann", "bo", "cy"]))
+    accounts = draw(st.lists(names, min_size=2, max_size=4, unique=True))
+    teller = _Teller(accounts=accounts, unpublished=policies, rejections=rejections)
+    kinds = [kind for kind in _KINDS if kind not in leave_out]
+    beginning = ["publish"] * len(policies)
+    beginning += ["account", "collection", "collection"] * len(accounts)
+    opening = [*draw(st.permutations(beginning)), *["publish"] * len(policies), "mail"]
+    for kind in opening:
+        teller.tell(kind, draw(SEEDS))
+    more = st.tuples(st.sampled_from(kinds), SEEDS)
+    for kind, seed in draw(st.lists(more, min_size=min_steps, max_size=max_steps)):
+        teller.tell(kind, seed)
+    for kind in ("mail", "expire", "mail"):
+        teller.tell(kind, 0)
+    return teller.told

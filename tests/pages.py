@@ -1,0 +1,103 @@
+"""Every page there is, made from something that is asked."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from reconsent.adapters import page_rendering as pages
+from reconsent.adapters.page_views import (
+    Asked,
+    ChooseView,
+    ErrorView,
+    MailboxView,
+    MailRow,
+    MailView,
+    NothingLeftView,
+    PoliciesView,
+    PolicyHistoryView,
+    PolicyVersionView,
+    ReceiptView,
+)
+from tests.asked import ASKED_AT, FIRST, SITE, asked, said
+
+
+def choose(now: Asked | None = None, **changed: object) -> str:
+    """Return the choose page, with some of its view changed."""
+    view = ChooseView(asked=now or asked(), ask_hash="hash-of-the-ask", mailed_at=ASKED_AT)
+    return pages.choose(replace(view, **changed), SITE)  # type: ignore[arg-type]
+
+
+def everything(now: Asked) -> dict[str, str]:
+    """Render each kind of page about what is asked, with every part that it can have."""
+    version, locale = now.version, now.locale
+    answers = said(now, "allow", "deny", "expired")
+    mail = {"subject": version.texts[locale].title, "recipient": "ann@example.org"}
+    return {
+        "choose": choose(now),
+        "choose again": choose(
+            now,
+            said=answers,
+            refused_before=frozenset(now.questions[0].uses),
+            nothing_chosen=True,
+            question_changed=True,
+            answers_url="/c/token/answers",
+        ),
+        "receipt": pages.receipt(
+            ReceiptView(
+                version=version,
+                property_name=now.property_name,
+                locale=locale,
+                answers=answers,
+                still_open=2,
+                change_url="/c/token",
+            ),
+            SITE,
+        ),
+        "nothing left": pages.nothing_left(
+            NothingLeftView(
+                version=version,
+                property_name=now.property_name,
+                locale=locale,
+                answers_url="/c/token/answers",
+            ),
+            SITE,
+        ),
+        "dead link": pages.dead_link(locale, SITE),
+        **{
+            f"error {status}": pages.error(ErrorView(status=status, language=locale), SITE)
+            for status in (400, 404, 500)
+        },
+        "policies": pages.policies(
+            PoliciesView(in_force=(version,), wanted=locale, language=locale), SITE
+        ),
+        "history": pages.policy_history(
+            PolicyHistoryView(
+                versions=(FIRST, version), in_force="v1", locale=locale, feed_url="/feed"
+            ),
+            SITE,
+        ),
+        "version": pages.policy_version(
+            PolicyVersionView(version=version, followed=FIRST, locale=locale), SITE
+        ),
+        "mailbox": pages.mailbox(
+            MailboxView(
+                mails=(MailRow(url="/mail/1", sent_at=ASKED_AT, **mail),),
+                total=1,
+                language=locale,
+                older_url="/mail?page=2",
+            ),
+            SITE,
+        ),
+        "mail": pages.mail(
+            MailView(
+                sender="Privacy <privacy@example.com>",
+                sent_at=ASKED_AT,
+                text=f"{now.property_name} https://privacy.example/c/token",
+                html_url="/mail/1/html",
+                mailbox_url="/mail",
+                language=locale,
+                **mail,
+            ),
+            SITE,
+        ),
+    }

@@ -1,0 +1,1 @@
+"""Servers that stand in for other companies' in tests: strict, and in processes of their own."""

@@ -1,0 +1,127 @@
+"""What SendGrid documents that a request to /v3/mail/send must keep to."""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from typing import Any, Final
+
+MOST_BYTES: Final = 30 * 1000 * 1000
+MOST_RECIPIENTS: Final = 1000
+MOST_PERSONAL_BYTES: Final = 10_000
+
+_RESERVED: Final = {
+    "x-sg-id", "x-sg-eid", "received", "dkim-signature", "content-type",
+    "content-transfer-encoding", "to", "from", "subject", "reply-to", "cc", "bcc",
+}  # fmt: skip
+_KEYS: Final = {
+    "personalizations", "from", "reply_to", "subject", "content", "headers", "categories",
+    "custom_args", "send_at", "asm", "mail_settings", "tracking_settings",
+}  # fmt: skip
+_PERSONAL_KEYS: Final = {"to", "subject", "headers", "substitutions", "custom_args", "send_at"}
+_EMAIL: Final = re.compile(
+    r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
+    r"@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+"
+)
+_OPAQUE: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+Fault = tuple[str, str]
+"""The field at fault, and what is wrong with it."""
+
+
+def faults(request: object, refused: set[str]) -> list[Fault]:
+    """Return what is wrong with a request; `refused` are addresses that are not taken."""
+    if not isinstance(request, dict):
+        return [("", "Bad Request")]
+    found: list[Fault] = [(str(key), "is no known field") for key in set(request) - _KEYS]
+    found += _person_faults("from", request.get("from"), set())
+    if not isinstance(request.get("subject"), str) or not request["subject"]:
+        found.append(("subject", "The subject is required."))
+    found += _content_faults(request.get("content"))
+    found += _header_faults("headers", request.get("headers", {}))
+    if len(request.get("categories", [])) > 10:
+        found.append(("categories", "You may not have more than 10 categories."))
+    return found + _personalizations_faults(request, refused)
+
+
+def _content_faults(content: object) -> list[Fault]:
+    if not isinstance(content, list) or not content:
+        return [("content", "Unless a valid template_id is provided, content is required.")]
+    found: list[Fault] = []
+    if [part.get("type") for part in content] != ["text/plain", "text/html"]:
+        found.append(("content", "text/plain must be first, followed by text/html."))
+    for place, part in enumerate(content):
+        if not isinstance(part.get("value"), str) or not part["value"]:
+            words = "The content value must be a string at least one character in length."
+            found.append((f"content.{place}.value", words))
+    return found
+
+
+def _header_faults(field: str, headers: Any) -> list[Fault]:  # noqa: ANN401 -- as it came
+    found: list[Fault] = []
+    for name, value in headers.items():
+        if name.casefold() in _RESERVED:
+            found.append((field, f"The header {name} is reserved."))
+        if not re.fullmatch(r"[!-9;-~]+", name):
+            found.append((field, f"{name!r} is no name of a header."))
+        if not isinstance(value, str) or not value.isascii() or not value.isprintable():
+            found.append((field, f"The value of {name} is no line of ASCII."))
+    return found
+
+
+def _personalizations_faults(request: dict[str, Any], refused: set[str]) -> list[Fault]:
+    personal = request.get("personalizations")
+    if not isinstance(personal, list) or not personal:
+        return [("personalizations", "You must have at least one personalization.")]
+    if len(personal) > MOST_RECIPIENTS:
+        words = f"The personalization block is limited to 1000, you have provided {len(personal)}."
+        return [("personalizations", words)]
+    found: list[Fault] = []
+    seen: set[str] = set()
+    for place, one in enumerate(personal):
+        field = f"personalizations.{place}"
+        found += _personal_faults(field, one, refused)
+        for person in one.get("to", []):
+            address = canonical(str(person.get("email")))
+            if address in seen:
+                words = f"Each email address should be unique. We found [{person['email']}] again."
+                found.append((field, words))
+            seen.add(address)
+    return found
+
+
+def _personal_faults(field: str, one: dict[str, Any], refused: set[str]) -> list[Fault]:
+    unknown = set(one) - _PERSONAL_KEYS
+    found: list[Fault] = [(f"{field}.{key}", "is no known field") for key in unknown]
+    if len(one.get("to", [])) != 1:
+        found.append((f"{field}.to", "must name exactly one person."))
+    for place, person in enumerate(one.get("to", [])):
+        found += _person_faults(f"{field}.to.{place}", person, refused)
+    found += _header_faults(f"{field}.headers", one.get("headers", {}))
+    for key, value in one.get("substitutions", {}).items():
+        if not isinstance(value, str) or len((key + value).encode()) >= MOST_PERSONAL_BYTES:
+            found.append((f"{field}.substitutions", "must be under 10000 bytes of text."))
+    arguments = one.get("custom_args", {})
+    if len(json.dumps(arguments).encode()) >= MOST_PERSONAL_BYTES:
+        found.append((f"{field}.custom_args", "must be under 10000 bytes."))
+    if not all(isinstance(v, str) and _OPAQUE.fullmatch(v) for v in arguments.values()):
+        found.append((f"{field}.custom_args", "is kept long: it must not tell of anyone."))
+    return found
+
+
+def _person_faults(field: str, person: Any, refused: set[str]) -> list[Fault]:  # noqa: ANN401 -- as it came
+    if not isinstance(person, dict) or not isinstance(person.get("email"), str):
+        return [(field, "must have an email address.")]
+    email, name = person["email"], person.get("name", "")
+    found: list[Fault] = []
+    if not _EMAIL.fullmatch(email) or canonical(email) in refused:
+        found.append((f"{field}.email", f"Does not contain a valid address: {email}"))
+    if not isinstance(name, str) or re.search(r"[;,\x00-\x1f\x7f]", name):
+        found.append((f"{field}.name", "must have neither ; nor , nor control characters."))
+    return found
+
+
+def canonical(email: str) -> str:
+    """Return an address in the form in which SendGrid compares it."""
+    return unicodedata.normalize("NFKC", email.strip()).casefold()

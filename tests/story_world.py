@@ -1,0 +1,209 @@
+"""A small world to tell stories of: two versions, accounts as one likes, and real mail."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from reconsent.adapters.maildir import Maildir
+from reconsent.adapters.postgres import Lease, Pool
+from reconsent.adapters.signing import Signer
+from reconsent.cli.explain_report import story
+from reconsent.dispatcher import Dispatcher
+from reconsent.domain.cloudevents import Received
+from reconsent.domain.event import parse
+from reconsent.facts.cohorts import Cohorts
+from reconsent.facts.permissions import Check, answer
+from reconsent.facts.recording import Recorder
+from reconsent.facts.story import account_json
+from reconsent.facts.versions import PublishedVersions
+from reconsent.planner import Planner
+from reconsent.running import run_until_idle
+from reconsent.scheduler import Scheduler
+
+PROPERTY = "campaigner.example"
+EMAIL = "zq8841@mail.example"
+NAME = "Zebedee Quux"
+PRIVATE = (EMAIL, "zq8841", "mail.example", "Zebedee", "Quux")
+CONTROLLER = "acme"
+BEFORE, AFTER = datetime(2027, 1, 1, tzinfo=UTC), datetime(2031, 1, 1, tzinfo=UTC)
+OFFERS = "marketing.communications.email"
+
+
+def version(name: str, follows: str | None, uses: list[str], effective_at: str) -> dict[str, Any]:
+    """Return a version that puts email addresses to some uses."""
+    return {
+        "policy": "campaigner",
+        "version": name,
+        "follows": follows,
+        "effective_at": effective_at,
+        "controller": CONTROLLER,
+        "properties": [PROPERTY],
+        "declares": [{"data": "user.contact.email", "uses": uses}],
+        "texts": {"en": {"title": "Policy", "summary": "What changes", "body": "Words."}},
+    }
+
+
+V1 = version("v1", None, ["essential.service", "analytics"], "2020-01-01T00:00:00Z")
+V2 = version("v2", "v1", ["essential.service", OFFERS], "2030-01-01T00:00:00Z")
+
+
+class World:
+    """A database with the services that plan and mail, and a way to tell events."""
+
+    def __init__(self, connections: Pool, dispatcher: Dispatcher) -> None:
+        """Start with the first version published."""
+        self.connections = connections
+        self._services = (Planner(connections), dispatcher)
+        self._versions = PublishedVersions()
+        self._recorder = Recorder(self._versions, Signer("secret").address_hash)
+        self._told = 0
+        self.tell("policy-versions", V1)
+
+    def tell(self, topic: str, data: dict[str, Any]) -> None:
+        """Record an event."""
+        self._told += 1
+        event = parse(topic, json.dumps(data).encode())
+        received = Received(topic, "urn:test", str(self._told), event)
+        with self.connections.connection() as connection:
+            assert self._recorder.record(connection, [received]).refused == ()
+
+    def account(self, account: str, **changed: Any) -> None:  # noqa: ANN401 (as in an event)
+        """Tell of an account: active, contact all and with an address unless changed."""
+        whole = {
+            "property": PROPERTY,
+            "account": account,
+            "email": EMAIL,
+            "name": NAME,
+            "status": "active",
+            "contact": "all",
+            "updated_at": "2024-01-01T00:00:00Z",
+        }
+        self.tell("accounts", whole | changed)
+
+    def collected(self, account: str, under: str | None = "v1", **changed: Any) -> None:  # noqa: ANN401 (as in an event)
+        """Tell that an account's email address was collected."""
+        whole = {
+            "property": PROPERTY,
+            "account": account,
+            "data_category": "user.contact.email",
+            "collected_under": under,
+            "collected_at": "2024-01-02T03:04:05Z",
+        }
+        self.tell("collections", whole | changed)
+
+    def said(self, account: str, what: str, at: str, **named: Any) -> None:  # noqa: ANN401 (as in an event)
+        """Tell of a choice about offers by email."""
+        choice = {
+            "property": PROPERTY,
+            "account": account,
+            "answer": what,
+            "data_use": OFFERS,
+            "channel": "phone",
+            "evidence": {"caller": NAME},
+            "decided_at": at,
+        }
+        self.tell("choices", choice | named)
+
+    def release(self, **notice: Any) -> None:  # noqa: ANN401 (as in a policy file)
+        """Publish the second version, plan and mail."""
+        self.tell("policy-versions", V2 | {"notice": notice})
+        self.work()
+
+    def time_passes(self) -> None:
+        """Let the scheduler do what a hundred days bring."""
+        later = datetime.now(UTC) + timedelta(days=100)
+        run_until_idle([Scheduler(self.connections, lambda: later)])
+
+    def work(self) -> None:
+        """Plan and mail what there is."""
+        run_until_idle(self._services)
+
+    def json(self, account: str, at: datetime = BEFORE, site: str = PROPERTY) -> dict[str, Any]:
+        """Return an account's story as JSON that has been written out and read again."""
+        with self.connections.connection() as connection:
+            policies = self._versions.now(connection)
+            told = account_json(connection, Cohorts(), policies, site, account, at=at)
+        assert told is not None
+        return dict(json.loads(json.dumps(told)))
+
+    def permits(self, told: dict[str, Any], at: datetime) -> list[tuple[Any, ...]]:
+        """Return what permission checks answer where the story says what is allowed."""
+        names = ("data_category", "collected_under", "data_use", "recipient")
+        checks = [
+            Check(
+                property=told["property"],
+                account=told["account"],
+                at=at,
+                **{name: use[name] for name in names},
+            )
+            for use in told["permissions"]
+        ]
+        with self.connections.connection() as connection:
+            policies = self._versions.now(connection)
+            answers = answer(connection, checks, policies, at, evidence=True)
+        return [
+            (a["allowed"], a["reason"], a["suppression"], a["evidence"]["rule"]) for a in answers
+        ]
+
+
+@contextmanager
+def small_world(database: str, connections: Pool, mailbox: Path) -> Iterator[World]:
+    """Give a world in which v1 is published, mailing into a folder."""
+    lease = Lease(database)
+    dispatcher = Dispatcher(
+        connections,
+        lease,
+        Maildir(mailbox, "Privacy <privacy@localhost>"),
+        Signer("secret"),
+        public_url="http://localhost",
+        sender="Privacy <privacy@localhost>",
+        now=lambda: datetime.now(UTC),
+    )
+    try:
+        yield World(connections, dispatcher)
+    finally:
+        lease.close()
+
+
+def told_of(account: dict[str, Any]) -> str:
+    """Return the text, having checked what holds for the story of any account."""
+    lines = story(account)
+    for line in lines:
+        is_heading = not line.startswith(" ") or line.endswith(":")
+        assert is_heading or re.search(r" \(rule ([1-9]|1\d|2\d)\)$", line), line
+    text = "\n".join(lines)
+    written = json.dumps(account)
+    for private in PRIVATE:
+        assert private not in text
+        assert private not in written
+    return text
+
+
+def line_with(text: str, *parts: str) -> str:
+    """Return the one line that has all of some parts."""
+    [found] = [line for line in text.splitlines() if all(part in line for part in parts)]
+    return found
+
+
+def permission(account: dict[str, Any], data_use: str) -> tuple[Any, ...]:
+    """Return what the story says of one use by the controller."""
+    [found] = [
+        use
+        for use in account["permissions"]
+        if use["data_use"] == data_use and use["recipient"] == CONTROLLER
+    ]
+    return found["allowed"], found["reason"], found["suppression"], found["rule"]
+
+
+def fates(account: dict[str, Any]) -> list[tuple[Any, ...]]:
+    """Return what became of an account's notices."""
+    return [
+        (n["policy_version"], n["kind"], n["state"], n["suppression"], n["settled"])
+        for n in account["notices"]
+    ]

@@ -1,0 +1,116 @@
+"""Decisions: what stands, whoever says it in whatever order it is heard. RULES 17 to 19."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reconsent.domain.consent import EventState, Ledger, Said, event_states, standing, undecided
+from reconsent.domain.use import ANY, Held, Use, covers
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+EMAIL = Use("user.contact.email", "v1", "marketing.email", "acme")
+
+
+def day(number: int) -> datetime:
+    """Return a day of January."""
+    return START + timedelta(days=number)
+
+
+def ledger(
+    *said: Said, first: dict[Held, datetime] | None = None, deleted_at: datetime | None = None
+) -> Ledger:
+    """Return a ledger of a controller that is acme at all times."""
+    return Ledger(
+        said=said, first_collected=first or {}, deleted_at=deleted_at, controller=lambda _: "acme"
+    )
+
+
+def states(found: Ledger) -> list[EventState]:
+    """Return the states of the decisions that stand."""
+    return [decision.event_state for decision in standing(found)]
+
+
+def test_a_no_after_a_yes_is_a_withdrawal() -> None:
+    """Only the no stands; the ledger shows both."""
+    said = ledger(Said("allow", EMAIL, day(1)), Said("deny", EMAIL, day(2)))
+    assert states(said) == [EventState.WITHDRAWN]
+    assert event_states(said) == [EventState.GIVEN, EventState.WITHDRAWN]
+
+
+def test_of_equal_times_the_no_is_later() -> None:
+    """Said at once, the no stands, and takes nothing back that stood before."""
+    said = ledger(Said("deny", EMAIL, day(1)), Said("allow", EMAIL, day(1)))
+    assert states(said) == [EventState.REFUSED]
+
+
+def test_silence_outweighs_nothing_that_was_said() -> None:
+    """An expiry that is dated after a yes leaves the yes standing alone."""
+    said = ledger(Said("allow", EMAIL, day(1)), Said("expired", EMAIL, day(9)))
+    assert states(said) == [EventState.GIVEN]
+
+
+def test_a_broad_no_holds_for_what_it_does_not_name() -> None:
+    """A no to a use on the phone covers data that arrives later."""
+    no = Use(ANY, ANY, "marketing", ANY)
+    stands = standing(ledger(Said("deny", no, day(1))))
+    assert not undecided([EMAIL, EMAIL._replace(collected_under=None)], stands)
+
+
+def test_a_broad_yes_covers_only_data_already_collected() -> None:
+    """Data collected after a yes is not covered by it."""
+    yes = Use(ANY, ANY, "marketing.email", ANY)
+    first = {Held("user.contact.email", "v1"): day(0), Held("user.payment", "v1"): day(5)}
+    (decision,) = standing(ledger(Said("allow", yes, day(1)), first=first))
+    assert decision.use == EMAIL
+
+
+def test_a_yes_about_a_category_covers_the_narrower_of_it_and_what_is_held() -> None:
+    """Allowing use of contact data, of which the address is held, covers the address."""
+    yes = Use("user.contact", ANY, "marketing.email", "acme")
+    first = {Held("user.contact.email", "v1"): day(0)}
+    (decision,) = standing(ledger(Said("allow", yes, day(1)), first=first))
+    assert decision.use == EMAIL
+
+
+def test_nothing_from_before_a_deletion_stands() -> None:
+    """Decisions dated up to the latest deletion are invalidated."""
+    said = ledger(Said("allow", EMAIL, day(1)), deleted_at=day(1))
+    assert standing(said) == ()
+    assert event_states(said) == [EventState.INVALIDATED]
+
+
+USES = st.builds(
+    Use,
+    st.sampled_from(("user", "user.contact", "user.contact.email")),
+    st.sampled_from(("v1", None)),
+    st.sampled_from(("marketing", "marketing.email")),
+    st.sampled_from(("acme", "partner")),
+)
+SAID = st.builds(
+    Said, st.sampled_from(("allow", "deny", "expired")), USES, st.integers(0, 4).map(day)
+)
+
+
+@given(st.lists(SAID, max_size=7).flatmap(lambda s: st.tuples(st.just(s), st.permutations(s))))
+def test_order_of_hearing_does_not_matter(orders: tuple[list[Said], list[Said]]) -> None:
+    """The same things said come to the same, in whatever order they are recorded."""
+    one, other = orders
+    assert standing(ledger(*one)) == standing(ledger(*other))
+
+
+@given(st.lists(SAID, max_size=7), USES)
+def test_what_stands_answers_like_all_that_was_said(said: Sequence[Said], asked: Use) -> None:
+    """For any use, the last answer that covers it has the same effect before and after."""
+    answers = sorted(
+        ((s.decided_at, s.answer == "deny", s.answer) for s in said
+         if s.answer != "expired" and covers(s.use, asked)),
+    )  # fmt: skip
+    stands = [d for d in standing(ledger(*said)) if covers(d.use, asked)]
+    spoken = [d for d in stands if d.event_state != EventState.EXPIRED]
+    assert bool(spoken) == bool(answers)
+    if answers and answers[-1][2] == "allow":
+        assert EventState.GIVEN in {d.event_state for d in spoken}

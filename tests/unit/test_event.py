@@ -1,0 +1,364 @@
+"""What comes in: facts, the CloudEvents around them, and their schemas."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reconsent.adapters.event_schemas import schemas
+from reconsent.domain.bus import Message, dead_letter
+from reconsent.domain.cloudevents import binary, pack, read, without_evidence
+from reconsent.domain.errors import BadInputError
+from reconsent.domain.event import (
+    TOPICS,
+    AccountEvent,
+    ChoiceEvent,
+    CollectionEvent,
+    Event,
+    MailEvent,
+    key_of,
+)
+
+SCHEMAS = Path(__file__).parents[2] / "schemas" / "events"
+NOW = datetime(2026, 12, 1, 8, tzinfo=UTC)
+ACCOUNT: dict[str, object] = {
+    "property": "shop.example",
+    "account": "ann/1",
+    "status": "active",
+    "contact": "service",
+    "updated_at": "2026-11-01T10:00:00+02:00",
+}
+COLLECTION: dict[str, object] = {
+    "property": "shop.example",
+    "account": "ann/1",
+    "data_category": "user.contact",
+    "collected_at": "2026-11-01T10:00:00Z",
+}
+CHOICE: dict[str, object] = {
+    "property": "shop.example",
+    "account": "ann/1",
+    "answer": "deny",
+    "data_use": "marketing.communications",
+    "decided_at": "2026-11-01T10:00:00Z",
+}
+MAIL: dict[str, object] = {
+    "notice": "n-1",
+    "event": "bounced",
+    "occurred_at": "2026-11-01T10:00:00Z",
+}
+POLICY: dict[str, object] = {
+    "policy": "shop",
+    "version": "1",
+    "follows": None,
+    "effective_at": "2026-11-01T10:00:00Z",
+    "controller": "shop",
+    "properties": ["shop.example"],
+    "declares": [{"data": "user.contact", "uses": ["essential.service"]}],
+    "texts": {"en": {"title": "T", "summary": "S", "body": "B"}},
+}
+SAMPLES: dict[str, dict[str, object]] = {
+    "policy-versions": POLICY,
+    "accounts": ACCOUNT,
+    "collections": COLLECTION,
+    "choices": CHOICE,
+    "mail-events": MAIL,
+}
+
+
+def bare(topic: str, data: object, **parts: Any) -> Message:  # noqa: ANN401
+    """Make a message of bare data."""
+    return Message(topic, b"key", json.dumps(data).encode(), (), NOW)._replace(**parts)
+
+
+def structured(topic: str, data: object, **attributes: object) -> Message:
+    """Make a message in structured mode."""
+    event = {
+        "specversion": "1.0",
+        "type": TOPICS[topic].type,
+        "source": "urn:test",
+        "id": "7",
+        "data": data,
+    }
+    headers = (("content-type", b"application/cloudevents+json; charset=utf-8"),)
+    return bare(topic, event | attributes, headers=headers)
+
+
+def said(topic: str, data: object) -> Event:
+    """Read the data of an event."""
+    return read(bare(topic, data)).data
+
+
+@pytest.mark.parametrize("topic", TOPICS)
+def test_every_mode_says_the_same(topic: str) -> None:
+    """Bare, binary and structured mode give the same fact, and so does what is made of them."""
+    data = json.dumps(SAMPLES[topic]).encode()
+    packed = pack(topic, data, source="urn:test", id="7", time=NOW, key=b"key")
+    whole = read(structured(topic, SAMPLES[topic]))
+    assert whole == read(packed)
+    assert (whole.topic, whole.source, whole.id) == (topic, "urn:test", "7")
+    alone = read(bare(topic, SAMPLES[topic]))
+    assert alone.data == whole.data
+    assert (alone.source, alone.id) == ("urn:reconsent:data", hashlib.sha256(data).hexdigest())
+    for mode in (packed, structured(topic, SAMPLES[topic]), bare(topic, SAMPLES[topic])):
+        made, received = binary(mode)
+        assert read(made) == received == read(mode)
+        assert made.key == key_of(topic, received.data)
+        assert dict(made.headers)["ce_type"] == TOPICS[topic].type.encode()
+
+
+def test_topics_have_their_names_and_keys() -> None:
+    """Types and keys are those that others rely on."""
+    types = {name: topic.type for name, topic in TOPICS.items()}
+    assert types == {
+        "policy-versions": "reconsent.policy-version.v1",
+        "accounts": "reconsent.account.v1",
+        "collections": "reconsent.collection.v1",
+        "choices": "reconsent.choice.v1",
+        "mail-events": "reconsent.mail-event.v1",
+    }
+    keys = {name: key_of(name, said(name, SAMPLES[name])) for name in TOPICS}
+    assert keys == {
+        "policy-versions": b"shop",
+        "accounts": b"shop.example/ann/1",
+        "collections": b"shop.example/ann/1",
+        "choices": b"shop.example/ann/1",
+        "mail-events": b"n-1",
+    }
+
+
+def test_absent_null_and_unknown_fields() -> None:
+    """An optional field that is null is absent, and what a later version adds is ignored."""
+    for topic, optional in {
+        "accounts": ("email", "name", "locale", "time_zone", "minor"),
+        "collections": ("collected_under", "source", "erased"),
+        "choices": (
+            "recipient", "data_category", "collected_under", "policy_version", "channel",
+            "evidence",
+        ),
+        "mail-events": ("reason", "provider_id"),
+    }.items():  # fmt: skip
+        nulls: dict[str, object] = dict.fromkeys(optional)
+        assert said(topic, SAMPLES[topic] | nulls | {"added_later": 1}) == said(
+            topic, SAMPLES[topic]
+        )
+    account = said("accounts", ACCOUNT)
+    assert isinstance(account, AccountEvent)
+    assert account.minor is False
+    collection = said("collections", COLLECTION)
+    assert isinstance(collection, CollectionEvent)
+    assert (collection.source, collection.erased) == ("person", False)
+
+
+@pytest.mark.parametrize(
+    ("topic", "change", "field"),
+    [
+        ("accounts", {"property": "a b"}, "property"),
+        ("accounts", {"property": "a/b"}, "property"),
+        ("accounts", {"property": "\u2003"}, "property"),
+        ("accounts", {"property": ""}, "property"),
+        ("accounts", {"account": ""}, "account"),
+        ("accounts", {"account": "a\n"}, "account"),
+        ("accounts", {"account": "a\0"}, "account"),
+        ("accounts", {"account": "a" * 201}, "account"),
+        ("accounts", {"account": 1}, "account"),
+        ("accounts", {"status": "gone"}, "status"),
+        ("accounts", {"status": None}, "status"),
+        ("accounts", {"minor": "true"}, "minor"),
+        ("accounts", {"minor": 0}, "minor"),
+        ("accounts", {"updated_at": 1764576000}, "updated_at"),
+        ("accounts", {"updated_at": "1764576000"}, "updated_at"),
+        ("accounts", {"updated_at": "2026-11-01"}, "updated_at"),
+        ("accounts", {"updated_at": "2026-11-01T10:00:00"}, "updated_at"),
+        ("accounts", {"updated_at": "2026-11-01T10:00Z"}, "updated_at"),
+        ("accounts", {"updated_at": "2026-11-01T10:00:00+24:00"}, "updated_at"),
+        ("accounts", {"updated_at": "2026-02-30T10:00:00Z"}, "updated_at"),
+        ("accounts", {"updated_at": "1899-12-31T10:00:00Z"}, "updated_at"),
+        ("accounts", {"updated_at": "9000-01-01T10:00:00Z"}, "updated_at"),
+        ("accounts", {"updated_at": "0001-01-01T00:00:00+10:00"}, "updated_at"),
+        ("collections", {"data_category": "user..contact"}, "data_category"),
+        ("collections", {"data_category": "*"}, "data_category"),
+        ("collections", {"collected_under": "*"}, "collected_under"),
+        ("collections", {"collected_under": ""}, "collected_under"),
+        ("collections", {"collected_under": "1\x85"}, "collected_under"),
+        ("collections", {"collected_under": "1" * 101}, "collected_under"),
+        ("collections", {"source": "robot"}, "source"),
+        ("choices", {"answer": "maybe"}, "answer"),
+        ("choices", {"data_use": None}, "data_use"),
+        ("choices", {"recipient": "*"}, "recipient"),
+        ("choices", {"evidence": [float("nan")]}, "evidence"),
+        ("choices", {"evidence": 10**1000}, "evidence"),
+        ("mail-events", {"notice": ""}, "notice"),
+        ("mail-events", {"event": "opened"}, "event"),
+        ("policy-versions", {"follow": "0"}, "follow"),
+    ],
+)
+def test_a_mistake_is_named_with_its_field(
+    topic: str, change: dict[str, object], field: str
+) -> None:
+    """What breaks a key, a time or a choice is refused in one line that names topic and field."""
+    with pytest.raises(BadInputError, match=rf"^{topic}: {field}: [^\n]+$"):
+        said(topic, SAMPLES[topic] | change)
+
+
+@pytest.mark.parametrize(
+    "value", [b"", b"{", b"[]", b"null", b'"text"', b"\xff", b'{"property": "\\ud800"}']
+)
+def test_what_is_no_json_object_is_refused(value: bytes) -> None:
+    """Anything but a JSON object is a mistake of the input, never a fault."""
+    with pytest.raises(BadInputError, match=r"^accounts: "):
+        read(Message("accounts", b"shop.example/1", value, (), NOW))
+
+
+@given(st.datetimes(datetime(1901, 1, 1), datetime(8999, 1, 1)), st.integers(-1439, 1439))  # noqa: DTZ001
+def test_times_are_the_same_instant_in_utc(local: datetime, minutes: int) -> None:
+    """Whatever the zone, the instant is kept, in UTC."""
+    sign, (hours, rest) = "-" if minutes < 0 else "+", divmod(abs(minutes), 60)
+    event = said(
+        "accounts", ACCOUNT | {"updated_at": f"{local.isoformat()}{sign}{hours:02}:{rest:02}"}
+    )
+    assert isinstance(event, AccountEvent)
+    assert event.updated_at == local.replace(tzinfo=UTC) - timedelta(minutes=minutes)
+    assert event.updated_at.tzinfo is UTC
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["", "ann", "a@b@c", "ann @example.com", "<ann@example.com>", "a\n@example.com", "@b", "a@",
+     "ann@example.com,bob@example.com", "a" * 250 + "@b.example"],
+)  # fmt: skip
+def test_an_address_without_use_loses_no_fact(address: str) -> None:
+    """Status and contact count even where no mail can go to the address."""
+    event = said("accounts", ACCOUNT | {"email": address, "contact": "none"})
+    assert isinstance(event, AccountEvent)
+    assert (event.email, event.email_unusable, event.contact) == (None, True, "none")
+    assert event.profile.email is None
+    assert event.profile.contact == "none"
+
+
+def test_an_address_is_kept_as_it_is() -> None:
+    """A usable address is not changed, and none is not an unusable one."""
+    event = said("accounts", ACCOUNT | {"email": "Ann+x@Example.com"})
+    assert isinstance(event, AccountEvent)
+    assert (event.email, event.email_unusable) == ("Ann+x@Example.com", False)
+    event = said("accounts", ACCOUNT)
+    assert isinstance(event, AccountEvent)
+    assert (event.email, event.email_unusable) == (None, False)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=10,
+)  # fmt: skip
+
+
+@given(json_values)
+def test_evidence_is_any_json(evidence: object) -> None:
+    """Evidence is kept as it is; only NUL, which cannot be stored, is replaced."""
+    event = said("choices", CHOICE | {"evidence": evidence})
+    assert isinstance(event, ChoiceEvent)
+    expected = json.dumps(evidence, ensure_ascii=False).replace("\\u0000", "\ufffd")
+    if "\\\\" not in expected:
+        assert json.dumps(event.evidence, ensure_ascii=False) == expected
+
+
+def test_a_null_value_is_a_deletion() -> None:
+    """A tombstone deletes the account of its key, at its time."""
+    ce_time = NOW - timedelta(hours=1)
+    packed = pack("accounts", None, source="s", id="1", time=ce_time, key=b"shop.example/ann/1")
+    for message, at in (
+        (packed._replace(timestamp=NOW), ce_time),
+        (Message("accounts", b"shop.example/ann/1", None, (), NOW), NOW),
+        (structured("accounts", None, subject="shop.example/ann/1"), NOW),
+        (structured("accounts", None, subject="shop.example/ann/1", time="2026-01-01T00:00:00Z"),
+         datetime(2026, 1, 1, tzinfo=UTC)),
+    ):  # fmt: skip
+        data = read(message).data
+        assert isinstance(data, AccountEvent)
+        assert (data.property, data.account) == ("shop.example", "ann/1")
+        assert (data.status, data.updated_at) == ("deleted", at)
+        made, received = binary(message)
+        assert (made.key, made.value) == (b"shop.example/ann/1", None)
+        assert read(made) == received
+
+
+@pytest.mark.parametrize(
+    ("message", "what"),
+    [
+        (Message("accounts", b"ann", None, (), NOW), "accounts: key: "),
+        (Message("accounts", b"/ann", None, (), NOW), "accounts: property: "),
+        (Message("accounts", None, None, (), NOW), "accounts: key: "),
+        (Message("choices", b"shop.example/ann", None, (), NOW), "choices: data: "),
+        (Message("weather", b"", b"{}", (), NOW), "weather: "),
+        (structured("accounts", ACCOUNT, type="reconsent.choice.v1"), "accounts: type: "),
+        (structured("accounts", ACCOUNT, type="reconsent.account.v2"), "accounts: type: "),
+        (structured("accounts", ACCOUNT, type=None), "accounts: type: "),
+        (structured("accounts", ACCOUNT, specversion="0.3"), "accounts: specversion: "),
+        (structured("accounts", ACCOUNT, id=""), "accounts: id: "),
+        (structured("accounts", ACCOUNT, id=7), "accounts: id: "),
+        (structured("accounts", ACCOUNT, id="i" * 2000), "accounts: id: "),
+        (structured("accounts", ACCOUNT, source=None), "accounts: source: "),
+        (structured("accounts", ACCOUNT | {"updated_at": 1}), "accounts: updated_at: "),
+        (structured("accounts", None, data_base64="?"), "accounts: data_base64: "),
+        (bare("accounts", ACCOUNT, headers=(("ce_type", b"other"),)), "accounts: type: "),
+        (bare("accounts", ACCOUNT, headers=(("ce_specversion", b"1.0"),)), "accounts: type: "),
+        (bare("accounts", ACCOUNT, headers=(("content-type", b"application/cloudevents+avro"),)),
+         "accounts: content-type: "),
+    ],
+)  # fmt: skip
+def test_a_malformed_envelope_is_refused(message: Message, what: str) -> None:
+    """An envelope that names no event, or another topic's, is refused with the attribute's name."""
+    with pytest.raises(BadInputError, match=f"^{what}"):
+        read(message)
+
+
+def test_other_clients_envelopes_are_understood() -> None:
+    """A type header alone, a minor version, other headers and base64 are no obstacle."""
+    expected = said("accounts", ACCOUNT)
+    encoded = base64.b64encode(json.dumps(ACCOUNT).encode()).decode()
+    for message in (
+        bare("accounts", ACCOUNT, headers=(("ce_type", b"reconsent.account.v1"),)),
+        bare("accounts", ACCOUNT, headers=(("traceparent", b"\xff"),)),
+        structured("accounts", ACCOUNT, type="reconsent.account.v1.3", added=1),
+        structured("accounts", None, data_base64=encoded),
+    ):
+        assert read(message).data == expected
+
+
+def test_a_choice_without_evidence_is_the_same_choice() -> None:
+    """Source, id, other headers and all that was said stay; only the evidence goes."""
+    data = CHOICE | {"evidence": {"ip": "192.0.2.1"}, "added_later": 1}
+    expected = said("choices", CHOICE)
+    for message in (bare("choices", data), structured("choices", data)):
+        dead = dead_letter(message, "intake", ValueError("no"))
+        left = without_evidence(dead)
+        assert left.value is not None
+        assert b"192.0.2.1" not in left.value
+        assert b"added_later" in left.value
+        again = read(left)
+        assert again.data == expected
+        assert again[:3] == read(message)[:3]
+        assert set(dead.headers[-7:]) <= set(left.headers)
+        assert left._replace(value=b"", headers=()) == dead._replace(value=b"", headers=())
+
+
+def test_mail_events_keep_their_reason() -> None:
+    """A provider's words are kept, save for what cannot be stored."""
+    event = said("mail-events", MAIL | {"reason": "550 no\0such user", "provider_id": "x"})
+    assert isinstance(event, MailEvent)
+    assert (event.reason, event.provider_id) == ("550 no\ufffdsuch user", "x")
+
+
+def test_schemas_are_in_step() -> None:
+    """The schemas in schemas/events are those of the models."""
+    written = {path.name: json.loads(path.read_text("utf-8")) for path in SCHEMAS.glob("*.json")}
+    assert written == schemas(), "write_schemas of reconsent.adapters.event_schemas writes them"

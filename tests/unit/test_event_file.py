@@ -1,0 +1,218 @@
+"""Files of events, as `emit` and `import` read them."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from typing_extensions import override
+
+from reconsent.adapters.event_file import LONGEST_LINE, Line, validated
+from reconsent.domain.cloudevents import read
+from reconsent.domain.errors import BadInputError
+from reconsent.domain.event import AccountEvent, ChoiceEvent
+
+NOW = datetime(2026, 12, 1, 8, tzinfo=UTC)
+ACCOUNT = (
+    '{"property": "shop.example", "account": "%s", "status": "active", "contact": "all",'
+    ' "updated_at": "2026-11-01T10:00:00Z"}'
+)
+HEADER = "property,account,status,contact,updated_at"
+ROW = "shop.example,%s,active,all,2026-11-01T10:00:00Z"
+
+
+def lines(path: Path, topic: str = "accounts") -> list[Line]:
+    """Read a file."""
+    with validated(str(path), topic, NOW) as file:
+        found = list(file)
+        assert file.count == len(found)
+        # Reading it again gives the same.
+        assert list(file) == found
+    return found
+
+
+@pytest.fixture
+def ndjson(tmp_path: Path) -> Path:
+    """A file of NDJSON that is not there yet."""
+    return tmp_path / "events.ndjson"
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    """A CSV that is not there yet."""
+    return tmp_path / "events.CSV"
+
+
+def test_a_bare_line_has_the_hash_of_its_bytes(ndjson: Path) -> None:
+    """The id is made of the bytes as they are, without the line's end, and so is the value."""
+    first, second = (ACCOUNT % "1").encode(), b" " + (ACCOUNT % "2").encode() + b" "
+    ndjson.write_bytes(b"\xef\xbb\xbf" + first + b"\r\n\n" + second)
+    one, two = lines(ndjson)
+    assert (one.number, two.number) == (1, 3)
+    assert (one.message.value, two.message.value) == (first, second)
+    assert one.received.id == hashlib.sha256(first).hexdigest()
+    assert two.received.id == hashlib.sha256(second).hexdigest()
+    assert one.message.key == b"shop.example/1"
+    assert one.message.timestamp == NOW
+    assert read(one.message) == one.received
+
+
+def test_a_cloudevent_keeps_its_identity(ndjson: Path) -> None:
+    """A whole CloudEvent goes on in binary mode; without data it is a tombstone."""
+    event = {
+        "specversion": "1.0",
+        "type": "reconsent.account.v1",
+        "source": "urn:test",
+        "id": "7",
+        "time": "2026-11-01T10:00:00Z",
+    }
+    deleted = event | {"id": "8", "subject": "shop.example/a/b", "data": None}
+    ndjson.write_text(
+        json.dumps(event | {"data": json.loads(ACCOUNT % "1")}) + "\n" + json.dumps(deleted)
+    )
+    one, two = lines(ndjson)
+    assert [(line.received.source, line.received.id) for line in (one, two)] == [
+        ("urn:test", "7"),
+        ("urn:test", "8"),
+    ]
+    assert json.loads(one.message.value or b"") == json.loads(ACCOUNT % "1")
+    assert dict(one.message.headers)["ce_time"] == b"2026-11-01T10:00:00Z"
+    assert (two.message.key, two.message.value) == (b"shop.example/a/b", None)
+    assert isinstance(two.received.data, AccountEvent)
+    assert two.received.data.status == "deleted"
+    assert [read(line.message) for line in (one, two)] == [one.received, two.received]
+
+
+def test_data_that_speaks_of_specversion_is_data(ndjson: Path) -> None:
+    """Only a CloudEvent's own attribute makes one."""
+    data = json.loads(ACCOUNT % "1") | {"name": '"specversion"', "added": {"specversion": "1.0"}}
+    ndjson.write_text(json.dumps(data))
+    (line,) = lines(ndjson)
+    assert line.received.source == "urn:reconsent:data"
+
+
+def test_a_table_says_the_same_as_lines(ndjson: Path, table: Path) -> None:
+    """Columns are the fields in any order; an empty cell is absent."""
+    table.write_bytes(
+        b"\xef\xbb\xbfaccount,minor,email,property,status,contact,name,updated_at\r\n"
+        b"1,,,shop.example,active,all,,2026-11-01T10:00:00Z\r\n"
+        b'2,TRUE,a@b.example,shop.example,active,all,"Ann ""A""\r\n,B",2026-11-01T10:00:00Z\r\n'
+        b"\r\n"
+        b"3,false,,shop.example,active,all,\xc3\xa5,2026-11-01T10:00:00Z"
+    )
+    plain, full, last = lines(table)
+    ndjson.write_text(ACCOUNT % "1")
+    assert plain.received.data == lines(ndjson)[0].received.data
+    assert isinstance(full.received.data, AccountEvent)
+    assert full.received.data.profile.name == 'Ann "A"\r\n,B'
+    assert full.received.data.minor is True
+    assert isinstance(last.received.data, AccountEvent)
+    assert (last.received.data.minor, last.received.data.name) == (False, "å")
+    assert [line.number for line in (plain, full, last)] == [2, 3, 6]
+
+
+def test_a_row_has_an_id_of_its_own(table: Path) -> None:
+    """The id depends on what the row says, not on where its columns stand."""
+    table.write_text(f"{HEADER}\n{ROW % 1}\n{ROW % 2}\n")
+    one, two = lines(table)
+    assert one.received.id != two.received.id
+    head, row = HEADER.split(","), (ROW % 1).split(",")
+    table.write_text(f"{','.join(head[::-1])},name\n{','.join(row[::-1])},\n")
+    assert lines(table)[0].received.id == one.received.id
+
+
+def test_evidence_in_a_cell_is_text(table: Path) -> None:
+    """A cell is a string, whatever it looks like."""
+    table.write_text(
+        "property,account,answer,data_use,decided_at,evidence\n"
+        "shop.example,1,deny,marketing,2026-11-01T10:00:00Z,17\n"
+    )
+    data = lines(table, "choices")[0].received.data
+    assert isinstance(data, ChoiceEvent)
+    assert data.evidence == "17"
+
+
+def test_standard_input_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What can be read only once is kept as long as it is needed."""
+
+    class Pipe(io.BytesIO):
+        @override
+        def seek(self, *_: int) -> int:
+            raise io.UnsupportedOperation
+
+    content = "\n".join(ACCOUNT % number for number in range(3)).encode()
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(Pipe(content)))
+    assert [line.message.key for line in lines(Path("-"))] == [
+        f"shop.example/{number}".encode() for number in range(3)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "place"),
+    [
+        (ACCOUNT % "1" + "\n{\n", r":2: not JSON: "),
+        (ACCOUNT % "1" + "\n\n" + ACCOUNT % "", r":3: account: "),
+        (ACCOUNT.replace("active", "?") % "1", r":1: status: "),
+        ('{"specversion": "1.0", "type": "x"}', r":1: type: "),
+        ("[]", r":1: input should be an object"),
+        ('{"a":"' + "x" * LONGEST_LINE, r":1: longer than "),
+    ],
+)
+def test_a_malformed_line_spoils_its_file(ndjson: Path, content: str, place: str) -> None:
+    """The line and the field are named before anything is done."""
+    ndjson.write_text(content)
+    with (
+        pytest.raises(BadInputError, match=rf"^{ndjson}{place}[^\n]*$"),
+        validated(str(ndjson), "accounts", NOW),
+    ):
+        pytest.fail("the file was taken for well formed")
+
+
+@pytest.mark.parametrize(
+    ("content", "place"),
+    [
+        (b"", r":1: property: the column is missing"),
+        (b"property,account,status\n", r":1: contact: the column is missing"),
+        (f"{HEADER},colour\n".encode(), r":1: colour: no such column"),
+        (f"{HEADER},given_email\n".encode(), r":1: given_email: no such column"),
+        (f"{HEADER},status\n".encode(), r":1: status: stands there twice"),
+        (f"{HEADER}\n{ROW % 1}\n{ROW % 2},x\n".encode(), r":3: has 6 cells for 5 columns"),
+        (f'{HEADER},name\n{ROW % 1},"a\n\nb"\n{ROW % ""},c\n'.encode(), r":5: account: "),
+        (f"{HEADER},minor\n{ROW % 1},yes\n".encode(), r":2: minor: "),
+        (f"{HEADER}\n{ROW % 1}\n{ROW % chr(34)}\n".encode(), r":3: unexpected end of data"),
+        (f"{HEADER}\n{ROW % 1}\n".encode() + b"\xff\n", r":3: not UTF-8"),
+    ],
+)
+def test_a_malformed_row_spoils_its_table(table: Path, content: bytes, place: str) -> None:
+    """The row's first line and the column are named before anything is done."""
+    table.write_bytes(content)
+    with (
+        pytest.raises(BadInputError, match=rf"^{table}{place}[^\n]*$"),
+        validated(str(table), "accounts", NOW),
+    ):
+        pytest.fail("the table was taken for well formed")
+
+
+def test_policy_versions_fit_into_no_table(table: Path) -> None:
+    """What is nested is refused at once."""
+    table.write_text("policy\n")
+    with (
+        pytest.raises(BadInputError, match=":1: policy-versions do not fit into a CSV"),
+        validated(str(table), "policy-versions", NOW),
+    ):
+        pytest.fail("the table was taken for well formed")
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    """A missing file and a folder are told in one line."""
+    for path in (tmp_path / "missing", tmp_path):
+        with (
+            pytest.raises(BadInputError, match=rf"^{path}: [^\n]+$"),
+            validated(str(path), "accounts", NOW),
+        ):
+            pytest.fail("there is nothing to read")

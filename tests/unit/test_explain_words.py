@@ -1,0 +1,28 @@
+"""Whatever can become of an account, explain has words for it."""
+
+from __future__ import annotations
+
+import re
+from importlib.resources import files
+from typing import get_args
+
+from reconsent.cli.explain_words import REASON, SAID, SETTLED, STATE, SUPPRESSED
+from reconsent.domain.consent import EventState
+from reconsent.domain.notice import Settled, State
+from reconsent.domain.permission import Reason
+
+
+def test_everything_that_can_become_of_it_has_words() -> None:
+    """No state, suppression, answer or reason that the rules know leaves the story speechless."""
+    told_apart = {"suppressed", "superseded"}
+    assert set(get_args(State)) == STATE.keys() | told_apart
+    assert set(get_args(Settled)) == SETTLED.keys() | {"superseded"}
+    assert {state.value for state in EventState} == SAID.keys()
+    with_more_words = {
+        "declared", "not_effective_yet", "suppressed", "undeclared", "unknown_version",
+    }  # fmt: skip
+    of_no_account = {"unknown_account"}
+    assert set(get_args(Reason)) == REASON.keys() | with_more_words | of_no_account
+    schema = files("reconsent.schemas").joinpath("postgres/0001_facts_and_notices.sql")
+    [listed] = re.findall(r"CHECK \(suppression IN \(([^)]*)\)", schema.read_text("utf-8"))
+    assert set(re.findall(r"\w+", listed)) == SUPPRESSED.keys()

@@ -1,0 +1,145 @@
+"""Pages: equal answers, nothing preselected, readable by everyone, and nothing fetched."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from reconsent.adapters import page_rendering as pages
+from reconsent.adapters.page_views import ReceiptView
+from reconsent.domain.use import Use
+from tests.asked import SITE, asked, said, second
+from tests.drafts import row
+from tests.html import Page
+from tests.pages import choose, everything
+
+
+def test_one_form_asks_each_question_with_equal_answers() -> None:
+    """A fieldset a question, two radio buttons of which none is checked, one form to post."""
+    page = Page(choose())
+    assert page.one("form").attributes == {"method": "post"}
+    assert page.one("input", type="hidden").attributes["value"] == "hash-of-the-ask"
+    fieldsets = page.all("fieldset")
+    assert [(f.attributes["data-use"], f.attributes["data-recipient"]) for f in fieldsets] == [
+        (question.data_use, question.recipient) for question in asked().questions
+    ]
+    for question in asked().questions:
+        radios = page.all("input", type="radio", name=pages.field_name(question))
+        assert [radio.attributes["value"] for radio in radios] == ["allow", "deny"]
+    assert not [
+        e for e in page.elements if e.attributes.keys() & {"checked", "autofocus", "required"}
+    ]
+
+
+def test_both_answers_to_all_weigh_the_same() -> None:
+    """The two buttons that answer all differ in value and words, in nothing else."""
+    allow, deny = Page(choose()).all("button", name="all")
+    assert (allow.attributes.pop("value"), deny.attributes.pop("value")) == ("allow", "deny")
+    assert allow.attributes == deny.attributes
+    assert (allow.text, deny.text) == ("Allow all", "Don't allow any")
+
+
+def test_each_question_says_what_it_is_about() -> None:
+    """Beneath each question stand the data that we hold and the versions it came under."""
+    first, *_ = Page(choose()).all("fieldset")
+    assert "measure how our services are used?" in first.text
+    assert "Your payment details" in first.text
+    assert "version v1, from 1 May 2013" in first.text
+
+
+def test_what_we_hold_is_folded_when_it_is_long() -> None:
+    """A question about much data shows a summary that unfolds."""
+    held = [(f"user.{name}", "v1") for name in ("name", "job_title", "device", "payment")]
+    version = second(declares=[row("user", "analytics")])
+    assert Page(choose(asked(version, *held))).all("details")
+    assert not Page(choose(asked(version, *held[:3]))).all("details")
+
+
+def test_the_names_of_fields_do_not_depend_on_what_else_is_asked() -> None:
+    """A form opened before the ask grew still means the same questions."""
+    few = {pages.field_name(q) for q in asked(None, ("user.payment", "v1")).questions}
+    many = {pages.field_name(q) for q in asked().questions}
+    assert few < many
+    assert len(many) == len(asked().questions)
+
+
+def test_the_text_that_is_asked_is_the_same_for_everyone_and_shown_verbatim() -> None:
+    """The block whose hash is kept stands in the page word for word, whoever opens it."""
+    now = asked()
+    block = pages.question_block(now)
+    assert block == pages.question_block(asked())
+    pieces = [piece for piece in re.split(r"\n(?=<fieldset)", block) if piece]
+    assert len(pieces) == 1 + len(now.questions)
+    for html in (everything(now)["choose"], everything(now)["choose again"]):
+        positions = [html.index(piece) for piece in pieces]
+        assert positions == sorted(positions)
+    assert block != pages.question_block(asked(locale="nb"))
+    assert block != pages.question_block(asked(property_name="myfax.example"))
+
+
+def test_earlier_answers_are_told_with_their_question() -> None:
+    """Who comes back to change an answer sees what it was, and when; still none is checked."""
+    now = asked()
+    html = choose(now, said=said(now, "deny"))
+    page = Page(html)
+    (note,) = page.all("p", **{"class": "said"})
+    assert note.text == "You said on 3 November 2026: Don't allow"
+    assert html.index("You said on") < html.index(f'data-use="{now.questions[0].data_use}"')
+    assert "checked" not in html
+
+
+def test_a_question_broader_than_a_no_says_so() -> None:
+    """Only the question that an earlier no meets tells of it."""
+    no = Use("user.contact.email", "*", "marketing.communications.email", "*")
+    page = Page(choose(refused_before=frozenset({no})))
+    (note,) = page.all("p", **{"class": "said"})
+    assert note.text.startswith("You have said no to part of this before.")
+
+
+def test_an_empty_answer_leads_to_the_first_question() -> None:
+    """The summary of errors links to a field that is there."""
+    page = Page(choose(nothing_chosen=True))
+    (link,) = [a for a in page.all("a") if (a.attributes["href"] or "").startswith("#q-")]
+    assert len(page.all("input", id=(link.attributes["href"] or "")[1:])) == 1
+    assert page.one("title").text.startswith("Error:")
+
+
+def test_a_changed_question_says_that_nothing_was_saved() -> None:
+    """Whoever answered an older question is told so before the new one."""
+    page = Page(choose(question_changed=True))
+    assert "we have saved nothing" in page.one("div", role="alert").text
+
+
+def test_a_single_question_is_not_spoken_of_as_many() -> None:
+    """One question has no all and no several."""
+    page = Page(choose(asked(None, ("user.contact.email", "v1"))))
+    assert [button.text for button in page.all("button")] == [
+        "Save my answer",
+        "Allow",
+        "Don't allow",
+    ]
+
+
+def test_the_receipt_tells_each_answer_and_when_a_yes_begins() -> None:
+    """What was said, when on the reader's clock, and that a yes waits for the version."""
+    now = asked()
+    view = ReceiptView(
+        version=now.version,
+        property_name=now.property_name,
+        locale="en",
+        answers=said(now, "allow", "deny", "expired"),
+        change_url="/c/token",
+        time_zone="Europe/Oslo",
+    )
+    page = Page(pages.receipt(view, SITE))
+    told = [element.text for element in page.all("dd")]
+    time = "3 November 2026, 14:05 UTC+01:00"
+    assert told == [
+        f"Allow {time} Your yes counts from 15 January 2027.",
+        f"Don't allow {time}",
+        f"No answer: this counts as a no {time}",
+    ]
+    assert len(page.all("a", href="/c/token")) == 1
+    late = replace(view.answers[0], said_at=datetime(2027, 2, 1, tzinfo=UTC))
+    assert "counts from" not in pages.receipt(replace(view, answers=(late,)), SITE)

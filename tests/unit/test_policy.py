@@ -1,0 +1,278 @@
+"""What policy versions declare, what is new in them, and which may follow which."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from reconsent.domain.errors import BadInputError
+from reconsent.domain.policy import (
+    Policy,
+    PolicyVersion,
+    admit,
+    is_material,
+    keeps_longer,
+    mistakes,
+)
+from reconsent.domain.use import Held, Use, covers
+from tests.drafts import any_version, draft, row
+
+
+def _line(*declares: list[dict[str, Any]], **changed: Any) -> Policy:  # noqa: ANN401 (as in a file)
+    """Return a line v1, v2 … of versions that declare so much, a year apart."""
+    return Policy(
+        name="campaigner",
+        versions=tuple(
+            draft(
+                version=f"v{number}",
+                follows=f"v{number - 1}" if number > 1 else None,
+                effective_at=f"{2020 + number}-01-01T00:00:00Z",
+                declares=rows,
+                **changed,
+            )
+            for number, rows in enumerate(declares, 1)
+        ),
+    )
+
+
+EMAIL = row("user.contact.email", "essential.service")
+OFFERS = row("user.contact.email", "marketing.communications.email", recipients=["adpartner"])
+
+
+def _use(category: str, version: str | None, data_use: str, recipient: str = "example") -> Use:
+    return Use(category, version, data_use, recipient)
+
+
+def test_a_row_declares_for_the_controller_and_each_recipient() -> None:
+    """The controller is a recipient of every row, named or not."""
+    declared = {tuple(one) for one in draft(declares=[OFFERS]).declared}
+    assert declared == {
+        ("user.contact.email", "marketing.communications.email", "example"),
+        ("user.contact.email", "marketing.communications.email", "adpartner"),
+    }
+
+
+def test_a_parent_covers_its_children_and_no_namesake() -> None:
+    """What is declared of a category or use is declared of its parts, for the same recipient."""
+    version = draft(declares=[row("user.contact", "marketing")])
+    assert version.declares_use("user.contact.email", "marketing.email", "example")
+    assert not version.declares_use("user.contactless", "marketing", "example")
+    assert not version.declares_use("user", "marketing", "example")
+    assert not version.declares_use("user.contact", "marketing", "adpartner")
+
+
+def test_ann_is_asked_about_each_use_and_recipient() -> None:
+    """Data held under v1 is asked about for what v3 adds, by controller and recipient."""
+    line = _line([EMAIL], [EMAIL], [EMAIL, OFFERS])
+    offers = "marketing.communications.email"
+    assert line.new_uses([Held("user.contact.email", "v1")]) == {
+        _use("user.contact.email", "v1", offers),
+        _use("user.contact.email", "v1", offers, "adpartner"),
+    }
+    assert line.new_uses([Held("user.contact.email", "v3")]) == frozenset()
+
+
+def test_bo_is_asked_about_the_narrower_category() -> None:
+    """Of data broader than what is declared, only the declared part is asked about."""
+    new = _line([EMAIL], [EMAIL, OFFERS]).new_uses([Held("user.contact", "v1")])
+    assert {use.data_category for use in new} == {"user.contact.email"}
+
+
+def test_versions_between_do_not_matter() -> None:
+    """What v2 declared and v3 dropped is not asked about under v3."""
+    analytics = row("user.contact.email", "analytics")
+    line = _line([EMAIL], [EMAIL, analytics], [EMAIL])
+    assert line.new_uses([Held("user.contact.email", v) for v in ("v1", "v2")]) == frozenset()
+
+
+def test_of_an_unknown_version_all_is_new() -> None:
+    """Data of an unknown version was told nothing of; of an unpublished one nothing is asked."""
+    line = _line([EMAIL])
+    assert line.new_uses([Held("user.contact", None)]) == {
+        _use("user.contact.email", None, "essential.service")
+    }
+    assert line.new_uses([Held("user.contact", "v9")]) == frozenset()
+
+
+def test_a_new_use_that_another_covers_is_left_out() -> None:
+    """The broader of two questions about the same version's data is enough."""
+    line = _line(
+        [row("user.payment", "service")],
+        [row("user.contact", "marketing"), row("user.contact.email", "marketing.email")],
+    )
+    held = [Held("user.contact", "v1"), Held("user.contact.email", "v1")]
+    assert line.new_uses(held) == {_use("user.contact", "v1", "marketing")}
+
+
+@given(any_version(), any_version(), st.sampled_from(["user", "user.contact", "user.payment"]))
+def test_a_new_use_is_declared_now_and_was_not_then(
+    old: PolicyVersion, new: PolicyVersion, category: str
+) -> None:
+    """What is asked is declared by the latest version, not by the earlier one, and asked once."""
+    old = old.model_copy(update={"version": "old"})
+    new = new.model_copy(update={"version": "new", "follows": "old"})
+    asked = Policy(name="p", versions=(old, new)).new_uses([Held(category, "old")])
+    for use in asked:
+        what = (use.data_category, use.data_use, use.recipient)
+        assert new.declares_use(*what)
+        assert not old.declares_use(*what)
+    assert not any(covers(one, other) for one in asked for other in asked if one != other)
+
+
+def test_the_version_in_force_is_the_last_effective() -> None:
+    """Before the first version the first is in force; at its time a version is."""
+    line = _line([EMAIL], [EMAIL])
+    named = {
+        datetime(2000, 1, 1, tzinfo=UTC): "v1",
+        datetime(2021, 12, 31, 23, 59, 59, tzinfo=UTC): "v1",
+        datetime(2022, 1, 1, tzinfo=UTC): "v2",
+        datetime(2050, 1, 1, tzinfo=UTC): "v2",
+    }
+    assert {at: line.in_force(at).version for at in named} == named
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "material"),
+    [
+        ({}, {}, False),
+        ({}, {"declares": [EMAIL, OFFERS]}, True),
+        ({"declares": [EMAIL, OFFERS]}, {"declares": [EMAIL]}, False),
+        ({}, {"declares": [row("user.contact.email", "essential.service.support")]}, False),
+        ({}, {"declares": [EMAIL | {"recipients": ["payer"]}]}, True),
+        ({}, {"controller": "other"}, True),
+        ({"declares": [EMAIL | {"recipients": ["other"]}]}, {"controller": "other"}, True),
+        ({}, {"notice": {"material": True}}, True),
+        ({}, {"properties": ["campaigner.example", "blast.example"]}, False),
+        ({"declares": [EMAIL | {"retention": "P1Y"}]}, {}, True),
+        ({}, {"declares": [EMAIL | {"retention": "P1Y"}]}, False),
+        (
+            {"declares": [EMAIL | {"retention": "P1Y"}]},
+            {"declares": [EMAIL | {"retention": "P365D"}]},
+            False,
+        ),
+        (
+            {"declares": [EMAIL | {"retention": "P1M"}]},
+            {"declares": [EMAIL | {"retention": "P31D"}]},
+            True,
+        ),
+        (
+            {"declares": [EMAIL | {"retention": "P0D"}]},
+            {"declares": [EMAIL | {"retention": "P1D"}]},
+            True,
+        ),
+        (
+            {"declares": [EMAIL | {"retention": "P1D"}, row("user", "essential", retention="P9Y")]},
+            {"declares": [EMAIL | {"retention": "P9Y"}]},
+            False,
+        ),
+    ],
+)  # fmt: skip
+def test_what_makes_a_version_material(
+    before: dict[str, Any],
+    after: dict[str, Any],
+    material: bool,  # noqa: FBT001 (a table)
+) -> None:
+    """A new use, a new controller, keeping longer, or saying so; a first version never is."""
+    old, new = draft(**before), draft(version="v2", follows="v1", **after)
+    assert is_material(new, old) == material
+    assert not is_material(new, None)
+
+
+def test_the_latest_material_version_is_the_one_that_was_noticed() -> None:
+    """Versions that change nothing do not hide the last that did."""
+    line = _line([EMAIL], [EMAIL, OFFERS], [EMAIL, OFFERS])
+    assert line.latest_material == line.by_name["v2"]
+    assert _line([EMAIL]).latest_material is None
+
+
+@given(any_version())
+def test_a_version_keeps_nothing_longer_than_itself(version: PolicyVersion) -> None:
+    """Retention is longer only than another version's."""
+    assert not any(keeps_longer(one, version) for one in version.declares)
+
+
+def _told(version: PolicyVersion, line: Policy | None, **owners: str) -> list[str]:
+    return [
+        ".".join(map(str, place)) + ": " + message
+        for place, message in mistakes(version, line, owners)
+    ]
+
+
+def test_a_version_follows_the_latest_of_its_line() -> None:
+    """A first version follows nothing; a later one the latest, at its time or after."""
+    line = _line([EMAIL], [EMAIL])
+    late = "2030-01-01T00:00:00Z"
+    assert _told(draft(), None) == []
+    assert _told(draft(follows="v0"), None) == ["follows: follows 'v0', which is not published"]
+    assert _told(draft(version="v3", follows="v2", effective_at=late), line) == []
+    for follows in (None, "v1", "v9"):
+        assert _told(draft(version="v3", follows=follows, effective_at=late), line) == [
+            "follows: must follow 'v2', the latest published"
+        ]
+    early = draft(version="v3", follows="v2", effective_at="2021-06-01T00:00:00Z")
+    assert _told(early, line) == ["effective_at: effective before 'v2', which it follows"]
+    same = draft(version="v3", follows="v2", effective_at=line.latest.effective_at)
+    assert _told(same, line) == []
+
+
+def test_a_property_stays_with_its_policy() -> None:
+    """A property of another policy, one that is left out, and one listed twice are mistakes."""
+    line = Policy(name="campaigner", versions=(draft(properties=["a", "b"]),))
+    version = draft(version="v2", follows="v1", properties=["a", "c", "a"])
+    assert _told(version, line, a="campaigner", c="other") == [
+        "properties.1: c belongs to policy 'other'",
+        "properties.2: a is listed twice",
+        "properties: b is missing, which 'v1' lists",
+    ]
+
+
+def test_one_use_of_data_stands_in_one_row() -> None:
+    """A use declared twice of a category is a mistake; of a part of it, it is not."""
+    version = draft(
+        declares=[
+            row("user.contact", "service", "marketing", "service"),
+            row("user.contact.email", "service"),
+            row("user.contact", "marketing"),
+        ]
+    )
+    assert _told(version, None) == [
+        "declares.0.uses.2: user.contact is already put to service in row 1",
+        "declares.2.uses.0: user.contact is already put to marketing in row 1",
+    ]
+
+
+def test_a_version_that_breaks_a_rule_is_not_admitted() -> None:
+    """The first mistake is the error; a version without any is admitted."""
+    admit(draft(), None, {})
+    with pytest.raises(BadInputError, match="belongs to policy 'other'"):
+        admit(draft(), None, {"campaigner.example": "other"})
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"surprise": 1},
+        {"declares": [row("user.contact", "marketing emails")]},
+        {"declares": [row("user.contact", ".marketing")]},
+        {"declares": [row("user.contact", "marketing\n")]},
+        {"declares": [row("user.contact")]},
+        {"declares": [EMAIL | {"recipients": ["Ad Partner"]}]},
+        {"controller": ""},
+        {"properties": []},
+        {"properties": ["a/b"]},
+        {"texts": {}},
+        {"texts": {"en": {"title": "T", "summary": "S"}}},
+        {"texts": {"en": {"title": "  ", "summary": "S", "body": "B"}}},
+        {"notice": {"information_mail": "all"}},
+        {"notice": {"reminders": ["soon"]}},
+    ],
+)
+def test_what_the_policy_file_does_not_know_is_refused(changed: dict[str, Any]) -> None:
+    """Unknown keys and malformed values make no version."""
+    with pytest.raises(ValidationError):
+        draft(**changed)

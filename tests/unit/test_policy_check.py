@@ -1,0 +1,111 @@
+"""Checking a policy file against its policy's line, and what its author is warned of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from reconsent.adapters.policy_file import Findings, check, load, read
+from reconsent.domain.policy import Policy
+from tests.drafts import POLICY_FILE, draft, written
+
+
+def test_the_line_says_what_a_version_may_not_do(tmp_path: Path) -> None:
+    """Mistakes against the policy's line have their lines too, each of them."""
+    content = POLICY_FILE.replace("follows: null", "follows: v0")
+    content = content.replace("2027-01-15", "2026-01-15").replace(
+        "user.payment", "user.contact.email"
+    )
+    content = content.replace("- essential.fraud", "- essential.service")
+    content += "words: {nb: {user.payment: betaling}}\n"
+    line = Policy(name="campaigner", versions=(draft(properties=["gone.example"]),))
+    found = _checked(written(tmp_path, content), line, {"myfax.example": "other"})
+    assert [(one.line, one.field, one.message) for one in found.mistakes] == [
+        (3, "follows", "must follow 'v1', the latest published"),
+        (4, "effective_at", "effective before 'v1', which it follows"),
+        (8, "properties.1", "myfax.example belongs to policy 'other'"),
+        (8, "properties", "gone.example is missing, which 'v1' lists"),
+        (
+            16,
+            "declares.1.uses.1",
+            "user.contact.email is already put to essential.service in row 1",
+        ),
+        (23, "words.nb", "has no text in this language"),
+    ]
+
+
+def test_a_first_version_follows_nothing(tmp_path: Path) -> None:
+    """What follows a version that is not published is a mistake."""
+    found = _checked(
+        written(tmp_path, POLICY_FILE.replace("follows: null", "follows: v0")), None, {}
+    )
+    assert [str(one).partition(":")[2] for one in found.mistakes] == [
+        "3: follows: follows 'v0', which is not published"
+    ]
+
+
+def test_rules_are_checked_beside_mistakes_of_form(tmp_path: Path) -> None:
+    """An unknown key and a missing text do not hide a property of another policy."""
+    content = POLICY_FILE.replace("retention", "retain").replace("en.md", "de.md")
+    found = _checked(written(tmp_path, content), None, {"myfax.example": "other"})
+    assert [one.line for one in found.mistakes] == [8, 12, 22]
+
+
+def test_a_published_version_may_be_checked_again_but_not_changed(tmp_path: Path) -> None:
+    """The same content is no mistake; other content under the same name is one."""
+    path = written(tmp_path, POLICY_FILE)
+    line = Policy(name="campaigner", versions=(load(path).version,))
+    owners = {"myfax.example": "campaigner"}
+    assert _checked(path, line, owners).mistakes == ()
+    path.write_text(POLICY_FILE.replace("P7Y", "P8Y"), encoding="utf-8")
+    assert [str(one).partition(":")[2] for one in _checked(path, line, owners).mistakes] == [
+        "2: version: '2026-12' is published already, with other content"
+    ]
+
+
+def test_warnings_tell_what_people_would_miss(tmp_path: Path) -> None:
+    """Keys without a phrase, parties without a name and a language that is gone are warned of."""
+    first = draft(
+        texts={code: {"title": "T", "summary": "S", "body": "B"} for code in ("en", "nb")},
+        properties=["campaigner.example", "myfax.example"],
+    )
+    content = POLICY_FILE.replace("follows: null", "follows: v1").replace("[example]", "[payer]")
+    content += "words: {en: {user.payment: your payments}}\n"
+    content += "notice: {respond_by: P30D, reminders: [P7D, P30D]}\n"
+    found = _checked(
+        written(tmp_path, content),
+        Policy(name="campaigner", versions=(first,)),
+        {},
+        has={
+            ("essential.service", "en"),
+            ("essential.fraud", "en"),
+            ("essential.service.payment", "nb"),
+        },
+    )
+    assert found.mistakes == ()
+    assert [(one.line, one.field, one.message.partition(":")[0]) for one in found.warnings] == [
+        (10, "declares.0.data", "user.contact.email has no phrase in en"),
+        (15, "declares.1.uses.0", "essential.service.payment has no phrase in en"),
+        (17, "declares.1.recipients.0", "payer is not named in parties"),
+        (18, "texts", "has no nb, which 'v1' has"),
+        (24, "notice.reminders.1", "P30D is not before respond_by"),
+    ]
+
+
+def test_a_version_that_nothing_can_be_told_of_has_its_mistakes(tmp_path: Path) -> None:
+    """Without a version only the mistakes of form are told."""
+    found = check(read(written(tmp_path, POLICY_FILE.replace("P7Y", "7Y"))), None, {}, _every)
+    assert [one.line for one in found.mistakes] == [12]
+    assert found.warnings == ()
+
+
+def _every(key: str, locale: str) -> bool:
+    return bool(key and locale)
+
+
+def _checked(
+    path: Path, line: Policy | None, owners: dict[str, str], has: set[tuple[str, str]] | None = None
+) -> Findings:
+    known = has if has is not None else set()
+    return check(
+        read(path), line, owners, lambda key, locale: has is None or (key, locale) in known
+    )

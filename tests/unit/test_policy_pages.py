@@ -1,0 +1,85 @@
+"""The pages of policies: what changed, what is in force, and texts that bring nothing but text."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from reconsent.adapters.page_views import PolicyHistoryView, PolicyVersionView
+from reconsent.adapters.policy_pages import markdown, policy_history, policy_version
+from tests.asked import FIRST, SITE, second
+from tests.drafts import row
+from tests.html import Page
+
+
+def test_a_version_tells_what_it_changed() -> None:
+    """New uses, dropped ones, who takes over, and what is kept longer, in sentences."""
+    followed = second(
+        declares=[
+            row("user.payment", "essential.service.payment", retention="P1Y"),
+            row("user.name", "marketing"),
+        ]
+    )
+    version = second(
+        version="v3",
+        follows="v2",
+        declares=[
+            row("user.payment", "essential.service.payment", "analytics", retention="P7Y"),
+        ],
+    )
+    view = PolicyVersionView(version=version, followed=followed, locale="en")
+    page = Page(policy_version(view, SITE))
+    section = page.one("section", **{"aria-labelledby": "changes"}).text
+    assert "This is new We use your payment details to study how our services are used." in section
+    assert "We no longer do this We use your name to send or show you marketing." in section
+    assert "Kept longer than before Your payment details: 7 years" in section
+    moved = replace(view, version=second(controller="adpartner"), followed=FIRST)
+    assert (
+        "Northlight Ads takes over the responsibility for your data from Example Inc."
+        in Page(policy_version(moved, SITE)).text
+    )
+
+
+def test_a_first_version_changed_nothing() -> None:
+    """Where nothing came before, no change is told."""
+    page = Page(policy_version(PolicyVersionView(version=FIRST, followed=None, locale="en"), SITE))
+    assert not page.all("section", **{"aria-labelledby": "changes"})
+
+
+def test_the_history_names_the_version_in_force() -> None:
+    """The latest version stands first; the one in force is marked."""
+    view = PolicyHistoryView(versions=(FIRST, second()), in_force="v1", locale="en")
+    page = Page(policy_history(view, SITE))
+    assert [element.text for element in page.all("h2")] == [
+        "From 15 January 2027",
+        "From 1 May 2013 In force now",
+    ]
+    assert len(page.all("a", href="/policies/campaigner/v1")) == 1
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        "<script>alert(1)</script>",
+        '<img src="x" onerror="alert(1)">',
+        "[x](javascript:alert(1))",
+        "[x](data:text/html,<script>alert(1)</script>)",
+        "![pixel](https://tracker.example/x.png)",
+        '<a href="https://x.example" style="color:red" onclick="x()">x</a>',
+        "<style>body{display:none}</style>",
+    ],
+)
+def test_a_policys_text_brings_nothing_but_text(hostile: str) -> None:
+    """Markdown makes no script, style, picture or script link."""
+    page = Page(f"<body>{markdown(hostile)}</body>")
+    assert {element.tag for element in page.elements} <= {"body", "p", "a"}
+    for element in page.elements:
+        assert element.attributes.keys() <= {"href", "rel"}
+        assert not (element.attributes.get("href") or "").startswith(("javascript:", "data:"))
+
+
+def test_a_policys_headings_stand_below_the_pages_own() -> None:
+    """A text that starts at the first level is moved down by one; others stay."""
+    assert "<h2>A</h2>\n<h3>B</h3>" in markdown("# A\n\n## B")
+    assert "<h2>A</h2>\n<h3>B</h3>" in markdown("## A\n\n### B")
