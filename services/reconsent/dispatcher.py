@@ -7,20 +7,18 @@ that names its members: it is sent again only where the provider makes one messa
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from psycopg.types.json import Jsonb
-
-from reconsent.adapters.mail_rendering import CHOOSE_LINK, Mail, render_mail
+from reconsent.adapters.mail_rendering import CHOOSE_LINK, Mail
 from reconsent.adapters.postgres import transaction
 from reconsent.adapters.words import best_locale
 from reconsent.domain.errors import OutsideError
 from reconsent.domain.mail import Letter, Provider, Recipient, Result
-from reconsent.domain.notice import Kind, Reach, State, part_refused, questions, suppression
+from reconsent.domain.notice import Kind, State, part_refused, questions, suppression
 from reconsent.domain.use import Use
-from reconsent.facts.cohorts import Cohorts, ask_ids
+from reconsent.facts.cohorts import Cohorts, Who
+from reconsent.facts.letters import Letters, Wording
 from reconsent.facts.mail_events import bounce_rejected
 from reconsent.facts.versions import Policies, PublishedVersions
 from reconsent.queries import named
@@ -40,6 +38,7 @@ CLAIM: Final = 1000
 class Claimed(NamedTuple):
     """A notice under lock, with its account as it is at this moment."""
 
+    who: Who
     notice_id: UUID
     kind: Kind
     version_id: int
@@ -48,36 +47,7 @@ class Claimed(NamedTuple):
     email: Any
     name: str | None
     locale: str | None
-    status: Any
-    contact: Any
-    minor: bool
-    address: Any
     address_hash: bytes
-    holdings_id: int
-    standing_id: int
-
-    @property
-    def cohort(self) -> tuple[int, int]:
-        """The (holdings, standing) that decide what is asked."""
-        return self.holdings_id, self.standing_id
-
-    @property
-    def reach(self) -> Reach:
-        """Whether and how the account may be written to."""
-        return Reach(
-            status=self.status, contact=self.contact, minor=self.minor, address=self.address
-        )
-
-
-class Wording(NamedTuple):
-    """What decides the words of a mail: all who share it get the same."""
-
-    kind: Kind
-    version_id: int
-    ask: frozenset[Use]
-    refused: frozenset[Use]
-    property: str
-    locale: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,11 +81,10 @@ class Dispatcher:
         self._provider = provider
         self._signer = signer
         self._public_url = public_url
-        self._sender = sender
+        self._letters = Letters(public_url=public_url, sender=sender)
         self._now = now
         self._versions = PublishedVersions()
         self._cohorts = Cohorts()
-        self._mails: dict[Wording, Mail] = {}
 
     def work(self) -> bool:
         """Claim and hand over one batch; False where nothing was due."""
@@ -155,7 +124,7 @@ class Dispatcher:
     def _claim(self, connection: Connection) -> tuple[int, list[Attempt]]:
         policies = self._versions.held(connection)
         rows = connection.execute(SQL["claim"], {"latest": policies.latest_ids, "limit": CLAIM})
-        claimed = [Claimed(*row) for row in rows]
+        claimed = [Claimed(Who(*row[9:]), *row[:9]) for row in rows]
         asks = self._asks(connection, policies, claimed)
         held_back = {c.notice_id: why for c in claimed if (why := _held_back(c, asks[c.notice_id]))}
         if held_back:
@@ -168,13 +137,13 @@ class Dispatcher:
                 },
             )
         to_send: dict[Wording, list[Claimed]] = {}
-        standings = self._cohorts.standings(connection, {c.standing_id for c in claimed})
+        standings = self._cohorts.standings(connection, {c.who.standing_id for c in claimed})
         for notice in claimed:
             if notice.notice_id in held_back:
                 continue
             ask = asks[notice.notice_id]
             refused = frozenset[Use]().union(
-                *(part_refused(q, standings[notice.standing_id]) for q in questions(ask))
+                *(part_refused(q, standings[notice.who.standing_id]) for q in questions(ask))
             )
             locale = best_locale(notice.locale, policies.versions[notice.version_id])
             wording = Wording(
@@ -194,7 +163,7 @@ class Dispatcher:
         by_policy: dict[str, set[tuple[int, int]]] = {}
         for notice in claimed:
             policy = policies.versions[notice.version_id].policy
-            by_policy.setdefault(policy, set()).add(notice.cohort)
+            by_policy.setdefault(policy, set()).add(notice.who.cohort)
         asks = {
             (policy, cohort): ask
             for policy, cohorts in by_policy.items()
@@ -203,7 +172,7 @@ class Dispatcher:
             ).items()
         }
         return {
-            notice.notice_id: asks[policies.versions[notice.version_id].policy, notice.cohort]
+            notice.notice_id: asks[policies.versions[notice.version_id].policy, notice.who.cohort]
             for notice in claimed
         }
 
@@ -214,11 +183,8 @@ class Dispatcher:
         wording: Wording,
         members: Sequence[Claimed],
     ) -> Attempt:
-        mail = self._mails.get(wording) or self._render(policies, wording)
-        self._mails[wording] = mail
-        ask_id = ask_ids(connection, [wording.ask])[wording.ask]
-        rendering = _keep(connection, wording, ask_id, mail)
-        payload = "".join([rendering, *(notice.notice_id.hex for notice in members)])
+        letter = self._letters.keep(connection, policies, wording)
+        payload = "".join([letter.rendering, *(notice.notice_id.hex for notice in members)])
         row = connection.execute(
             SQL["begin_attempt"],
             {
@@ -233,27 +199,13 @@ class Dispatcher:
             SQL["attempt"],
             {
                 "attempt_id": attempt_id,
-                "ask_id": ask_id,
-                "rendering": rendering,
+                "ask_id": letter.ask_id,
+                "rendering": letter.rendering,
                 "notice_id": [notice.notice_id for notice in members],
                 "address_hash": [notice.address_hash for notice in members],
             },
         )
-        return Attempt(attempt_id=attempt_id, mail=mail, members=members)
-
-    def _render(self, policies: Policies, wording: Wording) -> Mail:
-        version = policies.versions[wording.version_id]
-        return render_mail(
-            wording.kind,
-            version=version,
-            property_name=wording.property,
-            locale=wording.locale,
-            questions=questions(wording.ask),
-            refused_before=wording.refused,
-            published=policies.by_name[version.policy].by_name,
-            public_url=self._public_url,
-            sender=self._sender,
-        )
+        return Attempt(attempt_id=attempt_id, mail=letter.mail, members=members)
 
     def _hand_over(self, attempt: Attempt) -> Sequence[Result]:
         letter = Letter(
@@ -299,7 +251,7 @@ class Dispatcher:
 
 def _held_back(notice: Claimed, ask: frozenset[Use]) -> tuple[State, str | None] | None:
     """Look at a claimed notice again: suppression wins, then whether it still fits. RULES 14."""
-    if why := suppression(notice.kind, notice.reach):
+    if why := suppression(notice.kind, notice.who.reach):
         return "suppressed", why
     if bool(ask) != (notice.kind == "choice"):
         return "superseded", None
@@ -308,25 +260,6 @@ def _held_back(notice: Claimed, ask: frozenset[Use]) -> tuple[State, str | None]
 
 def _parts(members: Sequence[Claimed], size: int) -> Iterable[Sequence[Claimed]]:
     return (members[start : start + size] for start in range(0, len(members), size))
-
-
-def _keep(connection: Connection, wording: Wording, ask_id: int, mail: Mail) -> str:
-    content = {"subject": mail.subject, "text": mail.text, "html": mail.html}
-    context = [wording.kind, wording.version_id, ask_id, wording.property, mail.locale]
-    digest = hashlib.sha256(json.dumps([context, content], sort_keys=True).encode()).hexdigest()
-    connection.execute(
-        SQL["keep_rendering"],
-        {
-            "rendering": digest,
-            "version_id": wording.version_id,
-            "ask_id": ask_id,
-            "property": wording.property,
-            "locale": mail.locale,
-            "template": mail.template_hash,
-            "content": Jsonb(content),
-        },
-    )
-    return digest
 
 
 def _summary(results: Sequence[Result]) -> str:

@@ -16,14 +16,13 @@ from reconsent.domain.notice import (
     MAILED,
     NOTHING,
     Last,
-    Reach,
     Settled,
     Step,
     next_step,
     settled,
 )
 from reconsent.domain.policy import Policy
-from reconsent.facts.cohorts import Cohorts, ask_ids
+from reconsent.facts.cohorts import Cohorts, Who, ask_ids
 from reconsent.facts.versions import Policies, PublishedVersions, informs
 from reconsent.queries import named
 
@@ -42,30 +41,13 @@ _NEVER: Final = sys.maxsize
 class Situation(NamedTuple):
     """What accounts have in common that get the same answer; columns of the view."""
 
-    holdings_id: int
-    standing_id: int
-    status: Any
-    contact: Any
-    minor: bool
-    address: Any
+    who: Who
     last_kind: Any
     last_state: Any
     last_ask: int
     last_undelivered: bool
     last_dead: bool
     inform: bool
-
-    @property
-    def cohort(self) -> tuple[int, int]:
-        """The (holdings, standing) that decide what is asked."""
-        return self.holdings_id, self.standing_id
-
-    @property
-    def reach(self) -> Reach:
-        """Whether and how the account may be written to."""
-        return Reach(
-            status=self.status, contact=self.contact, minor=self.minor, address=self.address
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,20 +150,20 @@ class Planner:
     def _take_steps(self, connection: Connection, part: Slice) -> None:
         """Ask the rules once for each situation, and write what they answer."""
         rows = connection.execute(SQL["situations"], part.parameters).fetchall()
-        found = [Situation(*row[:-1]) for row in rows]
-        asks = self._cohorts.asks(connection, part.policy, {s.cohort for s in found})
+        found = [Situation(Who(*row[:6]), *row[6:-1]) for row in rows]
+        asks = self._cohorts.asks(connection, part.policy, {s.who.cohort for s in found})
         asked = self._cohorts.asked(connection, {s.last_ask for s in found})
-        standings = self._cohorts.standings(connection, {s.standing_id for s in found})
+        standings = self._cohorts.standings(connection, {s.who.standing_id for s in found})
         steps = [
             _Answer(
                 situation,
-                asks[situation.cohort],
-                _step(situation, asks[situation.cohort], asked[situation.last_ask]),
+                asks[situation.who.cohort],
+                _step(situation, asks[situation.who.cohort], asked[situation.last_ask]),
                 _settling(
                     situation,
-                    asks[situation.cohort],
+                    asks[situation.who.cohort],
                     asked[situation.last_ask],
-                    standings[situation.standing_id],
+                    standings[situation.who.standing_id],
                 ),
             )
             for situation in found
@@ -213,7 +195,7 @@ def _step(situation: Situation, ask: frozenset[Use], asked: frozenset[Use]) -> S
             undelivered=situation.last_undelivered,
             dead=situation.last_dead,
         )
-    return next_step(situation.reach, ask, last, inform=situation.inform)
+    return next_step(situation.who.reach, ask, last, inform=situation.inform)
 
 
 def _settling(
@@ -229,10 +211,11 @@ def _settling(
 
 
 def _columns(answers: Sequence[_Answer], ids: dict[frozenset[Use], int]) -> dict[str, Any]:
+    who, *rest = Situation._fields
     columns: dict[str, Any] = {
-        field: [getattr(answer.situation, field) for answer in answers]
-        for field in Situation._fields
-    }
+        field: [getattr(getattr(answer.situation, who), field) for answer in answers]
+        for field in Who._fields
+    } | {field: [getattr(answer.situation, field) for answer in answers] for field in rest}
     return columns | {
         "plan": [answer.step.plan for answer in answers],
         "last": [answer.step.last for answer in answers],

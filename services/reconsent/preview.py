@@ -16,10 +16,10 @@ from reconsent.adapters.page_rendering import choose
 from reconsent.adapters.page_views import Asked, ChooseView, Site
 from reconsent.adapters.postgres import Connection, Pool
 from reconsent.adapters.words import best_locale
-from reconsent.domain.notice import Kind, Reach, next_step, questions
+from reconsent.domain.notice import Kind, next_step, questions
 from reconsent.domain.policy import Policy, PolicyVersion
 from reconsent.domain.use import Held, Use
-from reconsent.facts.cohorts import Cohorts
+from reconsent.facts.cohorts import Cohorts, Who
 from reconsent.facts.versions import informs, publish, read_policies
 from reconsent.queries import named
 
@@ -62,10 +62,10 @@ def _count(connection: Connection, version: PolicyVersion) -> Preview:
     counts: Counter[str] = Counter()
     suppressed: Counter[str] = Counter()
     asked: Counter[frozenset[Use]] = Counter()
-    for holdings_id, standing_id, status, contact, minor, address, passes_on, count in rows:
-        ask = asks[holdings_id, standing_id]
-        reach = Reach(status=status, contact=contact, minor=minor, address=address)
-        step = next_step(reach, ask, None, inform=inform or passes_on)
+    for *columns, passes_on, count in rows:
+        who = Who(*columns)
+        ask = asks[who.cohort]
+        step = next_step(who.reach, ask, None, inform=inform or passes_on)
         if step.plan and step.suppression:
             suppressed[step.suppression] += count
         else:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
+from reconsent.domain.account import Contact, Status
 from reconsent.domain.consent import undecided
+from reconsent.domain.notice import Address, Reach
 from reconsent.domain.use import sort_key
 from reconsent.facts.decisions import decisions, held, uses
 from reconsent.queries import named
@@ -21,6 +23,29 @@ if TYPE_CHECKING:
 SQL = named("planner")
 _REMEMBERED = 200_000
 _Set = TypeVar("_Set")
+
+
+class Who(NamedTuple):
+    """What decides what an account is asked and whether it may be written to, as it is stored."""
+
+    holdings_id: int
+    standing_id: int
+    status: Status
+    contact: Contact
+    minor: bool
+    address: Address
+
+    @property
+    def cohort(self) -> tuple[int, int]:
+        """The (holdings, standing) that decide what is asked."""
+        return self.holdings_id, self.standing_id
+
+    @property
+    def reach(self) -> Reach:
+        """Whether and how the account may be written to."""
+        return Reach(
+            status=self.status, contact=self.contact, minor=self.minor, address=self.address
+        )
 
 
 class Cohorts:

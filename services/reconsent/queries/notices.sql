@@ -1,14 +1,14 @@
 -- :name claim
 -- Claim notices that are due, with their accounts as they are now; whoever is busy is passed over.
 SELECT notices.notice_id, notices.kind, notices.version_id, notices.ask_id, accounts.property,
-       accounts.email, accounts.name, accounts.locale, accounts.status, accounts.contact,
+       accounts.email, accounts.name, accounts.locale, accounts.address_hash,
+       accounts.holdings_id, accounts.standing_id, accounts.status, accounts.contact,
        accounts.minor,
        CASE WHEN email IS NULL THEN 'none'
             WHEN complained OR EXISTS (
                 SELECT FROM bounced_addresses AS bounced
                 WHERE bounced.address_hash = accounts.address_hash) THEN 'bounced'
-            ELSE 'ok' END,
-       accounts.address_hash, accounts.holdings_id, accounts.standing_id
+            ELSE 'ok' END
 FROM notices JOIN accounts USING (account_key)
 WHERE notices.state = 'due' AND notices.version_id = ANY(%(latest)s)
 ORDER BY notices.version_id, notices.ask_id

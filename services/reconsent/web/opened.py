@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +9,6 @@ from datetime import datetime
 from uuid import UUID
 
 from fastapi import Request
-from psycopg.types.json import Jsonb
 
 from reconsent.adapters.page_rendering import question_block
 from reconsent.adapters.page_views import Answered, Asked
@@ -26,6 +23,7 @@ from reconsent.facts.choices import Choice, record_choices
 from reconsent.facts.cohorts import ask_ids
 from reconsent.facts.decisions import ledgers
 from reconsent.facts.decisions import uses as read_uses
+from reconsent.facts.letters import keep_words
 from reconsent.facts.versions import Policies
 from reconsent.queries import named
 from reconsent.web.site import Context
@@ -158,19 +156,14 @@ def keep_shown(connection: Connection, opened: Opened, uses: frozenset[Use]) -> 
     """Keep the words in which a page shows some uses now."""
     content = {"questions": question_block(opened.asked(uses))}
     ask_id = ask_ids(connection, [uses])[uses]
-    context = ["page", opened.version_id, ask_id, opened.name.property, opened.locale]
-    digest = hashlib.sha256(json.dumps([context, content], sort_keys=True).encode()).hexdigest()
-    connection.execute(
-        SQL["keep_rendering"],
-        {
-            "rendering": digest,
-            "version_id": opened.version_id,
-            "ask_id": ask_id,
-            "property": opened.name.property,
-            "locale": opened.locale,
-            "template": "page",
-            "content": Jsonb(content),
-        },
+    digest = keep_words(
+        connection,
+        content,
+        version_id=opened.version_id,
+        ask_id=ask_id,
+        property=opened.name.property,
+        locale=opened.locale,
+        template="page",
     )
     return Shown(uses=uses, version_id=opened.version_id, text_hash=digest)
 
