@@ -20,7 +20,8 @@ from reconsent.domain.notice import Kind, next_step, questions
 from reconsent.domain.policy import Policy, PolicyVersion
 from reconsent.domain.use import Held, Use
 from reconsent.facts.cohorts import Cohorts, Who
-from reconsent.facts.versions import informs, publish, read_policies
+from reconsent.facts.publishing import publish
+from reconsent.facts.versions import informs, read_policies
 from reconsent.queries import named
 
 SQL = named("planner")

@@ -10,7 +10,8 @@ import psycopg
 from reconsent.adapters.postgres import Pool, transaction
 from reconsent.domain.policy import PolicyVersion
 from reconsent.facts.decisions import refresh_holdings
-from reconsent.facts.versions import publish, read_policies
+from reconsent.facts.publishing import publish
+from reconsent.facts.versions import read_policies
 from reconsent.planner import Planner
 from reconsent.preview import preview
 from reconsent.running import run_until_idle

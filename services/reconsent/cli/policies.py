@@ -19,8 +19,8 @@ from reconsent.domain.change import as_event, changes, content_hash
 from reconsent.domain.cloudevents import pack
 from reconsent.domain.errors import BadInputError
 from reconsent.domain.policy import Policy, PolicyVersion
+from reconsent.facts.publishing import publish as record
 from reconsent.facts.versions import Policies
-from reconsent.facts.versions import publish as record
 
 if TYPE_CHECKING:
     from reconsent.__main__ import Program

@@ -12,7 +12,7 @@ from reconsent.facts.accounts import Counts, record_accounts
 from reconsent.facts.choices import as_choice, record_choices
 from reconsent.facts.collections import record_collections
 from reconsent.facts.mail_events import record_mail_events
-from reconsent.facts.versions import publish
+from reconsent.facts.publishing import publish
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
