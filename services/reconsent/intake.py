@@ -7,6 +7,7 @@ the same transaction; too many in a row stop the consumer, for then the fault is
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Final
 
 from reconsent.adapters.bus_postgres import bury
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from reconsent.domain.bus import Batch, Consumer, Message
     from reconsent.domain.errors import ReconsentError
 
+LOG = logging.getLogger("reconsent")
 GROUP: Final = "reconsent"
 BATCH: Final = 2000
 PATIENCE: Final = 1.0
@@ -94,6 +96,9 @@ class Intake:
         for at, why in counts.refused:
             dead[readable[at][0]] = RefusedError(why)
         for position in sorted(dead):
+            LOG.warning(
+                "intake: a message of %s goes to the dead letters: %s", batch.topic, dead[position]
+            )
             bury(connection, batch.messages[position], GROUP, dead[position])
         return self._dead_run(batch.messages, dead)
 

@@ -89,6 +89,7 @@ def status(program: Program, *, as_json: bool) -> None:
             {
                 "services": found.services,
                 "lags": found.lags,
+                "dead_letters": found.dead_letters,
                 "notices": by_state,
                 "releases": [row._asdict() for row in found.notices],
             }
@@ -96,7 +97,10 @@ def status(program: Program, *, as_json: bool) -> None:
         return
     printing.table(("service", "processes"), found.services.items())
     click.echo()
-    printing.table(("topic", "waiting"), found.lags.items())
+    printing.table(
+        ("topic", "waiting", "dead letters"),
+        ((topic, waiting, found.dead_letters[topic]) for topic, waiting in found.lags.items()),
+    )
     click.echo()
     printing.table(
         ("policy", "version", "kind", "state", "why", "notices"),

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from reconsent.adapters.bus_postgres import lag
 from reconsent.adapters.postgres import Connection
+from reconsent.domain.bus import DEAD
+from reconsent.domain.event import TOPICS
 from reconsent.facts.versions import Policies
 from reconsent.queries import named
 
@@ -27,10 +29,11 @@ class NoticeCount(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Status:
-    """The services at work, the messages that wait on each topic, and the notices."""
+    """The services at work, the messages that wait on each topic or were refused, the notices."""
 
     services: dict[str, int]
     lags: dict[str, int]
+    dead_letters: dict[str, int]
     notices: list[NoticeCount]
 
 
@@ -49,5 +52,9 @@ def status(connection: Connection, policies: Policies) -> Status:
     return Status(
         services=dict(connection.execute(SQL["services"]).fetchall()),
         lags=lag(connection, GROUP),
+        dead_letters={
+            topic.removesuffix(DEAD): count
+            for topic, count in lag(connection, GROUP, [name + DEAD for name in TOPICS]).items()
+        },
         notices=[NoticeCount(*key, count) for key, count in counts.items()],
     )

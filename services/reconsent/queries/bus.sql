@@ -77,7 +77,7 @@ LEFT JOIN bus_partitions AS bus USING (topic)
 LEFT JOIN consumer_offsets AS stored
        ON stored."group" = %(group)s
       AND (stored.topic, stored.partition) = (bus.topic, bus.partition)
-GROUP BY wanted.topic;
+GROUP BY wanted.topic ORDER BY wanted.topic;
 
 -- :name of_keys
 -- Read what some keys' messages on some topics say; tombstones say nothing.

@@ -29,7 +29,7 @@ from reconsent.web.opened import (
 )
 from reconsent.web.site import Context, Given, page
 
-router = APIRouter()
+router = APIRouter(include_in_schema=False)
 _LONGEST_FORM = 64 * 1024
 
 

@@ -13,7 +13,7 @@ from reconsent.adapters.page_views import ErrorView, MailboxView, MailRow, MailV
 from reconsent.adapters.translation import own_language
 from reconsent.web.site import Context, Given, page
 
-router = APIRouter()
+router = APIRouter(include_in_schema=False)
 _PAGE = 50
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

@@ -20,7 +20,7 @@ from reconsent.facts.ledger import moment
 from reconsent.facts.versions import Policies
 from reconsent.web.site import Context, Given, page
 
-router = APIRouter()
+router = APIRouter(include_in_schema=False)
 
 
 def _published(context: Context) -> Policies:
