@@ -10,13 +10,15 @@ from typing import LiteralString
 
 import psycopg
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 from reconsent.adapters.embedded import join
 from reconsent.adapters.postgres import Pool, migrate, pool
 
-settings.register_profile("patient", deadline=None)  # machines differ in speed
-settings.register_profile("thorough", deadline=None, max_examples=4000)
+# Machines differ in speed, and to explain failures every line of every example would be traced.
+_PHASES = tuple(phase for phase in Phase if phase is not Phase.explain)
+settings.register_profile("patient", deadline=None, phases=_PHASES)
+settings.register_profile("thorough", deadline=None, phases=_PHASES, max_examples=4000)
 settings.load_profile("patient")
 
 _FORBIDDEN = ("DATABASE_URL", "MAIL_URL", "RECONSENT_HOME", "PUBLIC_URL", "RECONSENT_SECRET")
