@@ -69,7 +69,7 @@ def test_a_mistyped_command_is_told_in_a_line(shop: World, arguments: str, named
 @pytest.mark.parametrize(
     ("name", "value", "code"),
     [
-        ("DATABASE_URL", "postgresql://127.0.0.1:1/reconsent", 3),
+        ("DATABASE_URL", "postgresql://someone@127.0.0.1:1/reconsent", 3),
         ("DATABASE_URL", "nonsense", 2),
         ("MAIL_URL", "pigeon://coop", 2),
         ("MAIL_URL", "sendgrid://", 2),

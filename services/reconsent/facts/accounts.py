@@ -117,13 +117,18 @@ def _clear_bus(
         name = AccountName(event.property, event.account)
         profile = now[name]
         at = profile.deleted_at
-        if at and event.updated_at <= at and event.status != "deleted":
+        if at and event.updated_at <= at and _is_personal(event):
             deleted[name] = at
         if profile.minor and profile.updated_at:
             minors[_bus_key(name)] = profile.updated_at
     erase_from_bus(connection, deleted)
     if minors:
         hide(connection, minors)
+
+
+def _is_personal(event: AccountEvent) -> bool:
+    """Tell whether an event says more than that an account was deleted."""
+    return event.status != "deleted" or bool(event.given_email or event.name)
 
 
 def erase_from_bus(connection: Connection, until: Mapping[AccountName, datetime]) -> None:
