@@ -12,12 +12,15 @@ from tests.model.steps import Publish, Record, Step
 
 NOW: Final = datetime(2027, 1, 10, tzinfo=UTC)
 _VERSIONS: Final = load()[0].versions
+_CATEGORIES: Final = ("user.contact.email", "user.contact.phone", "user")
 _DAY: Final = timedelta(days=1)
 
 
 def crowd(size: int) -> list[Step]:
-    """Return how v1 and v2 are published, people come by, and v3 is published."""
-    publish = [Publish(now=NOW, document=_VERSIONS[name]) for name in ("v1", "v2", "v3")]
+    """Return how v1 and v2 are published, people come by, and v3 is, which informs as well."""
+    inform = {"notice": {"information_mail": "opted_in"}}
+    documents = [_VERSIONS["v1"], _VERSIONS["v2"], {**_VERSIONS["v3"], **inform}]
+    publish = [Publish(now=NOW, document=document) for document in documents]
     return [*publish[:2], *_people(size, Random(size)), publish[2]]
 
 
@@ -25,7 +28,7 @@ def _people(size: int, chance: Random) -> Iterator[Step]:
     for n in range(size):
         who = {"property": SITE, "account": f"person-{n}"}
         yield _record("accounts", n, who | _profile(n, chance))
-        for category in chance.sample(["user.contact.email", "user.contact.phone", "user"], 2):
+        for category in chance.sample(_CATEGORIES, chance.choice([1, 2])):
             under = chance.choice(["v1", "v1", "v2", None])
             data = {"data_category": category, "collected_under": under}
             yield _record("collections", f"{n} {category}", who | data | _at("collected_at"))

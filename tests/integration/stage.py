@@ -14,7 +14,7 @@ from uuid import UUID
 import httpx
 import psycopg
 
-from reconsent.adapters.bus_postgres import PostgresConsumer, PostgresProducer
+from reconsent.adapters.bus_postgres import PostgresConsumer, PostgresProducer, lag
 from reconsent.adapters.page_views import Site
 from reconsent.adapters.postgres import Lease, Pool, connect, pool
 from reconsent.adapters.signing import Signer
@@ -122,6 +122,7 @@ class Stage:
             api_token=TOKEN,
             site=Site(public_url=URL, contact=SENDER),
             mailbox=None,
+            lags=lambda connection: lag(connection, GROUP),
             now=self.now,
             versions=PublishedVersions(),
             cohorts=Cohorts(),

@@ -21,13 +21,11 @@ import pytest
 from psycopg import sql
 from typing_extensions import override
 
-from reconsent.adapters.bus_postgres import PostgresConsumer
+from reconsent.adapters.bus_postgres import PostgresConsumer, lag
 from reconsent.adapters.postgres import Lease, connect, migrate
 from reconsent.dispatcher import Dispatcher
 from reconsent.domain.errors import OutsideError
 from reconsent.domain.mail import Letter, Outcome, Recipient, Result
-from reconsent.facts.status import status
-from reconsent.facts.versions import PublishedVersions
 from reconsent.intake import GROUP, Intake
 from reconsent.planner import Planner
 from reconsent.running import Service
@@ -252,8 +250,7 @@ def _count_notices(place: Stage) -> int:
 
 def _lag(place: Stage) -> int:
     with place.connections.connection() as connection:
-        policies = PublishedVersions().now(connection)
-        return sum(status(connection, policies).lags.values())
+        return sum(lag(connection, GROUP).values())
 
 
 def _intake(place: Stage, opened: ExitStack) -> Intake:

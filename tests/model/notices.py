@@ -158,20 +158,25 @@ class Notices(Permissions):
             for notice in self.notice_list
         )
 
-    def suppression(self, key: Key, kind: str) -> str | None:
-        """RULES 9 and 10: the first reason not to write, if any."""
-        person = self.person(key)
+    def reachable(self, key: Key) -> bool:
+        """RULES 15: there is an address that has not bounced, and nobody complained there."""
+        email = self.person(key).email
         complained = any(
             n.key == key and n.complained_at and self.since_deletion(key, n.complained_at)
             for n in self.notice_list
         )
+        return email is not None and not complained and not self.bounced(email)
+
+    def suppression(self, key: Key, kind: str) -> str | None:
+        """RULES 9 and 10: the first reason not to write, if any."""
+        person = self.person(key)
         reasons = {
             "minor": person.minor,
             "deactivated": person.status == "deactivated",
             "all_comms_opt_out": person.contact == "none",
             "not_opted_in": kind == "information" and person.contact != "all",
             "no_address": person.email is None,
-            "bounced": complained or (person.email is not None and self.bounced(person.email)),
+            "bounced": not self.reachable(key),
         }
         return next((reason for reason, holds in reasons.items() if holds), None)
 

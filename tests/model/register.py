@@ -195,6 +195,12 @@ class Register:
             decision
             for n, decision in enumerate(ordered)
             if not any(covers(later.item, decision.item) for later in ordered[n + 1 :])
+            # Of the same moment none is the later one: the broader says it all.
+            and not any(
+                covers(other.item, decision.item) and other.item != decision.item
+                for other in ordered
+                if (other.answer, other.at) == (decision.answer, decision.at)
+            )
         ]
 
     def withdraws(self, key: Key, item: Item, at: datetime) -> bool:

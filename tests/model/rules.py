@@ -15,6 +15,7 @@ Where RULES.md leaves room, the model reads it so:
   take effect.
 * A link's page shows the ask, or when that is empty what was decided: of what its notice asked, of
   the new uses, and every standing yes, the broadest. The page for changing one's mind shows both.
+* Whoever complained has no address that has not bounced, until a deletion.
 * An expiry is dated when respond_by passed, not when somebody noticed.
 """
 
@@ -88,8 +89,7 @@ class World(Notices):
             return True
         if not all(any(covers(asked, item) for asked in last.asks) for item in ask):
             return True
-        email = self.person(key).email
-        return last.undelivered and email is not None and not self.bounced(email)
+        return last.undelivered and self.reachable(key)
 
     def _add(self, key: Key, version: Document, kind: str, asks: frozenset[Item]) -> None:
         name = version["version"]

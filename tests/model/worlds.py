@@ -31,14 +31,7 @@ from tests.model.steps import (
     Tombstone,
 )
 
-EMAILS = (
-    "one@example.org",
-    "two@example.org",
-    "Two@Example.ORG",
-    "three@example.org",
-    "four@example.org",
-    None,
-)
+EMAILS = ("one@example.org", "two@example.org", "Two@Example.ORG", "three@example.org", None)
 
 _LATE = [timedelta(), timedelta(), timedelta(hours=1), timedelta(days=1), timedelta(days=4)]
 _PAUSES = [timedelta(), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)]
@@ -59,12 +52,17 @@ class _Teller:
     chance: Random = field(default_factory=Random)
     now: datetime = START
     told: list[Step] = field(default_factory=list)
+    times: list[datetime] = field(default_factory=list)
 
     def one(self, choices: Sequence[T]) -> T:
         return self.chance.choice(choices)
 
     def when(self) -> datetime:
-        return self.now - self.one(_LATE)
+        """A time up to now; often one at which something else happened."""
+        if self.times and self.chance.random() < 0.3:
+            return self.one(self.times)
+        self.times.append(self.now - self.one(_LATE))
+        return self.times[-1]
 
     def key(self) -> Key:
         return self.one(self.accounts)
@@ -156,6 +154,7 @@ class _Teller:
 
     def overtaken(self) -> None:
         """What was planned and not mailed is overtaken by a later version."""
+        self.publish()
         self.plan()
         self.publish()
 
@@ -249,20 +248,9 @@ _KINDS = (
     *("choice",) * 3,
     *("mail",) * 4,
     *("click",) * 5,
-    *(
-        "permit",
-        "plan",
-        "dispatch",
-        "expire",
-        "look",
-        "stale",
-        "report",
-        "report",
-        "tombstone",
-        "again",
-        "overtaken",
-        "moved",
-    ),
+    *("report",) * 2,
+    *("permit", "plan", "dispatch", "expire", "look", "stale", "tombstone"),
+    *("again", "overtaken", "moved"),
 )
 
 NO_MAIL = frozenset(
@@ -295,7 +283,8 @@ def stories(
     kinds = [kind for kind in _KINDS if kind not in leave_out]
     beginning = ["publish"] * len(policies)
     beginning += ["account", "collection", "collection"] * len(accounts)
-    opening = [*draw(st.permutations(beginning)), *["publish"] * len(policies), "mail"]
+    first = "mail" if "overtaken" in leave_out else draw(st.sampled_from(["mail", "overtaken"]))
+    opening = [*draw(st.permutations(beginning)), *["publish"] * len(policies), first]
     for kind in opening:
         teller.tell(kind, draw(SEEDS))
     more = st.tuples(st.sampled_from(kinds), SEEDS)

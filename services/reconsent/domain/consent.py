@@ -134,10 +134,26 @@ def standing(ledger: Ledger) -> tuple[Decision, ...]:
     )
 
 
-def _in_time(dated: tuple[Said, Decision]) -> tuple[bool, datetime, bool, tuple[str, ...]]:
-    """Order by time; silence comes before any answer, and of equal times the no is later."""
+def _in_time(
+    dated: tuple[Said, Decision],
+) -> tuple[bool, datetime, bool, int, tuple[str, ...]]:
+    """Order by time; silence comes before any answer, and of equal times the no is later.
+
+    Of equal times and answers the broader is later, so that what it covers goes.
+    """
     said, decision = dated
-    return said.answer != "expired", said.decided_at, said.answer == "deny", _key(decision)
+    return (
+        said.answer != "expired",
+        said.decided_at,
+        said.answer == "deny",
+        -_parts(decision.use),
+        _key(decision),
+    )
+
+
+def _parts(use: Use) -> int:
+    """Count what a use names; one that covers another names less."""
+    return sum(0 if name == ANY else 1 + (name or "").count(".") for name in use)
 
 
 def _key(decision: Decision) -> tuple[str, ...]:
