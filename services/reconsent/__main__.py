@@ -14,14 +14,16 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Self
 from uuid import uuid4
 
+from reconsent.adapters import bus_postgres
 from reconsent.adapters.bus_postgres import PostgresConsumer, PostgresProducer
 from reconsent.adapters.embedded import EmbeddedUser, join
 from reconsent.adapters.maildir import Maildir
 from reconsent.adapters.postgres import Connection, Lease, Pool, connect, migrate, pool
 from reconsent.adapters.signing import Signer
 from reconsent.config import Settings
-from reconsent.domain.bus import Producer
+from reconsent.domain.bus import Consumer, Producer
 from reconsent.domain.errors import BadInputError
+from reconsent.domain.event import TOPICS
 from reconsent.domain.mail import Provider
 from reconsent.facts.cohorts import Cohorts
 from reconsent.facts.versions import PublishedVersions
@@ -87,10 +89,17 @@ class Program:
 
     def producer(self) -> Producer:
         """Return a way to put messages on the bus."""
-        migrate(self.conninfo)
-        producer = PostgresProducer(self._open)
+        producer = self._producer()
         self._stack.callback(producer.close)
         return producer
+
+    def lags(self, connection: Connection) -> dict[str, int]:
+        """Count the messages of each input topic that are not consumed yet."""
+        if self.settings.kafka is None:
+            return bus_postgres.lag(connection, GROUP)
+        from reconsent.adapters import kafka_lag  # noqa: PLC0415
+
+        return kafka_lag.lag(self.settings.kafka, connection, GROUP, TOPICS)
 
     def services(self, names: Sequence[str], *, patience: float) -> list[Service]:
         """Make the workers of these names, in the order in which they feed one another."""
@@ -116,6 +125,7 @@ class Program:
             api_token=self.settings.api_token,
             site=Site(public_url=self.settings.public_url, contact=self.settings.contact),
             mailbox=self.settings.mailbox,
+            lags=self.lags,
             now=now,
             versions=PublishedVersions(),
             cohorts=Cohorts(),
@@ -124,16 +134,29 @@ class Program:
         self._stack.callback(web.close)
         return web
 
-    def _open(self) -> Connection:
-        return connect(self.conninfo)
+    def _producer(self) -> Producer:
+        if self.settings.kafka:
+            from reconsent.adapters.bus_kafka import KafkaProducer  # noqa: PLC0415
+
+            return KafkaProducer(self.settings.kafka)
+        migrate(self.conninfo)
+        return PostgresProducer(lambda: connect(self.conninfo))
+
+    def _consumer(self) -> Consumer:
+        def connected() -> Connection:
+            return connect(self.conninfo, autocommit=True)
+
+        if self.settings.kafka:
+            from reconsent.adapters.bus_kafka import KafkaConsumer  # noqa: PLC0415
+
+            return KafkaConsumer(self.settings.kafka, connected, GROUP)
+        return PostgresConsumer(connected, GROUP)
 
     def _intake(self, patience: float) -> Intake:
         _ = self.connections  # the tables have to be there
-
-        def consume() -> PostgresConsumer:
-            return PostgresConsumer(lambda: connect(self.conninfo, autocommit=True), GROUP)
-
-        intake = Intake(self.connections, consume, self.signer.address_hash, patience=patience)
+        intake = Intake(
+            self.connections, self._consumer, self.signer.address_hash, patience=patience
+        )
         self._stack.callback(intake.close)
         return intake
 

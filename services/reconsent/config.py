@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import platformdirs
 
+from reconsent.adapters.kafka_settings import KafkaSettings, kafka_settings
 from reconsent.domain.errors import BadInputError, OutsideError
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class Settings:
     listen: tuple[str, int]
     secret: str
     api_token: str
+    kafka: KafkaSettings | None
 
     @property
     def contact(self) -> str:
@@ -69,6 +71,7 @@ def settings(environ: Mapping[str, str] = os.environ) -> Settings:
         listen=_listen(environ.get("RECONSENT_LISTEN") or ":".join(map(str, LISTEN))),
         secret=_secret(environ, "RECONSENT_SECRET", home, required=database_url is not None),
         api_token=_secret(environ, "RECONSENT_API_TOKEN", home, required=database_url is not None),
+        kafka=kafka_settings(environ),
     )
 
 

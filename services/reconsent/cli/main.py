@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Self
 import click
 from typing_extensions import override
 
+from reconsent.adapters.kafka_settings import KafkaSettings
 from reconsent.adapters.policy_file import PolicyFileError
 from reconsent.cli.answers import consents, erasures, explain, notices, permit
 from reconsent.cli.files import emit, import_
 from reconsent.cli.policies import policy
 from reconsent.cli.printing import complain
 from reconsent.cli.serving import demo, migrate, run_services, status, up
+from reconsent.cli.topics import topics_group
 from reconsent.config import Settings, settings
 from reconsent.domain.errors import BadInputError, OutsideError, ReconsentError
 
@@ -25,6 +27,14 @@ if TYPE_CHECKING:
 
 FAILED_OUTSIDE = 3
 INTERRUPTED = 130
+
+
+def kafka() -> KafkaSettings:
+    """Return where the Kafka is; raises BadInputError where none is configured."""
+    found = settings().kafka
+    if found is None:
+        raise BadInputError("KAFKA_BOOTSTRAP_SERVERS: is needed to work on the topics of a Kafka")
+    return found
 
 
 class _Ordered(click.Group):
@@ -48,7 +58,7 @@ def cli() -> None:
 
 for _command in (
     demo, up, run_services, migrate, policy, import_, emit, permit, explain, notices, consents,
-    erasures, status,
+    erasures, status, topics_group(kafka),
 ):  # fmt: skip
     cli.add_command(_command)
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconsent.adapters.postgres import transaction
+from reconsent.adapters.postgres import Connection, transaction
 from reconsent.cli import printing
 from reconsent.cli.passing import with_program
 from reconsent.config import demo_settings
+from reconsent.facts.status import Status
 from reconsent.facts.status import status as count
 from reconsent.running import run, run_until_idle
 
@@ -78,9 +79,11 @@ def migrate(program: Program) -> None:
 @with_program
 def status(program: Program, *, as_json: bool) -> None:
     """Show who works, what waits, and the notices by state."""
-    found = transaction(
-        program.connections, lambda connection: count(connection, program.versions.now(connection))
-    )
+
+    def work(connection: Connection) -> Status:
+        return count(connection, program.versions.now(connection), program.lags(connection))
+
+    found = transaction(program.connections, work)
     if as_json:
         by_state: dict[str, int] = {}
         for row in found.notices:

@@ -11,7 +11,7 @@ from reconsent.adapters.postgres import Connection
 from reconsent.cli import printing
 from reconsent.facts.cohorts import Cohorts
 from reconsent.facts.notices_listing import Filters, list_notices
-from reconsent.facts.status import status
+from reconsent.facts.status import count_notices
 from reconsent.facts.versions import Policies
 from reconsent.queries import named
 
@@ -50,7 +50,7 @@ def show(heading: str, policies: Sequence[str], rows: Iterable[Row]) -> None:
 def plan(connection: Connection, policies: Policies) -> list[Row]:
     """Count the notices of the latest versions by kind and by what becomes of them."""
     rows: dict[str, Counter[str]] = {}
-    for notice in status(connection, policies).notices:
+    for notice in count_notices(connection, policies):
         if notice.policy_version != policies.by_name[notice.policy].latest.version:
             continue
         why = f", {notice.suppression}" if notice.suppression else ""

@@ -37,11 +37,23 @@ class Status:
     notices: list[NoticeCount]
 
 
-def status(connection: Connection, policies: Policies) -> Status:
-    """Count what is at work and what waits."""
-    rows = connection.execute(SQL["count_states"]).fetchall()
+def status(connection: Connection, policies: Policies, lags: dict[str, int]) -> Status:
+    """Count what is at work and what waits, besides the messages that wait on the bus."""
+    return Status(
+        services=dict(connection.execute(SQL["services"]).fetchall()),
+        lags=lags,
+        dead_letters={
+            topic.removesuffix(DEAD): count
+            for topic, count in lag(connection, GROUP, [name + DEAD for name in TOPICS]).items()
+        },
+        notices=count_notices(connection, policies),
+    )
+
+
+def count_notices(connection: Connection, policies: Policies) -> list[NoticeCount]:
+    """Count notices by version, kind, state and reason, as they stand now."""
     counts: dict[tuple[str, str, str, str, str | None], int] = {}
-    for version_id, kind, state, suppression, count in rows:
+    for version_id, kind, state, suppression, count in connection.execute(SQL["count_states"]):
         version = policies.versions[version_id]
         overtaken = version_id != policies.latest_id(version.policy) and (
             state in {"planned", "due"} or (state == "suppressed" and kind == "choice")
@@ -49,12 +61,4 @@ def status(connection: Connection, policies: Policies) -> Status:
         shown = ("superseded", None) if overtaken else (state, suppression)
         key = (version.policy, version.version, kind, *shown)
         counts[key] = counts.get(key, 0) + count
-    return Status(
-        services=dict(connection.execute(SQL["services"]).fetchall()),
-        lags=lag(connection, GROUP),
-        dead_letters={
-            topic.removesuffix(DEAD): count
-            for topic, count in lag(connection, GROUP, [name + DEAD for name in TOPICS]).items()
-        },
-        notices=[NoticeCount(*key, count) for key, count in counts.items()],
-    )
+    return [NoticeCount(*key, count) for key, count in counts.items()]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Depends, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 
-from reconsent.adapters.postgres import transaction
+from reconsent.adapters.postgres import Connection, transaction
 from reconsent.domain.errors import OutsideError
 from reconsent.facts.status import Status, status
 from reconsent.web.site import Given, authorized
@@ -33,8 +33,8 @@ def ready(context: Given) -> Response:
 def metrics(context: Given) -> Response:
     """Tell the counts in Prometheus' text format."""
 
-    def work(connection: object) -> Status:
-        return status(connection, context.versions.now(connection))  # type: ignore[arg-type]
+    def work(connection: Connection) -> Status:
+        return status(connection, context.versions.now(connection), context.lags(connection))
 
     found = transaction(context.connections, work)
     return PlainTextResponse(_exposed(found), media_type="text/plain; version=0.0.4")

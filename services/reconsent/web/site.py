@@ -13,7 +13,7 @@ from fastapi import Depends, Header, HTTPException, Request, Response
 from fastapi.responses import HTMLResponse
 
 from reconsent.adapters.page_views import Site
-from reconsent.adapters.postgres import Pool
+from reconsent.adapters.postgres import Connection, Pool
 from reconsent.adapters.signing import Signer
 from reconsent.facts.cohorts import Cohorts
 from reconsent.facts.versions import PublishedVersions
@@ -39,6 +39,7 @@ class Context:
     api_token: str
     site: Site
     mailbox: Path | None
+    lags: Callable[[Connection], dict[str, int]]
     now: Callable[[], datetime]
     versions: PublishedVersions
     cohorts: Cohorts

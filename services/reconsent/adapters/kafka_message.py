@@ -1,0 +1,49 @@
+"""Messages as Kafka keeps them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from reconsent.domain.bus import Message
+from reconsent.domain.errors import BadInputError
+from reconsent.domain.topics import LARGEST_MESSAGE
+
+# What Kafka adds around a message.
+_OVERHEAD: Final = 4096
+_FIRST_TIME: Final = datetime.min.replace(tzinfo=UTC)
+_LAST_TIME: Final = datetime.max.replace(tzinfo=UTC)
+
+
+def check_size(message: Message) -> None:
+    """Refuse a message that Kafka cannot hold. Raises BadInputError."""
+    if message.key is None and message.value is None:
+        raise BadInputError(f"{message.topic}: a message needs a key or a value")
+    size = len(message.key or b"") + len(message.value or b"")
+    size += sum(len(name.encode()) + len(value) for name, value in message.headers)
+    if size > LARGEST_MESSAGE - _OVERHEAD:
+        raise BadInputError(
+            f"{message.topic}: a message of {size:,} bytes; up to "
+            f"{LARGEST_MESSAGE - _OVERHEAD:,} fit"
+        )
+
+
+def from_record(topic: str, record: Any) -> Message:  # noqa: ANN401 -- the library has no types
+    """Return a message as it came off a topic, by our name of that topic."""
+    return Message(
+        topic,
+        record.key,
+        record.value,
+        tuple([(name, value or b"") for name, value in record.headers]),
+        _time(record.timestamp),
+        record.partition,
+        record.offset,
+    )
+
+
+def _time(milliseconds: int) -> datetime:
+    """Return a message's time; one that no calendar has becomes the first or the last of all."""
+    try:
+        return datetime.fromtimestamp(milliseconds / 1000, UTC)
+    except (ValueError, OverflowError, OSError):
+        return _FIRST_TIME if milliseconds < 0 else _LAST_TIME

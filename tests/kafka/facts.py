@@ -1,0 +1,33 @@
+"""The facts in a database, in a form that can be compared with another one's."""
+
+from __future__ import annotations
+
+import psycopg
+
+_FACTS = (
+    "SELECT policy, version, document::jsonb FROM policy_versions ORDER BY 1, 2",
+    (
+        "SELECT property, account, status, contact, minor, email, name, updated_at FROM accounts"
+        " ORDER BY property, account"
+    ),
+    (
+        "SELECT property, account, data_category, collected_under, collected_at, source"
+        " FROM collections JOIN accounts USING (account_key) ORDER BY 1, 2, 3, 4, 5"
+    ),
+    (
+        "SELECT property, account, data_category, collected_under, erased_at"
+        " FROM collection_erasures JOIN accounts USING (account_key) ORDER BY 1, 2, 3, 4"
+    ),
+    (
+        "SELECT property, account, holdings.members, standings.members FROM accounts"
+        " JOIN holdings USING (holdings_id) JOIN standings USING (standing_id) ORDER BY 1, 2"
+    ),
+    "SELECT topic, key, value FROM bus_messages WHERE topic LIKE '%.dead' ORDER BY 1, 2, 3",
+)
+Facts = list[list[tuple[object, ...]]]
+
+
+def facts(conninfo: str) -> Facts:
+    """Read versions, accounts, collections, decisions and dead letters."""
+    with psycopg.connect(conninfo) as connection:
+        return [connection.execute(query).fetchall() for query in _FACTS]

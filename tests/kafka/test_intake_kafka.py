@@ -1,0 +1,249 @@
+"""From produced events to facts: the same as by the embedded bus, whatever happens on the way."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from datetime import timedelta
+from functools import partial
+
+import psycopg
+import pytest
+
+from reconsent.adapters.bus_kafka import KafkaProducer
+from reconsent.adapters.bus_postgres import PostgresConsumer, PostgresProducer
+from reconsent.adapters.kafka_lag import lag
+from reconsent.adapters.kafka_settings import KafkaSettings
+from reconsent.adapters.postgres import connect, pool
+from reconsent.adapters.signing import Signer
+from reconsent.domain.bus import DEAD, Batch, Consumer, Message
+from reconsent.domain.cloudevents import STRUCTURED
+from reconsent.domain.event import TOPICS
+from reconsent.intake import GROUP, Intake
+from reconsent.relay import GROUP as RELAY
+from reconsent.relay import DeadLetterRelay
+from tests.drafts import fields
+from tests.kafka.conftest import Join
+from tests.kafka.events import NOW, account, message
+from tests.kafka.facts import Facts, facts
+
+SIGNER = Signer("secret")
+PATIENCE = 120.0
+
+
+def story(accounts: int) -> list[Message]:
+    """Make events of all inputs, in every form that is understood, some of them of no use."""
+    version = fields(properties=["shop.example"], effective_at="2026-01-01T00:00:00Z")
+    texts = {"en": {"title": "Policy", "summary": "What changes", "body": "Words."}}
+    published = json.dumps(version | {"texts": texts}).encode()
+    events = [Message("policy-versions", b"campaigner", published, (), account(0).timestamp)]
+    for number in range(accounts):
+        of_account = {"property": "shop.example", "account": str(number)}
+        collected = of_account | {
+            "data_category": "user.contact.email",
+            "collected_under": "v1" if number % 3 else None,
+            "collected_at": NOW.isoformat(),
+        }
+        later = NOW + timedelta(days=1)
+        events += [
+            account(number, email=f"{number}@example.com"),
+            message("collections", number, collected),
+            account(number, at=later, email=f"{number}@example.com", name="Later"),
+            account(number, name="Earlier"),
+        ]
+        if number % 5 == 0:
+            events.append(message("accounts", number, None))
+        if number % 7 == 0:
+            choice = {"answer": "deny", "data_use": "marketing", "decided_at": NOW.isoformat()}
+            events.append(bare(message("choices", number, of_account | choice)))
+        if number % 11 == 0:
+            events.append(structured(account(number, at=later, contact="none")))
+        if number % 13 == 0 and number % 5:  # what is unreadable of the deleted is erased
+            events.append(account(number)._replace(value=f"poison {number}".encode()))
+    return events
+
+
+def bare(event: Message) -> Message:
+    """Return an event as its data alone, with a type and a header of somebody else's."""
+    return event._replace(headers=(("ce_type", b"reconsent.choice.v1.3"), ("trace", b"\xff")))
+
+
+def structured(event: Message) -> Message:
+    """Return an event as one JSON document, without a key."""
+    attributes = {name.removeprefix("ce_"): text.decode() for name, text in event.headers}
+    whole = attributes | {"data": json.loads(event.value or b"")}
+    headers = (("content-type", STRUCTURED + b"; charset=utf-8"),)
+    return event._replace(key=None, value=json.dumps(whole).encode(), headers=headers)
+
+
+@pytest.fixture
+def expected(make_database: Callable[[], str]) -> Callable[[Sequence[Message]], Facts]:
+    """What the facts are after events that came once, in order, by the embedded bus."""
+
+    def after(events: Sequence[Message]) -> Facts:
+        conninfo = make_database()
+        with closing(PostgresProducer(partial(connect, conninfo))) as producer:
+            producer.send(events)
+        with intake(conninfo, partial(embedded, conninfo, GROUP, list(TOPICS))) as reader:
+            while reader.work():
+                pass
+        return facts(conninfo)
+
+    return after
+
+
+@contextmanager
+def intake(conninfo: str, consume: Callable[[], Consumer]) -> Iterator[Intake]:
+    """Make an intake that has no patience."""
+    with pool(conninfo, size=2) as connections:
+        made = Intake(connections, consume, SIGNER.address_hash, patience=0)
+        with closing(made):
+            yield made
+
+
+def embedded(conninfo: str, group: str, topics: list[str]) -> PostgresConsumer:
+    """Join a group of the embedded bus."""
+    return PostgresConsumer(partial(connect, conninfo, autocommit=True), group, topics)
+
+
+def test_events_become_the_same_facts(
+    join: Join,
+    producer: KafkaProducer,
+    database: str,
+    expected: Callable[[Sequence[Message]], Facts],
+) -> None:
+    """Facts and dead letters are those of the embedded bus; seeing all again changes nothing."""
+    events = story(100)
+    producer.send(events)
+    with intake(database, partial(join, *TOPICS, group=GROUP)) as reader:
+        while reader.work():
+            pass
+        found = facts(database)
+        assert found == expected(events)
+        producer.send([event for event in events if b"poison" not in (event.value or b"")])
+        while reader.work():
+            pass
+    assert facts(database) == found
+
+
+def test_dead_letters_reach_their_topic(
+    join: Join, topics: KafkaSettings, producer: KafkaProducer, database: str
+) -> None:
+    """What cannot be used is passed on with the headers that say why, key and value as they came.
+
+    Also when the relay dies between sending and recording, and also without a key.
+    """
+    poison = [
+        account(1)._replace(value=b"{"),
+        account(2)._replace(value=b"[]", key=None, headers=(("any", b"\xff"),)),
+    ]
+    producer.send([*poison, account(3)])
+    with intake(database, partial(join, *TOPICS, group=GROUP)) as reader:
+        while reader.work():
+            pass
+    dead = [topic + DEAD for topic in TOPICS]
+    open_relay = partial(embedded, database, RELAY, dead)
+    with pool(database, size=2) as connections, closing(KafkaProducer(topics)) as onward:
+        relay = DeadLetterRelay(connections, open_relay, onward, patience=0)
+        with closing(relay):
+            while relay.work():
+                pass
+    consumer = join(*dead, group="others")
+    letters: list[Message] = []
+    while batch := consumer.poll(100, 0):
+        letters += batch.messages
+    assert sorted((m.topic, m.value, m.key) for m in letters) == sorted(
+        (m.topic + DEAD, m.value, m.key) for m in poison
+    )
+    headers = [dict(letter.headers) for letter in letters]
+    assert {h["dead-letter-original-topic"] for h in headers} == {b"accounts"}
+    assert {h["dead-letter-exception-class"] for h in headers} == {b"BadInputError"}
+    assert any(h.get("any") == b"\xff" for h in headers)
+
+
+def test_a_zombie_writes_nothing(
+    join: Join, producer: KafkaProducer, database: str, topics: KafkaSettings
+) -> None:
+    """A batch that was handed out before another process took over leaves no trace."""
+    producer.send([account(number)._replace(value=b"poison") for number in range(50)])
+    held: list[Consumer] = []
+
+    class Slow:
+        """A consumer whose batch is long in the hands of its service."""
+
+        def __init__(self) -> None:
+            self._inner = join("accounts", group=GROUP)
+
+        def poll(self, limit: int, timeout: float) -> Batch | None:
+            batch = self._inner.poll(limit, timeout)
+            if not held:
+                held.append(self._inner)
+                self._inner.close()
+                with intake(database, partial(join, "accounts", group=GROUP)) as other:
+                    while other.work():
+                        pass
+            return batch
+
+        def close(self) -> None:
+            self._inner.close()
+
+    with intake(database, Slow) as late:
+        while late.work():
+            pass
+    assert held
+    assert len(facts(database)[-1]) == 50
+    with psycopg.connect(database) as connection:
+        assert lag(topics, connection, GROUP)["accounts"] == 0
+
+
+def test_processes_that_stop_and_die_lose_and_double_nothing(
+    topics: KafkaSettings,
+    producer: KafkaProducer,
+    database: str,
+    expected: Callable[[Sequence[Message]], Facts],
+) -> None:
+    """Facts and dead letters are those of a clean run after processes were killed and paused."""
+    events = story(300)
+    chance = random.Random(4)
+    with ExitStack() as stack:
+        workers = [stack.enter_context(worker(topics, database)) for _ in range(2)]
+        for start in range(0, len(events), len(events) // 8):
+            producer.send(events[start : start + len(events) // 8])
+            victim = chance.randrange(2)
+            time.sleep(chance.random())
+            if chance.random() < 0.5:
+                workers[victim].kill()
+                workers[victim] = stack.enter_context(worker(topics, database))
+            else:
+                workers[victim].send_signal(signal.SIGSTOP)
+                time.sleep(3)  # longer than its session
+                workers[victim].send_signal(signal.SIGCONT)
+        deadline = time.monotonic() + PATIENCE
+        with psycopg.connect(database, autocommit=True) as connection:
+            while sum(lag(topics, connection, GROUP).values()):
+                assert time.monotonic() < deadline
+                time.sleep(0.5)
+    assert facts(database) == expected(events)
+
+
+@contextmanager
+def worker(settings: KafkaSettings, conninfo: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Run intake as a process, which gets the descriptors that its database is found by."""
+    descriptors = [int(number) for number in re.findall(r"/proc/self/fd/(\d+)", conninfo)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.kafka.intake_program", settings.address,
+         settings.topic_prefix, conninfo],
+        pass_fds=descriptors,
+    )  # fmt: skip
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()

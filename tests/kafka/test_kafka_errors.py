@@ -1,0 +1,162 @@
+"""A Kafka that is away, locked, or not as it should be: one clear line each, nothing lost."""
+
+from __future__ import annotations
+
+import re
+from contextlib import closing, suppress
+from dataclasses import replace
+from functools import partial
+from threading import Thread
+
+import pytest
+from infra.kafka.broker import PASSWORD, USER, Broker
+
+from reconsent.adapters import bus_kafka, kafka_client
+from reconsent.adapters.bus_kafka import KafkaConsumer, KafkaProducer
+from reconsent.adapters.kafka_lag import lag
+from reconsent.adapters.kafka_settings import KafkaSettings
+from reconsent.adapters.kafka_topics import check, create
+from reconsent.adapters.postgres import Connection, connect
+from reconsent.domain.errors import OutsideError
+from reconsent.domain.topics import LAYOUTS
+from tests.kafka.conftest import Join
+from tests.kafka.events import GROUP, account, drain, message, record, some
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make every client give up soon."""
+    monkeypatch.setattr(kafka_client, "BOOTSTRAP_MS", 2_000)
+    monkeypatch.setattr(bus_kafka, "_REQUEST_MS", 2_000)
+    monkeypatch.setattr(bus_kafka, "_SEND_SECONDS", 3.0)
+
+
+@pytest.fixture
+def secured(broker: Broker) -> KafkaSettings:
+    """The way in that asks for a password."""
+    return KafkaSettings(
+        bootstrap_servers=(broker.secured,),
+        topic_prefix="secured.",
+        security_protocol="SASL_SSL",
+        sasl_mechanism="PLAIN",
+        sasl_username=USER,
+        sasl_password=PASSWORD,
+        ca_file=broker.certificate,
+    )
+
+
+def test_tls_and_a_password_let_us_in(
+    secured: KafkaSettings, database: str, connection: Connection
+) -> None:
+    """Everything works over TLS with SASL."""
+    create(secured, [LAYOUTS["accounts"]])
+    with closing(KafkaProducer(secured)) as producer:
+        producer.send([account(1)])
+    open_one = partial(connect, database, autocommit=True)
+    with closing(KafkaConsumer(secured, open_one, "intake", ["accounts"])) as consumer:
+        assert len(drain(consumer, connection)) == 1
+
+
+@pytest.mark.usefixtures("impatient")
+def test_each_closed_door_says_why(secured: KafkaSettings, broker: Broker) -> None:
+    """What is wrong with address, credentials or TLS is told in one line."""
+    doors = {
+        "Connection refused": replace(secured, bootstrap_servers=("127.0.0.1:1",)),
+        "DNS Resolution failure": replace(secured, bootstrap_servers=("no.invalid:9092",)),
+        "Authentication failed: Invalid username or password": replace(secured, sasl_password="x"),
+        "UnsupportedSaslMechanismError": replace(secured, sasl_mechanism="SCRAM-SHA-512"),
+        "certificate verify failed": replace(secured, ca_file=None),
+        "Handshake failed": replace(secured, bootstrap_servers=(broker.bootstrap,)),
+        "(disconnected|Invalid frame length)": KafkaSettings(bootstrap_servers=(broker.secured,)),
+    }
+    for why, door in doors.items():
+        with pytest.raises(OutsideError) as caught:
+            check(door, LAYOUTS.values())
+        assert re.fullmatch(rf"Kafka at {door.address}: [^\n]*{why}[^\n]*", str(caught.value))
+
+
+def test_missing_topics_are_named(
+    settings: KafkaSettings, database: str, cluster: KafkaSettings
+) -> None:
+    """Producers and consumers say which topics are missing, and do not make them."""
+    open_one = partial(connect, database, autocommit=True)
+    line = f"Kafka at {cluster.address}: no topic {settings.topic_prefix}accounts"
+    with pytest.raises(OutsideError, match=f"^{line}; `reconsent topics create` makes them$"):
+        KafkaConsumer(settings, open_one, "intake", ["accounts"])
+    with closing(KafkaProducer(settings)) as producer, pytest.raises(OutsideError, match=line):
+        producer.send([account(1)])
+    assert len(check(settings, LAYOUTS.values())) == len(LAYOUTS)
+
+
+def test_a_time_that_the_broker_does_not_believe(producer: KafkaProducer) -> None:
+    """A message dated years ahead is refused in one line; the next one passes."""
+    ahead = account(1)._replace(timestamp=account(1).timestamp.replace(year=2100))
+    with pytest.raises(OutsideError, match=r"^Kafka at [^\n]+: accounts: InvalidTimestampError$"):
+        producer.send([ahead])
+    producer.send([account(1)])
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_broker_that_crashes_loses_nothing(
+    join: Join,
+    broker: Broker,
+    topics: KafkaSettings,
+    connection: Connection,
+    producer: KafkaProducer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """While it is away each call says so; on the same data everybody goes on."""
+    first = [account(number) for number in range(50)]
+    producer.send(first)
+    member = join("accounts")
+    record(connection, some(member, 10))
+    broker.kill()
+    monkeypatch.setattr(bus_kafka, "_LONGEST_WAIT", 2.0)
+    try:
+        with pytest.raises(OutsideError, match=r"^Kafka at [^\n]+: Connection refused$"):
+            producer.send([account(50)])
+        with pytest.raises(OutsideError, match=r"^Kafka at [^\n]+: Connection refused$"):
+            drain(member, connection)
+        member.close()
+        monkeypatch.undo()
+    finally:
+        broker.start()
+    producer.send([message("accounts", 51, None)])
+    drain(join("accounts"), connection)
+    assert lag(topics, connection, GROUP, ["accounts"]) == {"accounts": 0}
+    afresh = join("accounts", group="afresh")
+    kept: set[bytes | None] = set()
+    while batch := afresh.poll(1000, 0):
+        kept |= {m.key for m in batch.messages}
+    assert kept >= {m.key for m in first} | {b"shop.example/51"}
+
+
+def test_a_broker_back_soon_is_only_a_delay(
+    join: Join, broker: Broker, connection: Connection, producer: KafkaProducer
+) -> None:
+    """Who was sending sends again, who was taking takes on; nothing is lost or out of order."""
+    member = join("accounts")
+    sent = [account(number % 50, name=f"{number:05}") for number in range(2_000)]
+    producer.send(sent[:50])
+
+    def send() -> None:
+        start = 0
+        while start < len(sent):
+            with suppress(OutsideError):
+                producer.send(sent[start : start + 50])
+                start += 50
+
+    thread = Thread(target=send)
+    thread.start()
+    taken = drain(member, connection)
+    broker.kill()
+    broker.start()
+    wanted = {m.value for m in sent}
+    while thread.is_alive() or {m.value for m in taken} != wanted:
+        with suppress(OutsideError):
+            while batch := member.poll(1000, 0):
+                record(connection, batch)
+                taken += batch.messages
+    thread.join()
+    places = [(m.partition, m.offset) for m in taken]
+    assert len(set(places)) == len(places)

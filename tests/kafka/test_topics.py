@@ -1,0 +1,104 @@
+"""The topics' layout: declared once, made so, told to others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from importlib.resources import files
+from pathlib import Path
+
+import click
+import yaml
+from click.testing import CliRunner
+
+from reconsent.adapters.asyncapi import asyncapi, write_asyncapi
+from reconsent.adapters.kafka_settings import KafkaSettings
+from reconsent.adapters.kafka_topics import administration, check, create
+from reconsent.cli.topics import topics_group
+from reconsent.domain.event import TOPICS
+from reconsent.domain.topics import LAYOUTS
+
+
+def test_every_input_has_a_layout() -> None:
+    """Each input is laid out under the type and the name it has, with its dead letters."""
+    for topic in TOPICS.values():
+        assert LAYOUTS[topic.name].type == topic.type
+        assert f"{topic.name}.dead" in LAYOUTS
+
+
+def test_what_concerns_one_account_lies_in_equal_numbers_of_partitions() -> None:
+    """Topics keyed by account are cut alike, so that one process has all of an account's events."""
+    keyed = [layout for layout in LAYOUTS.values() if layout.key == "PROPERTY/ACCOUNT"]
+    assert len({layout.partitions for layout in keyed}) == 1
+    assert {layout.name for layout in keyed} >= {"accounts", "collections", "choices"}
+
+
+def test_the_document_is_the_declaration(tmp_path: Path) -> None:
+    """schemas/asyncapi.yaml is what is made from the layouts; what it refers to exists."""
+    schemas = files("reconsent.schemas")
+    kept = schemas.joinpath("asyncapi.yaml").read_text("utf-8")
+    assert yaml.safe_load(kept) == asyncapi()
+    write_asyncapi(tmp_path / "asyncapi.yaml")
+    assert (tmp_path / "asyncapi.yaml").read_text("utf-8") == kept
+    for reference in _references(asyncapi()):
+        file, _, path = reference.partition("#/")
+        if file:
+            assert schemas.joinpath(file).is_file()
+            continue
+        found = asyncapi()
+        for part in path.split("/"):
+            found = found[part]
+
+
+def test_topics_are_made_as_declared(settings: KafkaSettings) -> None:
+    """What is missing is made, once; afterwards nothing differs."""
+    layouts = LAYOUTS.values()
+    assert check(settings, layouts) == [
+        f"{settings.topic_prefix}{name}: is missing" for name in LAYOUTS
+    ]
+    assert sorted(create(settings, layouts)) == sorted(settings.topic_prefix + n for n in LAYOUTS)
+    assert create(settings, layouts) == []
+    assert check(settings, layouts) == []
+    with administration(settings) as admin:
+        admin.delete_topics([settings.topic_prefix + "choices"])
+    while len(check(settings, layouts)) != 1:
+        pass
+    assert create(settings, layouts) == [settings.topic_prefix + "choices"]
+
+
+def test_what_lies_otherwise_is_told(settings: KafkaSettings) -> None:
+    """A topic made by others is left as it is, and each difference is a line."""
+    permissions = LAYOUTS["permissions"]
+    create(settings, [replace(permissions, compacted=False, partitions=3)])
+    assert create(settings, [permissions]) == []
+    assert check(settings, [permissions]) == [
+        f"{settings.topic_prefix}permissions: partitions is 3, should be 12",
+        f"{settings.topic_prefix}permissions: cleanup.policy is delete, should be compact",
+    ]
+
+
+def test_the_commands(settings: KafkaSettings) -> None:
+    """`topics create` makes them, `topics check` ends with 1 as long as something differs."""
+    group = topics_group(lambda: settings)
+    assert "accounts: is missing" in _run(group, ["check"], 1)
+    assert _run(group, ["create", "--partitions", "2"], 0).count("created") == len(LAYOUTS)
+    assert _run(group, ["create", "--json"], 0).strip() == '{"created": []}'
+    assert "every topic is as it should be" in _run(group, ["check", "--partitions", "2"], 0)
+    assert "accounts: partitions is 2, should be 12" in _run(group, ["check", "--json"], 1)
+
+
+def _run(group: click.Group, arguments: Sequence[str], code: int) -> str:
+    """Run a command as the command line does, which exits with what it returns."""
+    runner = CliRunner()
+    with runner.isolation() as (out, *_):
+        result = group.main(list(arguments), standalone_mode=False)
+        printed: str = out.getvalue().decode()
+    assert (result or 0) == code
+    return printed
+
+
+def _references(value: object) -> list[str]:
+    if isinstance(value, dict):
+        own = [str(value["$ref"])] if "$ref" in value else []
+        return own + [found for part in value.values() for found in _references(part)]
+    return []
