@@ -10,10 +10,11 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Self
 from uuid import uuid4
 
+from reconsent import relay
 from reconsent.adapters import bus_postgres
 from reconsent.adapters.bus_postgres import PostgresConsumer, PostgresProducer
 from reconsent.adapters.embedded import EmbeddedUser, join
@@ -21,7 +22,7 @@ from reconsent.adapters.maildir import Maildir
 from reconsent.adapters.postgres import Connection, Lease, Pool, connect, migrate, pool
 from reconsent.adapters.signing import Signer
 from reconsent.config import Settings
-from reconsent.domain.bus import Consumer, Producer
+from reconsent.domain.bus import DEAD, Consumer, Producer
 from reconsent.domain.errors import BadInputError
 from reconsent.domain.event import TOPICS
 from reconsent.domain.mail import Provider
@@ -29,6 +30,7 @@ from reconsent.facts.cohorts import Cohorts
 from reconsent.facts.versions import PublishedVersions
 from reconsent.intake import GROUP, Intake
 from reconsent.planner import Planner
+from reconsent.relay import DeadLetterRelay
 from reconsent.running import Service
 from reconsent.scheduler import Scheduler
 
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
     from reconsent.dispatcher import Dispatcher
     from reconsent.web.serving import Web
 
-WORKERS = ("intake", "planner", "dispatcher", "scheduler")
+WORKERS = ("intake", "planner", "dispatcher", "scheduler", "relay")
 SERVICES = (*WORKERS, "web")
 _SENDGRID = "https://api.sendgrid.com"
 
@@ -109,8 +111,11 @@ class Program:
             "planner": lambda: Planner(self.connections),
             "dispatcher": self._dispatcher,
             "scheduler": lambda: Scheduler(self.connections, now),
+            "relay": lambda: self._relay(patience),
         }
-        return [makers[name]() for name in WORKERS if name in names]
+        # On the embedded bus dead letters lie where they belong already.
+        idle = set() if self.settings.kafka else {"relay"}
+        return [makers[name]() for name in WORKERS if name in names and name not in idle]
 
     def web(self) -> Web:
         """Make the pages and the API; they answer once started."""
@@ -159,6 +164,18 @@ class Program:
         )
         self._stack.callback(intake.close)
         return intake
+
+    def _relay(self, patience: float) -> DeadLetterRelay:
+        _ = self.connections  # the tables have to be there
+        letters = [topic + DEAD for topic in TOPICS]
+
+        def consume() -> PostgresConsumer:
+            connected = partial(connect, self.conninfo, autocommit=True)
+            return PostgresConsumer(connected, relay.GROUP, letters)
+
+        passing = DeadLetterRelay(self.connections, consume, self.producer(), patience=patience)
+        self._stack.callback(passing.close)
+        return passing
 
     def _dispatcher(self) -> Dispatcher:
         from reconsent.dispatcher import Dispatcher  # noqa: PLC0415

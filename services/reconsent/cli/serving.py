@@ -19,7 +19,7 @@ from reconsent.running import run, run_until_idle
 if TYPE_CHECKING:
     from reconsent.__main__ import Program
 
-WORKERS = ("intake", "planner", "dispatcher", "scheduler")
+WORKERS = ("intake", "planner", "dispatcher", "scheduler", "relay")
 _PATIENCE = 1.0
 
 
@@ -42,7 +42,10 @@ def _stopped_by_signal() -> threading.Event:
 @click.option("--until-idle", is_flag=True, help="End when nothing is left to do now.")
 @with_program
 def run_services(program: Program, services: tuple[str, ...], *, until_idle: bool) -> None:
-    """Run some services: intake, planner, dispatcher, scheduler, web."""
+    """Run some services: intake, planner, dispatcher, scheduler, relay, web.
+
+    The relay passes dead letters on to Kafka; on the embedded bus it has nothing to do.
+    """
     workers = program.services(services, patience=0 if until_idle else _PATIENCE)
     if until_idle:
         with printing.steps("working", None) as progress:
