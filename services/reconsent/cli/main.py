@@ -72,6 +72,7 @@ def run(arguments: Sequence[str], make: Callable[[Settings], Program]) -> int:
         # Not cli.main, which would answer a closed pipe with 1: "the answer is no".
         with context, cli.make_context("reconsent", list(arguments), obj=context) as called:
             result = cli.invoke(called)
+        sys.stdout.flush()
     except click.exceptions.Exit as ended:
         return ended.exit_code
     except click.exceptions.NoArgsIsHelpError as error:
@@ -89,13 +90,19 @@ def run(arguments: Sequence[str], make: Callable[[Settings], Program]) -> int:
         complain(f"reconsent: {error}")
         return error.exit_code
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _print_no_more()
         return 0
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         complain(f"reconsent: {place}{error.strerror or error}")
+        _print_no_more()
         return OutsideError.exit_code
     return result if isinstance(result, int) else 0
+
+
+def _print_no_more() -> None:
+    """Drop what is left to print: tried again at the end, it would change the exit code."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class _Lazy:
