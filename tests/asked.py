@@ -78,6 +78,11 @@ def question(data_use: str, recipient: str, *concerns: tuple[str, str | None]) -
 def said(now: Asked, *answers: Answer) -> tuple[Answered, ...]:
     """Return answers to the first questions asked."""
     return tuple(
-        Answered(question=question, answer=answer, said_at=ASKED_AT)
+        Answered(
+            question=question,
+            answer=answer,
+            said_at=ASKED_AT,
+            counts_from=now.version.effective_at,
+        )
         for question, answer in zip(now.questions, answers, strict=False)
     )

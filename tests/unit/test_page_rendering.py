@@ -143,3 +143,5 @@ def test_the_receipt_tells_each_answer_and_when_a_yes_begins() -> None:
     assert len(page.all("a", href="/c/token")) == 1
     late = replace(view.answers[0], said_at=datetime(2027, 2, 1, tzinfo=UTC))
     assert "counts from" not in pages.receipt(replace(view, answers=(late,)), SITE)
+    declared_before = replace(view.answers[0], counts_from=datetime(2020, 1, 1, tzinfo=UTC))
+    assert "counts from" not in pages.receipt(replace(view, answers=(declared_before,)), SITE)

@@ -105,7 +105,9 @@ def receipt(view: ReceiptView, site: Site) -> str:
             "text": words.question(answered.question),
             "answer": answered.answer,
             "said_at": words.moment(answered.said_at, view.time_zone),
-            "waits": answered.answer == "allow" and answered.said_at < view.version.effective_at,
+            "counts_from": words.date(answered.counts_from)
+            if answered.answer == "allow" and answered.said_at < answered.counts_from
+            else None,
         }
         for answered in view.answers
     ]
@@ -116,7 +118,6 @@ def receipt(view: ReceiptView, site: Site) -> str:
         view=view,
         words=words,
         answers=answers,
-        effective_on=words.date(view.version.effective_at),
         version_path=version_path(site, view.version),
     )
 

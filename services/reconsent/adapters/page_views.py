@@ -42,11 +42,15 @@ class Asked:
 
 @dataclass(frozen=True, kw_only=True)
 class Answered:
-    """What a person said to a question, and when."""
+    """What a person said to a question, and when.
+
+    `counts_from` is when the first version that declares the use takes effect: a yes counts then.
+    """
 
     question: Question
     answer: Answer
     said_at: datetime
+    counts_from: datetime
 
 
 @dataclass(frozen=True, kw_only=True)

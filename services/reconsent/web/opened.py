@@ -15,7 +15,7 @@ from reconsent.adapters.page_views import Answered, Asked
 from reconsent.adapters.postgres import Connection
 from reconsent.adapters.words import best_locale
 from reconsent.domain.consent import NO, Answer, Decision, EventState, Ledger, spell_out
-from reconsent.domain.notice import part_refused, questions
+from reconsent.domain.notice import Question, part_refused, questions
 from reconsent.domain.policy import Policy
 from reconsent.domain.use import Use, broadest, covers, meet
 from reconsent.facts.accounts import AccountName
@@ -83,10 +83,22 @@ class Opened:
         """Return the last answer to each question about some uses."""
         found = ((question, self._last_said(question.uses)) for question in questions(shown))
         return tuple(
-            Answered(question=question, answer=last[0], said_at=last[1])
+            Answered(
+                question=question,
+                answer=last[0],
+                said_at=last[1],
+                counts_from=self._counts_from(question),
+            )
             for question, last in found
             if last
         )
+
+    def _counts_from(self, question: Question) -> datetime:
+        """Return when the first version that declares a question's use takes effect. RULES 24."""
+        category = question.concerns[0].data_category
+        wanted = (category, question.data_use, question.recipient)
+        declaring = [v.effective_at for v in self.policy.versions if v.declares_use(*wanted)]
+        return min(declaring, default=self.policy.latest.effective_at)
 
     def _last_said(self, uses: Sequence[Use]) -> tuple[Answer, datetime] | None:
         if self.ledger is None:
