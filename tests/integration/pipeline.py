@@ -16,17 +16,12 @@ from reconsent.dispatcher import Dispatcher
 from reconsent.domain.bus import Message
 from reconsent.domain.errors import OutsideError
 from reconsent.domain.mail import Letter, Outcome, Recipient
-from reconsent.facts.cohorts import Cohorts
-from reconsent.facts.decisions import ledgers
-from reconsent.facts.ledger import ledger_json
-from reconsent.facts.notices_listing import Filters, list_notices
-from reconsent.facts.versions import PublishedVersions
 from reconsent.planner import Planner
-from reconsent.queries import named
 from reconsent.scheduler import Scheduler
 from tests.acceptance.forms import Page as Form
 from tests.integration.messages import MESSAGES, message, report
-from tests.integration.stage import SENDER, TOKEN, URL, Mailbox, Stage
+from tests.integration.readings import Readings
+from tests.integration.stage import SENDER, URL, Mailbox, Stage
 from tests.model.register import Key, NoticeKey
 from tests.model.rules import Question, World
 from tests.model.steps import (
@@ -52,13 +47,12 @@ class Opened:
     form: Form
 
 
-class Pipeline:
+class Pipeline(Readings):
     """One world in the real system; takes steps as the model's player does."""
 
     def __init__(self, place: Stage) -> None:
         """Start with nothing published and nobody known."""
-        place.empty()
-        self._stage = place
+        super().__init__(place)
         self.mailbox = Mailbox()
         connections = place.connections
         self.planner = Planner(connections)
@@ -72,9 +66,6 @@ class Pipeline:
             now=place.now,
         )
         self.scheduler = Scheduler(connections, place.now)
-        self._versions = PublishedVersions()
-        self._cohorts = Cohorts()
-        self._waiting: list[Message] = []
         self._links: dict[NoticeKey, str] = {}
         self._pages: dict[str, Opened] = {}
         self._reported: dict[str, UUID] = {}
@@ -124,19 +115,6 @@ class Pipeline:
         """Put messages on the bus, all at once, for whoever reads it."""
         messages = [message for step in steps if (message := self._message(step, None))]
         self._stage.producer.send(messages)
-
-    def settle(self) -> None:
-        """Let intake read what waits on the bus."""
-        self._stage.producer.send(self._waiting)
-        self._waiting = []
-        while self._stage.intake.work():
-            pass
-
-    def dead_letters(self) -> list[str]:
-        """Return why messages could not be used."""
-        with self._stage.connections.connection() as connection:
-            rows = connection.execute("SELECT headers FROM bus_messages WHERE topic LIKE '%.dead'")
-            return [dict(headers)["dead-letter-exception-message"] for (headers,) in rows]
 
     def _queue(self, step: Step, target: NoticeKey | None) -> None:
         """Put a message on the bus; what may arrive in any order is read together."""
@@ -204,7 +182,7 @@ class Pipeline:
     def open(self, name: NoticeKey, *, changing: bool = False) -> tuple[int, Opened | None]:
         """Follow the link of a mail; the form is None where the page has none."""
         path = self._links[name] + ("/answers" if changing else "")
-        response = self._stage.runner.run(self._stage.client.get(path))
+        response = self.fetch(self._stage.client.get(path))
         form = Form.of(response.text)
         return response.status_code, Opened(path=path, form=form) if form.forms else None
 
@@ -220,73 +198,16 @@ class Pipeline:
         if opened is None:
             return status
         filled = opened.form.filled(answers)
-        post = self._stage.client.post(opened.path, data=filled)
-        return self._stage.runner.run(post).status_code
-
-    # ------------------------------------------------------------------ looking
-
-    def permits(self, questions: Sequence[Permit]) -> list[tuple[bool, str, str | None]]:
-        """Ask for permissions, all at the time of the last."""
-        self.settle()
-        self._stage.clock = questions[-1].now
-        checks = [
-            {
-                "property": question.key[0],
-                "account": question.key[1],
-                "data_category": question.data_category,
-                "collected_under": question.collected_under,
-                "data_use": question.data_use,
-                "recipient": question.recipient,
-                "at": question.at.isoformat() if question.at else None,
-            }
-            for question in questions
-        ]
-        found: list[tuple[bool, str, str | None]] = []
-        for start in range(0, len(checks), 10_000):
-            response = self._stage.runner.run(
-                self._stage.client.post(
-                    "/v1/permissions",
-                    json={"checks": checks[start : start + 10_000]},
-                    headers={"Authorization": f"Bearer {TOKEN}"},
-                )
-            )
-            assert response.status_code == 200, response.text
-            answers = response.json()["answers"]
-            found += [(a["allowed"], a["reason"], a["suppression"]) for a in answers]
-        return found
-
-    def notices(self) -> list[dict[str, Any]]:
-        """Return all notices as the command of that name prints them."""
-        self.settle()
-        with self._stage.connections.connection() as connection:
-            policies = self._versions.now(connection)
-            return list(list_notices(connection, self._cohorts, policies, Filters()))
+        answered = self.fetch(self._stage.client.post(opened.path, data=filled))
+        if answered.is_redirect:
+            receipt = self.fetch(self._stage.client.get(answered.headers["location"]))
+            assert receipt.status_code == 200
+        return answered.status_code
 
     def _named(self, name: NoticeKey) -> UUID:
         names = ("property", "account", "policy_version", "sequence")
         [found] = [row for row in self.notices() if tuple(row[n] for n in names) == name]
         return UUID(found["notice"])
-
-    def consents(self, site: str, account: str) -> list[dict[str, Any]]:
-        """Return an account's ledger as the command of that name prints it."""
-        self.settle()
-        with self._stage.connections.connection() as connection:
-            row = connection.execute(
-                "SELECT account_key FROM accounts WHERE property = %s AND account = %s",
-                (site, account),
-            ).fetchone()
-            if row is None:
-                return []
-            found = ledgers(connection, [row[0]], self._versions.now(connection))
-            return ledger_json(connection, row[0], found[row[0]]) if found else []
-
-    def erasures(self) -> list[dict[str, Any]]:
-        """Return what has to be erased as the command of that name prints it."""
-        self.settle()
-        names = ("property", "account", "data_category", "collected_under", "reason")
-        with self._stage.connections.connection() as connection:
-            rows = connection.execute(named("accounts")["to_erase"]).fetchall()
-        return [dict(zip(names, row, strict=True)) for row in rows]
 
 
 def _outcome(step: Dispatch, key: Key) -> Outcome | None:

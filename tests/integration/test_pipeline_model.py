@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -60,6 +60,9 @@ def _compare(both: Both, now: datetime) -> None:
     both.take(Plan(now=now))
     real, world = both.real, both.world
     assert _notices(real) == _notices(world)
+    for site in sorted({key[0] for key in world.known()}):
+        for later in (now, now + timedelta(days=30)):
+            assert real.property_notice(site, later) == world.property_notice(site, later)
     names = {row["notice"]: _name(row) for row in real.notices()}
     for key in sorted(world.known()):
         seen = [_entry(row, names.get(row["notice"])) for row in real.consents(*key)]

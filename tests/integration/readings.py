@@ -1,0 +1,116 @@
+"""What can be seen of a world in the real system, read as the commands and calls print it."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine, Sequence
+from datetime import datetime
+from typing import Any
+
+from httpx import Response
+
+from reconsent.domain.bus import Message
+from reconsent.facts.cohorts import Cohorts
+from reconsent.facts.decisions import ledgers
+from reconsent.facts.ledger import ledger_json
+from reconsent.facts.notices_listing import Filters, list_notices
+from reconsent.facts.versions import PublishedVersions
+from reconsent.queries import named
+from tests.integration.stage import TOKEN, Stage
+from tests.model.steps import Permit
+
+
+class Readings:
+    """One world, once everything that waits on the bus has been read."""
+
+    def __init__(self, place: Stage) -> None:
+        """Start with nothing published and nobody known."""
+        place.empty()
+        self._stage = place
+        self._versions = PublishedVersions()
+        self._cohorts = Cohorts()
+        self._waiting: list[Message] = []
+
+    def settle(self) -> None:
+        """Let intake read what waits on the bus."""
+        self._stage.producer.send(self._waiting)
+        self._waiting = []
+        while self._stage.intake.work():
+            pass
+
+    def dead_letters(self) -> list[str]:
+        """Return why messages could not be used."""
+        with self._stage.connections.connection() as connection:
+            rows = connection.execute("SELECT headers FROM bus_messages WHERE topic LIKE '%.dead'")
+            return [dict(headers)["dead-letter-exception-message"] for (headers,) in rows]
+
+    def permits(self, questions: Sequence[Permit]) -> list[tuple[bool, str, str | None]]:
+        """Ask for permissions, all at the time of the last."""
+        self.settle()
+        self._stage.clock = questions[-1].now
+        checks = [
+            {
+                "property": question.key[0],
+                "account": question.key[1],
+                "data_category": question.data_category,
+                "collected_under": question.collected_under,
+                "data_use": question.data_use,
+                "recipient": question.recipient,
+                "at": question.at.isoformat() if question.at else None,
+            }
+            for question in questions
+        ]
+        found: list[tuple[bool, str, str | None]] = []
+        for start in range(0, len(checks), 10_000):
+            response = self.fetch(
+                self._stage.client.post(
+                    "/v1/permissions",
+                    json={"checks": checks[start : start + 10_000]},
+                    headers={"Authorization": f"Bearer {TOKEN}"},
+                )
+            )
+            assert response.status_code == 200, response.text
+            answers = response.json()["answers"]
+            found += [(a["allowed"], a["reason"], a["suppression"]) for a in answers]
+        return found
+
+    def property_notice(self, site: str, now: datetime) -> tuple[str, str] | None:
+        """Return (policy, version) of the prominent notice that a site is to show."""
+        self.settle()
+        self._stage.clock = now
+        response = self.fetch(self._stage.client.get(f"/properties/{site}/notice.json"))
+        if response.status_code == 204:
+            return None
+        found = response.json()
+        return found["policy"], found["policy_version"]
+
+    def fetch(self, request: Coroutine[Any, Any, Response]) -> Response:
+        """Wait for the answer to a request."""
+        return self._stage.runner.run(request)
+
+    def notices(self) -> list[dict[str, Any]]:
+        """Return all notices as the command of that name prints them."""
+        self.settle()
+        with self._stage.connections.connection() as connection:
+            policies = self._versions.now(connection)
+            return list(list_notices(connection, self._cohorts, policies, Filters()))
+
+    def consents(self, site: str, account: str) -> list[dict[str, Any]]:
+        """Return an account's ledger as the command of that name prints it."""
+        self.settle()
+        with self._stage.connections.connection() as connection:
+            row = connection.execute(
+                "SELECT account_key FROM accounts WHERE property = %s AND account = %s",
+                (site, account),
+            ).fetchone()
+            if row is None:
+                return []
+            found = ledgers(connection, [row[0]], self._versions.now(connection))
+            return ledger_json(connection, row[0], found[row[0]]) if found else []
+
+    def erasures(self) -> list[dict[str, Any]]:
+        """Return what has to be erased as the command of that name prints it."""
+        self.settle()
+        names = ("property", "account", "data_category", "collected_under", "reason")
+        with self._stage.connections.connection() as connection:
+            rows = connection.execute(named("accounts")["to_erase"]).fetchall()
+        return [dict(zip(names, row, strict=True)) for row in rows]
