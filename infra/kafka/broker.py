@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Final, Self
 
 POM: Final = Path(__file__).with_name("pom.xml")
+PROPERTIES: Final = Path(__file__).with_name("server.properties")
 CACHE: Final = Path.home() / ".cache" / "reconsent-kafka"
 HOST: Final = "127.0.0.1"
 USER: Final = "reconsent"
@@ -40,41 +41,14 @@ _JVM: Final = (
     "-Xmx512m", "-Xshare:auto", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
     "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-Djava.awt.headless=true",
 )  # fmt: skip
-_PROPERTIES: Final = """\
-process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@{host}:{controller}
-controller.listener.names=CONTROLLER
-listeners=PLAINTEXT://{host}:{plain},SASL_SSL://{host}:{secured},CONTROLLER://{host}:{controller}
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL,CONTROLLER:PLAINTEXT
-inter.broker.listener.name=PLAINTEXT
-log.dirs={data}/log
-auto.create.topics.enable=false
-offsets.topic.replication.factor=1
-offsets.topic.num.partitions=1
-transaction.state.log.replication.factor=1
-transaction.state.log.num.partitions=1
-transaction.state.log.min.isr=1
-share.coordinator.state.topic.replication.factor=1
-share.coordinator.state.topic.num.partitions=1
-share.coordinator.state.topic.min.isr=1
-group.initial.rebalance.delay.ms=0
-group.min.session.timeout.ms=1000
-log.cleaner.backoff.ms=500
-log.cleaner.dedupe.buffer.size=4194304
-log.initial.task.delay.ms=1000
-log.retention.check.interval.ms=5000
-sasl.enabled.mechanisms=PLAIN
-listener.name.sasl_ssl.plain.sasl.jaas.config=\
-org.apache.kafka.common.security.plain.PlainLoginModule required user_{user}="{password}";
-ssl.keystore.type=PKCS12
-ssl.keystore.location={data}/broker.p12
-ssl.keystore.password={password}
-"""
 
 
 class BrokerError(Exception):
     """The broker, or what it needs, is not to be had; says why."""
+
+
+class MissingError(BrokerError):
+    """Java or Maven is not on this machine; says how to get it."""
 
 
 def fetch(cache: Path = CACHE) -> Path:
@@ -125,6 +99,16 @@ class Broker:
     def secured(self) -> str:
         """The `HOST:PORT` where it speaks TLS and asks for USER and PASSWORD (SASL PLAIN)."""
         return self._listener("SASL_SSL")
+
+    @property
+    def answers(self) -> bool:
+        """Whether a broker answers on this data, whoever started it."""
+        return self._properties.exists() and _answers(self.bootstrap)
+
+    @property
+    def pid(self) -> int | None:
+        """The number of its process, where this object has started one."""
+        return None if self._process is None else self._process.pid
 
     @property
     def certificate(self) -> Path:
@@ -194,7 +178,7 @@ class Broker:
         """Write the settings, with ports that are free, a certificate and an empty log."""
         self._data.mkdir(parents=True, exist_ok=True)
         plain, secured, controller = _free_ports(3)
-        text = _PROPERTIES.format(
+        text = PROPERTIES.read_text("utf-8").format(
             host=HOST, plain=plain, secured=secured, controller=controller,
             data=self._data, user=USER, password=PASSWORD,
         )  # fmt: skip
@@ -222,7 +206,7 @@ def _run(*command: str, seconds: int = _START_SECONDS) -> None:
             command, check=True, capture_output=True, text=True, timeout=seconds
         )
     except FileNotFoundError as error:
-        raise BrokerError(
+        raise MissingError(
             f"no {command[0]} here; on Debian: apt-get install openjdk-17-jre-headless maven"
         ) from error
     except subprocess.TimeoutExpired as error:

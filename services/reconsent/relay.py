@@ -1,32 +1,90 @@
-"""What was recorded here -> the bus of others.
+"""What changed here -> the topics of others: notices, consents, permissions.
 
-Dead letters are recorded in PostgreSQL, in the transaction that moves the offset behind them, so
-none is lost or doubled, and those of a deleted account can be erased. From there they are passed
-on, at least once each: where from and which one is in their headers.
+Nothing is copied into an outbox. Accounts, notices and ledger entries carry the transaction that
+changed them last; the relay follows these marks, up to the oldest transaction still running, and
+after a publication goes through the accounts of the policy. Of each thing it says how it stands
+now, where that differs from what was said last: whatever happened in between is left out, and after
+a crash what may not have arrived is said again under the same id.
+
+One relay at a time works on a topic. Its right to is a lock; an epoch fences its bookkeeping, and
+the broker its messages: of those that share a transactional id only the newest may write.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from reconsent.adapters.offsets import FencedError, advance
+from reconsent.adapters.offsets import FencedError, advance, take_over
 from reconsent.adapters.postgres import transaction
+from reconsent.domain.bus import Batch, Message
+from reconsent.domain.topics import LAYOUTS
+from reconsent.facts.outgoing import Touched
+from reconsent.facts.versions import PublishedVersions
+from reconsent.queries import named
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from datetime import datetime
 
-    from reconsent.adapters.postgres import Pool
-    from reconsent.domain.bus import Consumer, Producer
+    from reconsent.adapters.postgres import Connection, Pool, SoleRight
+    from reconsent.domain.bus import Producer
+    from reconsent.facts.outgoing import Item, Outgoing
+    from reconsent.facts.versions import Policies
 
+SQL = named("relay")
 GROUP: Final = "relay"
-BATCH: Final = 500
-PATIENCE: Final = 1.0
+PAGE: Final = 5000
+_ERASED: Final = "erased"
 
 
-class DeadLetterRelay:
-    """Passes dead letters on from the embedded log to another bus.
+@dataclass(frozen=True, kw_only=True)
+class Outlet:
+    """A topic, the tables whose changes it follows, and what it says of accounts."""
 
-    `consume` opens consumers of GROUP for the topics of dead letters in the embedded log.
+    topic: str
+    follows: Sequence[str]
+    say: Callable[[Connection, Policies, Touched], list[Item]]
+
+
+def outlets(outgoing: Outgoing) -> tuple[Outlet, ...]:
+    """Return what is published, topic by topic."""
+    return (
+        # First, for it is by this topic that others learn what they may not do any longer.
+        Outlet(topic="permissions", follows=("accounts",), say=outgoing.permissions),
+        Outlet(topic="consents", follows=("accounts", "consents"), say=outgoing.consents),
+        Outlet(topic="notices", follows=("accounts", "notices"), say=outgoing.notices),
+    )
+
+
+class _Said(NamedTuple):
+    """What was, or is about to be, said of an item."""
+
+    revision: int
+    digest: int | None
+
+    def event_id(self, item: Item) -> str:
+        """Return the same id when the same is said again after a crash, and only then."""
+        content = _ERASED if self.digest is None else f"{self.digest % 2**64:016x}"
+        return f"{item.id}.{self.revision}.{content}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Page:
+    """Changes that follow one another: where they end, and what is to be said because of them."""
+
+    cursors: Mapping[str, tuple[str, int]]
+    sweep: Mapping[str, Any] | None
+    messages: Sequence[Message]
+    said: Mapping[Any, _Said]
+
+
+class Relay:
+    """Publishes one topic.
+
+    `right` is the right to be the only one that does; `produce` opens a producer whose messages
+    fence off those of any opened before it.
     """
 
     name = "relay"
@@ -34,41 +92,221 @@ class DeadLetterRelay:
     def __init__(
         self,
         connections: Pool,
-        consume: Callable[[], Consumer],
-        producer: Producer,
+        outlet: Outlet,
+        right: SoleRight,
+        produce: Callable[[], Producer],
         *,
-        patience: float = PATIENCE,
+        source: str,
+        now: Callable[[], datetime],
+        page: int = PAGE,
     ) -> None:
-        """Wait `patience` seconds for dead letters at a time."""
+        """Publish as `source`, the changes of up to `page` accounts at a time."""
         self._connections = connections
-        self._consume = consume
-        self._producer = producer
-        self._patience = patience
-        self._consumer: Consumer | None = None
+        self._outlet = outlet
+        self._right = right
+        self._produce = produce
+        self._source = source
+        self._now = now
+        self._size = page
+        self._versions = PublishedVersions()
+        self._producer: Producer | None = None
+        self._epoch = 0
+        self._count = 0
 
     def work(self) -> bool:
-        """Pass one batch on; False where none came in time."""
-        if self._consumer is None:
-            self._consumer = self._consume()
+        """Publish one page of changes; False where there is none, or another relay does it."""
         try:
-            batch = self._consumer.poll(BATCH, self._patience)
-            if batch is None:
+            if not self._right.take():
                 return False
-            self._producer.send([letter._replace(partition=-1) for letter in batch.messages])
-            transaction(self._connections, lambda connection: advance(connection, GROUP, batch))
+            if self._producer is None:
+                self._begin()
+            page = transaction(self._connections, self._read)
+            if page is None:
+                return False
+            if page.messages and self._producer is not None:
+                transaction(self._connections, lambda c: self._intend(c, page.said))
+                self._producer.send(page.messages)
+            self._count = transaction(self._connections, lambda c: self._keep(c, page))
         except FencedError:
-            self.close()  # another one works on the partition: begin where the store stands
+            self.close()  # another one has taken over: wait for the right like anybody else
         except BaseException:
             self.close()
             raise
         return True
 
     def idle(self) -> bool:
-        """Tell that nothing waits: what does, `work` finds."""
-        return True
+        """Tell whether nothing waits that this relay would publish."""
+        if self._producer is None:
+            return True
+        with self._connections.connection() as connection:
+            return not any(
+                connection.execute(SQL[f"any_{table}"], _after(cursor)).fetchall()[0][0]
+                for table, cursor in self._cursors(connection).items()
+            )
 
     def close(self) -> None:
-        """Give the partitions back."""
-        if self._consumer is not None:
-            self._consumer.close()
-            self._consumer = None
+        """Leave the topic to others."""
+        if self._producer is not None:
+            self._producer.close()
+            self._producer = None
+        self._right.close()
+
+    def _begin(self) -> None:
+        """Fence off whoever had the right before, first here, then at the broker."""
+
+        def begin(connection: Connection) -> tuple[int, int]:
+            taken = take_over(connection, GROUP, self._outlet.topic, 0)
+            connection.execute(SQL[f"doubt_{self._outlet.topic}"])
+            self._note_intent(connection, [])
+            return taken
+
+        self._epoch, self._count = transaction(self._connections, begin)
+        self._producer = self._produce()
+
+    def _intend(self, connection: Connection, items: Iterable[Any]) -> None:
+        """Note what is about to be said, unless another relay has taken over."""
+        self._advance(connection, self._count)
+        self._note_intent(connection, items)
+
+    def _note_intent(self, connection: Connection, items: Iterable[Any]) -> None:
+        topic = {"topic": self._outlet.topic}
+        connection.execute(SQL["intend"], topic | {"items": _joined(items)})
+
+    def _cursors(self, connection: Connection) -> dict[str, tuple[str, int]]:
+        """Read how far each table was followed."""
+        names = {self._cursor(table): table for table in self._outlet.follows}
+        rows = connection.execute(SQL["cursors"], {"names": list(names)})
+        return {names[name]: (changed, account_key) for name, changed, account_key in rows}
+
+    def _cursor(self, table: str) -> str:
+        return f"relay {self._outlet.topic} {table}"
+
+    def _read(self, connection: Connection) -> _Page | None:
+        """Read the next changes and what they come to, as everything is at one moment."""
+        connection.execute(SQL["snapshot"])
+        policies = self._versions.now(connection)
+        keys: set[int] = set()
+        cursors: dict[str, tuple[str, int]] = {}
+        before = self._cursors(connection)
+        for table, cursor in before.items():
+            rows = connection.execute(SQL[table], _after(cursor) | {"limit": self._size}).fetchall()
+            if rows:
+                keys.update(key for key, _ in rows)
+                cursors[table] = (rows[-1][1], rows[-1][0])
+        sweep, swept = self._sweep(connection, policies)
+        if sweep is None and not keys:
+            return None
+        oldest = min((int(changed) for changed, _ in before.values()), default=0)
+        touched = Touched(
+            keys=sorted(keys.union(swept)), since="0" if sweep is not None else str(oldest)
+        )
+        items = self._outlet.say(connection, policies, touched)
+        said = self._news(connection, items)
+        return _Page(
+            cursors=cursors,
+            sweep=sweep,
+            messages=self._messages(items, said),
+            said=said,
+        )
+
+    def _sweep(
+        self, connection: Connection, policies: Policies
+    ) -> tuple[dict[str, Any] | None, list[int]]:
+        """Return how far a publication's accounts will have been gone through, and the next."""
+        topic = self._outlet.topic
+        found = connection.execute(
+            SQL["unswept"], {"topic": topic, "latest": policies.latest_ids}
+        ).fetchone()
+        if found is None:
+            return None, []
+        version_id, after = found
+        properties = policies.properties(policies.versions[version_id].policy)
+        rows = connection.execute(
+            SQL["slice"], {"after": after, "properties": properties, "limit": self._size}
+        )
+        keys = [key for (key,) in rows]
+        reached = {"version_id": version_id, "account_key": max(keys, default=after)}
+        return reached | {"topic": topic, "done": len(keys) < self._size}, keys
+
+    def _news(self, connection: Connection, items: Sequence[Item]) -> dict[Any, _Said]:
+        """Return what differs from what was said last."""
+        wanted = {"items": _joined(item.id for item in items)}
+        rows = connection.execute(SQL[f"relayed_{self._outlet.topic}"], wanted)
+        last = {item: _Said(revision, digest) for item, revision, digest in rows}
+        news = {}
+        for item in items:
+            digest = _digest(item.value)
+            before = last.get(item.id)
+            if before is None or before.digest != digest:
+                news[item.id] = _Said(before.revision + 1 if before else 1, digest)
+        return news
+
+    def _messages(self, items: Iterable[Item], news: Mapping[Any, _Said]) -> list[Message]:
+        now = self._now()
+        topic = self._outlet.topic
+        same = (
+            ("ce_specversion", b"1.0"),
+            ("ce_type", LAYOUTS[topic].type.encode()),
+            ("ce_source", self._source.encode()),
+            ("ce_time", now.isoformat().encode()),
+        )
+        found = []
+        for item in items:
+            said = news.get(item.id)
+            if said is None:
+                continue
+            name = f"{item.property}/{item.account}".encode()
+            headers = [*same, ("ce_id", said.event_id(item).encode()), ("ce_subject", name)]
+            if item.value is not None:
+                headers.append(("content-type", b"application/json"))
+            found.append(Message(topic, name, item.value, tuple(headers), now))
+        return found
+
+    def _keep(self, connection: Connection, page: _Page) -> int:
+        """Note what was said, unless another relay has taken over; return how much that was."""
+        count = self._count + len(page.messages)
+        self._advance(connection, count)
+        self._note_intent(connection, [])
+        for table, cursor in page.cursors.items():
+            connection.execute(SQL["follow"], _after(cursor) | {"name": self._cursor(table)})
+        if page.sweep is not None:
+            connection.execute(SQL["sweep"], page.sweep)
+        if page.said:
+            columns = {
+                "items": _joined(page.said),
+                "revisions": _joined(said.revision for said in page.said.values()),
+                "digests": _joined(
+                    _ERASED if said.digest is None else said.digest for said in page.said.values()
+                ),
+            }
+            connection.execute(SQL[f"keep_{self._outlet.topic}"], columns)
+        return count
+
+    def _advance(self, connection: Connection, count: int) -> None:
+        """Count what was said. Raises FencedError where another relay has taken over."""
+        batch = Batch(
+            topic=self._outlet.topic,
+            partition=0,
+            epoch=self._epoch,
+            start_offset=self._count,
+            next_offset=count,
+            messages=(),
+        )
+        advance(connection, GROUP, batch)
+
+
+def _after(cursor: tuple[str, int]) -> dict[str, Any]:
+    changed, account_key = cursor
+    return {"changed": changed, "account_key": account_key}
+
+
+def _joined(values: Iterable[Any]) -> str:
+    """Write values as the queries take them: many times as fast as an array's own form."""
+    return ",".join(map(str, values))
+
+
+def _digest(value: bytes | None) -> int | None:
+    """Tell values apart; None of a tombstone."""
+    if value is None:
+        return None
+    return int.from_bytes(hashlib.blake2b(value, digest_size=8).digest(), signed=True)

@@ -2,52 +2,23 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Iterator
 from contextlib import ExitStack, closing
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from threading import Thread
-from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
 from reconsent.adapters import bus_postgres
-from reconsent.adapters.bus_postgres import (
-    PARTITIONS,
-    PostgresConsumer,
-    PostgresProducer,
-    append,
-    bury,
-    erase,
-    lag,
-)
+from reconsent.adapters.bus_postgres import PostgresConsumer, PostgresProducer, append, bury, erase
 from reconsent.adapters.offsets import FencedError, advance, take_over
-from reconsent.adapters.postgres import connect
+from reconsent.adapters.postgres import Connection, connect
 from reconsent.domain.bus import Batch, Message
-from reconsent.domain.cloudevents import pack, read
+from reconsent.domain.cloudevents import read
 from reconsent.domain.errors import OutsideError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from reconsent.adapters.postgres import Connection
-
-NOW = datetime(2026, 12, 1, 8, tzinfo=UTC)
-GROUP = "intake"
-
-
-def account(number: int, at: datetime = NOW, **fields: str) -> Message:
-    """Make an account's event."""
-    key = {"property": "shop.example", "account": str(number)}
-    data = key | {"status": "active", "contact": "all", "updated_at": at.isoformat()}
-    return message("accounts", number, data | fields)
-
-
-def message(topic: str, number: int, data: Mapping[str, object] | None) -> Message:
-    """Make an event of an account."""
-    value = None if data is None else json.dumps(data).encode()
-    key = f"shop.example/{number}".encode()
-    return pack(topic, value, source="urn:test", id=f"{topic} {number}", time=NOW, key=key)
+from tests.bus_contract import PARTITIONS, BusContract, Join, Lag
+from tests.kafka.events import GROUP, NOW, account, drain, message, plain
 
 
 @pytest.fixture
@@ -65,13 +36,6 @@ def producer(database: str) -> Iterator[PostgresProducer]:
     made.close()
 
 
-class Join(Protocol):
-    """Makes consumers."""
-
-    def __call__(self, *topics: str, group: str = GROUP) -> PostgresConsumer:
-        """Make a consumer of some topics."""
-
-
 @pytest.fixture
 def join(database: str) -> Iterator[Join]:
     """What makes consumers, and closes them in the end."""
@@ -84,14 +48,10 @@ def join(database: str) -> Iterator[Join]:
         yield made
 
 
-def drain(member: PostgresConsumer, connection: Connection, limit: int = 1000) -> list[Message]:
-    """Take and record whatever there is."""
-    taken: list[Message] = []
-    while batch := member.poll(limit, 0):
-        advance(connection, GROUP, batch)
-        connection.commit()
-        taken += batch.messages
-    return taken
+@pytest.fixture
+def lag(connection: Connection) -> Lag:
+    """How far behind the group is."""
+    return partial(bus_postgres.lag, connection, GROUP)
 
 
 def stored(connection: Connection, topic: str) -> list[tuple[bytes | None, bytes | None]]:
@@ -102,28 +62,8 @@ def stored(connection: Connection, topic: str) -> list[tuple[bytes | None, bytes
     return rows.fetchall()
 
 
-def test_what_is_sent_arrives_unchanged(
-    join: Join, connection: Connection, producer: PostgresProducer
-) -> None:
-    """Key, value, headers, time and the order of each key come out as they went in."""
-    odd = Message(
-        "accounts",
-        None,
-        b"\0\xff",
-        (("any", b"\0\xff\xe5"), ("any", b""), ("ü", "ø🙂".encode())),
-        NOW,
-    )
-    sent = [account(number % 7, name=str(number)) for number in range(100)] + [odd]
-    producer.send(sent[:40])
-    producer.send(sent[40:])
-    taken = drain(join("accounts"), connection, limit=9)
-    assert sorted(m._replace(partition=-1, offset=-1) for m in taken if m.key) == sorted(
-        m for m in sent if m.key
-    )
-    assert [m._replace(partition=-1, offset=-1) for m in taken if not m.key] == [odd]
-    for number in range(7):
-        key = account(number).key
-        assert [m.value for m in taken if m.key == key] == [m.value for m in sent if m.key == key]
+class TestPostgresBus(BusContract):
+    """It keeps what every bus promises."""
 
 
 def test_offsets_are_whole_when_producers_race(
@@ -157,28 +97,6 @@ def test_offsets_are_whole_when_producers_race(
         ends[topic, partition] += 1
 
 
-def test_members_share_partitions(
-    join: Join, connection: Connection, producer: PostgresProducer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A newcomer gets partitions, nothing is taken twice, and a dead member's go to the rest."""
-    monkeypatch.setattr(bus_postgres, "_SHARE_SECONDS", 0)
-    first = join("accounts")
-    assert first.poll(10, 0) is None
-    second = join("accounts")
-    for _ in range(3):
-        assert first.poll(10, 0) is None
-        assert second.poll(10, 0) is None
-    producer.send([account(number) for number in range(200)])
-    taken = [drain(first, connection), drain(second, connection)]
-    assert sorted(m.key or b"" for part in taken for m in part) == sorted(
-        account(number).key or b"" for number in range(200)
-    )
-    assert [len({m.partition for m in part}) for part in taken] == [PARTITIONS // 2] * 2
-    first.close()
-    producer.send([account(number) for number in range(200)])
-    assert len(drain(second, connection)) == 200
-
-
 def test_a_partition_with_a_batch_at_work_is_not_given_back(
     join: Join, connection: Connection, producer: PostgresProducer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -198,49 +116,6 @@ def test_a_partition_with_a_batch_at_work_is_not_given_back(
     second.poll(10, 0)
     producer.send([account(number) for number in range(100)])
     assert len(drain(second, connection)) + len(drain(first, connection)) == 100
-
-
-def test_groups_do_not_meet(join: Join, connection: Connection, producer: PostgresProducer) -> None:
-    """Each group takes everything."""
-    producer.send([account(1)])
-    assert drain(join("accounts"), connection)
-    batch = join("accounts", group="other").poll(10, 0)
-    assert batch
-    assert len(batch.messages) == 1
-
-
-def test_a_consumer_goes_on_where_the_store_stands(
-    join: Join, connection: Connection, producer: PostgresProducer
-) -> None:
-    """What was handed out and not recorded is handed out again; what was recorded is not."""
-    producer.send([account(1, name=str(number)) for number in range(10)])
-    member = join("accounts")
-    one, two = member.poll(4, 0), member.poll(4, 0)
-    assert one
-    assert two
-    assert (one.start_offset, one.next_offset, two.start_offset) == (0, 4, 4)
-    advance(connection, GROUP, one)
-    connection.commit()
-    advance(connection, GROUP, two)
-    connection.rollback()
-    member.close()
-    taken = drain(join("accounts"), connection)
-    assert [m.offset for m in taken] == [4, 5, 6, 7, 8, 9]
-
-
-def test_a_zombie_records_nothing(
-    join: Join, connection: Connection, producer: PostgresProducer
-) -> None:
-    """Once another consumer owns the partition, the batch of the former owner is refused."""
-    producer.send([account(1)])
-    member = join("accounts")
-    batch = member.poll(10, 0)
-    assert batch
-    epoch, offset = take_over(connection, GROUP, batch.topic, batch.partition)
-    connection.commit()
-    assert (epoch, offset) == (batch.epoch + 1, 0)
-    with pytest.raises(FencedError):
-        advance(connection, GROUP, batch)
 
 
 def test_no_batch_is_recorded_twice_or_out_of_turn(connection: Connection) -> None:
@@ -264,18 +139,6 @@ def test_no_batch_is_recorded_twice_or_out_of_turn(connection: Connection) -> No
     advance(connection, GROUP, batch(17, 18))
 
 
-def test_a_waiting_consumer_is_woken(join: Join, producer: PostgresProducer) -> None:
-    """A poll that waits returns what is sent meanwhile."""
-    member = join("accounts")
-    found: list[Batch | None] = []
-    thread = Thread(target=lambda: found.append(member.poll(10, 60)))
-    thread.start()
-    producer.send([account(1)])
-    thread.join(30)
-    assert found
-    assert found[0]
-
-
 def test_dead_letters_say_where_they_come_from(
     join: Join, connection: Connection, producer: PostgresProducer
 ) -> None:
@@ -294,28 +157,13 @@ def test_dead_letters_say_where_they_come_from(
     assert headers["dead-letter-original-topic"] == b"accounts"
     assert headers["dead-letter-original-partition"] == str(message.partition).encode()
     assert headers["dead-letter-original-offset"] == b"0"
-    assert datetime.fromisoformat(headers["dead-letter-original-timestamp"].decode()) == NOW
+    assert (
+        datetime.fromisoformat(headers["dead-letter-original-timestamp"].decode())
+        == message.timestamp
+    )
     assert headers["dead-letter-consumer-group"] == b"intake"
     assert headers["dead-letter-exception-class"] == b"ValueError"
     assert headers["dead-letter-exception-message"] == b"wrong"
-
-
-def test_lag_counts_what_is_not_consumed(
-    join: Join, connection: Connection, producer: PostgresProducer
-) -> None:
-    """Lag is what was sent without what was recorded; topics without messages have none."""
-    producer.send([account(number) for number in range(10)])
-    assert lag(connection, GROUP) == {
-        "policy-versions": 0,
-        "accounts": 10,
-        "collections": 0,
-        "choices": 0,
-        "mail-events": 0,
-    }
-    batch = join("accounts").poll(3, 0)
-    assert batch
-    advance(connection, GROUP, batch)
-    assert lag(connection, GROUP, ["accounts"]) == {"accounts": 10 - len(batch.messages)}
 
 
 def test_a_deletion_erases_what_the_bus_knows(
@@ -354,10 +202,10 @@ def test_a_deletion_erases_what_the_bus_knows(
     assert b"ann@example.com" not in left
     assert b"192.0.2.1" not in left
     taken = drain(join("accounts", "collections", "choices"), connection)
-    plain = [m._replace(partition=-1, offset=-1) for m in taken]
-    assert all(m in plain for m in stays)
-    assert len(plain) == len(stays) + 2
-    changed = [read(m) for m in plain if m not in stays]
+    left_over = plain(taken)
+    assert all(m in left_over for m in stays)
+    assert len(left_over) == len(stays) + 2
+    changed = [read(m) for m in left_over if m not in stays]
     assert {(event.source, event.id) for event in changed} == before
     dead = drain(join("choices.dead", "accounts.dead"), connection)
     assert [m.topic for m in dead] == ["choices.dead"]
@@ -365,7 +213,7 @@ def test_a_deletion_erases_what_the_bus_knows(
 
 
 def test_what_was_erased_leaves_no_hole_to_fall_into(
-    join: Join, connection: Connection, producer: PostgresProducer
+    join: Join, lag: Lag, connection: Connection, producer: PostgresProducer
 ) -> None:
     """A consumer steps over messages that are gone, and over partitions with nothing else."""
     producer.send([account(1, email="ann@example.com")] * 5)
@@ -373,7 +221,7 @@ def test_what_was_erased_leaves_no_hole_to_fall_into(
     connection.commit()
     member = join("accounts")
     assert drain(member, connection) == []
-    assert lag(connection, GROUP, ["accounts"]) == {"accounts": 0}
+    assert lag()["accounts"] == 0
     producer.send([account(1, at=NOW + timedelta(days=1))])
     assert [m.offset for m in drain(member, connection)] == [5]
 

@@ -1,10 +1,10 @@
-"""A real broker for the session, and topics of its own for each test."""
+"""A real broker for the run, and topics of its own for each test."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import uuid
-import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from dataclasses import replace
@@ -13,28 +13,16 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
-from infra.kafka.broker import Broker
 
-with warnings.catch_warnings():
-    # What the library uses of importlib is deprecated in Python 3.11 and no longer later.
-    warnings.simplefilter("ignore", DeprecationWarning)
-    import kafka  # type: ignore[import-untyped]  # noqa: F401
-
+from reconsent.adapters import kafka_lag
 from reconsent.adapters.bus_kafka import KafkaConsumer, KafkaProducer
 from reconsent.adapters.kafka_settings import KafkaSettings, kafka_settings
 from reconsent.adapters.kafka_topics import create
 from reconsent.adapters.postgres import Connection, connect
 from reconsent.domain.topics import LAYOUTS
+from tests.bus_contract import PARTITIONS, Lag
 from tests.kafka.events import GROUP
-
-PARTITIONS = 4
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Make the mark known, and one fault of the library's."""
-    config.addinivalue_line("markers", "kafka: needs a Kafka broker: Java, Maven or one that runs")
-    # The library leaves sockets that could not connect to the collector.
-    config.addinivalue_line("filterwarnings", "ignore:unclosed <(socket|ssl):ResourceWarning")
+from tests.kafka.shared_broker import SharedBroker, run_broker
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -53,35 +41,56 @@ def given() -> KafkaSettings | None:
 @pytest.fixture(scope="session")
 def started(
     given: KafkaSettings | None, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Broker | None]:
-    """A broker for the session, unless one is given."""
+) -> Iterator[SharedBroker | None]:
+    """The run's own broker, unless one is given."""
     if given:
         yield None
         return
-    with Broker(tmp_path_factory.mktemp("kafka")) as broker:
+    with run_broker(tmp_path_factory) as broker:
         yield broker
 
 
 @pytest.fixture
-def broker(started: Broker | None) -> Broker:
-    """The session's own broker, with which one may do anything, if it runs again in the end."""
+def broker(cluster: KafkaSettings, started: SharedBroker | None) -> SharedBroker:
+    """The run's own broker, alone for one test, which may do anything to it."""
     if not started:
-        pytest.skip("KAFKA_BOOTSTRAP_SERVERS names a broker that is not the tests' own")
+        pytest.skip(f"{cluster.address} is not the tests' own: nobody may end it")
     return started
 
 
-@pytest.fixture(scope="session")
-def cluster(given: KafkaSettings | None, started: Broker | None) -> KafkaSettings:
-    """Where the Kafka is."""
+@pytest.fixture
+def cluster(
+    given: KafkaSettings | None, started: SharedBroker | None, request: pytest.FixtureRequest
+) -> Iterator[KafkaSettings]:
+    """Where the Kafka is; nobody else ends it meanwhile."""
     if given:
-        return given
+        yield given
+        return
     assert started
-    return KafkaSettings(bootstrap_servers=(started.bootstrap,))
+    with started.used(alone="broker" in request.fixturenames):
+        yield KafkaSettings(bootstrap_servers=(started.bootstrap,))
+
+
+@pytest.fixture(scope="module")
+def module_settings(
+    given: KafkaSettings | None, started: SharedBroker | None
+) -> Iterator[KafkaSettings]:
+    """As `settings`, for a whole module; not for tests that use `cluster` as well."""
+    if given:
+        yield _with_own_topics(given)
+        return
+    assert started
+    with started.used():
+        yield _with_own_topics(KafkaSettings(bootstrap_servers=(started.bootstrap,)))
 
 
 @pytest.fixture
 def settings(cluster: KafkaSettings) -> KafkaSettings:
-    """The session's broker with names of topics that no other test uses; none is made yet."""
+    """The run's broker with names of topics that no other test uses; none is made yet."""
+    return _with_own_topics(cluster)
+
+
+def _with_own_topics(cluster: KafkaSettings) -> KafkaSettings:
     return replace(cluster, topic_prefix=f"test-{uuid.uuid4().hex[:12]}.")
 
 
@@ -128,3 +137,19 @@ def join(topics: KafkaSettings, database: str) -> Iterator[Join]:
             return stack.enter_context(closing(consumer))
 
         yield made
+
+
+@pytest.fixture
+def lag(topics: KafkaSettings, connection: Connection) -> Lag:
+    """How far behind the group is."""
+    return partial(kafka_lag.lag, topics, connection, GROUP)
+
+
+@pytest.fixture
+def kcat() -> None:
+    """The independent client."""
+    if shutil.which("kcat") is None:
+        text = "no kcat; on Debian: apt-get install kcat"
+        if os.environ.get("REQUIRE_ALL") == "1":  # noqa: TID251 -- what the machine offers
+            pytest.fail(text)
+        pytest.skip(text)

@@ -1,96 +1,29 @@
-"""The bus in Kafka: the same promises as the embedded one's, on a real broker."""
+"""The bus in Kafka, on a real broker."""
 
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import replace
-from datetime import UTC, datetime
-from threading import Event, Thread
 
 import kafka  # type: ignore[import-untyped]
-import psycopg
 import pytest
 
-from reconsent.adapters.bus_kafka import KafkaConsumer, KafkaProducer
-from reconsent.adapters.kafka_lag import lag
+from reconsent.adapters.bus_kafka import KafkaProducer
 from reconsent.adapters.kafka_settings import KafkaSettings
 from reconsent.adapters.kafka_topics import administration, create
 from reconsent.adapters.offsets import FencedError, advance
 from reconsent.adapters.postgres import Connection
-from reconsent.domain.bus import Batch, Message
+from reconsent.domain.bus import Message
 from reconsent.domain.errors import BadInputError
 from reconsent.domain.topics import LARGEST_MESSAGE, LAYOUTS
-from tests.kafka.conftest import PARTITIONS, Join
-from tests.kafka.events import GROUP, account, drain, message, plain, record, some
+from tests.bus_contract import PARTITIONS, BusContract, Lag
+from tests.kafka.conftest import Join
+from tests.kafka.events import GROUP, account, drain, record, some
 
 
-def test_what_is_sent_arrives_unchanged(
-    join: Join, connection: Connection, producer: KafkaProducer
-) -> None:
-    """Key, value, headers, time, tombstones and the order of each key come out as they went in."""
-    odd = Message(
-        "accounts",
-        None,
-        b"\0\xff",
-        (("any", b"\0\xff\xe5"), ("any", b""), ("ü", "ø🙂".encode())),
-        datetime(2026, 11, 1, 8, 0, 0, 123000, UTC),
-    )
-    sent = [account(number % 7, name=str(number)) for number in range(100)]
-    sent += [odd, message("accounts", 3, None)]
-    producer.send(sent[:40])
-    producer.send(sent[40:])
-    taken = plain(drain(join("accounts"), connection, limit=9))
-    assert sorted(taken, key=repr) == sorted(sent, key=repr)
-    for number in range(7):
-        key = account(number).key
-        assert [m.value for m in taken if m.key == key] == [m.value for m in sent if m.key == key]
-
-
-def test_a_consumer_goes_on_where_the_store_stands(
-    join: Join, connection: Connection, producer: KafkaProducer
-) -> None:
-    """What was handed out and not recorded is handed out again; what was recorded is not."""
-    producer.send([account(1, name=str(number)) for number in range(10)])
-    member = join("accounts")
-    one, two = some(member, 4), some(member, 4)
-    assert (one.start_offset, one.next_offset, two.start_offset) == (0, 4, 4)
-    record(connection, one)
-    advance(connection, GROUP, two)
-    connection.rollback()
-    member.close()
-    taken = drain(join("accounts"), connection)
-    assert [m.offset for m in taken] == [4, 5, 6, 7, 8, 9]
-
-
-def test_members_share_partitions(
-    join: Join, connection: Connection, producer: KafkaProducer
-) -> None:
-    """A newcomer gets its share, nothing is taken twice, and one that leaves gives its back."""
-    first = join("accounts")
-    assert first.poll(10, 0) is None
-    members = [first, join("accounts")]
-    waves = 0
-    with _taking(members, connection) as taken:
-        shares: list[int] = []
-        while shares != [PARTITIONS // 2] * 2:
-            before = [len(part) for part in taken]
-            producer.send([account(number) for number in range(200)])
-            waves += 1
-            while sum(map(len, taken)) < 200 * waves:
-                time.sleep(0.05)
-            news = [part[start:] for part, start in zip(taken, before, strict=True)]
-            shares = [len({m.partition for m in part}) for part in news]
-    keys = Counter(m.key for part in taken for m in part)
-    assert keys == {account(number).key: waves for number in range(200)}
-    first.close()
-    producer.send([account(number) for number in range(200)])
-    rest = drain(members[1], connection)
-    while len(rest) < 200:
-        rest += drain(members[1], connection)
-    assert len(rest) == 200
+class TestKafkaBus(BusContract):
+    """It keeps what every bus promises."""
 
 
 def test_a_dead_members_partitions_go_to_the_rest(
@@ -109,57 +42,6 @@ def test_a_dead_members_partitions_go_to_the_rest(
         advance(connection, GROUP, batch)
 
 
-def test_a_zombie_records_nothing(
-    join: Join, connection: Connection, producer: KafkaProducer
-) -> None:
-    """A batch handed out before another member took over is refused, before and after its turn."""
-    producer.send([account(number) for number in range(100)])
-    zombie = join("accounts")
-    late = some(zombie)
-    zombie.close()
-    other = join("accounts")
-    batches = _all(other)
-    with pytest.raises(FencedError):
-        advance(connection, GROUP, late)
-    connection.rollback()
-    for batch in batches:
-        record(connection, batch)
-    with pytest.raises(FencedError):
-        advance(connection, GROUP, late)
-
-
-def test_groups_do_not_meet(join: Join, connection: Connection, producer: KafkaProducer) -> None:
-    """Each group takes everything."""
-    producer.send([account(1)])
-    assert drain(join("accounts"), connection)
-    assert len(some(join("accounts", group="other")).messages) == 1
-
-
-def test_a_waiting_consumer_gets_what_is_sent_meanwhile(
-    join: Join, producer: KafkaProducer
-) -> None:
-    """A poll that waits returns before its time is over."""
-    member = join("accounts")
-    found: list[Batch | None] = []
-    thread = Thread(target=lambda: found.append(member.poll(10, 60)))
-    thread.start()
-    producer.send([account(1)])
-    thread.join(30)
-    assert found
-    assert found[0]
-
-
-def test_nothing_is_left_when_a_consumer_finds_nothing(
-    join: Join, connection: Connection, producer: KafkaProducer
-) -> None:
-    """A poll with no time to wait says None only at the end, however new the consumer is."""
-    for number in range(5):
-        producer.send([account(number)])
-        member = join("accounts", "collections", "choices")
-        assert [m.key for m in drain(member, connection)] == [account(number).key]
-        member.close()
-
-
 def test_a_large_message_passes_and_a_larger_one_is_refused(
     join: Join, connection: Connection, producer: KafkaProducer
 ) -> None:
@@ -176,7 +58,7 @@ def test_a_large_message_passes_and_a_larger_one_is_refused(
 
 
 def test_offsets_of_aborted_transactions_are_stepped_over(
-    join: Join, topics: KafkaSettings, connection: Connection
+    join: Join, lag: Lag, topics: KafkaSettings, connection: Connection
 ) -> None:
     """Nothing of a transaction that was given up arrives, and nothing of it looks like lag."""
     other = kafka.KafkaProducer(**topics.client, transactional_id=topics.topic_prefix)
@@ -189,19 +71,7 @@ def test_offsets_of_aborted_transactions_are_stepped_over(
     other.close()
     taken = drain(join("accounts"), connection)
     assert [m.value for m in taken] == [b"commit_transaction"]
-    assert lag(topics, connection, GROUP, ["accounts"]) == {"accounts": 0}
-
-
-def test_lag_counts_what_is_not_consumed(
-    join: Join, topics: KafkaSettings, connection: Connection, producer: KafkaProducer
-) -> None:
-    """Lag is what was sent without what was recorded."""
-    producer.send([account(number) for number in range(10)])
-    assert lag(topics, connection, GROUP)["accounts"] == 10
-    batch = some(join("accounts"), 3)
-    record(connection, batch)
-    left = 10 - len(batch.messages)
-    assert lag(topics, connection, GROUP, ["accounts"]) == {"accounts": left}
+    assert lag()["accounts"] == 0
 
 
 def test_kafka_is_told_where_the_group_stands(
@@ -241,6 +111,7 @@ def test_a_topic_made_anew_is_read_from_its_beginning(
 
 def test_what_retention_took_is_stepped_over(
     join: Join,
+    lag: Lag,
     topics: KafkaSettings,
     connection: Connection,
     producer: KafkaProducer,
@@ -257,36 +128,4 @@ def test_what_retention_took_is_stepped_over(
         admin.delete_records({place: 7})
     assert [m.offset for m in drain(join("accounts"), connection)] == [7, 8, 9]
     assert "has no message 3 any more, it keeps 7 to 10" in caplog.text
-    assert lag(topics, connection, GROUP, ["accounts"]) == {"accounts": 0}
-
-
-def _all(consumer: KafkaConsumer) -> list[Batch]:
-    found = []
-    while batch := consumer.poll(1000, 0):
-        found.append(batch)
-    return found
-
-
-@contextmanager
-def _taking(members: list[KafkaConsumer], connection: Connection) -> Iterator[list[list[Message]]]:
-    """Let each member take and record what there is, on a thread of its own.
-
-    A group agrees only while all of its members poll.
-    """
-    taken: list[list[Message]] = [[] for _ in members]
-    stop = Event()
-
-    def run(at: int) -> None:
-        with psycopg.connect(connection.info.dsn) as own:
-            while not stop.is_set():
-                taken[at] += drain(members[at], own)
-
-    threads = [Thread(target=run, args=(at,)) for at in range(len(members))]
-    for thread in threads:
-        thread.start()
-    try:
-        yield taken
-    finally:
-        stop.set()
-        for thread in threads:
-            thread.join()
+    assert lag()["accounts"] == 0

@@ -3,14 +3,8 @@
 from __future__ import annotations
 
 import json
-import random
-import re
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import closing, contextmanager
 from datetime import timedelta
 from functools import partial
 
@@ -23,12 +17,12 @@ from reconsent.adapters.kafka_lag import lag
 from reconsent.adapters.kafka_settings import KafkaSettings
 from reconsent.adapters.postgres import connect, pool
 from reconsent.adapters.signing import Signer
+from reconsent.dead_letter_relay import GROUP as RELAY
+from reconsent.dead_letter_relay import DeadLetterRelay
 from reconsent.domain.bus import DEAD, Batch, Consumer, Message
 from reconsent.domain.cloudevents import STRUCTURED
 from reconsent.domain.event import TOPICS
 from reconsent.intake import GROUP, Intake
-from reconsent.relay import GROUP as RELAY
-from reconsent.relay import DeadLetterRelay
 from tests.drafts import fields
 from tests.kafka.conftest import Join
 from tests.kafka.events import NOW, account, message
@@ -103,7 +97,7 @@ def expected(make_database: Callable[[], str]) -> Callable[[Sequence[Message]], 
 def intake(conninfo: str, consume: Callable[[], Consumer]) -> Iterator[Intake]:
     """Make an intake that has no patience."""
     with pool(conninfo, size=2) as connections:
-        made = Intake(connections, consume, SIGNER.address_hash, patience=0)
+        made = Intake(connections, consume, SIGNER.address_hash, patience=0, ahead=True)
         with closing(made):
             yield made
 
@@ -201,49 +195,3 @@ def test_a_zombie_writes_nothing(
     assert len(facts(database)[-1]) == 50
     with psycopg.connect(database) as connection:
         assert lag(topics, connection, GROUP)["accounts"] == 0
-
-
-def test_processes_that_stop_and_die_lose_and_double_nothing(
-    topics: KafkaSettings,
-    producer: KafkaProducer,
-    database: str,
-    expected: Callable[[Sequence[Message]], Facts],
-) -> None:
-    """Facts and dead letters are those of a clean run after processes were killed and paused."""
-    events = story(300)
-    chance = random.Random(4)
-    with ExitStack() as stack:
-        workers = [stack.enter_context(worker(topics, database)) for _ in range(2)]
-        for start in range(0, len(events), len(events) // 8):
-            producer.send(events[start : start + len(events) // 8])
-            victim = chance.randrange(2)
-            time.sleep(chance.random())
-            if chance.random() < 0.5:
-                workers[victim].kill()
-                workers[victim] = stack.enter_context(worker(topics, database))
-            else:
-                workers[victim].send_signal(signal.SIGSTOP)
-                time.sleep(3)  # longer than its session
-                workers[victim].send_signal(signal.SIGCONT)
-        deadline = time.monotonic() + PATIENCE
-        with psycopg.connect(database, autocommit=True) as connection:
-            while sum(lag(topics, connection, GROUP).values()):
-                assert time.monotonic() < deadline
-                time.sleep(0.5)
-    assert facts(database) == expected(events)
-
-
-@contextmanager
-def worker(settings: KafkaSettings, conninfo: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Run intake as a process, which gets the descriptors that its database is found by."""
-    descriptors = [int(number) for number in re.findall(r"/proc/self/fd/(\d+)", conninfo)]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.kafka.intake_program", settings.address,
-         settings.topic_prefix, conninfo],
-        pass_fds=descriptors,
-    )  # fmt: skip
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()

@@ -8,9 +8,9 @@ import pytest
 
 from reconsent.domain.account import Contact, Standing, Status
 from reconsent.domain.consent import Decision, EventState
-from reconsent.domain.permission import permit
+from reconsent.domain.permission import allowed, permit
 from reconsent.domain.policy import Policy
-from reconsent.domain.use import ANY, Use
+from reconsent.domain.use import ANY, Held, Use
 from tests.drafts import draft
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -115,3 +115,41 @@ def test_a_no_to_a_declared_use_is_honoured() -> None:
     no = said(EventState.REFUSED, Use(ANY, ANY, "essential", ANY))
     asked = ASKED._replace(data_use="essential.service")
     assert permit(who(no), policy(), asked, NOW).reason == "refused"
+
+
+@pytest.mark.parametrize(
+    ("account", "held", "listed"),
+    [
+        (who(), Held("user.contact", "v1"), {("essential.service", "v1")}),
+        (who(), Held("user.contact.email", None), set()),
+        (
+            who(said(EventState.GIVEN)),
+            Held("user.contact", "v1"),
+            {("essential.service", "v1"), (OFFERS, "v2")},
+        ),
+        (
+            who(said(EventState.GIVEN, ASKED._replace(data_use="marketing"))),
+            Held("user", "v1"),
+            {("essential.service", "v1"), (OFFERS, "v2")},
+        ),
+        (
+            who(said(EventState.GIVEN), contact="none"),
+            Held("user.contact.email", "v1"),
+            {("essential.service", "v1")},
+        ),
+        (who(said(EventState.GIVEN), minor=True), Held("user.contact.email", "v1"), set()),
+        (
+            who(said(EventState.REFUSED, Use(ANY, ANY, "essential.service.notify", ANY))),
+            Held("user.contact.email", "v1"),
+            set(),
+        ),
+    ],
+)
+def test_what_is_allowed_is_listed_once(
+    account: Standing, held: Held, listed: set[tuple[str, str]]
+) -> None:
+    """What is declared or agreed is listed as far as a version declares it, and rests on one."""
+    found = allowed(account, policy(), held)
+    assert {(one.use.data_use, one.version) for one in found} == listed
+    assert len(found) == len(listed)
+    assert all(permit(account, policy(), one.use, EFFECTIVE).allowed for one in found)

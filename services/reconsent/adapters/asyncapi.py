@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from reconsent.domain.event import TOPICS
+from reconsent.domain.outgoing import OUTGOING
 from reconsent.domain.topics import LAYOUTS, TopicLayout
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ _HEADERS = {
         "ce_source": {"type": "string"},
         "ce_id": {"type": "string", "description": "The same when the event is sent again."},
         "ce_time": {"type": "string", "format": "date-time"},
+        "ce_subject": {"type": "string", "description": "PROPERTY/ACCOUNT, on what goes out."},
         "content-type": {"type": "string"},
     },
 }
@@ -96,6 +98,6 @@ def _message(layout: TopicLayout) -> dict[str, Any]:
             }
         },
     }
-    if declared.name in TOPICS:
+    if declared.name in TOPICS or declared.name in OUTGOING:
         message["payload"] = {"$ref": f"events/{declared.name}.v1.json"}
     return message

@@ -7,6 +7,7 @@ tools that show how far behind a group is.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import deque
 from contextlib import suppress
@@ -185,10 +186,15 @@ class KafkaConsumer:
 
 
 class KafkaProducer:
-    """Puts messages on the bus; where one goes is up to its key alone."""
+    """Puts messages on the bus; where one goes is up to its key alone.
 
-    def __init__(self, settings: KafkaSettings) -> None:
+    Of producers with the same `sole` name only the newest may write: the broker refuses the others,
+    also what they had on its way. Theirs is a transaction for each `send`.
+    """
+
+    def __init__(self, settings: KafkaSettings, *, sole: str | None = None) -> None:
         self._settings = settings
+        self._sole = sole and settings.topic_prefix + sole
         self._client: Any = None
         self._known: set[str] = set()
 
@@ -225,7 +231,9 @@ class KafkaProducer:
 
     def _send(self, messages: Sequence[Message]) -> None:
         if self._client is None:
-            self._client = _producer(self._settings)
+            self._client = _producer(self._settings, self._sole)
+        if self._sole:
+            self._client.begin_transaction()
         sent = [
             self._client.send(
                 self._settings.topic_prefix + message.topic,
@@ -248,12 +256,33 @@ class KafkaProducer:
             if isinstance(error, KafkaTimeoutError):
                 raise error
             raise outside(self._settings, f"{topic}: {type(error).__name__}") from error
+        if self._sole:
+            self._commit()
+
+    def _commit(self) -> None:
+        """End a transaction. The library would wait for a broker that is away for ever."""
+        failed: list[BaseException] = []
+
+        def commit() -> None:
+            try:
+                self._client.commit_transaction()
+            except BaseException as error:  # noqa: BLE001 -- told by the thread that waits
+                failed.append(error)
+
+        waiting = threading.Thread(target=commit, name="commit", daemon=True)
+        waiting.start()
+        waiting.join(_SEND_SECONDS)
+        if failed:
+            raise failed[0]
+        if waiting.is_alive():
+            raise KafkaTimeoutError("the broker has not ended the transaction")
 
 
-def _producer(settings: KafkaSettings) -> Any:  # noqa: ANN401 -- the library has no types
-    return open_client(
+def _producer(settings: KafkaSettings, sole: str | None) -> Any:  # noqa: ANN401 -- the library has no types
+    made = open_client(
         kafka.KafkaProducer,
         settings,
+        transactional_id=sole,
         max_block_ms=_REQUEST_MS,
         request_timeout_ms=_REQUEST_MS,
         delivery_timeout_ms=round(_SEND_SECONDS * 1000),
@@ -265,6 +294,13 @@ def _producer(settings: KafkaSettings) -> Any:  # noqa: ANN401 -- the library ha
         max_request_size=LARGEST_MESSAGE,
         metrics_enabled=False,
     )
+    if sole:
+        try:
+            made.init_transactions()
+        except BaseException:
+            made.close(timeout=0)
+            raise
+    return made
 
 
 def _kafka_offsets(offsets: Mapping[TopicPartition, int]) -> dict[TopicPartition, Any]:

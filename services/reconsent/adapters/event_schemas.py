@@ -1,4 +1,4 @@
-"""The JSON Schemas of what may come in, made from the models that read it."""
+"""The JSON Schemas of what comes in and goes out, made from the models of it."""
 
 from __future__ import annotations
 
@@ -6,20 +6,22 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from reconsent.domain.event import TOPICS
+from reconsent.domain.outgoing import OUTGOING
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
 def schemas() -> dict[str, dict[str, Any]]:
-    """Return the JSON Schema of each input's data by the name of its file."""
+    """Return the JSON Schema of each topic's data by the name of its file."""
+    models = {topic.name: topic.model for topic in TOPICS.values()} | dict(OUTGOING)
     return {
-        f"{topic.name}.v1.json": {
+        f"{name}.v1.json": {
             "$schema": "https://json-schema.org/draft/2020-12/schema",
-            "$id": f"urn:reconsent:schema:{topic.name}.v1",
+            "$id": f"urn:reconsent:schema:{name}.v1",
         }
-        | topic.model.model_json_schema()
-        for topic in TOPICS.values()
+        | model.model_json_schema()
+        for name, model in models.items()
     }
 
 

@@ -23,6 +23,8 @@ Result = TypeVar("Result")
 SUPPORTED = range(15, 19)
 _TRIES = 10
 _PATIENCE = 10.0
+# A process that is stopped holds a right to be the only one no longer than this.
+_IDLE_RIGHT = "2min"
 # A process that is stopped in the middle of a transaction holds its locks no longer than this.
 _OPTIONS = (
     "-c client_encoding=UTF8 -c timezone=UTC -c lock_timeout=60s "
@@ -131,3 +133,45 @@ class Lease:
     def close(self) -> None:
         """Give the lease up."""
         self._connection.close()
+
+
+class SoleRight:
+    """The right to be the only one that does something, for as long as its connection lives.
+
+    It is lost to others by whoever is silent for too long, and cannot tell: what is done with it
+    has to be fenced besides.
+    """
+
+    def __init__(self, conninfo: str, name: str) -> None:
+        """Name what is to be done by one at a time; the right is not taken yet."""
+        self._conninfo = conninfo
+        self._name = f"reconsent.{name}"
+        self._connection: Connection | None = None
+
+    def take(self) -> bool:
+        """Take the right, or keep it; False while somebody else has it."""
+        try:
+            if self._connection is None:
+                self._connection = self._taken()
+            else:
+                self._connection.execute("SELECT 1")
+        except psycopg.OperationalError as error:
+            self.close()
+            raise OutsideError(f"database: {_first_line(error)}") from error
+        return self._connection is not None
+
+    def _taken(self) -> Connection | None:
+        """Return a connection that has the right; None where another one has it."""
+        made = connect(self._conninfo, autocommit=True)
+        made.execute("SELECT set_config('idle_session_timeout', %s, false)", (_IDLE_RIGHT,))
+        lock = "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))"
+        if made.execute(lock, (self._name,)).fetchall()[0][0]:
+            return made
+        made.close()
+        return None
+
+    def close(self) -> None:
+        """Give the right up."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from reconsent.domain.consent import NO, Decision, EventState
-from reconsent.domain.use import Use, covers, meet
+from reconsent.domain.use import Held, Use, covers, meet, narrower, sort_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from datetime import datetime
+    from collections.abc import Iterable, Iterator, Sequence
 
     from reconsent.domain.account import Standing
     from reconsent.domain.policy import Policy
@@ -29,6 +29,9 @@ Reason = Literal[
     "account_deleted",
     "unknown_account",
 ]
+
+
+END_OF_TIME: Final = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,3 +115,57 @@ def _by_decision(
         rule=26,
         version=policy.latest.version if pending else None,
     )
+
+
+class Allowed(NamedTuple):
+    """A use that is allowed, at the latest once the version that the answer rests on is effective.
+
+    What it covers is allowed as well; what nothing that is listed covers may still be allowed as a
+    part of something that is not.
+    """
+
+    use: Use
+    reason: Reason
+    version: str
+
+
+def allowed(account: Standing, policy: Policy | None, held: Held) -> tuple[Allowed, ...]:
+    """List what data of a category, collected under a version, may be put to, now or later.
+
+    Of uses that cover one another and rest on the same version only the broadest is listed.
+    """
+    found = []
+    for use in sorted(set(_within_reach(account.decisions, policy, held)), key=sort_key):
+        permission = permit(account, policy, use, END_OF_TIME)
+        if permission.allowed and permission.version is not None:
+            found.append(Allowed(use, permission.reason, permission.version))
+    return tuple(
+        one
+        for one in found
+        if not any(
+            other != one
+            and covers(other.use, one.use)
+            and (other.reason == "declared" or other.version == one.version)
+            for other in found
+        )
+    )
+
+
+def _within_reach(
+    decisions: Sequence[Decision], policy: Policy | None, held: Held
+) -> Iterable[Use]:
+    """Yield what may be allowed, whole and in the parts that versions and decisions tell apart."""
+    declared = {
+        version.version: [
+            Use(category, held.collected_under, row.data_use, row.recipient)
+            for row in version.declared
+            if (category := narrower(held.data_category, row.data_category))
+        ]
+        for version in (policy.versions if policy else ())
+    }
+    named = [use for uses in declared.values() for use in uses]
+    given = [d.use for d in decisions if d.event_state == EventState.GIVEN]
+    agreed = [use for yes in given for other in named if (use := meet(yes, other))]
+    for use in [*declared.get(held.collected_under or "", ()), *agreed]:
+        yield use
+        yield from (part for other in [*named, *agreed] if (part := meet(use, other)))

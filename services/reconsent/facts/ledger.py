@@ -1,4 +1,4 @@
-"""The ledger of one account, as it is shown and proven. RULES 17, 18."""
+"""The ledger of accounts, as it is shown and proven. RULES 17, 18."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from reconsent.domain.use import ANY
 from reconsent.queries import named
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from reconsent.adapters.postgres import Connection
     from reconsent.domain.consent import Ledger
 
@@ -23,11 +25,25 @@ def moment(at: datetime | None) -> str | None:
 
 def ledger_json(connection: Connection, account_key: int, ledger: Ledger) -> list[dict[str, Any]]:
     """Return an account's ledger entries, oldest first, with what became of each."""
-    rows = connection.execute(SQL["ledger"], {"account_key": account_key}).fetchall()
+    return [entry for _, entry in entries(connection, {account_key: ledger})[account_key]]
+
+
+def entries(
+    connection: Connection, ledgers: Mapping[int, Ledger]
+) -> dict[int, list[tuple[int, dict[str, Any]]]]:
+    """Return the ledger entries of accounts with their ids, oldest first, by account."""
+    rows: dict[int, list[tuple[Any, ...]]] = {key: [] for key in ledgers}
+    for key, *row in connection.execute(SQL["ledger"], {"keys": list(ledgers)}):
+        rows[key].append(tuple(row))
+    return {key: _entries(rows[key], ledger) for key, ledger in ledgers.items()}
+
+
+def _entries(rows: Sequence[tuple[Any, ...]], ledger: Ledger) -> list[tuple[int, dict[str, Any]]]:
     states = event_states(ledger)
-    entries: list[tuple[datetime, dict[str, Any]]] = []
+    found: list[tuple[datetime, int, dict[str, Any]]] = []
     # What was added since the ledger was read stands at the end, and is left out.
     for row, said, state in zip(rows, ledger.said, states, strict=False):
+        consent_id, policy_version, channel, notice_id, text_hash, recorded_at = row
         recipient = said.use.recipient
         if recipient == ANY and said.answer == "allow":
             # An agreement that names nobody is one with the controller of its time.
@@ -38,12 +54,12 @@ def ledger_json(connection: Connection, account_key: int, ledger: Ledger) -> lis
             "collected_under": said.use.collected_under,
             "data_use": said.use.data_use,
             "recipient": recipient,
-            "policy_version": row[0],
-            "channel": row[1],
-            "notice": str(row[2]) if row[2] else None,
-            "text_hash": row[3],
+            "policy_version": policy_version,
+            "channel": channel,
+            "notice": str(notice_id) if notice_id else None,
+            "text_hash": text_hash,
             "decided_at": moment(said.decided_at),
-            "recorded_at": moment(row[4]),
+            "recorded_at": moment(recorded_at),
         }
-        entries.append((said.decided_at, entry))
-    return [entry for _, entry in sorted(entries, key=lambda dated: dated[0])]
+        found.append((said.decided_at, consent_id, entry))
+    return [(number, entry) for _, number, entry in sorted(found, key=lambda dated: dated[0])]

@@ -52,6 +52,6 @@ WHERE accounts.account_key = found.account_key
   AND accounts.standing_id <> standings.standing_id;
 
 -- :name ledger
--- Read how each of one account's ledger entries came about, in the ledger's order.
-SELECT policy_version, channel, notice_id, text_hash, recorded_at
-FROM consents WHERE account_key = %(account_key)s ORDER BY consent_id;
+-- Read how each ledger entry of some accounts came about, in the ledger's order.
+SELECT account_key, consent_id, policy_version, channel, notice_id, text_hash, recorded_at
+FROM consents WHERE account_key = ANY(%(keys)s) ORDER BY account_key, consent_id;

@@ -1,0 +1,99 @@
+"""What others are told, topic by topic: the shapes of the data that goes out.
+
+A later minor version may add fields; readers ignore what they do not know.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Final, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from reconsent.domain.consent import EventState
+from reconsent.domain.notice import Settled, State
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class _Outgoing(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class AskedUse(_Outgoing):
+    """One new use that a notice asks about; the unknown version is null."""
+
+    data_category: str
+    collected_under: str | None
+    data_use: str
+    recipient: str
+
+
+class NoticeEvent(_Outgoing):
+    """One account's notice of one version, as it stands now."""
+
+    notice: UUID
+    property: str
+    account: str
+    policy: str
+    policy_version: str
+    sequence: int
+    kind: Literal["choice", "information", "reminder"]
+    state: State
+    suppression: str | None
+    settled: Settled | None
+    asks: tuple[AskedUse, ...]
+
+
+class ConsentEvent(_Outgoing):
+    """One entry of an account's ledger, with what became of it; `*` is any."""
+
+    event_state: EventState
+    data_category: str
+    collected_under: str | None
+    data_use: str
+    recipient: str
+    policy_version: str | None
+    channel: str | None
+    notice: UUID | None
+    text_hash: str | None
+    decided_at: datetime
+    recorded_at: datetime
+
+
+class AllowedUse(_Outgoing):
+    """A use that is allowed from a time on, with all that it covers."""
+
+    data_category: str
+    data_use: str
+    recipient: str
+    since: datetime = Field(alias="from")
+
+
+class HeldData(_Outgoing):
+    """Data of a category, collected under a version (null: unknown), and what it may be used for.
+
+    What is not listed, nor covered by what is listed, is denied.
+    """
+
+    data_category: str
+    collected_under: str | None
+    allowed: tuple[AllowedUse, ...]
+
+
+class PermissionEvent(_Outgoing):
+    """All that one account's data may be used for."""
+
+    property: str
+    account: str
+    permissions: tuple[HeldData, ...]
+
+
+OUTGOING: Final[Mapping[str, type[BaseModel]]] = {
+    "notices": NoticeEvent,
+    "consents": ConsentEvent,
+    "permissions": PermissionEvent,
+}
+"""The data's model by topic."""

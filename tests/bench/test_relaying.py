@@ -1,0 +1,87 @@
+"""Publishing what changed, beside a bare producer of the same messages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+from datetime import UTC, datetime
+from functools import partial
+
+import pytest
+
+from reconsent.adapters.bus_kafka import KafkaProducer
+from reconsent.adapters.kafka_settings import KafkaSettings
+from reconsent.adapters.postgres import Pool, SoleRight, transaction
+from reconsent.domain.bus import Message
+from reconsent.facts.cohorts import Cohorts
+from reconsent.facts.outgoing import Outgoing
+from reconsent.facts.publishing import publish
+from reconsent.planner import Planner
+from reconsent.relay import Relay, outlets
+from reconsent.running import run_until_idle
+from tests.bench.test_planning import ACCOUNTS, fill, seconds, version
+
+
+class Remembering:
+    """A producer that remembers what it sent."""
+
+    def __init__(self, producer: KafkaProducer, sent: list[Message]) -> None:
+        """Send over another one."""
+        self._producer = producer
+        self._sent = sent
+
+    def send(self, messages: Sequence[Message]) -> None:
+        """Send all."""
+        self._producer.send(messages)
+        self._sent += messages
+
+    def close(self) -> None:
+        """Let go of the other one."""
+        self._producer.close()
+
+
+@pytest.mark.kafka
+def test_relay_beside_a_bare_producer(
+    connections: Pool, database: str, topics: KafkaSettings
+) -> None:
+    """All permissions and notices of a release, and the permissions after the next version."""
+    fill(connections, database)
+    draft = version("v2", "v1", "essential.service", "marketing")
+    transaction(connections, lambda connection: publish(connection, draft))
+    run_until_idle([Planner(connections)])
+    sent: list[Message] = []
+    relays = [
+        Relay(
+            connections,
+            outlet,
+            SoleRight(database, f"relay {outlet.topic}"),
+            partial(_remembering, topics, f"reconsent.relay.{outlet.topic}", sent),
+            source="urn:bench",
+            now=partial(datetime.now, UTC),
+        )
+        for outlet in outlets(Outgoing(Cohorts()))
+    ]
+    relaying = seconds(lambda: run_until_idle(relays))
+    with closing(KafkaProducer(topics)) as producer:
+        bare = seconds(lambda: _send(producer, sent))
+    told = len(sent)
+    assert told > ACCOUNTS
+    later = version("v3", "v2", "essential.service", "marketing")
+    transaction(connections, lambda connection: publish(connection, later))
+    again = seconds(lambda: run_until_idle(relays[:1]))
+    for relay in relays:
+        relay.close()
+    print(
+        f"\nrelay {told:,} messages: {relaying:.1f} s, {told / relaying:,.0f}/s; bare producer "
+        f"{bare:.1f} s, {told / bare:,.0f}/s; {bare / relaying:.2f} of it; after another version "
+        f"{len(sent) - told:,} of {ACCOUNTS:,} permissions in {again:.1f} s"
+    )
+
+
+def _remembering(settings: KafkaSettings, sole: str, sent: list[Message]) -> Remembering:
+    return Remembering(KafkaProducer(settings, sole=sole), sent)
+
+
+def _send(producer: KafkaProducer, messages: Sequence[Message]) -> None:
+    for start in range(0, len(messages), 5000):
+        producer.send(messages[start : start + 5000])

@@ -1,0 +1,211 @@
+"""What is published, beside what is true: in random worlds, over a bus that breaks."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from typing_extensions import override
+
+from reconsent.adapters.postgres import SoleRight
+from reconsent.domain.bus import Message
+from reconsent.domain.errors import OutsideError
+from reconsent.domain.use import Use
+from reconsent.facts.cohorts import Cohorts
+from reconsent.facts.outgoing import Outgoing
+from reconsent.relay import Relay, outlets
+from reconsent.running import run_until_idle
+from tests.integration.others import Others, lists
+from tests.integration.pipeline import Both, Pipeline
+from tests.integration.stage import URL, Stage, stage
+from tests.model.policies import CATEGORIES, USES
+from tests.model.steps import Permit, Plan, Record, Step, every_permit
+from tests.model.worlds import stories
+
+few = settings(max_examples=settings().max_examples // 6)
+breaks = st.lists(st.none() | st.integers(0, 5), max_size=12)
+
+
+@pytest.fixture(scope="module")
+def place(make_database: Callable[[], str]) -> Iterator[Stage]:
+    """Give a place to play worlds in."""
+    with stage(make_database()) as made:
+        yield made
+
+
+def relays(place: Stage, others: Others, page: int = 3) -> list[Relay]:
+    """Make what publishes each topic, a few accounts at a time."""
+    return [
+        Relay(
+            place.connections,
+            outlet,
+            SoleRight(place.database.conninfo, f"relay {outlet.topic}"),
+            lambda: others,
+            source=URL,
+            now=place.now,
+            page=page,
+        )
+        for outlet in outlets(Outgoing(Cohorts()))
+    ]
+
+
+def publish(publishing: Sequence[Relay]) -> None:
+    """Publish all that there is, trying again where the bus breaks."""
+    while True:
+        try:
+            run_until_idle(publishing)
+        except OutsideError:
+            continue
+        return
+
+
+@few
+@given(story=stories(rejections=True), broken=breaks, often=st.integers(1, 5))
+def test_others_know_what_is_true(
+    place: Stage, story: Sequence[Step], broken: Sequence[int | None], often: int
+) -> None:
+    """What was said last of each thing is what the commands print, whatever broke on the way."""
+    both = Both(place)
+    others = Others(broken)
+    publishing = relays(place, others)
+    try:
+        for number, step in enumerate(story):
+            both.take(step)
+            if number % often == 0:
+                publish(publishing)
+        both.take(Plan(now=story[-1].now))
+        both.real.settle()
+        publish(publishing)
+    finally:
+        for relay in publishing:
+            relay.close()
+    _compare(both, others, story[-1])
+
+
+def test_what_may_have_been_said_is_taken_back(place: Stage) -> None:
+    """When a thing stands as before a message that may have arrived, that is said again."""
+    pipeline = Pipeline(place)
+    others = Others([None, 1])
+    publishing = relays(place, others)[0]
+    pipeline.take(_collection("user.contact", 1), None, None)
+    pipeline.settle()
+    publish([publishing])
+    pipeline.take(_collection("user.payment", 2), None, None)
+    pipeline.settle()
+    with pytest.raises(OutsideError):
+        publishing.work()
+    pipeline.take(_collection("user.payment", 3, erased=True), None, None)
+    pipeline.settle()
+    publish([publishing])
+    publishing.close()
+    [(_, value)] = others.told("permissions").values()
+    assert [held["data_category"] for held in value["permissions"]] == ["user.contact"]
+
+
+def test_one_relay_at_a_time(place: Stage) -> None:
+    """Another relay publishes nothing; once it takes over, the first one's page is not noted."""
+    pipeline = Pipeline(place)
+    pipeline.take(_collection("user.contact", 1), None, None)
+    pipeline.settle()
+    others = Others()
+    second = relays(place, others)[0]
+
+    class TakenOver(Others):
+        """A bus on whose way the sender sleeps for so long that another one takes over."""
+
+        @override
+        def send(self, messages: Sequence[Message]) -> None:
+            assert not second.work()
+            assert second.idle()
+            first_right.close()
+            publish([second])
+            super().send(messages)
+
+    late = TakenOver()
+    first = relays(place, late)[0]
+    first_right = first._right  # noqa: SLF001 -- lost as if its connection had been idle
+    assert first.work()  # fenced: the page is nobody's any more
+    assert not first.work()
+    second.close()
+    publish([first])
+    first.close()
+    assert len(others.read["permissions"]) == 1
+    assert late.told("permissions") == others.told("permissions")
+
+
+def _collection(category: str, day: int, *, erased: bool = False) -> Record:
+    at = datetime(2027, 1, day, tzinfo=UTC)
+    data = {
+        "property": "site.example",
+        "account": "ann",
+        "data_category": category,
+        "collected_under": "v1",
+        "erased": erased,
+        "collected_at": at.isoformat(),
+    }
+    return Record(now=at, topic="collections", data=data, identity=f"{category} {day}")
+
+
+def _compare(both: Both, others: Others, last: Step) -> None:
+    real = both.real
+    listed = {row["notice"]: row for row in real.notices()}
+    assert {name: row for name, (_, row) in others.told("notices").items()} == listed
+    entries = others.told("consents").values()
+    permissions = dict(others.told("permissions").values())
+    for key in sorted(both.world.known()):
+        name = "/".join(key)
+        said = Counter(_text(entry) for of, entry in entries if of == name)
+        assert said == Counter(_text(entry) for entry in real.consents(*key)), key
+        assert name in permissions
+    assert permissions.keys() == {"/".join(key) for key in both.world.known()}
+    # Of what was refused in part, the rest is listed only as far as it has been named.
+    refusing = {
+        key
+        for key in both.world.known()
+        for entry in real.consents(*key)
+        if entry["event_state"] in {"ConsentRefused", "ConsentWithdrawn"}
+    }
+    for now in (last.now, last.now + timedelta(days=4000)):
+        questions = [
+            question
+            for question in every_permit(both.world, CATEGORIES, USES, now)
+            if "/".join(question.key) in permissions and question.recipient
+        ]
+        for question, (allowed, reason, _) in zip(questions, real.permits(questions), strict=True):
+            value = permissions["/".join(question.key)]
+            if reason == "account_deleted":
+                assert value is None
+                continue
+            seen = value is not None and lists(value, _use(question), now)
+            if seen:
+                assert allowed, (question, value)
+            elif allowed and question.key not in refusing:
+                assert not _held(value, question), (question, reason, value)
+
+
+def _use(question: Permit) -> Use:
+    return Use(
+        question.data_category,
+        question.collected_under,
+        question.data_use,
+        question.recipient or "",
+    )
+
+
+def _held(value: dict[str, Any], question: Permit) -> bool:
+    """Tell whether a question is about data that the account holds, or a part of it."""
+    return any(
+        held["collected_under"] == question.collected_under
+        and f"{question.data_category}.".startswith(f"{held['data_category']}.")
+        for held in value["permissions"]
+    )
+
+
+def _text(entry: dict[str, Any]) -> str:
+    return json.dumps(entry, sort_keys=True)

@@ -1,0 +1,26 @@
+"""Topics for tests whose events are dated as it suits the test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from typing_extensions import override
+
+from reconsent.domain.topics import LAYOUTS, TopicLayout
+
+
+@dataclass(frozen=True, kw_only=True)
+class _OfAnyTime(TopicLayout):
+    """A topic that believes any time, and keeps everything."""
+
+    @property
+    @override
+    def config(self) -> dict[str, str]:
+        for_ever = {"message.timestamp.after.max.ms": str(2**63 - 1), "retention.ms": "-1"}
+        return super().config | for_ever
+
+
+def of_any_time(names: Iterable[str], partitions: int) -> list[TopicLayout]:
+    """Lay out topics of these names so that messages of any time are kept."""
+    return [_OfAnyTime(**vars(LAYOUTS[name]) | {"partitions": partitions}) for name in names]

@@ -1,0 +1,46 @@
+"""Random worlds through Kafka, beside the naive model of the rules: they agree on everything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from functools import partial
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reconsent.adapters.bus_kafka import KafkaConsumer, KafkaProducer
+from reconsent.adapters.kafka_settings import KafkaSettings
+from reconsent.adapters.kafka_topics import create
+from reconsent.adapters.postgres import connect
+from reconsent.domain.event import TOPICS
+from reconsent.intake import GROUP
+from tests.integration.stage import Stage, stage
+from tests.integration.test_pipeline_model import agree
+from tests.kafka.layouts import of_any_time
+from tests.model.steps import Step
+from tests.model.worlds import stories
+
+
+@pytest.fixture(scope="module")
+def place(make_database: Callable[[], str], module_settings: KafkaSettings) -> Iterator[Stage]:
+    """Give a place to play worlds in, whose bus is the Kafka."""
+    # One partition each, so that a world takes few polls.
+    create(module_settings, of_any_time(TOPICS, partitions=1))
+    conninfo = make_database()
+    open_one = partial(connect, conninfo, autocommit=True)
+    with (
+        closing(KafkaProducer(module_settings)) as producer,
+        stage(conninfo, producer, lambda: KafkaConsumer(module_settings, open_one, GROUP)) as made,
+    ):
+        yield made
+
+
+@settings(max_examples=3)
+@given(story=stories(rejections=True), together=st.booleans())
+def test_pipeline_agrees_with_the_model(
+    place: Stage, story: Sequence[Step], *, together: bool
+) -> None:
+    """Mails, pages, clicks, notices, ledgers, erasures and permissions are the model's."""
+    agree(place, story, together=together)
