@@ -14,9 +14,11 @@ from typing_extensions import override
 from reconsent.adapters.kafka_settings import KafkaSettings
 from reconsent.adapters.policy_file import PolicyFileError
 from reconsent.cli.answers import consents, erasures, explain, notices, permit
+from reconsent.cli.dead_letters import dead_letters_group
 from reconsent.cli.files import emit, import_
 from reconsent.cli.policies import policy
 from reconsent.cli.printing import complain
+from reconsent.cli.releases import release
 from reconsent.cli.serving import demo, migrate, run_services, status, up
 from reconsent.cli.topics import topics_group
 from reconsent.config import Settings, settings
@@ -57,8 +59,8 @@ def cli() -> None:
 
 
 for _command in (
-    demo, up, run_services, migrate, policy, import_, emit, permit, explain, notices, consents,
-    erasures, status, topics_group(kafka),
+    demo, up, run_services, migrate, policy, release, import_, emit, permit, explain, notices,
+    consents, erasures, status, dead_letters_group, topics_group(kafka),
 ):  # fmt: skip
     cli.add_command(_command)
 

@@ -5,15 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from reconsent.adapters.bus_postgres import lag
+from reconsent.adapters import dead_letters
 from reconsent.adapters.postgres import Connection
-from reconsent.domain.bus import DEAD
-from reconsent.domain.event import TOPICS
 from reconsent.facts.versions import Policies
 from reconsent.queries import named
 
 SQL = named("notices")
-GROUP = "reconsent"
 
 
 class NoticeCount(NamedTuple):
@@ -29,7 +26,7 @@ class NoticeCount(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Status:
-    """The services at work, the messages that wait on each topic or were refused, the notices."""
+    """The services at work, the messages and the dead letters that wait by topic, the notices."""
 
     services: dict[str, int]
     lags: dict[str, int]
@@ -42,10 +39,7 @@ def status(connection: Connection, policies: Policies, lags: dict[str, int]) -> 
     return Status(
         services=dict(connection.execute(SQL["services"]).fetchall()),
         lags=lags,
-        dead_letters={
-            topic.removesuffix(DEAD): count
-            for topic, count in lag(connection, GROUP, [name + DEAD for name in TOPICS]).items()
-        },
+        dead_letters=dead_letters.count(connection),
         notices=count_notices(connection, policies),
     )
 

@@ -1,0 +1,338 @@
+"""Dead letters taken in again or thrown away, against a real PostgreSQL."""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from threading import Barrier, Event, Thread
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from reconsent import dead_letter_relay as relay
+from reconsent.adapters.bus_postgres import PostgresConsumer, bury
+from reconsent.adapters.dead_letters import count, hold, read, remove, waiting
+from reconsent.adapters.offsets import advance
+from reconsent.adapters.postgres import connect, transaction
+from reconsent.domain import cloudevents
+from reconsent.domain.bus import Message
+from reconsent.domain.cloudevents import pack
+from reconsent.domain.dead_letters import with_later
+from reconsent.domain.errors import BadInputError
+from reconsent.facts.accounts import lock_accounts
+from reconsent.facts.dead_letters import Retried, retry, retry_lines
+from reconsent.facts.recording import Recorder
+from reconsent.facts.versions import PublishedVersions
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from reconsent.adapters.postgres import Connection, Pool
+    from reconsent.domain.dead_letters import Id
+
+NOW = datetime(2026, 12, 1, 8, tzinfo=UTC)
+SHOP = "shop.example"
+RECORDER = Recorder(PublishedVersions(), lambda address: address.encode())
+
+
+def event(topic: str, account: str, number: int = 0, **data: Any) -> Message:  # noqa: ANN401
+    """Make an event of an account, sent so many minutes after NOW."""
+    at = NOW + timedelta(minutes=number)
+    value = json.dumps({"property": SHOP, "account": account} | data).encode()
+    key = f"{SHOP}/{account}".encode()
+    packed = pack(topic, value, source="urn:test", id=f"{account} {number}", time=at, key=key)
+    return packed._replace(partition=0, offset=number)
+
+
+def profile(account: str, number: int = 0, **data: Any) -> Message:  # noqa: ANN401
+    """Make an account event of some minute."""
+    at = (NOW + timedelta(minutes=number)).isoformat()
+    fields = {"status": "active", "contact": "all", "updated_at": at}
+    return event("accounts", account, number, **fields | data)
+
+
+def denial(account: str, number: int = 0, **data: Any) -> Message:  # noqa: ANN401
+    """Make a choice of some minute."""
+    at = (NOW + timedelta(minutes=number)).isoformat()
+    fields = {"answer": "deny", "data_use": "marketing", "decided_at": at}
+    return event("choices", account, number, **fields | data)
+
+
+def garbage(topic: str, account: str, number: int = 0) -> Message:
+    """Make what nobody can read."""
+    return event(topic, account, number)._replace(value=b"{")
+
+
+def mail_report(notice: str = "39c051cd-1e9e-43ab-8dc0-91497e6d26ec") -> Message:
+    """Make a report of a mail that nobody sent: it can be read, and the rules refuse it."""
+    data = {"notice": notice, "event": "bounced", "occurred_at": NOW.isoformat()}
+    return Message("mail-events", notice.encode(), json.dumps(data).encode(), (), NOW, 0, 0)
+
+
+def bury_all(connections: Pool, messages: Sequence[Message]) -> list[Id]:
+    """Bury messages as if they could not be used; return the ids in their order."""
+
+    def work(connection: Connection) -> list[Id]:
+        ids: list[Id] = []
+        for message in messages:
+            before = {letter.id for letter in waiting(connection)}
+            bury(connection, message, "reconsent", BadInputError("before"))
+            ids += {letter.id for letter in waiting(connection)} - before
+        return ids
+
+    return transaction(connections, work)
+
+
+def retry_all(connections: Pool, lines: Sequence[Sequence[Id]]) -> Retried:
+    """Retry lines to their ends."""
+    return sum(retry_lines(connections, RECORDER, lines), Retried())
+
+
+def left(connections: Pool) -> set[Id]:
+    """List what waits."""
+    return transaction(connections, lambda c: {letter.id for letter in waiting(c)})
+
+
+def recorded(connections: Pool, query: str) -> list[tuple[Any, ...]]:
+    """Read facts."""
+    return transaction(connections, lambda c: c.execute(query.encode()).fetchall())
+
+
+def test_what_is_taken_in_again_waits_no_more(connections: Pool) -> None:
+    """A retried letter is recorded as intake records it, and is no dead letter any more."""
+    messages = [
+        profile("ann", email="ann@example.org"),
+        event("collections", "ann", 1, data_category="user.contact", collected_at=NOW.isoformat()),
+        denial("ann", 2, evidence={"call": "c-1"}),
+    ]
+    ids = bury_all(connections, messages)
+    done = retry_all(connections, [[id_] for id_ in ids])
+    assert [letter.id for letter in done.taken] == ids
+    assert (done.refused, done.gone, done.left) == ((), (), ())
+    assert left(connections) == set()
+    assert recorded(connections, "SELECT account, email FROM accounts") == [
+        ("ann", "ann@example.org")
+    ]
+    assert len(recorded(connections, "SELECT FROM collections")) == 1
+    # The choice is known by the id that its sender gave it: sent again, it is the same one.
+    assert recorded(connections, "SELECT source, event_id FROM consents") == [("urn:test", "ann 2")]
+    assert retry_all(connections, [[id_] for id_ in ids]).gone == tuple(ids)
+
+
+def test_what_is_refused_again_waits_on(connections: Pool) -> None:
+    """It keeps its id, its place and all that it says; the reason is the new one."""
+    ids = bury_all(connections, [garbage("accounts", "ann", 7), mail_report()])
+    before = transaction(connections, lambda c: read(c, ids))
+    done = retry_all(connections, [[id_] for id_ in ids])
+    assert done.taken == ()
+    after = transaction(connections, lambda c: read(c, ids))
+    assert [after[id_].message for id_ in ids] == [before[id_].message for id_ in ids]
+    assert {str(letter.id): why for letter, why in done.refused} == {
+        str(id_): after[id_].reason for id_ in ids
+    }
+    assert "not JSON" in after[ids[0]].reason
+    assert "never sent" in after[ids[1]].reason
+    assert [after[id_].exception for id_ in ids] == ["BadInputError", "RefusedError"]
+    assert [after[id_].group for id_ in ids] == ["reconsent", "reconsent"]
+
+
+def test_retrying_is_done_or_not_done(connections: Pool) -> None:
+    """If the transaction fails, nothing is recorded and the letter waits as before."""
+    ids = bury_all(connections, [profile("ann"), garbage("accounts", "bo")])
+    before = transaction(connections, lambda c: read(c, ids))
+
+    def work(connection: Connection) -> None:
+        retry(connection, RECORDER, ids)
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        transaction(connections, work)
+    assert transaction(connections, lambda c: read(c, ids)) == before
+    assert recorded(connections, "SELECT FROM accounts") == []
+
+
+def test_two_that_retry_the_same_record_it_once(connections: Pool) -> None:
+    """The second waits for the first and finds the letter gone."""
+    ids = bury_all(connections, [denial("ann")])
+    begun, go_on = Event(), Event()
+    found: list[Retried] = []
+
+    def first(connection: Connection) -> None:
+        found.append(retry(connection, RECORDER, ids))
+        begun.set()
+        assert go_on.wait(30)
+
+    def second(connection: Connection) -> None:
+        found.append(retry(connection, RECORDER, ids))
+
+    one = Thread(target=transaction, args=(connections, first))
+    one.start()
+    assert begun.wait(30)
+    other = Thread(target=transaction, args=(connections, second))
+    other.start()
+    go_on.set()
+    one.join(30)
+    other.join(30)
+    assert [len(done.taken) for done in found] == [1, 0]
+    assert found[1].gone == tuple(ids)
+
+
+def test_none_overtakes_another_of_its_key(connections: Pool) -> None:
+    """A line stops at what is refused again; what is behind stays untouched, other keys go on."""
+    ids = bury_all(
+        connections,
+        [
+            profile("ann", 0),
+            denial("ann", 1),
+            garbage("accounts", "ann", 2),
+            denial("ann", 3),
+            profile("ann", 4, contact="none"),
+            profile("bo", 0),
+            denial("bo", 1),
+        ],
+    )
+    letters = transaction(connections, waiting)
+    done = retry_all(connections, with_later(letters, {ids[0], ids[5]}))
+    assert {letter.id for letter in done.taken} == {ids[0], ids[1], ids[5], ids[6]}
+    assert [letter.id for letter, _ in done.refused] == [ids[2]]
+    assert done.left == (ids[3], ids[4])
+    assert left(connections) == {ids[2], ids[3], ids[4]}
+    assert {id_: each.reason for id_, each in _read(connections, ids[3:5]).items()} == {
+        ids[3]: "before",
+        ids[4]: "before",
+    }
+    transaction(connections, lambda c: remove(c, [ids[2]]))
+    done = retry_all(connections, with_later(transaction(connections, waiting), {ids[3]}))
+    assert [letter.id for letter in done.taken] == [ids[3], ids[4]]
+    assert recorded(connections, "SELECT contact FROM accounts WHERE account = 'ann'") == [
+        ("none",)
+    ]
+
+
+def _read(connections: Pool, ids: Collection[Id]) -> dict[Id, Any]:
+    return transaction(connections, lambda c: dict(read(c, ids)))
+
+
+def test_an_older_fact_does_not_override_a_newer_one(connections: Pool) -> None:
+    """Retried in whatever order, facts are merged by their own times."""
+    old, new = bury_all(connections, [profile("ann", 0), profile("ann", 5, contact="none")])
+    assert retry_all(connections, [[new], [old]]).refused == ()
+    assert recorded(connections, "SELECT contact FROM accounts") == [("none",)]
+
+
+def test_a_deletion_takes_the_dead_letters_of_its_account_along(connections: Pool) -> None:
+    """A retried deletion erases what waits of the account, which is gone rather than refused."""
+    deletion = profile("ann", 9, status="deleted", contact="none")
+    personal = profile("ann", 1, email="ann@example.org")
+    ids = bury_all(connections, [garbage("accounts", "ann"), personal, deletion])
+    others = bury_all(connections, [profile("bo")])
+    done = transaction(connections, lambda c: retry(c, RECORDER, [ids[2], ids[0]]))
+    assert [letter.id for letter in done.taken] == [ids[2]]
+    assert done.refused == ()
+    assert done.gone == (ids[0],)
+    assert left(connections) == set(others)
+
+
+def test_a_retry_and_an_erasing_do_not_hold_each_other_up(connections: Pool) -> None:
+    """Each holds what the other wants: one of them begins again, and both are done in the end."""
+    personal = profile("ann", 1, email="ann@example.org")
+    ids = bury_all(connections, [personal, profile("bo")])
+    deletion = cloudevents.read(profile("ann", 9, status="deleted", contact="none"))
+    both = Barrier(2)
+    tries: list[str] = []
+
+    def meet(name: str) -> None:
+        tries.append(name)
+        if tries.count(name) == 1:
+            both.wait(30)
+
+    def retrying(connection: Connection) -> None:
+        hold(connection, ids)
+        meet("retry")
+        retry(connection, RECORDER, ids)
+
+    def erasing(connection: Connection) -> None:
+        lock_accounts(connection, [(SHOP, "ann")])
+        meet("erase")
+        RECORDER.record(connection, [deletion])
+
+    threads = [Thread(target=transaction, args=(connections, work)) for work in (retrying, erasing)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len(tries) > 2
+    assert left(connections) == set()
+    facts = recorded(connections, "SELECT account, status, email FROM accounts ORDER BY account")
+    assert facts == [("ann", "deleted", None), ("bo", "active", None)]
+
+
+def test_what_was_hidden_of_a_minor_stays_hidden(connections: Pool) -> None:
+    """What a retried letter tells of a minor is hidden in the others, which still can be used."""
+    minor = profile("ann", 9, minor=True)
+    ids = bury_all(connections, [profile("ann", 1, email="ann@example.org", name="Ann"), minor])
+    done = transaction(connections, lambda c: retry(c, RECORDER, [ids[1]]))
+    assert len(done.taken) == 1
+    (value,) = recorded(connections, "SELECT value FROM bus_messages")[0]
+    assert b"ann@example.org" not in value
+    assert retry_all(connections, [[ids[0]]]).refused == ()
+    assert recorded(connections, "SELECT email, name, minor FROM accounts") == [(None, None, True)]
+
+
+def test_discarded_ones_do_not_come_back(connections: Pool) -> None:
+    """What was removed is neither listed nor counted nor retried, and its id is not used again."""
+    ids = bury_all(connections, [garbage("accounts", "ann", n) for n in range(3)])
+    assert transaction(connections, lambda c: remove(c, ids)) == set(ids)
+    assert transaction(connections, lambda c: remove(c, ids)) == set()
+    assert retry_all(connections, [[id_] for id_ in ids]).gone == tuple(ids)
+    assert transaction(connections, count)["accounts"] == 0
+    (new,) = bury_all(connections, [garbage("accounts", "ann", 0)])
+    assert new not in ids
+
+
+def test_what_waits_is_counted_by_topic(connections: Pool) -> None:
+    """Each topic has its count, also those without any."""
+    bury_all(connections, [garbage("accounts", "ann"), denial("bo"), denial("cy")])
+    assert transaction(connections, count) == {
+        "policy-versions": 0, "accounts": 1, "collections": 0, "choices": 2, "mail-events": 0,
+    }  # fmt: skip
+
+
+def test_letters_of_a_topic_or_a_key_are_found(connections: Pool) -> None:
+    """A key is that of its account on whatever topic, as it came."""
+    ids = bury_all(connections, [garbage("accounts", "ann"), denial("ann", 1), denial("bo")])
+    key = f"{SHOP}/ann".encode()
+
+    def found(*topics: str, of: bytes | None = None) -> set[Id]:
+        names = topics or ("accounts", "collections", "choices")
+        return transaction(connections, lambda c: {each.id for each in waiting(c, names, of)})
+
+    assert found() == set(ids)
+    assert found(of=key) == set(ids[:2])
+    assert found("choices") == set(ids[1:])
+    assert found("choices", of=key) == {ids[1]}
+
+
+@pytest.mark.parametrize("limit", [2, 100])
+def test_what_passes_them_on_steps_over_removed_ones(
+    connections: Pool, database: str, limit: int
+) -> None:
+    """A consumer of the dead letters gets those that wait, each once, and reaches the end."""
+    ids = bury_all(connections, [garbage("accounts", "ann", number) for number in range(9)])
+    transaction(connections, lambda c: remove(c, [*ids[:2], *ids[4:6], ids[8]]))
+    transaction(connections, lambda c: retry(c, RECORDER, [ids[2]]))
+    passed: list[int] = []
+    connected = partial(connect, database, autocommit=True)
+    with closing(PostgresConsumer(connected, relay.GROUP, ["accounts.dead"])) as consumer:
+        while batch := consumer.poll(limit, 0):
+            passed += [message.offset for message in batch.messages]
+            transaction(connections, partial(_advance, batch))
+    assert passed == [id_.offset for id_ in (ids[2], ids[3], ids[6], ids[7])]
+    ends = "SELECT next_offset FROM consumer_offsets WHERE partition = 0"
+    assert recorded(connections, ends) == [(9,)]
+
+
+def _advance(batch: Any, connection: Connection) -> None:  # noqa: ANN401
+    advance(connection, relay.GROUP, batch)
