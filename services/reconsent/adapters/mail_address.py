@@ -14,6 +14,8 @@ from reconsent.domain.errors import BadInputError
 _LOCAL_PART: Final = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}")
 _LABEL: Final = r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)"
 _DOMAIN: Final = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
+_ANY_ADDRESS: Final = re.compile(r"[^\s\[\]<>\"']+@[^\s\[\]<>\"']+")
+_LONGEST_LOCAL_PART: Final = 64
 _LONGEST_ADDRESS: Final = 254
 _LONGEST_NAME: Final = 120
 
@@ -27,25 +29,56 @@ def postal_address(email: str) -> str:
 
     Raises UnusableAddressError where mail systems in general would not take it.
     """
+    local, domain = _parts(email)
+    if not local.isascii():
+        raise UnusableAddressError("the address has letters outside ASCII before its @")
+    return _checked(local, domain)
+
+
+def international_address(email: str) -> str:
+    """Return an address as `postal_address`, though letters outside ASCII may stand before its @.
+
+    Such an address is for mail systems that take it by SMTPUTF8 (RFC 6531) only.
+    """
+    local, domain = _parts(email)
+    return _checked(unicodedata.normalize("NFC", local), domain)
+
+
+def without_addresses(text: str) -> str:
+    """Return what a mail system said as one line that may be kept: with nobody's address in it."""
+    return _ANY_ADDRESS.sub("(address)", " ".join(text.split()))
+
+
+def _parts(email: str) -> tuple[str, str]:
+    """Return what stands before and after an address's @, the domain as name servers know it."""
     local, at, domain = email.strip().rpartition("@")
     if not at or not local:
         raise UnusableAddressError("the address has no @ with something before it")
-    if not local.isascii():
-        raise UnusableAddressError("the address has letters outside ASCII before its @")
     if not domain.isascii():
         try:
             # Python's own codec follows the rules of 2003: ß would be somebody else's ss.
             domain = idna.encode(domain, uts46=True).decode("ascii")
         except idna.IDNAError as error:
             raise UnusableAddressError("the address's domain is no domain name") from error
-    if not _LOCAL_PART.fullmatch(local):
-        raise UnusableAddressError("the address has signs before its @ that don't belong there")
     if not _DOMAIN.fullmatch(domain):
         raise UnusableAddressError("the address's domain is no domain name")
+    return local, domain
+
+
+def _checked(local: str, domain: str) -> str:
+    plain = local
+    if not local.isascii():
+        plain = "".join("x" if _is_foreign_letter(letter) else letter for letter in local)
+    if not _LOCAL_PART.fullmatch(plain) or len(local.encode()) > _LONGEST_LOCAL_PART:
+        raise UnusableAddressError("the address has signs before its @ that don't belong there")
     address = f"{local}@{domain}"
-    if len(address) > _LONGEST_ADDRESS:
+    if len(address.encode()) > _LONGEST_ADDRESS:
         raise UnusableAddressError("the address is longer than 254 letters")
     return address
+
+
+def _is_foreign_letter(letter: str) -> bool:
+    return not letter.isascii() and letter.isprintable()
 
 
 def sender_parts(sender: str) -> tuple[str, str]:

@@ -2,7 +2,8 @@
 
 Only the recipient's own bytes are put in for each: address, notice and link. Both parts are
 quoted-printable: lines are short and ASCII, so any server takes them, and the words come back
-exactly as they were written.
+exactly as they were written. A link stands on lines of its own, which soft breaks join to what is
+around it: whatever its length, not a byte beside it depends on it.
 """
 
 from __future__ import annotations
@@ -51,17 +52,43 @@ class MimeLetter:
             )
         )
         self._between_links = rest.split(_LINK)
+        self._transmitted_between_links = [_transmitted(piece) for piece in self._between_links]
 
     def addressed(self, recipient: Recipient, address: str) -> bytes:
-        """Return one recipient's message; `address` is theirs in ASCII, lines end in LF."""
+        """Return one recipient's message; lines end in LF.
+
+        `address` is theirs as mail_address gives it; with letters outside ASCII before its @ the
+        header is in UTF-8, and everything else in ASCII as ever.
+        """
+        link = _link(recipient.choose_url)
+        return self._own(recipient, address) + link.join(self._between_links)
+
+    def transmitted(self, recipient: Recipient, address: str) -> bytes:
+        """Return the same message as it crosses the line of SMTP, up to the dot that ends it.
+
+        Lines end in CRLF, and a dot that begins a line is doubled.
+        """
+        link = _transmitted(_link(recipient.choose_url))
+        own = _transmitted(self._own(recipient, address))
+        return own + link.join(self._transmitted_between_links)
+
+    def _own(self, recipient: Recipient, address: str) -> bytes:
+        """Return the headers that a message begins with."""
         notice = _token(recipient.notice)
         own = (
             f"To: {_mailbox('To', display_name(recipient.name), address)}\n"
             f"Message-ID: <{notice}@{self._domain}>\n"
             f"X-Reconsent-Notice: {notice}\n"
         )
-        link = b2a_qp(recipient.choose_url.encode())
-        return b"".join((self._sender, own.encode("ascii"), link.join(self._between_links)))
+        return self._sender + own.encode()
+
+
+def _transmitted(lines: bytes) -> bytes:
+    """Return a part of a message for SMTP: each of the parts begins a line, or with no dot."""
+    doubled = lines.replace(b"\n.", b"\n..")
+    if doubled.startswith(b"."):
+        doubled = b"." + doubled
+    return doubled.replace(b"\n", b"\r\n")
 
 
 def _token(text: str) -> str:
@@ -72,10 +99,17 @@ def _token(text: str) -> str:
     return text
 
 
+def _link(url: str) -> bytes:
+    """Return a link as it stands in a part; raises ValueError where it is more than a line."""
+    if not url.isprintable():
+        message = f"{url!r} is no link"
+        raise ValueError(message)
+    return b2a_qp(url.encode())
+
+
 def _part(subtype: str, text: str, link_mark: str) -> bytes:
     lines = text.replace("\r\n", "\n").replace("\r", "\n")
     pieces = lines.split(link_mark) if link_mark else [lines]
-    # A link stands on lines of its own, which soft breaks join to what is around it.
     body = b"=\n\0=\n".join(b2a_qp(piece.encode()) for piece in pieces)
     head = (
         f"--{_BOUNDARY}\n"

@@ -1,0 +1,163 @@
+"""Mails a second to smtp-sink: bare senders, the provider, and the dispatcher with all it records.
+
+All send the same letter, of at least 10 KB with text and HTML, each to a recipient of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import smtplib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from functools import partial
+
+import aiosmtplib
+import psycopg
+import pytest
+from typing_extensions import override
+
+from reconsent.adapters.mail_address import sender_parts
+from reconsent.adapters.mime_letter import MimeLetter
+from reconsent.adapters.postgres import Lease, Pool, transaction
+from reconsent.adapters.signing import Signer
+from reconsent.adapters.smtp_mail import Smtp
+from reconsent.adapters.smtp_settings import smtp_settings
+from reconsent.dispatcher import Dispatcher
+from reconsent.domain.mail import Letter, Recipient, Result
+from reconsent.facts.decisions import refresh_holdings
+from reconsent.facts.publishing import publish
+from reconsent.facts.versions import read_policies
+from reconsent.planner import Planner
+from reconsent.running import run_until_idle
+from tests.drafts import draft, row
+from tests.letters import people
+from tests.stand_ins.smtp_sink import running_sink
+
+NOTICES = 20_000
+BARE = 4_000
+SENDER = "Privacy <privacy@reconsent.test>"
+SMALLEST = 10 * 1024
+
+
+class Noting(Smtp):
+    """The provider, which notes the letter that it is handed."""
+
+    letter: Letter | None = None
+
+    @override
+    def send(self, letter: Letter, recipients: Sequence[Recipient]) -> Sequence[Result]:
+        """Hand the letter over."""
+        self.letter = letter
+        return super().send(letter, recipients)
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    """Where a sink listens."""
+    with running_sink() as port:
+        yield port
+
+
+def fill(connections: Pool, database: str) -> None:
+    """Make accounts, each of which has a choice notice due."""
+    with connections.connection() as connection:
+        publish(connection, draft(declares=[row("user", "essential.service")]))
+        connection.execute(
+            """
+            INSERT INTO accounts (property, account, email, name, address_hash, updated_at)
+            SELECT 'campaigner.example', 'a' || n, 'a' || n || '@example.org', 'Person ' || n,
+                   sha256(convert_to('a' || n, 'UTF8')), now()
+            FROM generate_series(1, %s) AS n
+            """,
+            (NOTICES,),
+        )
+        connection.execute(
+            """
+            INSERT INTO collections
+            SELECT account_key, 'user.contact.email', 'v1', now(), 'person' FROM accounts
+            """
+        )
+        keys = [key for (key,) in connection.execute("SELECT account_key FROM accounts")]
+        refresh_holdings(connection, keys, read_policies(connection))
+        uses = [row("user", "essential.service", "marketing")]
+        publish(connection, draft(version="v2", follows="v1", declares=uses))
+    run_until_idle([Planner(connections)])
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("VACUUM ANALYZE")
+
+
+def by_smtplib(port: int, mails: Sequence[tuple[str, bytes]]) -> None:
+    """Send prepared bytes over one connection of the standard library's."""
+    with smtplib.SMTP("127.0.0.1", port) as server:
+        for address, content in mails:
+            server.sendmail("privacy@reconsent.test", [address], content)
+
+
+async def by_aiosmtplib(port: int, mails: Sequence[tuple[str, bytes]]) -> None:
+    """Send prepared bytes over four connections of aiosmtplib's."""
+
+    async def work(part: Sequence[tuple[str, bytes]]) -> None:
+        server = aiosmtplib.SMTP(hostname="127.0.0.1", port=port, start_tls=False)
+        async with server:
+            for address, content in part:
+                await server.sendmail("privacy@reconsent.test", [address], content)
+
+    await asyncio.gather(*(work(mails[start::4]) for start in range(4)))
+
+
+def by_provider(smtp: Smtp, letter: Letter, recipients: Sequence[Recipient]) -> None:
+    """Hand a letter over as the dispatcher does, without recording anything."""
+    for start in range(0, len(recipients), smtp.at_most):
+        results = smtp.send(letter, recipients[start : start + smtp.at_most])
+        assert {result.outcome for result in results} == {"accepted"}
+
+
+def rate(count: int, work: Callable[[], object]) -> tuple[float, float]:
+    """Return how many a second some work did, and how many a second of this process's own CPU."""
+    start, busy = time.perf_counter(), time.process_time()
+    work()
+    busy, start = time.process_time() - busy, time.perf_counter() - start
+    return count / start, count / busy
+
+
+def test_mails_a_second(connections: Pool, database: str, port: int) -> None:
+    """Bare sending of prepared bytes, the provider alone, and the whole dispatcher."""
+    fill(connections, database)
+    smtp = Noting(smtp_settings(f"smtp://127.0.0.1:{port}"), SENDER)
+    lease = Lease(database)
+    dispatcher = Dispatcher(
+        connections,
+        lease,
+        smtp,
+        Signer("secret of the benchmark"),
+        public_url="https://privacy.reconsent.test",
+        sender=SENDER,
+        now=partial(datetime.now, UTC),
+    )
+    rates = {"dispatcher": rate(NOTICES, lambda: run_until_idle([dispatcher]))}
+    lease.close()
+    counts = transaction(
+        connections,
+        lambda connection: connection.execute(
+            "SELECT state, count(*) FROM notices GROUP BY state"
+        ).fetchall(),
+    )
+    assert counts == [("accepted", NOTICES)]
+    assert smtp.letter
+    everyone = people(BARE)
+    mime = MimeLetter(smtp.letter, sender=sender_parts(SENDER), date=datetime.now(UTC))
+    mails = [(one.email, mime.addressed(one, one.email)) for one in everyone]
+    size = min(len(content) for _, content in mails)
+    assert size >= SMALLEST
+    rates["smtplib, bare"] = rate(BARE, lambda: by_smtplib(port, mails))
+    rates["aiosmtplib, bare"] = rate(BARE, lambda: asyncio.run(by_aiosmtplib(port, mails)))
+    letter = smtp.letter
+    rates["provider alone"] = rate(BARE, lambda: by_provider(smtp, letter, everyone))
+    smtp.close()
+    base = rates["smtplib, bare"]
+    print(f"\n{'mails of ' + str(size) + ' bytes':<22}{'per second':>12}{'ratio':>7}", end="")
+    print(f"{'per CPU second':>16}{'ratio':>7}")
+    for name, (walled, busy) in rates.items():
+        print(f"{name:<22}{walled:>12,.0f}{walled / base[0]:>7.2f}", end="")
+        print(f"{busy:>16,.0f}{busy / base[1]:>7.2f}")

@@ -1,0 +1,178 @@
+"""What a mail server gets over SMTP, and what its answers come to: a real client and server."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reconsent.adapters.mail_address import sender_parts
+from reconsent.adapters.mime_letter import MimeLetter
+from reconsent.adapters.smtp_mail import Smtp
+from reconsent.domain.mail import Letter
+from tests.integration.smtp_sending import NOON, SENDER, outcomes, parsed, reached, sending
+from tests.letters import LETTER, MARK, people, person
+from tests.stand_ins.smtp_server import MailServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(params=[True, False], ids=["pipelining", "one by one"])
+def server(request: pytest.FixtureRequest) -> MailServer:
+    """A mail server, with PIPELINING and without."""
+    return MailServer(pipelining=request.param)
+
+
+@pytest.fixture
+def smtp(server: MailServer) -> Iterator[Smtp]:
+    """The provider, with one connection to the server."""
+    with sending(server) as provider:
+        yield provider
+
+
+def test_a_mail_is_the_one_a_mailbox_would_have(smtp: Smtp, server: MailServer) -> None:
+    """Byte by byte what is rendered for each from scratch, with CRLF; and parsed, what it says."""
+    everyone = [person("ann@example.com", "Åse Ødegård"), *people(60)]
+    assert set(outcomes(smtp.send(LETTER, everyone))) == {"accepted"}
+    assert reached(server) == [recipient.email for recipient in everyone]
+    for taken, recipient in zip(server.taken, everyone, strict=True):
+        alone = MimeLetter(LETTER, sender=sender_parts(SENDER), date=NOON)
+        scratch = alone.addressed(recipient, recipient.email)
+        assert taken.content == scratch.replace(b"\n", b"\r\n")
+        assert taken.sender == "privacy@example.no"
+        message = parsed(taken.content)
+        assert not message.defects
+        assert message["Message-ID"] == f"<{recipient.notice}@example.no>"
+        assert message["X-Reconsent-Notice"] == recipient.notice
+        assert message["To"].addresses[0].display_name == recipient.name
+        for subtype, text in (("plain", LETTER.text), ("html", LETTER.html)):
+            part = message.get_body((subtype,))
+            assert part
+            said = part.get_content().replace("\r\n", "\n")
+            assert said == text.replace(MARK, recipient.choose_url)
+
+
+@given(
+    text=st.text(alphabet=st.sampled_from("a.\n\r= ø")),
+    path=st.text(alphabet=st.sampled_from("a.=~"), max_size=300),
+    name=st.text(max_size=150),
+)
+def test_what_is_transmitted_is_what_is_kept(text: str, path: str, name: str) -> None:
+    """Whatever letter, link and name hold: without doubled dots it is the mailbox's message."""
+    letter = Letter(
+        subject=f"{text}.", text=f"{text}{MARK}{text}", html=text, locale="en", link_mark=MARK
+    )
+    recipient = replace(person(name=name), choose_url=path)
+    mime = MimeLetter(letter, sender=sender_parts(SENDER), date=NOON)
+    transmitted = mime.transmitted(recipient, recipient.email)
+    assert transmitted.endswith(b"\r\n")
+    lines = transmitted.split(b"\r\n")
+    assert b"." not in lines
+    assert not any(b"\r" in line or b"\n" in line for line in lines)
+    assert all(line.startswith(b"..") for line in lines if line.startswith(b"."))
+    undone = b"\n".join(line[1:] if line.startswith(b".") else line for line in lines)
+    assert undone == mime.addressed(recipient, recipient.email)
+
+
+@pytest.mark.parametrize(
+    ("email", "name"),
+    [
+        ("ann@example.com", "Ann\r\nBcc: eve@example.com"),
+        ("ann@example.com", 'Ann" <eve@example.com>, "Bo'),
+        ("ann@example.com", "\r\n.\r\nMAIL FROM:<eve@example.com>\r\n"),
+        ("ann@example.com>\r\nRCPT TO:<eve@example.com", None),
+        ("ann@example.com\r\n.\r\n", None),
+        ("ann@example.com\nBcc: eve@example.com", None),
+        ("<ann@example.com>,<eve@example.com>", None),
+        ("ann@example.com> SIZE=1", None),
+        ("ann\u2028@example.com", None),
+        ("ån\r\nBcc: eve@example.com", None),
+        ("å\u202e@example.com", None),
+    ],
+)
+def test_nothing_can_be_slipped_in(
+    smtp: Smtp, server: MailServer, email: str, name: str | None
+) -> None:
+    """A name or an address adds no command, no header and no recipient."""
+    first, last = smtp.send(LETTER, [person(email, name), person("bo@example.com")])
+    assert last.outcome == "accepted"
+    assert first.outcome == ("accepted" if name else "rejected")
+    assert reached(server) == (["ann@example.com"] if name else []) + ["bo@example.com"]
+    assert {taken.sender for taken in server.taken} == {"privacy@example.no"}
+    for taken in server.taken:
+        assert "Bcc" not in parsed(taken.content)
+
+
+@pytest.mark.parametrize("link", ["https://p.example/\r\n.\r\nMAIL FROM:<>", "a\rb", "a\nb", "\0"])
+def test_a_link_is_one_line(smtp: Smtp, server: MailServer, link: str) -> None:
+    """What is no link at all is our own fault, and goes nowhere."""
+    with pytest.raises(ExceptionGroup) as caught:
+        smtp.send(LETTER, [replace(person(), choose_url=link)])
+    assert caught.group_contains(ValueError, match="is no link")
+    assert not server.taken
+
+
+def test_letters_outside_ascii_before_the_at(server: MailServer, smtp: Smtp) -> None:
+    """Such an address goes to a server that takes it, with its name and address in the header."""
+    smtp.send(LETTER, [person("åse@straße.example", "Åse"), person("a\u030ase@example.com")])
+    assert reached(server) == ["åse@xn--strae-oqa.example", "åse@example.com"]
+    taken = server.taken[0]
+    assert {"SMTPUTF8", "BODY=8BITMIME"} <= set(taken.options)
+    assert parsed(taken.content)["To"].addresses[0].display_name == "Åse"
+    assert "<åse@xn--strae-oqa.example>".encode() in taken.content
+    smtp.send(LETTER, [person("ann@example.com")])
+    assert "SMTPUTF8" not in server.taken[-1].options
+
+
+def test_letters_outside_ascii_are_refused_clearly() -> None:
+    """To a server that cannot take such an address it is not sent, and the reason says why."""
+    server = MailServer(smtputf8=False)
+    with sending(server) as smtp:
+        first, last = smtp.send(LETTER, [person("åse@example.com"), person("ann@example.com")])
+    assert first.outcome == "rejected"
+    assert "SMTPUTF8" in str(first.reason)
+    assert last.outcome == "accepted"
+    assert reached(server) == ["ann@example.com"]
+
+
+def test_a_letter_that_is_too_large_is_nobodys_fault() -> None:
+    """A server's limit is known before anything is sent, and told; other sizes are announced."""
+    server = MailServer(size=100_000)
+    with sending(server) as smtp:
+        large = replace(LETTER, text="x" * 100_000)
+        results = smtp.send(large, people(3))
+        assert outcomes(results) == ["retry"] * 3
+        assert "the mail server takes 100000" in str(results[2].reason)
+        assert {result.not_before for result in results} == {NOON + timedelta(minutes=15)}
+        assert outcomes(smtp.send(LETTER, people(1))) == ["accepted"]
+    [taken] = server.taken
+    sizes = [option for option in taken.options if option.startswith("SIZE=")]
+    doubled_dots = taken.content.count(b"\r\n.")
+    assert sizes == [f"SIZE={len(taken.content) + doubled_dots}"]
+
+
+def test_connections_are_kept() -> None:
+    """A few connections serve letter after letter; a letter to few people needs only one."""
+    server = MailServer()
+    with sending(server, "connections=3") as smtp:
+        smtp.send(LETTER, people(2))
+        assert server.connections == 1
+        for _ in range(3):
+            assert set(outcomes(smtp.send(LETTER, people(200)))) == {"accepted"}
+        assert server.connections == 3
+    assert len(reached(server)) == 602
+
+
+def test_a_long_letter_arrives_whole(server: MailServer, smtp: Smtp) -> None:
+    """More than the line takes at once goes out bit by bit, for each."""
+    long = replace(LETTER, text=f"{'Blåbær ' * 40}\n.\n" * 2000)
+    assert outcomes(smtp.send(long, people(3))) == ["accepted"] * 3
+    for taken in server.taken:
+        part = parsed(taken.content).get_body(("plain",))
+        assert part
+        assert part.get_content().replace("\r\n", "\n") == long.text

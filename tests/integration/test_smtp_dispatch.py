@@ -1,0 +1,120 @@
+"""From a due notice to a mail server and back: the program as MAIL_URL configures it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from reconsent.__main__ import Program
+from reconsent.config import settings
+from reconsent.domain.errors import OutsideError
+from reconsent.facts.decisions import refresh_holdings
+from reconsent.facts.publishing import publish
+from reconsent.facts.versions import read_policies
+from reconsent.running import run_until_idle
+from tests.drafts import draft, row
+from tests.integration.smtp_sending import parsed, reached
+from tests.stand_ins.smtp_server import TAKE_AND_HANG_UP, MailServer, running
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from reconsent.adapters.postgres import Connection
+
+PEOPLE = ["ann", "bo", "cy", "di", "ev"]
+
+
+def ask(connection: Connection) -> None:
+    """Make people, each of whom a new version asks something."""
+    publish(connection, draft(declares=[row("user", "essential.service")]))
+    for account in PEOPLE:
+        connection.execute(
+            """
+            INSERT INTO accounts (property, account, email, address_hash, updated_at)
+            VALUES ('campaigner.example', %s, %s, sha256(%s), now())
+            """,
+            (account, f"{account}@{account}.example", account.encode()),
+        )
+    connection.execute(
+        """
+        INSERT INTO collections
+        SELECT account_key, 'user.contact.email', 'v1', now(), 'person' FROM accounts
+        """
+    )
+    keys = [key for (key,) in connection.execute("SELECT account_key FROM accounts")]
+    refresh_holdings(connection, keys, read_policies(connection))
+    asking = [row("user", "essential.service", "marketing")]
+    publish(connection, draft(version="v2", follows="v1", declares=asking))
+
+
+def program(mail_server: MailServer, database: str, home: Path) -> Program:
+    """Return the program, sending to a server."""
+    environment = {
+        "RECONSENT_HOME": str(home),
+        "DATABASE_URL": database,
+        "RECONSENT_SECRET": "secret of the tests",
+        "RECONSENT_API_TOKEN": "token of the tests",
+        "MAIL_URL": mail_server.url("starttls=never&connections=1"),
+        "MAIL_FROM": "Privacy <privacy@example.no>",
+    }
+    return Program(settings(environment))
+
+
+def states(connection: Connection) -> dict[str, str]:
+    """Return each account's notice's state."""
+    rows = connection.execute(
+        "SELECT account, state FROM notices JOIN accounts USING (account_key)"
+    )
+    return dict(rows.fetchall())
+
+
+@pytest.fixture
+def mail_server() -> Iterator[MailServer]:
+    """A mail server."""
+    with running(MailServer()) as mail_server:
+        yield mail_server
+
+
+def test_what_the_server_said_is_recorded(
+    mail_server: MailServer, database: str, home: Path
+) -> None:
+    """Taken, refused for good, or nobody knows: each notice says so, and nobody is mailed twice."""
+    mail_server.odd_for["RCPT", "bo@bo.example"] = "550 5.1.1 No such user"
+    mail_server.odd_for[".", "cy@cy.example"] = TAKE_AND_HANG_UP
+    with program(mail_server, database, home) as running_:
+        with running_.connections.connection() as connection:
+            ask(connection)
+        run_until_idle(running_.services(["planner", "dispatcher"], patience=0))
+        with running_.connections.connection() as connection:
+            expected = dict.fromkeys(PEOPLE, "accepted") | {"bo": "rejected", "cy": "unknown"}
+            assert states(connection) == expected
+    told = sorted(reached(mail_server))
+    assert told == [f"{account}@{account}.example" for account in PEOPLE if account != "bo"]
+    for taken in mail_server.taken:
+        message = parsed(taken.content)
+        part = message.get_body(("plain",))
+        assert part
+        assert part.get_content().count("/c/") == 1
+        assert message["Message-ID"] == f"<{message['X-Reconsent-Notice']}@example.no>"
+
+
+def test_a_server_that_is_out_of_order_loses_nothing(
+    mail_server: MailServer, database: str, home: Path
+) -> None:
+    """The fault is told, everything stays due, and goes out once the server works again."""
+    mail_server.odd["MAIL"].extend(["451 4.3.0 Out of order"] * 2)
+    with program(mail_server, database, home) as running_:
+        with running_.connections.connection() as connection:
+            ask(connection)
+        services = running_.services(["planner", "dispatcher"], patience=0)
+        with pytest.raises(OutsideError, match=r"MAIL_URL: localhost:\d+: .* Out of order"):
+            run_until_idle(services)
+        with running_.connections.connection() as connection:
+            assert set(states(connection).values()) == {"due"}
+        mail_server.odd.clear()
+        run_until_idle(services)
+        with running_.connections.connection() as connection:
+            assert set(states(connection).values()) == {"accepted"}
+    assert sorted(reached(mail_server)) == [f"{account}@{account}.example" for account in PEOPLE]

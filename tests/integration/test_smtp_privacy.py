@@ -1,0 +1,229 @@
+"""What goes over the line in clear, and to whom: TLS, certificates, credentials."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from reconsent.adapters.smtp_mail import Smtp
+from reconsent.adapters.smtp_settings import smtp_settings
+from reconsent.domain.errors import BadInputError, OutsideError
+from tests.integration.smtp_sending import SENDER, outcomes, reached, sending
+from tests.letters import LETTER, people
+from tests.stand_ins.smtp_server import HANG_UP, SILENCE, MailServer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+USER = {"ann@mail.example": "pass:w@rd/å"}
+CREDENTIALS = "ann%40mail.example:pass%3Aw%40rd%2F%C3%A5"
+WRONG = "ann%40mail.example:opensesame"
+
+
+def certificate(folder: Path, name: str) -> Path:
+    """Make a key and a certificate for a name, signed by itself, in one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    called = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(called)
+        .issuer_name(called)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    path = folder / f"{name}.pem"
+    path.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+        + made.public_bytes(serialization.Encoding.PEM)
+    )
+    return path
+
+
+def serving_tls(path: Path) -> ssl.SSLContext:
+    """Return a server's side of TLS."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(path)
+    return context
+
+
+@pytest.fixture
+def trusted(tmp_path: Path) -> Path:
+    """A certificate that the tests have MAIL_URL trust."""
+    return certificate(tmp_path, "localhost")
+
+
+@pytest.fixture
+def options(trusted: Path) -> str:
+    """The options of a MAIL_URL that trusts it."""
+    return f"connections=2&ca_file={trusted}"
+
+
+@pytest.fixture
+def server(trusted: Path) -> MailServer:
+    """A server that offers STARTTLS, and AUTH after it."""
+    return MailServer(tls=serving_tls(trusted), users=USER)
+
+
+@pytest.mark.parametrize("from_start", [False, True], ids=["starttls", "smtps"])
+@pytest.mark.parametrize("mechanism", ["PLAIN", "LOGIN"])
+def test_credentials_and_mail_go_over_tls(
+    server: MailServer, options: str, *, from_start: bool, mechanism: str
+) -> None:
+    """With user and password everything is encrypted, whichever way TLS begins."""
+    server.tls_from_start = from_start
+    server.mechanisms = (mechanism,)
+    with sending(server, options, user=CREDENTIALS) as smtp:
+        assert set(outcomes(smtp.send(LETTER, people(100)))) == {"accepted"}
+        assert set(outcomes(smtp.send(LETTER, people(100)))) == {"accepted"}
+    assert len(reached(server)) == 200
+    assert {(taken.encrypted, taken.user) for taken in server.taken} == {(True, "ann@mail.example")}
+    assert server.passwords == list(USER.values()) * 2
+
+
+@pytest.mark.parametrize("mechanism", ["PLAIN", "LOGIN"])
+def test_wrong_credentials_are_told_once(server: MailServer, options: str, mechanism: str) -> None:
+    """Nothing is sent, the line names the host and not the password, and tries are few."""
+    server.mechanisms = (mechanism,)
+    with (
+        sending(server, options, user=WRONG) as smtp,
+        pytest.raises(OutsideError, match=r"MAIL_URL: localhost:\d+: does not take.*535") as caught,
+    ):
+        smtp.send(LETTER, people(100))
+    assert "opensesame" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert server.passwords == ["opensesame"]
+    assert not server.taken
+
+
+def test_credentials_never_go_in_clear(trusted: Path) -> None:
+    """Whatever is asked for, a server without TLS does not get them; neither does a mail go."""
+    server = MailServer(users=USER)
+    for options in ("", "starttls=when_offered", "starttls=required", f"ca_file={trusted}"):
+        with (
+            sending(server, options, user=CREDENTIALS) as smtp,
+            pytest.raises(OutsideError, match=r"localhost:\d+: offers no STARTTLS"),
+        ):
+            smtp.send(LETTER, people(1))
+    server = MailServer()
+    with sending(server, "starttls=required") as smtp, pytest.raises(OutsideError, match="no STAR"):
+        smtp.send(LETTER, people(1))
+    assert not server.passwords
+    assert not server.taken
+
+
+def test_a_server_that_takes_no_credentials_is_told(trusted: Path, options: str) -> None:
+    """Having been given some, mail does not go without them."""
+    server = MailServer(tls=serving_tls(trusted), mechanisms=())
+    with (
+        sending(server, options, user=CREDENTIALS) as smtp,
+        pytest.raises(OutsideError, match="neither by PLAIN nor LOGIN"),
+    ):
+        smtp.send(LETTER, people(1))
+
+
+@pytest.mark.parametrize("from_start", [False, True], ids=["starttls", "smtps"])
+def test_certificates_are_checked(tmp_path: Path, trusted: Path, *, from_start: bool) -> None:
+    """One from nobody trusted, or for another host, gets neither credentials nor mail."""
+    other = certificate(tmp_path, "other.example")
+    for shown, ca_file in ((trusted, None), (other, other)):
+        server = MailServer(tls=serving_tls(shown), tls_from_start=from_start, users=USER)
+        options = f"ca_file={ca_file}" if ca_file else ""
+        with (
+            sending(server, options, user=CREDENTIALS) as smtp,
+            pytest.raises(OutsideError, match=r"localhost:\d+: its certificate is not trusted: \w"),
+        ):
+            smtp.send(LETTER, people(1))
+        assert not server.passwords
+        assert not server.taken
+
+
+def test_tls_is_taken_where_it_is_offered(server: MailServer, options: str) -> None:
+    """Without credentials one may leave it to the server, or leave it."""
+    for asked, encrypted in (("when_offered", True), ("required", True), ("never", False)):
+        with sending(server, f"{options}&starttls={asked}") as smtp:
+            smtp.send(LETTER, people(1))
+        assert server.taken.pop().encrypted is encrypted
+    plain = MailServer()
+    with sending(plain, f"{options}&starttls=when_offered") as smtp:
+        smtp.send(LETTER, people(1))
+    assert plain.taken.pop().encrypted is False
+
+
+def test_words_put_in_before_tls_are_not_believed(server: MailServer, options: str) -> None:
+    """Who sits in between could add answers in clear that seem to come from within."""
+    server.odd["STARTTLS"].append("220 2.0.0 Go ahead\r\n250-mail.test\r\n250 AUTH PLAIN")
+    with (
+        sending(server, options, user=CREDENTIALS) as smtp,
+        pytest.raises(OutsideError, match="in clear"),
+    ):
+        smtp.send(LETTER, people(1))
+    assert not server.passwords
+
+
+@pytest.mark.parametrize("answer", ["454 4.7.0 Not now", HANG_UP, SILENCE, "220 Go"])
+def test_a_tls_that_fails_is_told(server: MailServer, options: str, answer: str) -> None:
+    """Whatever goes wrong before the mail is one line that names the host; nothing is lost."""
+    server.odd["STARTTLS"].append(answer)
+    with sending(server, options, user=CREDENTIALS) as smtp:
+        with pytest.raises(OutsideError, match=r"MAIL_URL: localhost:\d+: ") as caught:
+            smtp.send(LETTER, people(1))
+        assert "\n" not in str(caught.value)
+        assert not server.passwords
+        assert outcomes(smtp.send(LETTER, people(1))) == ["accepted"]
+
+
+@pytest.mark.parametrize("answer", ["554 5.3.2 No service", "421 4.7.0 Too many", HANG_UP, SILENCE])
+def test_a_server_that_lets_nobody_in_is_told(answer: str) -> None:
+    """The line names the host and what it said; the next letter tries again."""
+    server = MailServer()
+    server.odd["CONNECT"].append(answer)
+    said = answer if answer[0].isdigit() else "the mail server"
+    with sending(server) as smtp:
+        with pytest.raises(OutsideError, match=rf"MAIL_URL: localhost:\d+: .*{said}"):
+            smtp.send(LETTER, people(1))
+        assert outcomes(smtp.send(LETTER, people(1))) == ["accepted"]
+
+
+def test_fewer_connections_than_asked_for_will_do() -> None:
+    """A server that lets in one at a time gets all mail over that one."""
+    server = MailServer()
+    server.odd["CONNECT"].extend([None, "421 4.7.0 One at a time", HANG_UP, "421 4.7.0 I said"])
+    with sending(server, "connections=4") as smtp:
+        assert set(outcomes(smtp.send(LETTER, people(200)))) == {"accepted"}
+    assert len(set(reached(server))) == len(server.taken) == 200
+
+
+def test_a_server_that_is_not_there_is_told() -> None:
+    """A refused connection, or a name nobody knows."""
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+        for host in (f"127.0.0.1:{port}", f"nothing.invalid:{port}"):
+            smtp = Smtp(smtp_settings(f"smtp://{host}"), SENDER)
+            with pytest.raises(OutsideError, match=f"MAIL_URL: {host}: cannot be reached"):
+                smtp.send(LETTER, people(2))
+            smtp.close()
+
+
+def test_a_file_without_certificates_is_told(tmp_path: Path) -> None:
+    """At once, with the name of the option."""
+    (tmp_path / "empty.pem").write_text("nothing")
+    settings = smtp_settings(f"smtps://mail.example?ca_file={tmp_path}/empty.pem")
+    with pytest.raises(BadInputError, match=r"MAIL_URL: ca_file: .*empty.pem.* no certificates"):
+        Smtp(settings, SENDER)

@@ -1,0 +1,99 @@
+"""MAIL_URL for SMTP: what it says, what it leaves to sensible defaults, what it may not say."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from reconsent.adapters.smtp_settings import SmtpSettings, smtp_settings
+from reconsent.config import settings
+from reconsent.domain.errors import BadInputError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MAIL = "mail.example.com"
+
+
+@pytest.mark.parametrize(
+    ("url", "meant"),
+    [
+        ("smtp://mail.example.com", SmtpSettings(host=MAIL, port=587, tls="required")),
+        ("smtp://mail.example.com:25/", SmtpSettings(host=MAIL, port=25, tls="required")),
+        ("smtps://mail.example.com", SmtpSettings(host=MAIL, port=465, tls="from_start")),
+        (
+            "smtp://ann%40example.com:p%3Ass@mail.example.com",
+            SmtpSettings(
+                host=MAIL, port=587, tls="required", user="ann@example.com", password="p:ss"
+            ),
+        ),
+        (
+            "smtp://ann:pass@localhost",
+            SmtpSettings(host="localhost", port=25, tls="required", user="ann", password="pass"),
+        ),
+        ("smtp://localhost", SmtpSettings(host="localhost", port=25, tls="never")),
+        ("smtp://127.0.0.3:2525", SmtpSettings(host="127.0.0.3", port=2525, tls="never")),
+        ("smtp://[::1]:2525", SmtpSettings(host="::1", port=2525, tls="never")),
+        ("smtp://10.1.2.3", SmtpSettings(host="10.1.2.3", port=587, tls="required")),
+        (
+            "smtp://m\u00e5l.example?starttls=when_offered&connections=12&name=out.example.com",
+            SmtpSettings(
+                host="xn--ml-yia.example",
+                port=587,
+                tls="when_offered",
+                connections=12,
+                name="out.example.com",
+            ),
+        ),
+        ("smtp://relay?starttls=never", SmtpSettings(host="relay", port=587, tls="never")),
+    ],
+)
+def test_a_url_says_how_to_reach_a_server(url: str, meant: SmtpSettings) -> None:
+    """TLS is demanded unless the mail stays on this machine or the URL says otherwise."""
+    assert smtp_settings(url) == meant
+    assert settings({"MAIL_URL": url, "RECONSENT_SECRET": "s", "RECONSENT_API_TOKEN": "t"}).smtp
+
+
+@pytest.mark.parametrize(
+    ("url", "fault"),
+    [
+        ("smtp://", "names no host"),
+        ("smtp://a b", "names no host"),
+        ("smtp://mail..example", "names no host"),
+        ("smtp://[::1", "is no URL"),
+        ("smtp://mail.example:port", "the port is no number"),
+        ("smtp://mail.example:0", "the port is no number"),
+        ("smtp://mail.example:65536", "the port is no number"),
+        ("smtp://mail.example/path", "something after HOST:PORT"),
+        ("smtp://mail.example#there", "something after HOST:PORT"),
+        ("smtp://ann@mail.example", "user and password belong together"),
+        ("smtp://:secret@mail.example", "user and password belong together"),
+        ("smtp://ann:sec%00ret@mail.example", "a sign that no mail server takes"),
+        ("smtp://ann:secret@localhost?starttls=never", "never sent without TLS"),
+        ("smtp://mail.example?starttls=yes", "starttls is one of required, when_offered, never"),
+        ("smtps://mail.example?starttls=never", "starttls is for smtp://"),
+        ("smtp://mail.example?connections=0", "connections is a number from 1 to 50"),
+        ("smtp://mail.example?connections=\u00b2", "connections is a number from 1 to 50"),
+        ("smtp://mail.example?connections=51", "connections is a number from 1 to 50"),
+        ("smtp://mail.example?tls=1", "'tls' is no option; there are starttls, connections, "),
+        ("smtp://mail.example?name=a&name=b", "an option stands there twice"),
+        ("smtp://mail.example?name=a%0d%0aRSET", "name: .* is no domain name"),
+        ("smtp://mail.example?ca_file=/nowhere.pem", "ca_file: '/nowhere.pem' is no file"),
+        ("lmtp://ann:secret@mail.example", "'mail.example' is none of maildir:PATH, sendgrid://"),
+    ],
+)
+def test_a_url_that_cannot_be_meant_is_told(url: str, fault: str, tmp_path: Path) -> None:
+    """In one line that names the setting and not the password."""
+    with pytest.raises(BadInputError, match=rf"^MAIL_URL: .*{fault}") as caught:
+        settings({"MAIL_URL": url, "RECONSENT_HOME": str(tmp_path)})
+    assert "secret" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_password_is_not_shown() -> None:
+    """Not even where all settings are printed."""
+    url = "smtp://ann:opensesame@mail.example"
+    read = settings({"MAIL_URL": url, "RECONSENT_SECRET": "s", "RECONSENT_API_TOKEN": "t"})
+    assert "opensesame" not in repr(read)
+    assert "opensesame" not in repr(read.smtp)
