@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import os
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import timedelta
 from email.utils import parseaddr
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, get_args
 from urllib.parse import urlsplit
 
 import platformdirs
 
 from reconsent.adapters.kafka_settings import KafkaSettings, kafka_settings
+from reconsent.adapters.sendgrid_settings import SendGridSettings, sendgrid_settings
+from reconsent.adapters.smtp_settings import SCHEMES, SmtpSettings, smtp_settings
 from reconsent.domain.errors import BadInputError, OutsideError
+from reconsent.domain.mail import Delivery
+from reconsent.domain.policy import duration
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,20 +36,27 @@ class Settings:
 
     home: Path
     database_url: str | None
-    mail_url: str
+    mail_url: str = field(repr=False)  # it may hold a password
     mail_from: str
-    sendgrid_api_key: str | None
-    sendgrid_host: str | None
+    sendgrid: SendGridSettings
     public_url: str
     listen: tuple[str, int]
     secret: str
     api_token: str
     kafka: KafkaSettings | None
+    delivery: Delivery
+    settle_after: timedelta
+    mails_per_second: float | None
 
     @property
     def contact(self) -> str:
         """The address that people can write to about privacy."""
         return parseaddr(self.mail_from)[1]
+
+    @property
+    def smtp(self) -> SmtpSettings | None:
+        """The mail server; None when mail leaves in another way."""
+        return smtp_settings(self.mail_url) if _scheme(self.mail_url) in SCHEMES else None
 
     @property
     def mailbox(self) -> Path | None:
@@ -65,13 +77,15 @@ def settings(environ: Mapping[str, str] = os.environ) -> Settings:
         database_url=database_url,
         mail_url=_mail_url(environ.get("MAIL_URL") or "maildir:"),
         mail_from=_mail_from(environ.get("MAIL_FROM") or "Privacy <privacy@localhost>"),
-        sendgrid_api_key=environ.get("SENDGRID_API_KEY") or None,
-        sendgrid_host=environ.get("SENDGRID_HOST") or None,
+        sendgrid=sendgrid_settings(environ),
         public_url=_public_url(environ.get("PUBLIC_URL") or PUBLIC_URL),
         listen=_listen(environ.get("RECONSENT_LISTEN") or ":".join(map(str, LISTEN))),
         secret=_secret(environ, "RECONSENT_SECRET", home, required=database_url is not None),
         api_token=_secret(environ, "RECONSENT_API_TOKEN", home, required=database_url is not None),
         kafka=kafka_settings(environ),
+        delivery=_delivery(environ.get("RECONSENT_DELIVERY") or "at_most_once"),
+        settle_after=_settle_after(environ.get("RECONSENT_SETTLE_AFTER") or "P1D"),
+        mails_per_second=_per_second(environ.get("RECONSENT_MAILS_PER_SECOND") or None),
     )
 
 
@@ -82,10 +96,20 @@ def demo_settings(environ: Mapping[str, str] = os.environ) -> Settings:
 
 
 def _mail_url(text: str) -> str:
-    if urlsplit(text).scheme not in {"maildir", "sendgrid"}:
-        message = f"MAIL_URL: {text.rsplit('@', 1)[-1]!r} is neither maildir:PATH nor sendgrid://"
+    if _scheme(text) in SCHEMES:
+        smtp_settings(text)
+    elif _scheme(text) not in {"maildir", "sendgrid"}:
+        known = "maildir:PATH, sendgrid://, smtp://HOST or smtps://HOST"
+        message = f"MAIL_URL: {text.rsplit('@', 1)[-1]!r} is none of {known}"
         raise BadInputError(message)
     return text
+
+
+def _scheme(url: str) -> str:
+    try:
+        return urlsplit(url).scheme
+    except ValueError as error:
+        raise BadInputError("MAIL_URL: is no URL") from error
 
 
 def _mail_from(text: str) -> str:
@@ -100,6 +124,35 @@ def _public_url(text: str) -> str:
         message = f"PUBLIC_URL: {text!r} is no URL such as https://privacy.example.com"
         raise BadInputError(message)
     return text.rstrip("/")
+
+
+def _delivery(text: str) -> Delivery:
+    known: dict[str, Delivery] = {name: name for name in get_args(Delivery)}
+    if text not in known:
+        message = f"RECONSENT_DELIVERY: {text!r} is neither {' nor '.join(known)}"
+        raise BadInputError(message)
+    return known[text]
+
+
+def _settle_after(text: str) -> timedelta:
+    try:
+        return duration(text)
+    except ValueError as error:
+        message = f"RECONSENT_SETTLE_AFTER: {text!r} is no duration such as P1D or PT1H"
+        raise BadInputError(message) from error
+
+
+def _per_second(text: str | None) -> float | None:
+    """Read a pace; None where there is no limit."""
+    if text is None:
+        return None
+    try:
+        pace = float(text)
+    except ValueError:
+        pace = 0.0
+    if not 0 < pace < float("inf"):
+        raise BadInputError(f"RECONSENT_MAILS_PER_SECOND: {text!r} is no number over 0")
+    return pace
 
 
 def _listen(text: str) -> tuple[str, int]:

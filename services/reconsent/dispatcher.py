@@ -1,62 +1,40 @@
-"""Send what is due: claim, look again under lock, render, note the attempt, hand over. RULES 14.
+"""Send what is due: claim under lock, hand over to a provider, write what it said. RULES 14, 15.
 
-An attempt is committed before the first byte leaves. Whoever dies in between leaves an attempt
-that names its members: it is sent again only where the provider makes one message of two.
+The attempt is committed before the first byte leaves. Whoever dies in between leaves an attempt
+that names its members: it is sent again at once only where the provider makes one message of two.
+What became of the others is unknown, until the provider tells or time settles it (scheduler).
 """
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+import time
+from typing import TYPE_CHECKING, Any, Final
 
-from reconsent.adapters.mail_rendering import CHOOSE_LINK, Mail
+from reconsent.adapters.mail_rendering import CHOOSE_LINK
 from reconsent.adapters.postgres import transaction
-from reconsent.adapters.words import best_locale
 from reconsent.domain.errors import OutsideError
 from reconsent.domain.mail import Letter, Provider, Recipient, Result
-from reconsent.domain.notice import Kind, State, part_refused, questions, suppression
-from reconsent.domain.use import Use
-from reconsent.facts.cohorts import Cohorts, Who
-from reconsent.facts.letters import Letters, Wording
+from reconsent.facts.claims import Attempt, Claim, Claims
+from reconsent.facts.cohorts import Cohorts
+from reconsent.facts.letters import Letters
 from reconsent.facts.mail_events import bounce_rejected
-from reconsent.facts.versions import Policies, PublishedVersions
+from reconsent.facts.versions import PublishedVersions
 from reconsent.queries import named
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
     from datetime import datetime
-    from uuid import UUID
 
     from reconsent.adapters.postgres import Connection, Lease, Pool
     from reconsent.adapters.signing import Signer
 
 SQL = named("notices")
-CLAIM: Final = 1000
-
-
-class Claimed(NamedTuple):
-    """A notice under lock, with its account as it is at this moment."""
-
-    who: Who
-    notice_id: UUID
-    kind: Kind
-    version_id: int
-    planned_ask: int
-    property_name: str
-    email: Any
-    name: str | None
-    locale: str | None
-    address_hash: bytes
-
-
-@dataclass(frozen=True, kw_only=True)
-class Attempt:
-    """Notices about to be handed over together."""
-
-    attempt_id: int
-    mail: Mail
-    members: Sequence[Claimed]
+PACE = named("releases")
+AT_MOST: Final = 1000
+_AT_FIRST: Final = 50
+# A release that is paused or cancelled stops with the claim at work.
+_LONGEST_CLAIM: Final = 0.5
+_SHORTEST_WAIT: Final = 0.02
 
 
 class Dispatcher:
@@ -74,44 +52,61 @@ class Dispatcher:
         public_url: str,
         sender: str,
         now: Callable[[], datetime],
+        per_second: float | None = None,
     ) -> None:
-        """Send over one provider; the lease tells others that this sender lives."""
+        """Send over one provider; the lease tells others that this sender lives.
+
+        All dispatchers together hand the provider at most `per_second` mails a second.
+        """
         self._connections = connections
-        self._lease = lease
         self._provider = provider
         self._signer = signer
         self._public_url = public_url
-        self._letters = Letters(public_url=public_url, sender=sender)
         self._now = now
+        self._per_second = per_second
         self._versions = PublishedVersions()
-        self._cohorts = Cohorts()
+        self._claims = Claims(
+            cohorts=Cohorts(),
+            letters=Letters(public_url=public_url, sender=sender),
+            provider=provider,
+            lease=lease,
+        )
+        self._size = min(_AT_FIRST, AT_MOST)
 
     def work(self) -> bool:
         """Claim and hand over one batch; False where nothing was due."""
         recovered = transaction(self._connections, self._recover)
-        claimed, attempts = transaction(self._connections, self._claim)
-        settled = claimed - sum(len(attempt.members) for attempt in attempts)
-        later: str | None = None
-        for position, attempt in enumerate(attempts):
-            try:
-                results = self._hand_over(attempt)
-            except OutsideError as error:
-                for unsent in attempts[position:]:
-                    self._record(unsent, [Result("retry", str(error))] * len(unsent.members))
-                raise
-            self._record(attempt, results)
-            settled += sum(result.outcome != "retry" for result in results)
-            later = next((r.reason for r in results if r.outcome == "retry"), later)
-        if claimed and not settled:
-            raise OutsideError(f"{self._provider.name}: takes no mail now: {later}")
-        return bool(recovered or claimed)
+        if self._rests():
+            return bool(recovered)
+        began = time.monotonic()
+        claim = transaction(self._connections, self._claim)
+        if claim is None:
+            time.sleep(_SHORTEST_WAIT)  # the pace lets no more pass at this moment
+            return True
+        self._send(claim)
+        self._keep_size(time.monotonic() - began)
+        return bool(recovered or claim.claimed)
 
     def idle(self) -> bool:
-        """Tell whether nothing is due."""
+        """Tell whether nothing is due that could be sent now."""
+        if self._rests():
+            return True
         with self._connections.connection() as connection:
             latest = self._versions.now(connection).latest_ids
-            row = connection.execute(SQL["any_due"], {"latest": latest}).fetchone()
+            due = {"latest": latest, "now": self._now()}
+            row = connection.execute(SQL["any_due"], due).fetchone()
         return not (row and row[0])
+
+    def _rests(self) -> bool:
+        """Tell whether the provider takes nothing before a later time."""
+        return self._provider.rests_until is not None and self._now() < self._provider.rests_until
+
+    def _keep_size(self, seconds: float) -> None:
+        """Claim as many at a time as are sent quickly."""
+        if seconds > _LONGEST_CLAIM:
+            self._size = max(1, round(self._size * _LONGEST_CLAIM / seconds))
+        elif seconds < _LONGEST_CLAIM / 2:
+            self._size = min(AT_MOST, self._size * 2)
 
     def _recover(self, connection: Connection) -> int:
         """Settle attempts whose sender died before it could say what became of them."""
@@ -121,124 +116,72 @@ class Dispatcher:
             connection.execute(SQL["settle_abandoned"], {"attempts": attempts, "state": state})
         return len(attempts)
 
-    def _claim(self, connection: Connection) -> tuple[int, list[Attempt]]:
+    def _claim(self, connection: Connection) -> Claim | None:
+        """Claim notices; None where the pace lets none pass now."""
         policies = self._versions.held(connection)
-        rows = connection.execute(SQL["claim"], {"latest": policies.latest_ids, "limit": CLAIM})
-        claimed = [Claimed(Who(*row[9:]), *row[:9]) for row in rows]
-        asks = self._asks(connection, policies, claimed)
-        held_back = {c.notice_id: why for c in claimed if (why := _held_back(c, asks[c.notice_id]))}
-        if held_back:
-            connection.execute(
-                SQL["let_go"],
-                {
-                    "notice_id": list(held_back),
-                    "state": [state for state, _ in held_back.values()],
-                    "suppression": [why for _, why in held_back.values()],
-                },
-            )
-        to_send: dict[Wording, list[Claimed]] = {}
-        standings = self._cohorts.standings(connection, {c.who.standing_id for c in claimed})
-        for notice in claimed:
-            if notice.notice_id in held_back:
-                continue
-            ask = asks[notice.notice_id]
-            refused = frozenset[Use]().union(
-                *(part_refused(q, standings[notice.who.standing_id]) for q in questions(ask))
-            )
-            locale = best_locale(notice.locale, policies.versions[notice.version_id])
-            wording = Wording(
-                notice.kind, notice.version_id, ask, refused, notice.property_name, locale
-            )
-            to_send.setdefault(wording, []).append(notice)
-        return len(claimed), [
-            self._begin(connection, policies, wording, members)
-            for wording, all_members in to_send.items()
-            for members in _parts(all_members, self._provider.at_most)
-        ]
+        limit = self._size
+        if self._per_second is not None:
+            limit = min(limit, self._pass(connection, self._per_second))
+            if limit == 0:
+                due = {"latest": policies.latest_ids, "now": self._now()}
+                any_due = connection.execute(SQL["any_due"], due).fetchall()[0][0]
+                return None if any_due else Claim(claimed=0, attempts=())
+        claim = self._claims.claim(connection, policies, limit, self._now())
+        if self._per_second is not None:
+            sent = sum(len(attempt.members) for attempt in claim.attempts)
+            connection.execute(PACE["spend"], {"provider": self._provider.name, "mails": sent})
+        return claim
 
-    def _asks(
-        self, connection: Connection, policies: Policies, claimed: Sequence[Claimed]
-    ) -> dict[UUID, frozenset[Use]]:
-        """Look at what each claimed notice asks at this moment."""
-        by_policy: dict[str, set[tuple[int, int]]] = {}
-        for notice in claimed:
-            policy = policies.versions[notice.version_id].policy
-            by_policy.setdefault(policy, set()).add(notice.who.cohort)
-        asks = {
-            (policy, cohort): ask
-            for policy, cohorts in by_policy.items()
-            for cohort, ask in self._cohorts.asks(
-                connection, policies.by_name[policy], cohorts
-            ).items()
-        }
-        return {
-            notice.notice_id: asks[policies.versions[notice.version_id].policy, notice.who.cohort]
-            for notice in claimed
-        }
+    def _pass(self, connection: Connection, per_second: float) -> int:
+        """Return how many mails may be handed over now, and keep others from counting on them."""
+        pace = {"provider": self._provider.name, "per_second": per_second}
+        connection.execute(PACE["start_pace"], pace)
+        return int(connection.execute(PACE["refill"], pace).fetchall()[0][0])
 
-    def _begin(
-        self,
-        connection: Connection,
-        policies: Policies,
-        wording: Wording,
-        members: Sequence[Claimed],
-    ) -> Attempt:
-        letter = self._letters.keep(connection, policies, wording)
-        payload = "".join([letter.rendering, *(notice.notice_id.hex for notice in members)])
-        row = connection.execute(
-            SQL["begin_attempt"],
-            {
-                "provider": self._provider.name,
-                "lease": self._lease.number,
-                "members": len(members),
-                "payload_hash": hashlib.sha256(payload.encode()).hexdigest(),
-            },
-        ).fetchone()
-        attempt_id = int(row[0]) if row else 0
-        connection.execute(
-            SQL["attempt"],
-            {
-                "attempt_id": attempt_id,
-                "ask_id": letter.ask_id,
-                "rendering": letter.rendering,
-                "notice_id": [notice.notice_id for notice in members],
-                "address_hash": [notice.address_hash for notice in members],
-            },
-        )
-        return Attempt(attempt_id=attempt_id, mail=letter.mail, members=members)
+    def _send(self, claim: Claim) -> None:
+        """Hand over the attempts of a claim. Raises OutsideError when mail cannot leave at all."""
+        settled = claim.claimed - sum(len(attempt.members) for attempt in claim.attempts)
+        putting_off: Result | None = None
+        for position, attempt in enumerate(claim.attempts):
+            try:
+                results = self._provider.send(_letter(attempt), self._recipients(attempt))
+            except OutsideError as error:
+                for unsent in claim.attempts[position:]:
+                    self._record(unsent, [Result("retry", str(error))] * len(unsent.members))
+                raise
+            self._record(attempt, results)
+            settled += sum(result.outcome != "retry" for result in results)
+            putting_off = next((r for r in results if r.outcome == "retry"), putting_off)
+        if claim.claimed and not settled and putting_off and putting_off.not_before is None:
+            why = putting_off.reason
+            raise OutsideError(f"{self._provider.name}: takes no mail now: {why}")
 
-    def _hand_over(self, attempt: Attempt) -> Sequence[Result]:
-        letter = Letter(
-            subject=attempt.mail.subject,
-            text=attempt.mail.text,
-            html=attempt.mail.html,
-            locale=attempt.mail.locale,
-            link_mark=CHOOSE_LINK,
-        )
-        recipients = [
+    def _recipients(self, attempt: Attempt) -> list[Recipient]:
+        return [
             Recipient(
                 notice=str(notice.notice_id),
                 email=notice.email,
                 name=notice.name,
-                choose_url=f"{self._public_url}/c/{self._signer.token(notice.notice_id)}"
-                if notice.kind == "choice"
+                choose_url=f"{self._public_url}/c/{self._signer.token(notice.asks_on)}"
+                if notice.asks_on
                 else "",
             )
             for notice in attempt.members
         ]
-        return self._provider.send(letter, recipients)
 
     def _record(self, attempt: Attempt, results: Sequence[Result]) -> None:
+        """Write what became of an attempt. A provider that is never told twice is asked once."""
+
         def record(connection: Connection) -> None:
-            connection.execute(
-                SQL["outcomes"],
-                {
-                    "attempt_id": attempt.attempt_id,
-                    "notice_id": [notice.notice_id for notice in attempt.members],
-                    "outcome": [result.outcome for result in results],
-                    "now": self._now(),
-                },
-            )
+            columns: dict[str, Any] = {
+                "attempt_id": attempt.attempt_id,
+                "notice_id": [notice.notice_id for notice in attempt.members],
+                "outcome": [result.outcome for result in results],
+                "reason": [result.reason for result in results],
+                "not_before": [result.not_before for result in results],
+                "now": self._now(),
+            }
+            connection.execute(SQL["outcomes"], columns)
             connection.execute(
                 SQL["end_attempt"],
                 {"attempt_id": attempt.attempt_id, "outcome": _summary(results)},
@@ -249,17 +192,14 @@ class Dispatcher:
         transaction(self._connections, record)
 
 
-def _held_back(notice: Claimed, ask: frozenset[Use]) -> tuple[State, str | None] | None:
-    """Look at a claimed notice again: suppression wins, then whether it still fits. RULES 14."""
-    if why := suppression(notice.kind, notice.who.reach):
-        return "suppressed", why
-    if bool(ask) != (notice.kind == "choice"):
-        return "superseded", None
-    return None
-
-
-def _parts(members: Sequence[Claimed], size: int) -> Iterable[Sequence[Claimed]]:
-    return (members[start : start + size] for start in range(0, len(members), size))
+def _letter(attempt: Attempt) -> Letter:
+    return Letter(
+        subject=attempt.mail.subject,
+        text=attempt.mail.text,
+        html=attempt.mail.html,
+        locale=attempt.mail.locale,
+        link_mark=CHOOSE_LINK,
+    )
 
 
 def _summary(results: Sequence[Result]) -> str:

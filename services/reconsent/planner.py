@@ -23,6 +23,7 @@ from reconsent.domain.notice import (
 )
 from reconsent.domain.policy import Policy
 from reconsent.facts.cohorts import Cohorts, Who, ask_ids
+from reconsent.facts.releases import HeldBack, any_to_follow, follow, held_back
 from reconsent.facts.versions import Policies, PublishedVersions, informs
 from reconsent.queries import named
 
@@ -56,6 +57,7 @@ class Slice:
 
     policy: Policy
     keys: Sequence[int]
+    held_back: HeldBack
     release: bool = False
     inform_after: int = _NEVER
 
@@ -67,6 +69,7 @@ class Slice:
             "keys": list(self.keys),
             "release": self.release,
             "inform_after": self.inform_after,
+            "ready": "planned" if self.held_back.paused else "due",
         }
 
 
@@ -93,15 +96,21 @@ class Planner:
                 connection.execute(SQL[query]).fetchone()
                 for query in ("any_unplanned", "any_touched")
             ]
+            waiting.append((any_to_follow(connection, self._versions.now(connection)),))
         return not any(row and row[0] for row in waiting)
 
     def _plan(self, connection: Connection) -> bool:
         connection.execute(SQL["lock"])
         connection.execute(SQL["look_up"])
         policies = self._versions.held(connection)
-        return any(
-            self._plan_release(connection, policies, policy) for policy in policies.by_name.values()
-        ) or self._plan_touched(connection, policies)
+        return (
+            follow(connection, policies, self._slice_size)
+            or any(
+                self._plan_release(connection, policies, policy)
+                for policy in policies.by_name.values()
+            )
+            or self._plan_touched(connection, policies)
+        )
 
     def _plan_release(self, connection: Connection, policies: Policies, policy: Policy) -> bool:
         """Plan a policy's latest version; those published before and not planned go with it."""
@@ -131,7 +140,11 @@ class Planner:
             if informs(policies.versions[version_id], policy)
         ]
         part = Slice(
-            policy=policy, keys=keys, release=True, inform_after=min(informing, default=_NEVER)
+            policy=policy,
+            keys=keys,
+            release=True,
+            held_back=held_back(connection, latest),
+            inform_after=min(informing, default=_NEVER),
         )
         self._take_steps(connection, part)
         connection.execute(SQL["planned_to"], {"version_id": latest, "planned_to": keys[-1]})
@@ -142,7 +155,9 @@ class Planner:
         if not touched:
             return False
         for policy in policies.by_name.values():
-            self._take_steps(connection, Slice(policy=policy, keys=[key for key, _ in touched]))
+            held = held_back(connection, policies.latest_id(policy.name))
+            keys = [key for key, _ in touched]
+            self._take_steps(connection, Slice(policy=policy, keys=keys, held_back=held))
         key, changed = touched[-1]
         connection.execute(SQL["follow"], {"account_key": key, "changed": changed})
         return True
@@ -158,7 +173,7 @@ class Planner:
             _Answer(
                 situation,
                 asks[situation.who.cohort],
-                _step(situation, asks[situation.who.cohort], asked[situation.last_ask]),
+                _step(situation, asks[situation.who.cohort], asked[situation.last_ask], part),
                 _settling(
                     situation,
                     asks[situation.who.cohort],
@@ -185,7 +200,7 @@ class _Answer(NamedTuple):
         return self.settling[0]
 
 
-def _step(situation: Situation, ask: frozenset[Use], asked: frozenset[Use]) -> Step:
+def _step(situation: Situation, ask: frozenset[Use], asked: frozenset[Use], part: Slice) -> Step:
     last = None
     if situation.last_kind:
         last = Last(
@@ -195,7 +210,9 @@ def _step(situation: Situation, ask: frozenset[Use], asked: frozenset[Use]) -> S
             undelivered=situation.last_undelivered,
             dead=situation.last_dead,
         )
-    return next_step(situation.who.reach, ask, last, inform=situation.inform)
+    return next_step(
+        situation.who.reach, ask, last, inform=situation.inform, cancelled=part.held_back.cancelled
+    )
 
 
 def _settling(

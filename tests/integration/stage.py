@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -18,6 +18,7 @@ from reconsent.adapters.bus_postgres import PostgresConsumer, PostgresProducer, 
 from reconsent.adapters.page_views import Site
 from reconsent.adapters.postgres import Lease, Pool, connect, pool
 from reconsent.adapters.signing import Signer
+from reconsent.domain.bus import Consumer, Producer
 from reconsent.domain.mail import Letter, Outcome, Recipient, Result
 from reconsent.facts.cohorts import Cohorts
 from reconsent.facts.versions import PublishedVersions
@@ -36,19 +37,21 @@ _SETS: Final = ("holdings", "standings", "asks")
 class Mailbox:
     """A mail provider that keeps what it is handed, and answers as it is told to.
 
-    `answers` gives the outcome for some notices, accepted for the others.
+    `answers` gives the outcome, or all of the result, for some notices, accepted for the others.
     """
 
     name: str = "tests"
     at_most: int = 3
     repeats_safely: bool = False
-    answers: dict[UUID, Outcome] = field(default_factory=dict)
+    rests_until: datetime | None = None
+    answers: dict[UUID, Outcome | Result] = field(default_factory=dict)
     kept: list[tuple[Letter, Recipient]] = field(default_factory=list)
 
     def send(self, letter: Letter, recipients: Sequence[Recipient]) -> Sequence[Result]:
         """Keep what was accepted."""
         assert 0 < len(recipients) <= self.at_most
-        results = [Result(self.answers.get(UUID(to.notice), "accepted")) for to in recipients]
+        answers = [self.answers.get(UUID(to.notice), "accepted") for to in recipients]
+        results = [a if isinstance(a, Result) else Result(a) for a in answers]
         self.kept += [
             (letter, to)
             for to, result in zip(recipients, results, strict=True)
@@ -92,19 +95,26 @@ class Database:
 class Stage:
     """What worlds share: a database, the bus's ends, the application, an event loop for it."""
 
-    def __init__(self, conninfo: str, resources: ExitStack) -> None:
-        """Open everything."""
+    def __init__(
+        self,
+        conninfo: str,
+        resources: ExitStack,
+        producer: Producer | None = None,
+        consume: Callable[[], Consumer] | None = None,
+    ) -> None:
+        """Open everything; the bus is the embedded one unless its ends are given."""
         self.database = Database(conninfo)
         resources.callback(self.database.close)
         self.connections: Pool = resources.enter_context(pool(conninfo, size=4))
         self.signer = Signer("secret of the tests")
         self.lease = Lease(conninfo)
         resources.callback(self.lease.close)
-        self.producer = PostgresProducer(partial(connect, conninfo))
+        self.producer = producer or PostgresProducer(partial(connect, conninfo))
         resources.callback(self.producer.close)
+        embedded = partial(PostgresConsumer, partial(connect, conninfo, autocommit=True), GROUP)
         self.intake = Intake(
             self.connections,
-            lambda: PostgresConsumer(partial(connect, conninfo, autocommit=True), GROUP),
+            consume or embedded,
             self.signer.address_hash,
             patience=0,
         )
@@ -139,7 +149,11 @@ class Stage:
 
 
 @contextmanager
-def stage(conninfo: str) -> Iterator[Stage]:
-    """Give a place to play worlds in."""
+def stage(
+    conninfo: str,
+    producer: Producer | None = None,
+    consume: Callable[[], Consumer] | None = None,
+) -> Iterator[Stage]:
+    """Give a place to play worlds in, on the embedded bus unless another one's ends are given."""
     with ExitStack() as resources:
-        yield Stage(conninfo, resources)
+        yield Stage(conninfo, resources, producer, consume)

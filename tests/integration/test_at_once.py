@@ -102,7 +102,7 @@ def test_two_of_each_do_what_one_does(
 ) -> None:
     """Two intakes, then two planners, then two dispatchers: the same facts, notices and mails."""
     monkeypatch.setattr("reconsent.intake.BATCH", 20)
-    monkeypatch.setattr("reconsent.dispatcher.CLAIM", 10)
+    monkeypatch.setattr("reconsent.dispatcher.AT_MOST", 10)
     world = Pipeline(place)
     place.intake.close()
     with ExitStack() as opened:
@@ -121,7 +121,7 @@ def test_two_of_each_do_what_one_does(
 
 def test_whoever_opts_out_first_gets_no_mail(place: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """While everyone opts out, mail goes only to those whose notice was claimed before that."""
-    monkeypatch.setattr("reconsent.dispatcher.CLAIM", 5)
+    monkeypatch.setattr("reconsent.dispatcher.AT_MOST", 5)
     world = _gathered(place)
     world.take(Plan(now=NOW))
     due = [row["account"] for row in world.notices() if row["state"] == "due"]

@@ -16,10 +16,12 @@ from reconsent.adapters.event_file import STDIN, lines_of
 from reconsent.adapters.postgres import Connection, transaction
 from reconsent.cli import printing
 from reconsent.cli.explain_report import story
+from reconsent.cli.letter_report import letter
 from reconsent.cli.passing import with_program
 from reconsent.domain.errors import BadInputError
 from reconsent.domain.event import mistake
 from reconsent.facts.decisions import ledgers
+from reconsent.facts.evidence import with_evidence
 from reconsent.facts.ledger import ledger_json
 from reconsent.facts.notices_listing import Filters, list_notices
 from reconsent.facts.permissions import Check, answer, refuse_past
@@ -150,14 +152,28 @@ def explain(program: Program, account: str, property_name: str, *, as_json: bool
 @click.option("--policy-version")
 @click.option("--state", type=click.Choice(_STATES))
 @click.option("--not-told", is_flag=True, help="Who should have been mailed and was not.")
+@click.option("--letters", is_flag=True, help="With the attempts, reports and words of each.")
 @printing.json_option
 @with_program
-def notices(program: Program, /, *, as_json: bool, property_name: str | None, **given: Any) -> None:  # noqa: ANN401
+def notices(
+    program: Program,
+    /,
+    *,
+    as_json: bool,
+    letters: bool,
+    property_name: str | None,
+    **given: Any,  # noqa: ANN401 -- the other filters
+) -> None:
     """List notices, their states and what they ask."""
     filters = Filters(property=property_name, **given)
     with program.connections.connection() as connection:
         policies = program.versions.now(connection)
         found = list_notices(connection, program.cohorts, policies, filters)
+        if letters:
+            found = with_evidence(connection, found)
+            if printing.for_people(as_json=as_json):
+                click.echo_via_pager(f"{line}\n" for notice in found for line in letter(notice))
+                return
         if not printing.for_people(as_json=as_json):
             printing.lines(found)
             return

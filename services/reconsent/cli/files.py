@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
 import click
 
-from reconsent.adapters.event_file import EventFile, Line, validated
-from reconsent.adapters.postgres import Connection, transaction
+from reconsent.adapters.event_file import EventFile, Line, Show, validated
+from reconsent.adapters.postgres import Pool, transaction
 from reconsent.cli import printing
 from reconsent.cli.passing import with_program
+from reconsent.domain.errors import OutsideError
 from reconsent.domain.event import TOPICS, AccountEvent
 from reconsent.facts.accounts import Counts
+from reconsent.facts.imports import FileImport, Progress
 from reconsent.facts.recording import Recorder
+from reconsent.intake import collect_rarely
 
 if TYPE_CHECKING:
     from reconsent.__main__ import Program
 
-_BATCH = 5_000
+_BATCH = 10_000
 
 
 @click.command("import")
@@ -32,33 +37,67 @@ def import_(program: Program, topic: str, file: str, *, as_json: bool) -> None:
 
     TOPIC is accounts, collections or choices.
     A malformed line spoils its file: nothing is recorded. Importing the same again changes
-    nothing.
+    nothing, and carries on an import that was interrupted.
     """
-    recorder = Recorder(program.versions, program.signer.address_hash)
-    read = new = unchanged = refused = 0
+    collect_rarely()
+    recorder = Recorder(program.versions, program.signer.address_hash, program.now)
     with (
-        validated(file, topic, program.now()) as events,
-        printing.steps(f"import {topic}", events.count) as progress,
+        printing.reading() as show,
+        validated(file, topic, program.now(), partial(show, "check")) as events,
     ):
-        for batch in _batches(events):
-            counts = transaction(program.connections, _record(recorder, batch))
-            read += len(batch)
-            new += counts.new
-            unchanged += counts.unchanged
-            refused += len(counts.refused)
-            _tell(events, batch, counts)
-            progress.advance(len(batch))
+        try:
+            done = _import(program.connections, recorder, events, partial(show, f"import {topic}"))
+        except (KeyboardInterrupt, OutsideError):
+            printing.complain(f"{events.name}: interrupted; the same command again carries on")
+            raise
     if as_json:
-        printing.document({"read": read, "new": new, "unchanged": unchanged, "refused": refused})
+        printing.document(
+            {
+                "read": done.events,
+                "new": done.new,
+                "unchanged": done.unchanged,
+                "refused": done.refused,
+            }
+        )
     else:
-        click.echo(f"{read:,} read: {new:,} new, {unchanged:,} unchanged, {refused:,} refused")
+        click.echo(
+            f"{done.events:,} read: {done.new:,} new, {done.unchanged:,} unchanged, "
+            f"{done.refused:,} refused"
+        )
 
 
-def _record(recorder: Recorder, batch: list[Line]) -> Callable[[Connection], Counts]:
-    def work(connection: Connection) -> Counts:
-        return recorder.record(connection, [line.received for line in batch])
+def _import(connections: Pool, recorder: Recorder, events: EventFile, show: Show) -> Progress:
+    """Record the events of a file that were not recorded by an import that was interrupted.
 
-    return work
+    While PostgreSQL works on a batch, the next one is read.
+    """
+    importing = FileImport(recorder, events.topic, events.digest)
+    done = transaction(connections, importing.begin)
+    if done.events:
+        printing.complain(f"{events.name}: carrying on after {done.events:,} of {events.count:,}")
+    began = done.events
+    with ThreadPoolExecutor(1, "import") as worker:
+        recording: Future[Progress] | None = None
+        for batch in _batches(islice(events, began, None)):
+            done = recording.result() if recording else done
+            recording = worker.submit(_record, connections, importing, done, events, batch)
+            show(events.position, events.size, done.events - began)
+        done = recording.result() if recording else done
+    transaction(connections, importing.end)
+    return done
+
+
+def _record(
+    connections: Pool,
+    importing: FileImport,
+    done: Progress,
+    events: EventFile,
+    batch: list[Line],
+) -> Progress:
+    received = [line.received for line in batch]
+    done, counts = transaction(connections, lambda c: importing.record(c, done, received))
+    _tell(events, batch, counts)
+    return done
 
 
 def _tell(events: EventFile, batch: list[Line], counts: Counts) -> None:

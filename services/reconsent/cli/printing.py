@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,6 +15,7 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    TaskID,
     TaskProgressColumn,
     TextColumn,
     TimeRemainingColumn,
@@ -83,6 +85,36 @@ def steps(title: str, total: int | None) -> Iterator[Steps]:
     )
     with Progress(*columns, console=Console(stderr=True)) as progress:
         yield Steps(progress, progress.add_task(title, total=total))
+
+
+@contextmanager
+def reading() -> Iterator[Callable[[str, int, int, int], None]]:
+    """Show on a terminal what share of a file was read, and how many events a second.
+
+    Yields what is told: what is being done, the bytes so far, of how many, and the events in them.
+    """
+    if not sys.stderr.isatty():
+        yield lambda *_: None
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[events]:,} events, {task.fields[rate]:,.0f}/s"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        began: dict[str, tuple[TaskID, float]] = {}
+
+        def show(title: str, position: int, size: int, events: int) -> None:
+            if title not in began:
+                task = progress.add_task(title, total=size, events=0, rate=0.0)
+                began[title] = (task, time.monotonic())
+            task, since = began[title]
+            rate = events / max(time.monotonic() - since, 0.001)
+            progress.update(task, completed=position, events=events, rate=rate)
+
+        yield show
 
 
 def used(record: dict[str, Any]) -> str:

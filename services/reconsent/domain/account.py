@@ -67,7 +67,9 @@ def told(known: Profile, event: Profile) -> Profile:
     if event.status == "deleted" and event.updated_at:
         deleted.append(event.updated_at)
     winner = _later(known, event)
-    winner = replace(winner, deleted_at=max(deleted, default=None))
+    deleted_at = max(deleted, default=None)
+    if winner.deleted_at != deleted_at:
+        winner = replace(winner, deleted_at=deleted_at)
     if winner.status == "deleted" or winner.minor:
         # All that is neither status, contact nor minor: were the locale kept, which one it is would
         # depend on an address that is forgotten.

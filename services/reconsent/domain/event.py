@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Annotated, Any, Final, Literal
 
@@ -42,6 +42,12 @@ _ADDRESS = re.compile(
 _LONGEST_ADDRESS: Final = 254
 # PostgreSQL keeps 131072 digits, Python writes 4300.
 _LARGEST_NUMBER: Final = 10**1000
+
+# What clocks may differ by, and a message's time zone may be mistaken by.
+FARTHEST_AHEAD: Final = timedelta(hours=24)
+
+NOT_THE_ADDRESS: Final = "blocked: "
+"""How the reason of a bounce or a drop begins where the address is not to blame for it."""
 
 _PROPERTY: Final = r"^[^\s/\x00-\x1f\x7f-\x9f]{1,200}$"
 _NAME: Final = r"^[^\x00-\x1f\x7f-\x9f]{1,200}$"
@@ -246,6 +252,30 @@ def parse(topic: str, data: bytes) -> Event:
         return TOPICS[topic].model.model_validate_json(data)
     except ValidationError as error:
         raise BadInputError(mistake(error)) from error
+
+
+def ahead(data: Event, now: datetime) -> str | None:
+    """Say that an event comes from a clock too far ahead of now; it would win over all later ones.
+
+    A policy version has no such time: when it takes effect is up to whoever publishes it.
+    """
+    match data:
+        case AccountEvent():
+            field, at = "updated_at", data.updated_at
+        case CollectionEvent():
+            field, at = "collected_at", data.collected_at
+        case ChoiceEvent():
+            field, at = "decided_at", data.decided_at
+        case MailEvent():
+            field, at = "occurred_at", data.occurred_at
+        case _:
+            return None
+    if at <= now + FARTHEST_AHEAD:
+        return None
+    return (
+        f"{field}: {at.isoformat()} is more than 24 hours ahead of the time at which it was read, "
+        f"{now.isoformat(timespec='seconds')}"
+    )
 
 
 def mistake(error: ValidationError) -> str:

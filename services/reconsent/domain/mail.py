@@ -7,9 +7,13 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
 Outcome = Literal["accepted", "rejected", "retry", "unknown"]
 """What a provider said of one message: `retry` was surely not accepted, `unknown` may have been."""
+
+Delivery = Literal["at_most_once", "at_least_once"]
+"""What becomes of a message whose outcome nobody tells: it is given up, or sent again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,10 +38,14 @@ class Recipient:
 
 
 class Result(NamedTuple):
-    """What became of one recipient's message; the reason in the provider's words."""
+    """What became of one recipient's message; the reason in the provider's words.
+
+    What is to be retried may name the time before which it is no use.
+    """
 
     outcome: Outcome
     reason: str | None = None
+    not_before: datetime | None = None
 
 
 class Provider(Protocol):
@@ -48,6 +56,8 @@ class Provider(Protocol):
     """How many recipients one request may have."""
     repeats_safely: bool
     """Whether handing the same notice over again leaves one message, not two."""
+    rests_until: datetime | None
+    """Before this time it takes nothing at all, as it has said; None where it has not."""
 
     def send(self, letter: Letter, recipients: Sequence[Recipient]) -> Sequence[Result]:
         """Hand a letter over for up to `at_most` recipients; one result each, in their order.

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from reconsent.domain.account import Contact, Status
 
-Kind = Literal["choice", "information"]
+Kind = Literal["choice", "information", "reminder"]
 Address = Literal["ok", "none", "bounced"]
 State = Literal[
     "planned",
@@ -82,8 +82,11 @@ class Step:
 NOTHING: Final = Step()
 
 
-def suppression(kind: Kind, reach: Reach) -> str | None:
-    """Name the first reason not to write; None where there is none. RULES 9, 10."""
+def suppression(kind: Kind, reach: Reach, *, cancelled: bool = False) -> str | None:
+    """Name the first reason not to write; None where there is none. RULES 9, 10.
+
+    `cancelled` says that the release was.
+    """
     reasons = {
         "deleted": reach.status == "deleted",
         "minor": reach.minor,
@@ -92,17 +95,24 @@ def suppression(kind: Kind, reach: Reach) -> str | None:
         "not_opted_in": kind == "information" and reach.contact != "all",
         "no_address": reach.address == "none",
         "bounced": reach.address == "bounced",
+        "cancelled": cancelled,
     }
     return next((reason for reason, applies in reasons.items() if applies), None)
 
 
 def next_step(
-    reach: Reach, ask: frozenset[Use], last: Last | None, *, inform: bool = False
+    reach: Reach,
+    ask: frozenset[Use],
+    last: Last | None,
+    *,
+    inform: bool = False,
+    cancelled: bool = False,
 ) -> Step:
     """Decide what an account's notices of the latest version need now. RULES 9 to 15.
 
     `inform` says that information is due to the account (planned once, when a version is
-    published). The same answer serves a whole release and one account that late facts touched.
+    published), `cancelled` that the release was. The same answer serves a whole release and one
+    account that late facts touched.
     """
     if reach.status == "deleted":
         # The deletion itself closed what there was; this is for one that overtook planning.
@@ -110,35 +120,35 @@ def next_step(
         return Step(last="suppressed", suppression="deleted") if unmailed else NOTHING
     if not ask:
         if last is None:
-            return _plan("information", reach) if inform else NOTHING
+            return _plan("information", reach, cancelled=cancelled) if inform else NOTHING
         if last.kind == "choice" and last.state in REPLACEABLE and not last.dead:
             return Step(last="superseded")
         return NOTHING
     if last is None or last.dead or last.state == "superseded":
-        return _plan("choice", reach)
+        return _plan("choice", reach, cancelled=cancelled)
     if last.kind == "information":
         unsent = last.state in UNMAILED
-        planned = _plan("choice", reach)
+        planned = _plan("choice", reach, cancelled=cancelled)
         return Step(
             plan="choice",
             suppression=planned.suppression,
             last="superseded" if unsent else None,
         )
-    return _renewed(reach, ask, last)
+    return _renewed(reach, ask, last, cancelled=cancelled)
 
 
-def _plan(kind: Kind, reach: Reach) -> Step:
-    return Step(plan=kind, suppression=suppression(kind, reach))
+def _plan(kind: Kind, reach: Reach, *, cancelled: bool) -> Step:
+    return Step(plan=kind, suppression=suppression(kind, reach, cancelled=cancelled))
 
 
-def _renewed(reach: Reach, ask: frozenset[Use], last: Last) -> Step:
+def _renewed(reach: Reach, ask: frozenset[Use], last: Last, *, cancelled: bool) -> Step:
     """Decide about an account that has a choice notice and something to be asked."""
     if last.state in REPLACEABLE:
-        why = suppression("choice", reach)
+        why = suppression("choice", reach, cancelled=cancelled)
         return Step(last="suppressed" if why else "due", suppression=why)
     undelivered_but_reachable = last.undelivered and reach.address == "ok"
     if undelivered_but_reachable or not asks_already(last.asks, ask):
-        return _plan("choice", reach)
+        return _plan("choice", reach, cancelled=cancelled)
     return NOTHING
 
 

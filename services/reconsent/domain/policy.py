@@ -10,7 +10,8 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Literal
+from itertools import pairwise
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 from pydantic import (
     AfterValidator,
@@ -170,6 +171,25 @@ class PolicyVersion(_Strict):
         """How long a mailed question stays open; None for ever, as is more than a lifetime."""
         within = duration(self.notice.respond_by) if self.notice.respond_by else _LIFETIME
         return within if within < _LIFETIME else None
+
+    @property
+    def reminders(self) -> tuple[Reminder, ...]:
+        """When people are reminded while a question is open; the earliest first. RULES 16."""
+        end = self.respond_within or _LIFETIME
+        offsets = sorted({duration(offset) for offset in self.notice.reminders})
+        times = [offset for offset in offsets if offset < end]
+        return tuple(
+            Reminder(number, after, until)
+            for number, (after, until) in enumerate(pairwise([*times, end]), 1)
+        )
+
+
+class Reminder(NamedTuple):
+    """The number-th reminder of a question, sent some time after its mail and before `until`."""
+
+    number: int
+    after: timedelta
+    until: timedelta
 
 
 def is_material(version: PolicyVersion, followed: PolicyVersion | None) -> bool:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import hashlib
+from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
+from reconsent.domain.event import NOT_THE_ADDRESS
 from reconsent.facts.accounts import Counts
 from reconsent.queries import named
 
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from reconsent.domain.event import MailEvent
 
 SQL = named("mail_events")
-FAILED = frozenset({"bounced", "dropped"})
+_LONGEST_ID: Final = 200
 
 
 def record_mail_events(connection: Connection, events: Sequence[MailEvent]) -> Counts:
@@ -40,20 +42,26 @@ def record_mail_events(connection: Connection, events: Sequence[MailEvent]) -> C
             "event": [event.event for _, event in known],
             "occurred_at": [event.occurred_at for _, event in known],
             "reason": [event.reason for _, event in known],
-            "provider_id": [event.provider_id for _, event in known],
+            "provider_id": [_kept_id(event.provider_id) for _, event in known],
+            "not_the_address": NOT_THE_ADDRESS,
         },
     ).fetchall()
     if new:
-        connection.execute(SQL["apply"], {"notice_ids": [notice_id for notice_id, _, _ in new]})
+        reported = {
+            "notice_ids": [notice_id for notice_id, *_ in new],
+            "not_the_address": NOT_THE_ADDRESS,
+        }
+        connection.execute(SQL["apply"], reported)
+        connection.execute(SQL["undeliver_reminded"], reported)
         complaints: dict[int, datetime] = {}
-        for notice_id, event, at in new:
+        for notice_id, event, at, _ in new:
             if event == "complained":
                 key = sent[notice_id][0]
                 complaints[key] = max(at, complaints.get(key, at))
         _touch(
             connection,
-            keys=[sent[notice_id][0] for notice_id, _, _ in new],
-            addresses={sent[notice_id][1] for notice_id, event, _ in new if event in FAILED},
+            keys=[sent[notice_id][0] for notice_id, *_ in new],
+            addresses={sent[notice_id][1] for notice_id, *_, lost in new if lost},
             complaints=complaints,
         )
     return Counts(new=len(new), unchanged=len(known) - len(new), refused=refused)
@@ -61,8 +69,9 @@ def record_mail_events(connection: Connection, events: Sequence[MailEvent]) -> C
 
 def bounce_rejected(connection: Connection, attempt_id: int) -> None:
     """Note the addresses that a provider rejected in an attempt."""
-    rows = connection.execute(SQL["rejected_addresses"], {"attempt_id": attempt_id})
-    _touch(connection, keys=[], addresses={row[0] for row in rows}, complaints={})
+    rows = connection.execute(SQL["rejected_addresses"], {"attempt_id": attempt_id}).fetchall()
+    connection.execute(SQL["undeliver_reminded"], {"notice_ids": [row[0] for row in rows]})
+    _touch(connection, keys=[], addresses={row[1] for row in rows}, complaints={})
 
 
 def _touch(
@@ -83,6 +92,13 @@ def _touch(
             "complained_at": list(complaints.values()),
         },
     )
+
+
+def _kept_id(provider_id: str | None) -> str | None:
+    """Return an id that an index takes, however long the provider's is."""
+    if provider_id is None or len(provider_id.encode()) <= _LONGEST_ID:
+        return provider_id
+    return hashlib.sha256(provider_id.encode()).hexdigest()
 
 
 def _notice_id(text: str) -> UUID | None:

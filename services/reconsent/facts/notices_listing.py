@@ -33,7 +33,9 @@ class Filters:
     not_told: bool = False
 
 
-class _Row(NamedTuple):
+class Row(NamedTuple):
+    """A notice as it is stored, with what decides how it stands; columns of the query."""
+
     notice_id: Any
     property: str
     account: str
@@ -77,18 +79,19 @@ def list_notices(
     with connection.cursor(name="notices") as cursor:
         cursor.itersize = _PAGE
         cursor.execute(SQL["list"], wanted)
-        while rows := [_Row(*row) for row in cursor.fetchmany(_PAGE)]:
-            for row, notice in _derived(connection, cohorts, policies, rows):
+        while rows := [Row(*row) for row in cursor.fetchmany(_PAGE)]:
+            for row, notice in as_they_stand(connection, cohorts, policies, rows):
                 if filters.state not in (None, notice.state):
                     continue
                 if filters.not_told and not _not_told(row, notice):
                     continue
-                yield _json(policies, row, notice)
+                yield notice_json(policies, row, notice)
 
 
-def _derived(
-    connection: Connection, cohorts: Cohorts, policies: Policies, rows: list[_Row]
-) -> Iterator[tuple[_Row, Notice]]:
+def as_they_stand(
+    connection: Connection, cohorts: Cohorts, policies: Policies, rows: list[Row]
+) -> Iterator[tuple[Row, Notice]]:
+    """Yield stored notices with what is derived."""
     asked = cohorts.asked(connection, {row.ask_id for row in rows})
     standings = cohorts.standings(connection, {row.standing_id for row in rows})
     for row in rows:
@@ -102,7 +105,7 @@ def _derived(
 
 
 def derived(
-    row: _Row,
+    row: Row,
     asks: frozenset[Use],
     ask: frozenset[Use],
     standing: tuple[Decision, ...],
@@ -110,7 +113,7 @@ def derived(
     latest: bool,
 ) -> Notice:
     """Return a notice as it stands, given what its account is asked now. RULES 12, 13."""
-    if row.kind == "information":
+    if row.kind != "choice":
         overtaken = row.state in UNMAILED and not latest
         return Notice("superseded" if overtaken else row.state, row.suppression, None, asks)
     if row.dead:
@@ -124,9 +127,14 @@ def derived(
     return Notice(row.state, row.suppression, row.settled or "superseded", asks)
 
 
-def _not_told(row: _Row, notice: Notice) -> bool:
+def _not_told(row: Row, notice: Notice) -> bool:
     """Tell whether somebody should have been mailed and was not."""
-    if row.dead or notice.settled is not None or notice.suppression == "not_opted_in":
+    if (
+        row.kind == "reminder"
+        or row.dead
+        or notice.settled is not None
+        or notice.suppression == "not_opted_in"
+    ):
         return False
     return (
         notice.state in UNMAILED
@@ -135,7 +143,8 @@ def _not_told(row: _Row, notice: Notice) -> bool:
     )
 
 
-def _json(policies: Policies, row: _Row, notice: Notice) -> dict[str, Any]:
+def notice_json(policies: Policies, row: Row, notice: Notice) -> dict[str, Any]:
+    """Return a notice as `reconsent notices` prints it."""
     version = policies.versions[row.version_id]
     return {
         "notice": str(row.notice_id),

@@ -11,11 +11,15 @@ INSERT INTO mail_events (notice_id, event, occurred_at, reason, provider_id)
 SELECT * FROM unnest(%(notice_id)s::uuid[], %(event)s::text[], %(occurred_at)s::timestamptz[],
                      %(reason)s::text[], %(provider_id)s::text[])
 ON CONFLICT DO NOTHING
-RETURNING notice_id, event, occurred_at;
+RETURNING notice_id, event, occurred_at,
+          event IN ('bounced', 'dropped')
+          AND NOT starts_with(coalesce(reason, ''), %(not_the_address)s);
 
 -- :name apply
--- A notice's state follows from all that was reported of it, in whatever order.
+-- A notice's state follows from all that was reported of it, in whatever order. Where the address
+-- is not to blame, the mail came back all the same, but it would be no use to send it there again.
 UPDATE notices SET
+    changed = pg_current_xact_id(),
     state = CASE
         WHEN complained AND state <> 'rejected' THEN 'complained'
         WHEN failed AND state <> 'rejected' THEN 'bounced'
@@ -23,14 +27,25 @@ UPDATE notices SET
         WHEN state IN ('attempting', 'unknown', 'abandoned') THEN 'accepted'
         ELSE state END,
     accepted_at = coalesce(accepted_at, earliest),
-    undelivered = undelivered OR failed
+    undelivered = undelivered OR lost,
+    -- What was to be sent again is with the provider after all.
+    not_before = NULL
 FROM (
     SELECT notice_id, min(occurred_at) AS earliest, bool_or(event = 'complained') AS complained,
            bool_or(event IN ('bounced', 'dropped')) AS failed,
+           bool_or(event IN ('bounced', 'dropped')
+                   AND NOT starts_with(coalesce(reason, ''), %(not_the_address)s)) AS lost,
            bool_or(event = 'delivered') AS delivered
     FROM mail_events WHERE notice_id = ANY(%(notice_ids)s) GROUP BY notice_id
 ) AS reported
 WHERE notices.notice_id = reported.notice_id;
+
+-- :name undeliver_reminded
+-- What happened to a reminder happened to its notice: nobody reads that address.
+UPDATE notices SET undelivered = true, changed = pg_current_xact_id()
+FROM notices AS reminder
+WHERE reminder.notice_id = ANY(%(notice_ids)s) AND reminder.undelivered
+  AND notices.notice_id = reminder.about AND NOT notices.undelivered;
 
 -- :name bounce
 -- Note addresses that mail does not reach.
@@ -40,7 +55,7 @@ ON CONFLICT DO NOTHING;
 
 -- :name rejected_addresses
 -- Find the addresses that a provider rejected in an attempt.
-SELECT DISTINCT address_hash FROM notices
+SELECT notice_id, address_hash FROM notices
 WHERE attempt_id = %(attempt_id)s AND state = 'rejected';
 
 -- :name touch

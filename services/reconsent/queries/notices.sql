@@ -1,8 +1,15 @@
 -- :name claim
 -- Claim notices that are due, with their accounts as they are now; whoever is busy is passed over.
-SELECT notices.notice_id, notices.kind, notices.version_id, notices.ask_id, accounts.property,
-       accounts.email, accounts.name, accounts.locale, accounts.address_hash,
-       accounts.holdings_id, accounts.standing_id, accounts.status, accounts.contact,
+SELECT notices.notice_id, notices.kind, notices.version_id, accounts.property, accounts.email,
+       accounts.name, accounts.locale, accounts.address_hash,
+       reminded.notice_id, reminded.state, reminded.ask_id,
+       NOT reminded.dead AND NOT reminded.undelivered AND reminded.settled IS NULL
+           AND NOT EXISTS (
+               SELECT FROM notices AS later
+               WHERE later.account_key = reminded.account_key
+                 AND later.version_id = reminded.version_id
+                 AND later.sequence > reminded.sequence AND later.kind <> 'reminder'),
+       reminded.accepted_at, accounts.holdings_id, accounts.standing_id, accounts.status, accounts.contact,
        accounts.minor,
        CASE WHEN email IS NULL THEN 'none'
             WHEN complained OR EXISTS (
@@ -10,7 +17,11 @@ SELECT notices.notice_id, notices.kind, notices.version_id, notices.ask_id, acco
                 WHERE bounced.address_hash = accounts.address_hash) THEN 'bounced'
             ELSE 'ok' END
 FROM notices JOIN accounts USING (account_key)
+LEFT JOIN notices AS reminded ON reminded.notice_id = notices.about
 WHERE notices.state = 'due' AND notices.version_id = ANY(%(latest)s)
+  AND (notices.not_before IS NULL OR notices.not_before <= %(now)s)
+  AND notices.version_id NOT IN (
+      SELECT version_id FROM releases WHERE coalesce(paused_at, cancelled_at) IS NOT NULL)
 ORDER BY notices.version_id, notices.ask_id
 LIMIT %(limit)s
 FOR NO KEY UPDATE OF notices SKIP LOCKED
@@ -19,11 +30,16 @@ FOR SHARE OF accounts SKIP LOCKED;
 -- :name any_due
 -- Tell whether any notice waits to be sent.
 SELECT EXISTS (
-    SELECT FROM notices WHERE state = 'due' AND version_id = ANY(%(latest)s));
+    SELECT FROM notices
+    WHERE state = 'due' AND version_id = ANY(%(latest)s)
+      AND (not_before IS NULL OR not_before <= %(now)s)
+      AND version_id NOT IN (
+          SELECT version_id FROM releases WHERE coalesce(paused_at, cancelled_at) IS NOT NULL));
 
 -- :name let_go
 -- Write what a second look made of claimed notices that are not to be sent.
 UPDATE notices SET state = told.state, suppression = told.suppression,
+    changed = pg_current_xact_id(),
     dead = told.suppression IS NOT DISTINCT FROM 'deleted'
 FROM unnest(%(notice_id)s::uuid[], %(state)s::text[], %(suppression)s::text[])
      AS told (notice_id, state, suppression)
@@ -37,7 +53,9 @@ VALUES (%(provider)s, %(lease)s, %(members)s, %(payload_hash)s) RETURNING attemp
 -- :name attempt
 -- Notices become part of an attempt, with what they ask and say and where they go.
 UPDATE notices SET state = 'attempting', attempt_id = %(attempt_id)s, ask_id = %(ask_id)s,
-    rendering = %(rendering)s, address_hash = told.address_hash
+    not_before = NULL,
+    rendering = %(rendering)s, address_hash = told.address_hash,
+    changed = pg_current_xact_id()
 FROM unnest(%(notice_id)s::uuid[], %(address_hash)s::bytea[]) AS told (notice_id, address_hash)
 WHERE notices.notice_id = told.notice_id;
 
@@ -49,12 +67,19 @@ WHERE attempt_id = %(attempt_id)s;
 -- :name outcomes
 -- Write what became of the members of an attempt, unless something later is known already.
 UPDATE notices SET
+    changed = pg_current_xact_id(),
     state = CASE WHEN told.outcome = 'retry' AND notices.dead THEN 'suppressed'
                  WHEN told.outcome = 'retry' THEN 'due' ELSE told.outcome END,
     suppression = CASE WHEN told.outcome = 'retry' AND notices.dead THEN 'deleted' END,
     accepted_at = CASE WHEN told.outcome = 'accepted' THEN %(now)s::timestamptz END,
-    undelivered = told.outcome = 'rejected'
-FROM unnest(%(notice_id)s::uuid[], %(outcome)s::text[]) AS told (notice_id, outcome)
+    undelivered = told.outcome = 'rejected',
+    reason = told.reason,
+    not_before = told.not_before,
+    tried = CASE WHEN told.outcome = 'retry'
+                 THEN coalesce(tried, '[]') || jsonb_build_array(jsonb_build_array(attempt_id, 'retry'))
+                 ELSE tried END
+FROM unnest(%(notice_id)s::uuid[], %(outcome)s::text[], %(reason)s::text[],
+            %(not_before)s::timestamptz[]) AS told (notice_id, outcome, reason, not_before)
 WHERE notices.notice_id = told.notice_id AND notices.attempt_id = %(attempt_id)s
   AND notices.state = 'attempting';
 
@@ -70,8 +95,64 @@ WITH ended AS (
     UPDATE attempts SET ended_at = clock_timestamp(), outcome = 'abandoned'
     WHERE attempt_id = ANY(%(attempts)s)
 )
-UPDATE notices SET state = CASE WHEN dead THEN 'unknown' ELSE %(state)s END
+UPDATE notices SET state = CASE WHEN dead THEN 'unknown' ELSE %(state)s END,
+    tried = CASE WHEN dead OR %(state)s = 'unknown' THEN tried
+                 ELSE coalesce(tried, '[]')
+                      || jsonb_build_array(jsonb_build_array(attempt_id, 'repeated')) END,
+    changed = pg_current_xact_id()
 WHERE attempt_id = ANY(%(attempts)s) AND state = 'attempting';
+
+-- :name settle_unknown
+-- Let time settle what became of some messages: given up, or sent again.
+UPDATE notices SET
+    state = CASE WHEN dead THEN 'abandoned' ELSE %(state)s END,
+    tried = CASE WHEN dead OR %(state)s = 'abandoned' THEN tried
+                 ELSE coalesce(tried, '[]')
+                      || jsonb_build_array(jsonb_build_array(attempt_id, 'unknown')) END,
+    changed = pg_current_xact_id()
+WHERE state = 'unknown' AND notice_id IN (
+    SELECT notice_id FROM notices JOIN attempts USING (attempt_id)
+    WHERE state = 'unknown' AND ended_at <= %(until)s
+    LIMIT %(limit)s FOR NO KEY UPDATE OF notices SKIP LOCKED);
+
+-- :name to_remind_of
+-- Find open mailed questions for which a reminder's time has come, and no later one's.
+SELECT notices.notice_id, notices.account_key, notices.version_id, notices.ask_id,
+       accounts.holdings_id, accounts.standing_id, accounts.status, accounts.contact,
+       accounts.minor,
+       CASE WHEN email IS NULL THEN 'none'
+            WHEN complained OR EXISTS (
+                SELECT FROM bounced_addresses AS bounced
+                WHERE bounced.address_hash = accounts.address_hash) THEN 'bounced'
+            ELSE 'ok' END
+FROM notices JOIN accounts USING (account_key)
+WHERE notices.version_id = %(version_id)s AND notices.kind = 'choice'
+  AND notices.settled IS NULL AND NOT notices.undelivered AND NOT notices.dead
+  AND notices.state IN ('accepted', 'delivered', 'complained')
+  AND notices.accepted_at <= %(accepted_until)s AND notices.accepted_at > %(accepted_after)s
+  AND NOT EXISTS (
+      SELECT FROM notices AS reminder
+      WHERE reminder.about = notices.notice_id AND reminder.occasion >= %(occasion)s)
+  AND NOT EXISTS (
+      SELECT FROM notices AS later
+      WHERE later.account_key = notices.account_key AND later.version_id = notices.version_id
+        AND later.sequence > notices.sequence AND later.kind = 'choice')
+ORDER BY notices.account_key
+LIMIT %(limit)s
+FOR SHARE OF accounts SKIP LOCKED;
+
+-- :name remind
+-- Plan reminders, each with the next sequence of its account.
+INSERT INTO notices (account_key, version_id, sequence, kind, state, suppression, ask_id, about,
+                     occasion)
+SELECT told.account_key, told.version_id,
+       (SELECT max(sequence) + 1 FROM notices
+        WHERE notices.account_key = told.account_key
+          AND notices.version_id = told.version_id),
+       'reminder', told.state, told.suppression, told.ask_id, told.about, %(occasion)s
+FROM unnest(%(account_key)s::bigint[], %(version_id)s::integer[], %(state)s::text[],
+            %(suppression)s::text[], %(ask_id)s::integer[], %(about)s::uuid[])
+     AS told (account_key, version_id, state, suppression, ask_id, about);
 
 -- :name keep_rendering
 -- Keep what was rendered, by its hash.
@@ -105,7 +186,8 @@ FOR NO KEY UPDATE OF accounts SKIP LOCKED;
 
 -- :name settle
 -- Note what became of questions.
-UPDATE notices SET settled = %(settled)s WHERE notice_id = ANY(%(notice_ids)s);
+UPDATE notices SET settled = %(settled)s, changed = pg_current_xact_id()
+WHERE notice_id = ANY(%(notice_ids)s);
 
 -- :name find
 -- Read one notice with its account, for the page that its link opens.

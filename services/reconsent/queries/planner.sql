@@ -69,7 +69,8 @@ WITH steps AS (
                 last_ask, last_undelivered, last_dead, inform, plan, last, suppression, settles,
                 settled, ask_id)
 ), slice AS (
-    SELECT situations.account_key, version_id, last_notice, last_sequence, plan, last,
+    SELECT situations.account_key, version_id, last_notice, last_sequence, plan,
+           CASE WHEN last = 'due' THEN %(ready)s ELSE last END AS last,
            suppression, settles, settled, ask_id
     FROM (
         SELECT *, %(release)s AND (account_key > %(inform_after)s OR passes_on) AS inform
@@ -80,6 +81,7 @@ WITH steps AS (
                       last_state, last_ask, last_undelivered, last_dead, inform)
 ), ended AS (
     UPDATE notices SET
+        changed = pg_current_xact_id(),
         state = slice.last,
         suppression = CASE WHEN slice.last = 'suppressed' THEN slice.suppression END,
         ask_id = CASE WHEN slice.last = 'superseded' THEN notices.ask_id ELSE slice.ask_id END,
@@ -91,14 +93,19 @@ WITH steps AS (
           slice.last, CASE WHEN slice.last = 'suppressed' THEN slice.suppression END,
           slice.ask_id)
 ), settling AS (
-    UPDATE notices SET settled = slice.settled
+    UPDATE notices SET settled = slice.settled, changed = pg_current_xact_id()
     FROM slice
     WHERE notices.notice_id = slice.last_notice AND slice.settles
       AND notices.settled IS DISTINCT FROM slice.settled
 )
 INSERT INTO notices (account_key, version_id, sequence, kind, state, suppression, ask_id)
-SELECT account_key, version_id, last_sequence + 1, plan,
-       CASE WHEN suppression IS NULL THEN 'due' ELSE 'suppressed' END, suppression,
+SELECT account_key, version_id,
+       -- Reminders have sequences too.
+       CASE WHEN last_sequence = 0 THEN 1
+            ELSE (SELECT max(sequence) + 1 FROM notices
+                  WHERE notices.account_key = slice.account_key
+                    AND notices.version_id = slice.version_id) END, plan,
+       CASE WHEN suppression IS NULL THEN %(ready)s ELSE 'suppressed' END, suppression,
        CASE WHEN plan = 'choice' THEN ask_id ELSE 0 END
 FROM slice WHERE plan IS NOT NULL
 ON CONFLICT DO NOTHING;
