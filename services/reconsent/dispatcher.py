@@ -8,6 +8,8 @@ What became of the others is unknown, until the provider tells or time settles i
 from __future__ import annotations
 
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from reconsent.adapters.mail_rendering import CHOOSE_LINK
@@ -33,8 +35,23 @@ PACE = named("releases")
 AT_MOST: Final = 1000
 _AT_FIRST: Final = 50
 # A release that is paused or cancelled stops with the claim at work.
-_LONGEST_CLAIM: Final = 0.5
+_LONGEST_CLAIM: Final = 0.3
+_LONGEST_STEP: Final = 0.5
 _SHORTEST_WAIT: Final = 0.02
+
+
+_NOTHING: Final = Claim(claimed=0, attempts=())
+_WAIT: Final = Claim(claimed=1, attempts=())
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Handed:
+    """What a provider said of a claim's attempts; `put_off` tells of some to be tried again."""
+
+    results: Sequence[tuple[Attempt, Sequence[Result]]]
+    stopped: OutsideError | None
+    put_off: bool
+    seconds: float
 
 
 class Dispatcher:
@@ -72,20 +89,46 @@ class Dispatcher:
             lease=lease,
         )
         self._size = min(_AT_FIRST, AT_MOST)
+        self._lease = lease
+        self._handed: list[tuple[Attempt, Sequence[Result]]] = []
 
     def work(self) -> bool:
-        """Claim and hand over one batch; False where nothing was due."""
+        """Claim and hand over what is due, for a short while; False where nothing was.
+
+        All that was handed over is recorded on return. Raises OutsideError when mail cannot leave.
+        """
+        self._lease.renew()
+        self._record_handed()
         recovered = transaction(self._connections, self._recover)
-        if self._rests():
-            return bool(recovered)
-        began = time.monotonic()
-        claim = transaction(self._connections, self._claim)
-        if claim is None:
-            time.sleep(_SHORTEST_WAIT)  # the pace lets no more pass at this moment
-            return True
-        self._send(claim)
-        self._keep_size(time.monotonic() - began)
-        return bool(recovered or claim.claimed)
+        worked, stopped = self._pump()
+        if stopped:
+            raise stopped
+        return bool(recovered or worked)
+
+    def _pump(self) -> tuple[bool, OutsideError | None]:
+        """Hand over one batch while the next is claimed; return whether any, and what ended it."""
+        until = time.monotonic() + _LONGEST_STEP
+        worked = False
+        stopped: OutsideError | None = None
+        at_work: Future[_Handed] | None = None
+        with ThreadPoolExecutor(1, "handing over") as hands:
+            while True:
+                claim = self._next() if time.monotonic() < until else _NOTHING
+                worked |= claim.claimed > 0
+                following = (
+                    hands.submit(self._hand_over, claim.attempts) if claim.attempts else None
+                )
+                if at_work:
+                    handed = at_work.result()
+                    self._handed += handed.results
+                    self._record_handed()
+                    self._keep_size(handed)
+                    stopped = stopped or handed.stopped
+                    if handed.stopped or handed.put_off:
+                        until = 0.0  # it is not tried again at once
+                at_work = following
+                if at_work is None and not claim.claimed:
+                    return worked, stopped
 
     def idle(self) -> bool:
         """Tell whether nothing is due that could be sent now."""
@@ -101,11 +144,11 @@ class Dispatcher:
         """Tell whether the provider takes nothing before a later time."""
         return self._provider.rests_until is not None and self._now() < self._provider.rests_until
 
-    def _keep_size(self, seconds: float) -> None:
-        """Claim as many at a time as are sent quickly."""
-        if seconds > _LONGEST_CLAIM:
-            self._size = max(1, round(self._size * _LONGEST_CLAIM / seconds))
-        elif seconds < _LONGEST_CLAIM / 2:
+    def _keep_size(self, handed: _Handed) -> None:
+        """Claim as many at a time as are handed over quickly."""
+        if handed.seconds > _LONGEST_CLAIM:
+            self._size = max(1, round(self._size * _LONGEST_CLAIM / handed.seconds))
+        elif handed.seconds < _LONGEST_CLAIM / 2:
             self._size = min(AT_MOST, self._size * 2)
 
     def _recover(self, connection: Connection) -> int:
@@ -116,8 +159,16 @@ class Dispatcher:
             connection.execute(SQL["settle_abandoned"], {"attempts": attempts, "state": state})
         return len(attempts)
 
-    def _claim(self, connection: Connection) -> Claim | None:
-        """Claim notices; None where the pace lets none pass now."""
+    def _next(self) -> Claim:
+        """Claim the next batch; while the pace lets none pass, nothing after a short wait."""
+        if self._rests():
+            return _NOTHING
+        claim = transaction(self._connections, self._claim)
+        if claim is _WAIT:
+            time.sleep(_SHORTEST_WAIT)
+        return claim
+
+    def _claim(self, connection: Connection) -> Claim:
         policies = self._versions.held(connection)
         limit = self._size
         if self._per_second is not None:
@@ -125,7 +176,7 @@ class Dispatcher:
             if limit == 0:
                 due = {"latest": policies.latest_ids, "now": self._now()}
                 any_due = connection.execute(SQL["any_due"], due).fetchall()[0][0]
-                return None if any_due else Claim(claimed=0, attempts=())
+                return _WAIT if any_due else _NOTHING
         claim = self._claims.claim(connection, policies, limit, self._now())
         if self._per_second is not None:
             sent = sum(len(attempt.members) for attempt in claim.attempts)
@@ -138,23 +189,35 @@ class Dispatcher:
         connection.execute(PACE["start_pace"], pace)
         return int(connection.execute(PACE["refill"], pace).fetchall()[0][0])
 
-    def _send(self, claim: Claim) -> None:
-        """Hand over the attempts of a claim. Raises OutsideError when mail cannot leave at all."""
-        settled = claim.claimed - sum(len(attempt.members) for attempt in claim.attempts)
-        putting_off: Result | None = None
-        for position, attempt in enumerate(claim.attempts):
-            try:
-                results = self._provider.send(_letter(attempt), self._recipients(attempt))
-            except OutsideError as error:
-                for unsent in claim.attempts[position:]:
-                    self._record(unsent, [Result("retry", str(error))] * len(unsent.members))
-                raise
+    def _hand_over(self, attempts: Sequence[Attempt]) -> _Handed:
+        """Hand attempts over, up to the first that could not leave at all."""
+        began = time.monotonic()
+        results: list[tuple[Attempt, Sequence[Result]]] = []
+        stopped: OutsideError | None = None
+        for attempt in attempts:
+            said: Sequence[Result] = ()
+            if stopped is None:
+                try:
+                    said = self._provider.send(_letter(attempt), self._recipients(attempt))
+                except OutsideError as error:
+                    stopped = error
+            if stopped is not None:
+                said = [Result("retry", str(stopped))] * len(attempt.members)
+            results.append((attempt, said))
+        all_said = [result for _, said in results for result in said]
+        put_off = [r for r in all_said if r.outcome == "retry" and r.not_before is None]
+        if len(put_off) == len(all_said) and stopped is None:
+            why = put_off[0].reason
+            stopped = OutsideError(f"{self._provider.name}: takes no mail now: {why}")
+        seconds = time.monotonic() - began
+        return _Handed(results=results, stopped=stopped, put_off=bool(put_off), seconds=seconds)
+
+    def _record_handed(self) -> None:
+        """Record what the provider said; what cannot be recorded now is kept for later."""
+        while self._handed:
+            attempt, results = self._handed[0]
             self._record(attempt, results)
-            settled += sum(result.outcome != "retry" for result in results)
-            putting_off = next((r for r in results if r.outcome == "retry"), putting_off)
-        if claim.claimed and not settled and putting_off and putting_off.not_before is None:
-            why = putting_off.reason
-            raise OutsideError(f"{self._provider.name}: takes no mail now: {why}")
+            del self._handed[0]
 
     def _recipients(self, attempt: Attempt) -> list[Recipient]:
         return [
@@ -170,7 +233,7 @@ class Dispatcher:
         ]
 
     def _record(self, attempt: Attempt, results: Sequence[Result]) -> None:
-        """Write what became of an attempt. A provider that is never told twice is asked once."""
+        """Write what became of an attempt, also where it was taken for abandoned meanwhile."""
 
         def record(connection: Connection) -> None:
             columns: dict[str, Any] = {

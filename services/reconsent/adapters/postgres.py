@@ -126,9 +126,22 @@ class Lease:
 
     def __init__(self, conninfo: str) -> None:
         """Take a lease of its own."""
-        self._connection = connect(conninfo, autocommit=True)
+        self._conninfo = conninfo
         self.number = secrets.randbits(62)
-        self._connection.execute("SELECT pg_advisory_lock(%s)", (self.number,))
+        self._connection = self._taken()
+
+    def renew(self) -> None:
+        """Take the same lease again where the connection that held it is gone."""
+        try:
+            self._connection.execute("SELECT 1")
+        except psycopg.OperationalError:
+            self._connection.close()
+            self._connection = self._taken()
+
+    def _taken(self) -> Connection:
+        made = connect(self._conninfo, autocommit=True)
+        made.execute("SELECT pg_advisory_lock(%s)", (self.number,))
+        return made
 
     def close(self) -> None:
         """Give the lease up."""

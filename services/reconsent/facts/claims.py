@@ -155,17 +155,23 @@ class Claims:
     ) -> dict[Wording, list[Claimed]]:
         """Group notices by what decides the words of their mail."""
         standings = self._cohorts.standings(connection, {n.who.standing_id for n in notices})
+        wordings: dict[tuple[Any, ...], Wording] = {}
         grouped: dict[Wording, list[Claimed]] = {}
         for notice in notices:
-            ask = asks[notice.notice_id]
-            refused = frozenset[Use]().union(
-                *(part_refused(q, standings[notice.who.standing_id]) for q in questions(ask))
-            )
-            locale = best_locale(notice.locale, policies.versions[notice.version_id])
-            wording = Wording(
-                notice.kind, notice.version_id, ask, refused, notice.property_name, locale
-            )
-            grouped.setdefault(wording, []).append(notice)
+            ask, standing_id = asks[notice.notice_id], notice.who.standing_id
+            same = (notice.kind, notice.version_id, ask, notice.property_name)
+            if (known := wordings.get((*same, standing_id, notice.locale))) is None:
+                refused = (part_refused(q, standings[standing_id]) for q in questions(ask))
+                known = Wording(
+                    kind=notice.kind,
+                    version_id=notice.version_id,
+                    ask=ask,
+                    refused=frozenset[Use]().union(*refused),
+                    property_name=notice.property_name,
+                    locale=best_locale(notice.locale, policies.versions[notice.version_id]),
+                )
+                wordings[*same, standing_id, notice.locale] = known
+            grouped.setdefault(known, []).append(notice)
         return grouped
 
     def _begin(

@@ -81,7 +81,7 @@ UPDATE notices SET
 FROM unnest(%(notice_id)s::uuid[], %(outcome)s::text[], %(reason)s::text[],
             %(not_before)s::timestamptz[]) AS told (notice_id, outcome, reason, not_before)
 WHERE notices.notice_id = told.notice_id AND notices.attempt_id = %(attempt_id)s
-  AND notices.state = 'attempting';
+  AND notices.state IN ('attempting', 'unknown');
 
 -- :name abandoned_attempts
 -- Find attempts that were begun and never ended, whose sender's lease is gone.
