@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import codecs
 import csv
+import hashlib
 import json
+import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Callable
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,7 +36,12 @@ if TYPE_CHECKING:
 
 STDIN: Final = "-"
 LONGEST_LINE: Final = 16 * 1024 * 1024
+_SHOWN: Final = 10_000
 _BOOLEANS: Final = {"true": True, "false": False}
+
+
+Show = Callable[[int, int, int], None]
+"""Is told the bytes that were read, of how many, and the events in them."""
 
 
 class Line(NamedTuple):
@@ -50,35 +58,57 @@ class EventFile:
 
     name: str
     topic: str
-    count: int
     now: datetime
     content: IO[bytes]
     is_csv: bool
+    size: int
+    digest: bytes = b""
+    count: int = 0
 
     def __iter__(self) -> Iterator[Line]:
         """Read the events from the first on, keeping none of them."""
         self.content.seek(0)
         return _events(self.content, self)
 
+    @property
+    def position(self) -> int:
+        """How many bytes were read, of `size`."""
+        return self.content.tell()
+
 
 @contextmanager
-def validated(path: str, topic: str, now: datetime) -> Iterator[EventFile]:
+def validated(
+    path: str, topic: str, now: datetime, show: Show = lambda *_: None
+) -> Iterator[EventFile]:
     """Open a file of events (`-` is standard input) whose every line is well formed.
 
     It is read once for that before the block runs, so that a malformed line spoils the file before
-    anything is done. `now` is the messages' timestamp. Raises BadInputError, `FILE:LINE: field:
-    what is wrong`.
+    anything is done; `show` is told now and then how far that is. `now` is the messages' timestamp.
+    Raises BadInputError, `FILE:LINE: field: what is wrong`.
     """
     with _rereadable(path) as content:
         unread = EventFile(
             name="standard input" if path == STDIN else path,
             topic=topic,
-            count=0,
             now=now,
             content=content,
             is_csv=path.lower().endswith(".csv"),
+            size=content.seek(0, os.SEEK_END),
         )
-        yield replace(unread, count=sum(1 for _ in unread))
+        count = 0
+        for _ in unread:
+            count += 1
+            if count % _SHOWN == 0:
+                show(unread.position, unread.size, count)
+        yield replace(unread, count=count, digest=_digest(content))
+
+
+def _digest(content: IO[bytes]) -> bytes:
+    content.seek(0)
+    digest = hashlib.sha256()
+    while part := content.read(1024 * 1024):
+        digest.update(part)
+    return digest.digest()
 
 
 @contextmanager

@@ -43,8 +43,8 @@ _LONGEST_ADDRESS: Final = 254
 # PostgreSQL keeps 131072 digits, Python writes 4300.
 _LARGEST_NUMBER: Final = 10**1000
 
-# What clocks may differ by, and a message's time zone may be mistaken by.
-FARTHEST_AHEAD: Final = timedelta(hours=24)
+# Clocks differ, and a date may be told beforehand; a year that is wrong would win for ever.
+FARTHEST_AHEAD: Final = timedelta(days=365)
 
 NOT_THE_ADDRESS: Final = "blocked: "
 """How the reason of a bounce or a drop begins where the address is not to blame for it."""
@@ -203,7 +203,7 @@ class MailEvent(_Event):
     """What became of a notice's mail."""
 
     notice: Name
-    event: Literal["delivered", "deferred", "bounced", "dropped", "complained"]
+    event: Literal["delivered", "deferred", "bounced", "dropped", "complained", "unsubscribed"]
     occurred_at: Time
     reason: FreeText | None = None
     provider_id: FreeText | None = None
@@ -273,7 +273,7 @@ def ahead(data: Event, now: datetime) -> str | None:
     if at <= now + FARTHEST_AHEAD:
         return None
     return (
-        f"{field}: {at.isoformat()} is more than 24 hours ahead of the time at which it was read, "
+        f"{field}: {at.isoformat()} is more than a year ahead of the time at which it was read, "
         f"{now.isoformat(timespec='seconds')}"
     )
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import groupby
 from typing import TYPE_CHECKING
 
 from reconsent.domain.errors import BadInputError
-from reconsent.domain.event import AccountEvent, ChoiceEvent, CollectionEvent, MailEvent
+from reconsent.domain.event import AccountEvent, ChoiceEvent, CollectionEvent, MailEvent, ahead
 from reconsent.domain.policy import PolicyVersion
 from reconsent.facts.accounts import Counts, record_accounts
 from reconsent.facts.choices import as_choice, record_choices
@@ -16,6 +17,7 @@ from reconsent.facts.publishing import publish
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from datetime import datetime
 
     from reconsent.adapters.postgres import Connection
     from reconsent.domain.cloudevents import Received
@@ -25,24 +27,42 @@ if TYPE_CHECKING:
 class Recorder:
     """Records events that came in, whichever way they came."""
 
-    def __init__(self, versions: PublishedVersions, address_hash: Callable[[str], bytes]) -> None:
-        """Record with the published versions in mind, marking addresses with a secret."""
+    def __init__(
+        self,
+        versions: PublishedVersions,
+        address_hash: Callable[[str], bytes],
+        now: Callable[[], datetime] | None = None,
+    ) -> None:
+        """Record with the published versions in mind, marking addresses with a secret.
+
+        `now` tells the time, by which events of a clock that is far ahead are refused; without it
+        every time is believed.
+        """
         self._versions = versions
         self._address_hash = address_hash
+        self._now = now
 
     def record(self, connection: Connection, received: Sequence[Received]) -> Counts:
         """Record events in their order; those that the rules refuse are counted and named."""
-        counts = Counts()
-        for _, run in groupby(enumerate(received), key=lambda item: item[1].topic):
+        early = self._early(received)
+        counts = Counts(refused=tuple(early.items()))
+        timely = [(at, event) for at, event in enumerate(received) if at not in early]
+        for _, run in groupby(timely, key=lambda item: item[1].topic):
             events = list(run)
-            first = events[0][0]
             part = self._record(connection, [event for _, event in events])
             counts = Counts(
                 new=counts.new + part.new,
                 unchanged=counts.unchanged + part.unchanged,
-                refused=counts.refused + tuple((first + at, why) for at, why in part.refused),
+                refused=counts.refused + tuple((events[at][0], why) for at, why in part.refused),
             )
-        return counts
+        return replace(counts, refused=tuple(sorted(counts.refused)))
+
+    def _early(self, received: Sequence[Received]) -> dict[int, str]:
+        """Find the events whose own time is too far ahead of now, and say so."""
+        if self._now is None:
+            return {}
+        now = self._now()
+        return {at: why for at, event in enumerate(received) if (why := ahead(event.data, now))}
 
     def _record(self, connection: Connection, received: Sequence[Received]) -> Counts:
         data = [event.data for event in received]

@@ -1,0 +1,39 @@
+"""What is measured of intake, made ready before the clock runs."""
+
+# ruff: noqa: SLF001 -- looks at the consumer from within
+from __future__ import annotations
+
+from functools import partial
+
+from reconsent import intake
+from reconsent.adapters.bus_kafka import KafkaConsumer
+from reconsent.adapters.kafka_settings import KafkaSettings
+from reconsent.adapters.postgres import Pool, connect
+from reconsent.adapters.signing import Signer
+
+
+def consumer(settings: KafkaSettings, database: str, topic: str) -> KafkaConsumer:
+    """Join the group whose offsets are in a database, for one topic."""
+    open_one = partial(connect, database, autocommit=True)
+    return KafkaConsumer(settings, open_one, intake.GROUP, [topic])
+
+
+def warm_up(ours: KafkaConsumer, partitions: int) -> None:
+    """Take so many partitions over, without handing anything out."""
+    while len(ours._partitions.held) != partitions:
+        ours._fetch(1, 0)
+        ours._partitions.follow()
+
+
+def join(ours: KafkaConsumer, partitions: int) -> None:
+    """Join the group until it has given so many partitions, which need not be taken over."""
+    while len(ours._partitions._new | ours._partitions.held.keys()) != partitions:
+        ours._fetch(1, 0)
+        ours._partitions.follow()
+
+
+def reader(connections: Pool, ours: KafkaConsumer) -> intake.Intake:
+    """Make intake as it is with Kafka, but without patience."""
+    intake.collect_rarely()
+    hashed = Signer("s").address_hash
+    return intake.Intake(connections, lambda: ours, hashed, patience=0, ahead=True)

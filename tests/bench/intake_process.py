@@ -1,0 +1,35 @@
+"""Intake as a process of its own, to be measured.
+
+`python -m tests.bench.intake_process SERVER PREFIX CONNINFO TOPIC PARTITIONS` says `ready` once it
+was given so many partitions, takes them over when the database lets it, says `done` when it has
+recorded all that there is in them, and ends after a line.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextlib import closing
+
+from reconsent.adapters.kafka_settings import KafkaSettings
+from reconsent.adapters.postgres import pool
+from tests.bench.intake_parts import consumer, join, reader
+
+
+def main(server: str, prefix: str, conninfo: str, topic: str, partitions: str) -> None:
+    """Join the group, and record."""
+    settings = KafkaSettings(bootstrap_servers=(server,), topic_prefix=prefix)
+    with (
+        pool(conninfo, size=2) as connections,
+        closing(consumer(settings, conninfo, topic)) as ours,
+    ):
+        join(ours, int(partitions))
+        print("ready", flush=True)
+        with closing(reader(connections, ours)) as intake:
+            while intake.work():
+                pass
+            print("done", flush=True)
+            sys.stdin.readline()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,206 @@
+"""Events a second from Kafka into facts, beside a bare poll loop over the same messages.
+
+Also beside a consumer that commits one event a transaction, and two processes beside one. Each is
+measured several times, in turns, and the best time counts: other programs only ever take time away.
+"""
+
+# ruff: noqa: SLF001 -- measures parts from within
+from __future__ import annotations
+
+import gc
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack, closing
+from itertools import islice
+
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict
+
+from reconsent import intake
+from reconsent.adapters.bus_kafka import KafkaProducer
+from reconsent.adapters.kafka_settings import KafkaSettings
+from reconsent.adapters.postgres import pool
+from reconsent.domain.bus import Message
+from tests.bench.intake_parts import consumer, reader, warm_up
+from tests.bus_contract import PARTITIONS
+from tests.kafka.events import NOW, account, message
+
+EVENTS = 40_000
+ONE_BY_ONE = 400
+ROUNDS = 3
+BATCHES = (500, 2_000, 10_000)
+AS_PYTHON_COMES = gc.get_threshold()
+BARE = "bare poll loop"
+ONE = "new, one a transaction"
+
+Best = dict[str, float]
+"""Events a second."""
+
+SITE = "shop.example"
+
+
+def an_account(number: int) -> Message:
+    """Make an event of an account."""
+    return account(number, email=f"{number}@example.com", locale="en")
+
+
+def a_collection(number: int) -> Message:
+    """Make an event of data collected."""
+    data = {
+        "property": SITE,
+        "account": str(number),
+        "data_category": "user.contact.email",
+        "collected_under": "v1",
+        "collected_at": NOW.isoformat(),
+    }
+    return message("collections", number, data)
+
+
+MAKERS = {"accounts": an_account, "collections": a_collection}
+
+
+@pytest.mark.kafka
+@pytest.mark.parametrize("topic", list(MAKERS))
+def test_intake_over_kafka(
+    topics: KafkaSettings,
+    make_database: Callable[[], str],
+    monkeypatch: pytest.MonkeyPatch,
+    topic: str,
+) -> None:
+    """New and known facts by the size of batches: the size changes nothing but the rate."""
+    send(topics, map(MAKERS[topic], range(EVENTS)))
+    best: Best = {}
+    for _ in range(ROUNDS):
+        keep(best, BARE, EVENTS / bare_loop(topics, make_database(), topic))
+        for batch in BATCHES:
+            monkeypatch.setattr(intake, "BATCH", batch)
+            database = make_database()
+            seconds = into_facts(topics, database, topic)
+            keep(best, f"new, batches of {batch:,}", EVENTS / seconds)
+            forget_offsets(database)
+            seconds = into_facts(topics, database, topic)
+            keep(best, f"known, batches of {batch:,}", EVENTS / seconds)
+        monkeypatch.setattr(intake, "BATCH", 1)
+        seconds = into_facts(topics, make_database(), topic, ONE_BY_ONE)
+        keep(best, ONE, ONE_BY_ONE / seconds)
+    print_table(topic, best)
+
+
+@pytest.mark.kafka
+def test_two_processes_beside_one(topics: KafkaSettings, make_database: Callable[[], str]) -> None:
+    """Processes that share the partitions, over the same messages."""
+    send(topics, map(an_account, range(EVENTS)))
+    best: Best = {}
+    for _ in range(ROUNDS):
+        keep(best, BARE, EVENTS / bare_loop(topics, make_database(), "accounts"))
+        for count in (1, 2):
+            database = make_database()
+            for what in ("new", "known"):
+                seconds = in_processes(topics, database, count)
+                keep(best, f"{what}, processes: {count}", EVENTS / seconds)
+                forget_offsets(database)
+    print_table("accounts", best)
+
+
+def send(settings: KafkaSettings, events: Iterable[Message]) -> None:
+    """Put events on the bus."""
+    with closing(KafkaProducer(settings)) as producer:
+        remaining = iter(events)
+        while some := list(islice(remaining, 5_000)):
+            producer.send(some)
+
+
+def keep(best: Best, what: str, rate: float) -> None:
+    """Keep the best rate of each."""
+    best[what] = max(best.get(what, 0.0), rate)
+
+
+def print_table(topic: str, best: Best) -> None:
+    """Print rates, and how they compare."""
+    print(f"\n{topic:26} events/s   of the bare loop   times one a transaction")
+    for what, rate in best.items():
+        one = f"{rate / best[ONE]:18.0f}" if ONE in best else ""
+        print(f"{what:24} {rate:10,.0f} {rate / best[BARE]:18.2f} {one}")
+
+
+def bare_loop(settings: KafkaSettings, database: str, topic: str) -> float:
+    """Poll the library's own consumer, set up as ours is, for all messages; return seconds."""
+    with closing(consumer(settings, database, topic)) as ours:
+        warm_up(ours, PARTITIONS)
+        # As the library comes, whatever was measured before.
+        gc.set_threshold(*AS_PYTHON_COMES)
+        left = EVENTS
+        began = time.perf_counter()
+        while left > 0:
+            found = ours._client.poll(timeout_ms=1000, max_records=10_000)
+            left -= sum(len(records) for records in found.values())
+        return time.perf_counter() - began
+
+
+def into_facts(settings: KafkaSettings, database: str, topic: str, events: int = EVENTS) -> float:
+    """Record so many messages; return seconds."""
+    with (
+        pool(database, size=2) as connections,
+        closing(consumer(settings, database, topic)) as ours,
+    ):
+        warm_up(ours, PARTITIONS)
+        with closing(reader(connections, ours)) as intake_:
+            began = time.perf_counter()
+            while sum(held.position for held in ours._partitions.held.values()) < events:
+                intake_.work()
+            # What was taken last is recorded when this returns.
+            intake_.close()
+            return time.perf_counter() - began
+
+
+def in_processes(settings: KafkaSettings, database: str, count: int) -> float:
+    """Record all messages in so many processes; return seconds."""
+    program = [sys.executable, "-m", "tests.bench.intake_process", *settings.bootstrap_servers]
+    program += [settings.topic_prefix, database, "accounts", str(PARTITIONS // count)]
+    with ExitStack() as stack, psycopg.connect(database) as gate:
+        # Nobody takes a partition over before all are there.
+        gate.execute("LOCK TABLE consumer_offsets")
+        running = [
+            stack.enter_context(
+                subprocess.Popen(
+                    program,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    text=True,
+                    pass_fds=descriptors(database),
+                )
+            )
+            for _ in range(count)
+        ]
+        for process in running:
+            assert said(process) == "ready"
+        began = time.perf_counter()
+        gate.commit()
+        for process in running:
+            assert said(process) == "done"
+        seconds = time.perf_counter() - began
+        for process in running:
+            assert process.stdin
+            process.stdin.close()
+        return seconds
+
+
+def descriptors(database: str) -> list[int]:
+    """Return what else a process needs to reach a database: an embedded one lies behind one."""
+    _, embedded, number = str(conninfo_to_dict(database)["host"]).rpartition("/proc/self/fd/")
+    return [int(number)] if embedded else []
+
+
+def said(process: subprocess.Popen[str]) -> str:
+    """Return the next line that a process says."""
+    assert process.stdout
+    return process.stdout.readline().strip()
+
+
+def forget_offsets(database: str) -> None:
+    """Let everything come again."""
+    with psycopg.connect(database) as connection:
+        connection.execute("DELETE FROM consumer_offsets")

@@ -1,0 +1,311 @@
+"""Intake of what is odd, and of batches one of which is recorded while the next is fetched."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from threading import Thread
+
+import psycopg
+import pytest
+
+from reconsent import intake as intake_module
+from reconsent.adapters.bus_postgres import PostgresConsumer, PostgresProducer
+from reconsent.adapters.postgres import Connection, Pool, connect, pool, transaction
+from reconsent.adapters.signing import Signer
+from reconsent.domain.bus import DEAD, Consumer, Message
+from reconsent.domain.cloudevents import pack, read
+from reconsent.domain.errors import OutsideError
+from reconsent.domain.event import AccountEvent
+from reconsent.facts.accounts import record_accounts
+from reconsent.facts.recording import Recorder
+from reconsent.facts.versions import Policies, PublishedVersions
+from reconsent.intake import GROUP, Intake
+
+NOW = datetime(2026, 6, 1, 8, tzinfo=UTC)
+ACCOUNT = {"property": "shop.example", "account": "ann"}
+SIGNER = Signer("secret")
+
+
+def event(topic: str, data: Mapping[str, object], name: str = "1") -> Message:
+    """Make an event that was sent now."""
+    key = f"{data.get('property')}/{data.get('account')}".encode()
+    value = json.dumps(data).encode()
+    return pack(topic, value, source="urn:test", id=name, time=NOW, key=key)
+
+
+def account(name: str = "ann", at: datetime = NOW, **fields: object) -> Message:
+    """Make an account's event."""
+    data = ACCOUNT | {"account": name, "status": "active", "contact": "all"}
+    return event("accounts", data | {"updated_at": at.isoformat()} | fields)
+
+
+@contextmanager
+def intake(
+    connections: Pool,
+    database: str,
+    *,
+    now: Callable[[], datetime] = lambda: NOW,
+    ahead: bool = False,
+) -> Iterator[Intake]:
+    """Read the embedded bus, without patience."""
+
+    def consume() -> Consumer:
+        return PostgresConsumer(partial(connect, database, autocommit=True), GROUP)
+
+    made = Intake(connections, consume, SIGNER.address_hash, patience=0, now=now, ahead=ahead)
+    with closing(made):
+        yield made
+
+
+def send(database: str, messages: Sequence[Message]) -> None:
+    """Put messages on the bus."""
+    with closing(PostgresProducer(partial(connect, database))) as producer:
+        producer.send(messages)
+
+
+def drain(reader: Intake) -> None:
+    """Take all that there is."""
+    while reader.work():
+        pass
+
+
+def dead_letters(database: str) -> list[tuple[str, str]]:
+    """Read the topics of the dead letters, and why they are dead."""
+    why = {}
+    with psycopg.connect(database) as connection:
+        rows = connection.execute(
+            'SELECT topic, headers FROM bus_messages WHERE topic LIKE %s ORDER BY topic, "offset"',
+            (f"%{DEAD}",),
+        ).fetchall()
+    return [
+        (topic, why["dead-letter-exception-message"])
+        for topic, headers in rows
+        if (why := dict(headers))
+    ]
+
+
+def accounts(database: str) -> list[tuple[str, str, datetime | None]]:
+    """Read the accounts."""
+    with psycopg.connect(database) as connection:
+        return connection.execute(
+            "SELECT account, status, updated_at FROM accounts ORDER BY account"
+        ).fetchall()
+
+
+_COLLECTED = ACCOUNT | {"data_category": "user.contact"}
+_CHOICE: dict[str, object] = {**ACCOUNT, "answer": "deny", "data_use": "marketing"}
+
+
+@pytest.mark.parametrize(
+    ("topic", "field", "data"),
+    [
+        ("accounts", "updated_at", ACCOUNT | {"status": "active", "contact": "none"}),
+        ("collections", "collected_at", _COLLECTED),
+        ("collections", "collected_at", _COLLECTED | {"erased": True}),
+        ("choices", "decided_at", _CHOICE),
+        ("mail-events", "occurred_at", {"notice": "n", "event": "delivered"}),
+    ],
+)
+def test_a_clock_that_is_far_ahead_is_not_believed(
+    connections: Pool,
+    database: str,
+    caplog: pytest.LogCaptureFixture,
+    topic: str,
+    field: str,
+    data: dict[str, object],
+) -> None:
+    """What is dated more than a year ahead is a dead letter, with one line that says both times.
+
+    It would win over all that comes later. Once its time has come it can be taken in.
+    """
+    at = NOW + timedelta(days=365, seconds=1)
+    message = event(topic, data | {field: at.isoformat()})
+    send(database, [message])
+    with caplog.at_level(logging.WARNING), intake(connections, database) as reader:
+        drain(reader)
+    [(dead, why)] = dead_letters(database)
+    assert dead == topic + DEAD
+    assert why.startswith(f"{field}: ")
+    assert at.isoformat() in why
+    assert NOW.isoformat() in why
+    [line] = [record.getMessage() for record in caplog.records]
+    assert why in line
+    assert "\n" not in line
+    assert accounts(database) == []
+    if topic != "mail-events":  # which the rules refuse for another reason: no such notice
+        later = Recorder(PublishedVersions(), SIGNER.address_hash, lambda: at)
+        assert transaction(connections, lambda c: later.record(c, [read(message)])).new == 1
+
+
+def test_a_clock_that_is_a_little_ahead_is_believed(connections: Pool, database: str) -> None:
+    """Up to a day is taken for a clock or a time zone that is a little wrong; so is the past."""
+    send(database, [account(at=NOW + timedelta(days=365)), account("bo", at=NOW - timedelta(days=9))])
+    with intake(connections, database) as reader:
+        drain(reader)
+    assert dead_letters(database) == []
+    assert [name for name, *_ in accounts(database)] == ["ann", "bo"]
+
+
+def test_a_deletion_from_far_ahead_deletes_nothing(connections: Pool, database: str) -> None:
+    """A tombstone has its message's time, which is looked at in the same way."""
+    far = NOW + timedelta(days=400)
+    gone = pack("accounts", None, source="s", id="1", time=far, key=b"shop.example/ann")
+    send(database, [account(), gone])
+    with intake(connections, database) as reader:
+        drain(reader)
+    assert accounts(database) == [("ann", "active", NOW)]
+    assert [topic for topic, _ in dead_letters(database)] == ["accounts.dead"]
+
+
+_LARGE = "x" * 5_000_000
+
+
+@pytest.mark.parametrize(
+    ("message", "what"),
+    [
+        (account()._replace(value=b'{"property": '), "not JSON: "),
+        (account()._replace(value=_LARGE.encode()), "not JSON: "),
+        (account(_LARGE)._replace(key=b"k"), "account: "),
+        (account(status=_LARGE), "status: "),
+        (account()._replace(headers=(("ce_type", b"reconsent.weather.v1"),)), "type: "),
+        (account()._replace(headers=(("ce_type", b"reconsent.account.v2"),)), "type: "),
+    ],
+    ids=["cut off", "5 MB of no JSON", "5 MB of name", "5 MB of status", "type", "next version"],
+)
+def test_what_cannot_be_used_is_told_in_one_line(
+    connections: Pool,
+    database: str,
+    caplog: pytest.LogCaptureFixture,
+    message: Message,
+    what: str,
+) -> None:
+    """It becomes a dead letter with all its bytes, and what follows it a fact."""
+    send(database, [message, account("bo")])
+    with caplog.at_level(logging.WARNING), intake(connections, database) as reader:
+        drain(reader)
+    [line] = [record.getMessage() for record in caplog.records]
+    assert what in line
+    assert "\n" not in line
+    assert len(line) < 300
+    [(topic, why)] = dead_letters(database)
+    assert topic == "accounts.dead"
+    assert why in line
+    with psycopg.connect(database) as connection:
+        kept = connection.execute("SELECT value FROM bus_messages WHERE topic = 'accounts.dead'")
+        assert kept.fetchall() == [(message.value,)]
+    assert [name for name, *_ in accounts(database)] == ["bo"]
+
+
+def test_a_large_event_is_recorded(connections: Pool, database: str) -> None:
+    """An event of 5 MB that says something is a fact like any other."""
+    said = {"decided_at": NOW.isoformat(), "evidence": {"text": _LARGE}}
+    send(database, [event("choices", _CHOICE | said), account(locale=_LARGE)])
+    with intake(connections, database) as reader:
+        drain(reader)
+    assert dead_letters(database) == []
+    with psycopg.connect(database) as connection:
+        [(length,)] = connection.execute(
+            "SELECT length(evidence #>> '{text}') FROM consent_evidence"
+        )
+        assert length == len(_LARGE)
+
+
+def test_recording_while_fetching_comes_to_the_same(
+    make_database: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Facts and dead letters are those of one batch after the other, whatever a batch holds."""
+    monkeypatch.setattr(intake_module, "BATCH", 3)
+    messages = []
+    for number in range(40):
+        name = str(number % 7)
+        at = NOW - timedelta(minutes=number * 11 % 13)
+        status = ("active", "deactivated", "deleted")[number % 3]
+        messages += [account(name, at=at, status=status), account("zoe")._replace(value=b"{")]
+    found = []
+    for ahead in (False, True):
+        database = make_database()
+        send(database, messages)
+        with pool(database) as connections, intake(connections, database, ahead=ahead) as reader:
+            drain(reader)
+        found.append((accounts(database), sorted(dead_letters(database))))
+    assert found[0] == found[1]
+    assert len(found[0][1]) == 40
+
+
+def test_a_batch_that_cannot_be_recorded_comes_again(
+    connections: Pool, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told, nothing behind it is recorded before it, and nothing is lost or doubled."""
+    monkeypatch.setattr(intake_module, "BATCH", 1)
+    events = [account(at=NOW - timedelta(minutes=left), email="a@b.example") for left in (2, 1, 0)]
+    send(database, [*events, account(at=NOW, contact="none", email="a@b.example")])
+    tries = iter([True, False])
+
+    def failing_once(address: str) -> bytes:
+        if not next(tries, True):
+            raise OutsideError("the second time")
+        return SIGNER.address_hash(address)
+
+    def consume() -> Consumer:
+        return PostgresConsumer(partial(connect, database, autocommit=True), GROUP)
+
+    with closing(Intake(connections, consume, failing_once, patience=0, ahead=True)) as reader:
+        assert reader.work()
+        assert reader.work()
+        with pytest.raises(OutsideError, match="the second time"):
+            reader.work()
+        assert accounts(database) == [("ann", "active", NOW - timedelta(minutes=2))]
+        drain(reader)
+    assert accounts(database) == [("ann", "active", NOW)]
+    with psycopg.connect(database) as connection:
+        rows = connection.execute("SELECT contact FROM account_history ORDER BY since").fetchall()
+    assert rows == [("all",), ("none",)]
+
+
+def test_closing_waits_for_what_is_being_recorded(connections: Pool, database: str) -> None:
+    """A batch that was taken is a fact once the consumer has been closed."""
+    send(database, [account()])
+    with intake(connections, database, ahead=True) as reader:
+        assert reader.work()
+    assert accounts(database) == [("ann", "active", NOW)]
+
+
+def test_an_account_that_two_add_at_once_is_added_once(connections: Pool, database: str) -> None:
+    """Whoever comes second finds it there, and what both say counts."""
+    counted = []
+
+    def say(connection: Connection, message: Message) -> None:
+        data = read(message).data
+        assert isinstance(data, AccountEvent)
+        counts = record_accounts(connection, [data], Policies(), SIGNER.address_hash)
+        counted.append((counts.new, counts.unchanged))
+
+    later = account(at=NOW + timedelta(minutes=1), contact="none")
+    with psycopg.connect(database) as first:
+        say(first, account())
+        second = Thread(target=transaction, args=(connections, partial(say, message=later)))
+        second.start()
+        while not _waits(database):
+            pass
+        first.commit()
+        second.join()
+    assert counted == [(1, 0), (1, 0)]
+    assert accounts(database) == [("ann", "active", NOW + timedelta(minutes=1))]
+    with psycopg.connect(database) as connection:
+        rows = connection.execute("SELECT contact FROM account_history ORDER BY since").fetchall()
+    assert rows == [("all",), ("none",)]
+
+
+def _waits(database: str) -> bool:
+    """Tell whether any transaction waits for another."""
+    with psycopg.connect(database) as connection:
+        [(waiting,)] = connection.execute(
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        ).fetchall()
+        return bool(waiting)
