@@ -27,7 +27,7 @@ PYTEST := $(BIN)/pytest -o cache_dir=$(CACHE)/pytest
 PARALLEL := -n $(WORKERS) --dist=loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check test kafka test-kafka bench format lock clean browser unusable
+.PHONY: help setup demo check test kafka chaos bench format lock clean browser unusable
 .DELETE_ON_ERROR:
 SHELL := /bin/sh
 .SHELLFLAGS := -euc
@@ -50,14 +50,14 @@ check: $(STAMP) ## Formatting, lint, types, import rules, unit tests: under a mi
 	$(BIN)/lint-imports --no-logo --cache-dir $(CACHE)/imports
 	$(PYTEST) tests/unit -m 'not slow' $(PARALLEL)
 
-test: $(STAMP) browser ## All tests: unit, integration, acceptance, browser (ARGS="-k word" picks some)
+test: $(STAMP) browser ## All tests: unit, integration, acceptance, browser, Kafka (ARGS="-k word" picks some)
 	$(PYTEST) $(PARALLEL) $(ARGS)
 
 kafka: $(STAMP) ## Run a Kafka for developing, until Ctrl-C (needs Java 17 and Maven; DATA=folder)
 	$(BIN)/python infra/kafka/broker.py run --data $(or $(DATA),.cache/kafka)
 
-test-kafka: $(STAMP) ## The tests against a real Kafka (needs Java 17 and Maven)
-	$(PYTEST) tests/kafka $(ARGS)
+chaos: $(STAMP) ## Kill processes, broker and database at random (ROUNDS=50; SEED=n repeats one round)
+	$(PYTEST) tests/chaos -s --rounds=$(or $(ROUNDS),$(if $(SEED),1,50)) $(if $(SEED),--seed=$(SEED)) $(ARGS)
 
 bench: $(STAMP) ## Measure, and print ratios to a bare statement of the same work
 	$(PYTEST) tests/bench -s $(ARGS)

@@ -20,7 +20,12 @@ _PHASES = tuple(phase for phase in Phase if phase is not Phase.explain)
 # In CI the same examples are tried each time: what is new is hunted for where somebody can look.
 settings.register_profile("patient", deadline=None, phases=_PHASES, derandomize="CI" in os.environ)
 settings.register_profile("thorough", deadline=None, phases=_PHASES, max_examples=4000)
+# A first look: shrinking what is found may take many minutes.
+settings.register_profile("unshrunk", deadline=None, phases=(Phase.explicit, Phase.generate))
 settings.load_profile("patient")
+
+# What a contract finds wrong is told as in a test.
+pytest.register_assert_rewrite("tests.bus_contract")
 
 _FORBIDDEN = ("DATABASE_URL", "MAIL_URL", "RECONSENT_HOME", "PUBLIC_URL", "RECONSENT_SECRET")
 

@@ -36,7 +36,12 @@ def place(make_database: Callable[[], str]) -> Iterator[Stage]:
 def test_pipeline_agrees_with_the_model(
     place: Stage, story: Sequence[Step], *, together: bool
 ) -> None:
-    """Mails, pages, clicks, notices, ledgers, erasures and permissions are the model's.
+    """Mails, pages, clicks, notices, ledgers, erasures and permissions are the model's."""
+    agree(place, story, together=together)
+
+
+def agree(place: Stage, story: Sequence[Step], *, together: bool) -> None:
+    """Play a story on both; whatever can be seen is the same.
 
     `together`: events of several topics wait on the bus together, in no order among topics.
     """

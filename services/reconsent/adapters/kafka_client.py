@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from reconsent.adapters.kafka_settings import KafkaSettings
 
 BOOTSTRAP_MS: Final = 10_000
+# The library's half a minute would add to each time that a broker is away for a moment.
+_RECONNECT_MS: Final = 1_000
 
 
 def open_client(make: Callable[..., Any], settings: KafkaSettings, **options: object) -> Any:  # noqa: ANN401
@@ -27,7 +29,11 @@ def open_client(make: Callable[..., Any], settings: KafkaSettings, **options: ob
 
     try:
         return make(
-            **settings.client, **options, bootstrap_timeout_ms=BOOTSTRAP_MS, kafka_client=begin
+            **settings.client,
+            **options,
+            bootstrap_timeout_ms=BOOTSTRAP_MS,
+            reconnect_backoff_max_ms=_RECONNECT_MS,
+            kafka_client=begin,
         )
     except BaseException:
         for client in begun:

@@ -1,0 +1,73 @@
+"""The same events on the embedded bus, where nothing goes wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+from datetime import UTC, datetime
+from functools import partial
+
+from reconsent.adapters.bus_postgres import PostgresConsumer, PostgresProducer
+from reconsent.adapters.postgres import Lease, connect, pool
+from reconsent.adapters.signing import Signer
+from reconsent.dispatcher import Dispatcher
+from reconsent.domain.bus import Message
+from reconsent.domain.mail import Letter, Recipient, Result
+from reconsent.intake import GROUP, Intake
+from reconsent.planner import Planner
+from reconsent.running import run_until_idle
+from tests.chaos.events import Happenings
+from tests.chaos.outcome import Outcome, last_mailed, outcome
+
+SECRET = "secret of the rounds"
+SENDER = "Privacy <privacy@reconsent.test>"
+
+
+class _Mailbox:
+    """Takes everything."""
+
+    name = "mailbox"
+    at_most = 1000
+    together: bool = False
+    repeats_safely = True
+    rests_until: datetime | None = None
+
+    def send(self, letter: Letter, recipients: Sequence[Recipient]) -> Sequence[Result]:
+        """Take all of them."""
+        del letter
+        return [Result("accepted")] * len(recipients)
+
+
+def clean_run(conninfo: str, happenings: Happenings) -> Outcome:
+    """Tell everything once, in order; return what it comes to."""
+    signer = Signer(SECRET)
+    open_one = partial(connect, conninfo, autocommit=True)
+    with (
+        pool(conninfo, size=2) as connections,
+        closing(Lease(conninfo)) as lease,
+        closing(PostgresProducer(partial(connect, conninfo))) as producer,
+        closing(
+            Intake(
+                connections,
+                lambda: PostgresConsumer(open_one, GROUP),
+                signer.address_hash,
+                patience=0,
+            )
+        ) as intake,
+    ):
+        planner = Planner(connections)
+        dispatcher = Dispatcher(
+            connections, lease, _Mailbox(), signer, public_url="http://x.test", sender=SENDER,
+            now=partial(datetime.now, UTC),
+        )  # fmt: skip
+
+        def tell(messages: Sequence[Message]) -> None:
+            producer.send(messages)
+            run_until_idle([intake, planner, dispatcher])
+
+        producer.send(happenings.facts)
+        run_until_idle([intake])
+        tell(happenings.release)
+        tell(happenings.answers(last_mailed(conninfo)))
+        tell(happenings.last)
+    return outcome(conninfo)

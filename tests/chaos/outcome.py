@@ -1,0 +1,114 @@
+"""What a round has come to, in a form that can be compared with a clean run's."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import psycopg
+
+from reconsent.adapters.postgres import connect
+from reconsent.facts.cohorts import Cohorts
+from reconsent.facts.notices_listing import Filters, list_notices
+from reconsent.facts.permissions import Check, answer
+from reconsent.facts.versions import PublishedVersions
+from tests.chaos.events import checks
+from tests.kafka.facts import facts
+
+_AT: Final = datetime(2100, 1, 1, tzinfo=UTC)
+_MAILED: Final = frozenset({"accepted", "delivered", "bounced", "complained", "unknown"})
+_CONSENTS: Final = (
+    "SELECT property, account, answer, data_category, collected_under, data_use, recipient,"
+    " consents.policy_version, channel, decided_at, source, event_id, item"
+    " FROM consents JOIN accounts USING (account_key) ORDER BY 1, 2, source, event_id, item"
+)
+_LETTERS: Final = (
+    "SELECT (SELECT string_agg(header ->> 1, ' ' ORDER BY header ->> 0)"
+    " FROM json_array_elements(headers) AS header"
+    " WHERE header ->> 0 IN ('dead-letter-original-partition', 'dead-letter-original-offset'))"
+    " FROM bus_messages WHERE topic LIKE '%.dead'"
+)
+Json = dict[str, Any]
+Outcome = dict[str, list[Any]]
+
+
+def outcome(conninfo: str) -> Outcome:
+    """Read facts, notices and permissions, without what differs between two runs."""
+    versions, accounts, collections, erasures, sets, letters = facts(conninfo)
+    with connect(conninfo) as connection:
+        policies = PublishedVersions().now(connection)
+        questions = [Check.model_validate(check) for check in checks()]
+        answers = answer(connection, questions, policies, _AT, evidence=False)
+        return {
+            "versions": versions,
+            "accounts": accounts,
+            "collections": collections,
+            "erasures": erasures,
+            "holdings and standings": sets,
+            "dead letters": sorted(set(letters), key=repr),
+            "consents": connection.execute(_CONSENTS).fetchall(),
+            "notices": [_alike(notice) for notice in _notices(connection)],
+            "permits": [(a["allowed"], a["reason"], a["suppression"]) for a in answers],
+        }
+
+
+def mailed(conninfo: str) -> dict[str, str]:
+    """Return the state of each notice that was, or may have been, handed over."""
+    with connect(conninfo) as connection:
+        return {
+            notice["notice"]: notice["state"]
+            for notice in _notices(connection)
+            if notice["state"] in _MAILED
+        }
+
+
+def last_mailed(conninfo: str) -> dict[str, str]:
+    """Return the last notice that was handed over to each account."""
+    with connect(conninfo) as connection:
+        return {
+            notice["account"]: notice["notice"]
+            for notice in _notices(connection)
+            if notice["state"] in _MAILED
+        }
+
+
+def assert_alike(found: Outcome, expected: Outcome) -> None:
+    """Fail with what is only in one of two outcomes."""
+    for kind, rows in expected.items():
+        there, wanted = (Counter(map(repr, each)) for each in (found[kind], rows))
+        extra, missing = list((there - wanted).elements()), list((wanted - there).elements())
+        assert not extra + missing, f"{kind}: {extra[:5]} instead of {missing[:5]}"
+        assert found[kind] == rows, kind
+
+
+def assert_told_once(conninfo: str, received: Sequence[str], uncertain: Collection[str]) -> None:
+    """Fail where a mail is double or missing; only those may be missing whose fate was unknown."""
+    states = mailed(conninfo)
+    double = [notice for notice, count in Counter(received).items() if count > 1]
+    assert not double, f"mailed twice: {double}"
+    lost = states.keys() - set(received) - set(uncertain)
+    lost = {notice for notice in lost if states[notice] != "unknown"}
+    assert not lost, f"not mailed: {[states[notice] for notice in lost]}"
+    untold = set(received) - states.keys()
+    assert not untold, f"mailed, and nobody knows: {untold}"
+
+
+def assert_buried_once(conninfo: str) -> None:
+    """Fail where one message has two dead letters."""
+    with psycopg.connect(conninfo) as connection:
+        places = Counter(connection.execute(_LETTERS.encode()).fetchall())
+    assert max(places.values(), default=1) == 1, places
+
+
+def _notices(connection: psycopg.Connection[Any]) -> list[Json]:
+    policies = PublishedVersions().now(connection)
+    return list(list_notices(connection, Cohorts(), policies, Filters()))
+
+
+def _alike(notice: Json) -> Json:
+    """Leave out a notice's name; whoever may have got a mail has got one."""
+    state = notice["state"] if notice["state"] not in {"delivered", "unknown"} else "accepted"
+    asks = sorted(map(repr, notice["asks"]))
+    return notice | {"notice": None, "state": state, "asks": asks}
