@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,27 @@ class SendGridStandIn:
         """Tell which addresses are not taken from now on."""
         self._control("POST", "refuse", emails)
 
+    def limit(self, requests: int, seconds: float = 1.0) -> None:
+        """Take only so many requests in so many seconds; 0: any number."""
+        self._control("POST", "limit", {"requests": requests, "seconds": seconds})
+
+    def post_events(self, url: str, **habits: object) -> None:
+        """Post what becomes of mails accepted from now on to a webhook: Habits."""
+        self._control("POST", "post", {"url": url, **habits})
+
+    def posted(self, patience: float = 30.0) -> dict[str, int]:
+        """Wait until no event waits to be posted; return how many posts had which answer."""
+        deadline = time.monotonic() + patience
+        while (found := self._control("GET", "counts").json()["posted"])["waiting"]:
+            assert time.monotonic() < deadline, found
+            time.sleep(0.02)
+        return dict(found["answers"])
+
+    @property
+    def webhook_key(self) -> str:
+        """The webhook's public key, as SENDGRID_WEBHOOK_KEY takes it."""
+        return str(self._control("GET", "key").json())
+
     def accepted(self) -> list[dict[str, Any]]:
         """Return the requests that were accepted, in their order."""
         return list(self._control("GET", "accepted").json())
@@ -40,7 +62,8 @@ class SendGridStandIn:
 
     def counts(self) -> dict[str, int]:
         """Return `requests` and `recipients` accepted, and requests `received` at all."""
-        return dict(self._control("GET", "counts").json())
+        found = self._control("GET", "counts").json()
+        return {name: found[name] for name in ("requests", "recipients", "received")}
 
     def _control(self, method: str, path: str, told: object = None) -> httpx.Response:
         answer = httpx.request(method, f"{self.host}/control/{path}", json=told, trust_env=False)

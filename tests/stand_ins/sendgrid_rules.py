@@ -40,8 +40,10 @@ def faults(request: object, refused: set[str]) -> list[Fault]:
         found.append(("subject", "The subject is required."))
     found += _content_faults(request.get("content"))
     found += _header_faults("headers", request.get("headers", {}))
-    if len(request.get("categories", [])) > 10:
-        found.append(("categories", "You may not have more than 10 categories."))
+    found += _category_faults(request.get("categories", []))
+    group = request.get("asm", {"group_id": 1}).get("group_id")
+    if not isinstance(group, int) or group < 1:
+        found.append(("asm.group_id", "must be the number of a group."))
     return found + _personalizations_faults(request, refused)
 
 
@@ -55,6 +57,17 @@ def _content_faults(content: object) -> list[Fault]:
         if not isinstance(part.get("value"), str) or not part["value"]:
             words = "The content value must be a string at least one character in length."
             found.append((f"content.{place}.value", words))
+    return found
+
+
+def _category_faults(categories: list[Any]) -> list[Fault]:
+    found: list[Fault] = []
+    if len(categories) > 10:
+        found.append(("categories", "You may not have more than 10 categories."))
+    if len(set(categories)) < len(categories):
+        found.append(("categories", "must be unique."))
+    if not all(isinstance(one, str) and 0 < len(one) <= 255 for one in categories):
+        found.append(("categories", "must have 1 to 255 characters each."))
     return found
 
 

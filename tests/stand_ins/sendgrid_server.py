@@ -1,14 +1,21 @@
 """A strict stand-in of SendGrid's /v3/mail/send: a program that prints its port and serves.
 
 It ends when its standard input does, so it never outlives the test that started it. Its control
-endpoints: POST /control/next tells what becomes of the next requests (see Behaviour), POST
-/control/refuse which addresses are not taken, GET /control/accepted what was accepted, GET
-/control/counts how many requests and recipients that were.
+endpoints:
+
+    POST /control/next      what becomes of the next requests (see Behaviour)
+    POST /control/refuse    which addresses are not taken
+    POST /control/limit     how many requests are taken in so many seconds; 0: any number
+    POST /control/post      events are posted to a webhook from now on (see Habits)
+    GET  /control/accepted  what was accepted
+    GET  /control/counts    how many requests and recipients that were, and what was posted
+    GET  /control/key       the webhook's public key
 """
 
 from __future__ import annotations
 
 import json
+import math
 import sys
 import threading
 import time
@@ -26,6 +33,7 @@ if __name__ == "__main__":
 from typing_extensions import override
 
 from tests.stand_ins.sendgrid_rules import MOST_BYTES, canonical, faults
+from tests.stand_ins.sendgrid_webhook import Habits, Posting, Signing
 
 _INVALID_KEY: Final = "The provided authorization grant is invalid, expired, or revoked"
 
@@ -47,6 +55,30 @@ class Behaviour:
     headers: dict[str, str] = field(default_factory=dict)
 
 
+@dataclass(kw_only=True)
+class Limit:
+    """A rate limit: `requests` are taken in each span of `seconds`, any number where it is 0."""
+
+    requests: int = 0
+    seconds: float = 1.0
+    left: int = 0
+    ends: float = 0.0
+
+    def spend(self) -> dict[str, str] | None:
+        """Count a request; return the headers that tell of the limit where it is over."""
+        now = time.time()
+        if now >= self.ends:
+            self.ends, self.left = now + self.seconds, self.requests
+        if not self.requests or self.left:
+            self.left -= 1
+            return None
+        return {
+            "X-RateLimit-Limit": str(self.requests),
+            "X-RateLimit-Remaining": "0",
+            "X-RateLimit-Reset": str(math.ceil(self.ends)),
+        }
+
+
 class StandIn(ThreadingHTTPServer):
     """The server and what it remembers; `keep` is how many accepted requests it can show."""
 
@@ -62,6 +94,9 @@ class StandIn(ThreadingHTTPServer):
         self.accepted: deque[dict[str, Any]] = deque(maxlen=keep)
         self.received = 0
         self.counts = {"requests": 0, "recipients": 0}
+        self.limit = Limit()
+        self.signing = Signing()
+        self.posting = Posting(self.signing)
 
     def behaviour(self) -> Behaviour | None:
         """Count a request, and return what was told about it."""
@@ -75,6 +110,12 @@ class StandIn(ThreadingHTTPServer):
             self.accepted.append(request)
             self.counts["requests"] += 1
             self.counts["recipients"] += len(request["personalizations"])
+        self.posting.accepted(request["personalizations"])
+
+    def limited(self) -> dict[str, str] | None:
+        """Return the headers of a refusal where there were too many requests."""
+        with self.lock:
+            return self.limit.spend()
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -87,7 +128,10 @@ class _Handler(BaseHTTPRequestHandler):
             if self.path == "/control/accepted":
                 self._answer(200, list(self.server.accepted))
             elif self.path == "/control/counts":
-                self._answer(200, self.server.counts | {"received": self.server.received})
+                counts = self.server.counts | {"received": self.server.received}
+                self._answer(200, counts | {"posted": self.server.posting.counts()})
+            elif self.path == "/control/key":
+                self._answer(200, self.server.signing.public_key)
             else:
                 self._answer(404)
 
@@ -103,6 +147,13 @@ class _Handler(BaseHTTPRequestHandler):
             with self.server.lock:
                 self.server.refused = {canonical(email) for email in json.loads(body)}
             self._answer(204)
+        elif self.path == "/control/limit":
+            with self.server.lock:
+                self.server.limit = Limit(**json.loads(body))
+            self._answer(204)
+        elif self.path == "/control/post":
+            self.server.posting.begin(Habits(**json.loads(body)))
+            self._answer(204)
         elif self.path == "/v3/mail/send":
             self._mail(body)
         else:
@@ -114,6 +165,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._as_told(told)
         elif self.headers.get("Authorization") != f"Bearer {self.server.key}":
             self._answer(401, _errors(("", _INVALID_KEY)))
+        elif limit := self.server.limited():
+            self._answer(429, _errors(("", "too many requests")), limit)
         elif self.headers.get_content_type() != "application/json":
             self._answer(415, _errors(("", "Content-Type should be application/json.")))
         elif len(body) >= MOST_BYTES:

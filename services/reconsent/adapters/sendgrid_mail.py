@@ -1,10 +1,11 @@
 """SendGrid as a mail provider: one request for up to 1,000 recipients of the same letter.
 
 SendGrid cannot be told that a request repeats an earlier one. So every request ends in one of
-four ways, and only what was surely not accepted may be sent again:
+these ways, and only what was surely not accepted may be sent again:
 
     202                                        accepted
     400 about a recipient                      halved, until the one at fault stands alone: rejected
+    400 about nothing in particular            halved; alone rejected only if others are accepted
     413                                        halved
     429, or the request did not leave wholly   retry
     5xx, silence, a broken answer              unknown
@@ -15,11 +16,10 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from http.client import HTTPException
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 from urllib.error import URLError
 from urllib.parse import urlsplit
 
@@ -34,22 +34,27 @@ from reconsent.adapters.mail_address import (
     postal_address,
     sender_parts,
 )
-from reconsent.domain.errors import BadInputError, OutsideError
+from reconsent.adapters.optional_mail import list_headers
+from reconsent.adapters.sendgrid_answers import Answer, refusal
+from reconsent.adapters.sendgrid_settings import HOST, Handling
+from reconsent.domain.errors import BadInputError, OutsideError, StoppedError
 from reconsent.domain.mail import Result
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from reconsent.domain.mail import Letter, Outcome, Recipient
+    from reconsent.domain.mail import Letter, Recipient
 
-HOST: Final = "https://api.sendgrid.com"
 TIMEOUT: Final = 30.0
 """Seconds to connect, and for each wait after that: the client knows only one limit."""
 
-_LONGEST_REASON: Final = 500
-_ADDRESS: Final = re.compile(r"[^\s\[\]<>\"']+@[^\s\[\]<>\"']+")
-# Not their headers, arguments or substitutions: these are the same for everyone, and ours.
-_RECIPIENT_FIELD: Final = re.compile(r"personalizations(?:\.\d+|\[\d+\])?(?:\.to\b.*)?")
+_LONGEST_REST: Final = timedelta(hours=1)
+_MOST_BYTES: Final = 30_000_000
+_MOST_SUBSTITUTED: Final = 10_000
+_PERSONAL_BYTES: Final = 2500
+"""What JSON makes of one recipient at most, beside the link: above all of a name in any script."""
+_MOST_DOUBTFUL: Final = 3
+"""How many in a row may be turned down for an unclear reason before it must be the letter's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,25 +66,25 @@ class _Addressed:
     address: str
 
 
-class _Answer(NamedTuple):
-    """How a request ended, for each of its recipients."""
-
-    outcome: Outcome
-    reason: str | None = None
-    halves: bool = False
-    """Whether a smaller request may do better."""
-    fatal: bool = False
-    """Whether somebody has to change something (key, host, letter) before it can do better."""
-
-
 class SendGrid:
     """Send through SendGrid's v3 API."""
 
     name: str = "sendgrid"
     at_most: int = 1000
+    together: bool = True
     repeats_safely: bool = False
+    rests_until: datetime | None = None
+    """When SendGrid's rate limit ends, by its own word."""
 
-    def __init__(self, api_key: str, host: str, sender: str, *, timeout: float = TIMEOUT) -> None:
+    def __init__(
+        self,
+        api_key: str,
+        host: str,
+        *,
+        handling: Handling = Handling(),  # noqa: B008 -- it is frozen
+        timeout: float = TIMEOUT,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
         """Take a host as a URL; raises BadInputError where it is none, or the key is empty."""
         if not api_key.strip():
             raise BadInputError("SENDGRID_API_KEY: is needed to send through SendGrid")
@@ -87,97 +92,139 @@ class SendGrid:
             raise BadInputError("SENDGRID_API_KEY: has signs that no key has")
         self._client = SendGridAPIClient(api_key.strip(), host=_checked(host)).client
         self._client.timeout = timeout
-        name, address = sender_parts(sender)
-        self._from = _person(address, name)
+        self._handling = handling
+        self._now = now
         # At its debug level the client logs the key, the addresses and the links.
         logging.getLogger("python_http_client").setLevel(logging.INFO)
 
     def send(self, letter: Letter, recipients: Sequence[Recipient]) -> Sequence[Result]:
         """Hand a letter over; raises OutsideError where nothing was accepted and none is at fault.
 
-        A retry's reason says until when SendGrid wants to be left alone, where it did say.
+        A retry says until when SendGrid wants to be left alone, where it did say.
         """
         results: dict[int, Result] = {}
         addressed = list(_usable(recipients, results))
         stopped = self._hand_over(letter, addressed, results)
-        if stopped and stopped.fatal and not _any_may_have_left(results):
-            raise OutsideError(str(stopped.reason))
+        self.rests_until = self._believed(stopped.not_before) if stopped else None
+        if stopped and stopped.fatal and not _any(results, "accepted", "unknown"):
+            raise (StoppedError if stopped.barred else OutsideError)(str(stopped.reason))
+        rest = Result("retry", stopped.reason if stopped else None, self.rests_until)
         for one in addressed:
             # What was not handed over any more, after SendGrid said or showed that it cannot.
-            results.setdefault(one.place, Result("retry", stopped.reason if stopped else None))
+            results.setdefault(one.place, rest)
         return [results[place] for place in range(len(recipients))]
+
+    def _believed(self, until: datetime | None) -> datetime | None:
+        """Return the end of a rate limit, but none so far off that it must be a mistake."""
+        return min(until, self._now() + _LONGEST_REST) if until else None
 
     def _hand_over(
         self, letter: Letter, addressed: list[_Addressed], results: dict[int, Result]
-    ) -> _Answer | None:
+    ) -> Answer | None:
         """Send request by request, adding results; return the answer that ended it early."""
-        waiting = list(reversed(_requests(addressed, self.at_most)))
+        most = min(self.at_most, self._most(letter, addressed))
+        waiting = list(reversed(_requests(addressed, most)))
+        doubtful: dict[int, Answer] = {}
         while waiting:
             request = waiting.pop()
             answer = self._post(self._body(letter, request))
             if answer.halves and len(request) > 1:
                 middle = len(request) // 2
                 waiting += [request[middle:], request[:middle]]
-                continue
-            if answer.outcome != "retry":
-                result = Result(answer.outcome, answer.reason)
-                results.update((one.place, result) for one in request)
-            if answer.outcome in {"retry", "unknown"}:
-                return answer
-        return None
+            elif answer.doubtful:
+                doubtful[request[0].place] = answer
+                if len(doubtful) >= _MOST_DOUBTFUL and not _any(results, "accepted"):
+                    return answer
+            else:
+                if answer.outcome != "retry":
+                    result = Result(answer.outcome, answer.reason)
+                    results.update((one.place, result) for one in request)
+                if answer.outcome in {"retry", "unknown"}:
+                    return answer
+        return _settle(doubtful, results)
 
-    def _post(self, body: dict[str, Any]) -> _Answer:
+    def _most(self, letter: Letter, addressed: Sequence[_Addressed]) -> int:
+        """Return for how many one request surely stays within SendGrid's limits.
+
+        Raises OutsideError where it does not for one.
+        """
+        link = max((len(one.recipient.link.encode()) for one in addressed), default=0)
+        if link + len(letter.link_mark) >= _MOST_SUBSTITUTED:
+            raise OutsideError(
+                f"PUBLIC_URL: makes links of {link} bytes, SendGrid takes less than"
+                f" {_MOST_SUBSTITUTED}"
+            )
+        alike = len(json.dumps(self._body(letter, [])))
+        # A link stands in the text and, where people may leave by it, in a header.
+        most = (_MOST_BYTES - 1 - alike) // (_PERSONAL_BYTES + len(letter.link_mark) + 12 * link)
+        if most < 1:
+            raise OutsideError(
+                f"a letter of {alike} bytes is too large for SendGrid, which takes less than"
+                f" {_MOST_BYTES}"
+            )
+        return most
+
+    def _post(self, body: dict[str, Any]) -> Answer:
         try:
             response = self._client.mail.send.post(request_body=body)
         except HTTPError as error:
-            return _refusal(error)
+            return refusal(error)
         except URLError as error:
             # Raised while connecting or sending only: the request is not whole on the other side.
-            return _Answer("retry", f"SendGrid cannot be reached: {error.reason}")
+            return Answer("retry", f"SendGrid cannot be reached: {error.reason}")
         except (OSError, HTTPException) as error:
-            return _Answer(
+            return Answer(
                 "unknown", f"SendGrid did not answer: {str(error) or type(error).__name__}"
             )
         if response.status_code == 202:  # noqa: PLR2004 -- HTTP's name for it is Accepted
-            return _Answer("accepted")
+            return Answer("accepted")
         status = response.status_code
-        return _Answer(
+        return Answer(
             "retry", f"SENDGRID_HOST: answered {status}, SendGrid answers 202", fatal=True
         )
 
-    def _body(self, letter: Letter, request: list[_Addressed]) -> dict[str, Any]:
+    def _body(self, letter: Letter, request: Sequence[_Addressed]) -> dict[str, Any]:
         linked = letter.link_mark and letter.link_mark in letter.text + letter.html
-        return {
-            "from": self._from,
+        clicks = self._handling.clicks
+        body: dict[str, Any] = {
+            "from": _sender(letter),
             "subject": letter.subject,
             "content": [
                 {"type": "text/plain", "value": letter.text},
                 {"type": "text/html", "value": letter.html},
             ],
+            # Said even where it is off: otherwise the account's own settings would decide.
             "tracking_settings": {
-                "click_tracking": {"enable": False, "enable_text": False},
-                "open_tracking": {"enable": False},
+                "click_tracking": {"enable": clicks, "enable_text": clicks},
+                "open_tracking": {"enable": self._handling.opens},
                 "subscription_tracking": {"enable": False},
             },
-            "personalizations": [
-                {
-                    "to": [_person(one.address, one.recipient.name)],
-                    "custom_args": {"reconsent_notice": one.recipient.notice},
-                    # All of them here: a personalization's headers stand instead of the message's.
-                    "headers": {
-                        "X-Reconsent-Notice": one.recipient.notice,
-                        "Auto-Submitted": "auto-generated",
-                        "Content-Language": letter.locale,
-                    },
-                }
-                | (
-                    {"substitutions": {letter.link_mark: one.recipient.choose_url}}
-                    if linked
-                    else {}
-                )
-                for one in request
-            ],
+            "personalizations": [_personal(one, letter, linked=bool(linked)) for one in request],
         }
+        if self._handling.categories:
+            body["categories"] = list(self._handling.categories)
+        if self._handling.group is not None:
+            body["asm"] = {"group_id": self._handling.group}
+        return body
+
+
+def _personal(one: _Addressed, letter: Letter, *, linked: bool) -> dict[str, Any]:
+    personal: dict[str, Any] = {
+        "to": [_person(one.address, one.recipient.name)],
+        # SendGrid keeps these long, and shows them around: nothing but the opaque id.
+        "custom_args": {"reconsent_notice": one.recipient.notice},
+        # All of them here: a personalization's headers stand instead of the message's.
+        "headers": {
+            "X-Reconsent-Notice": one.recipient.notice,
+            "Auto-Submitted": "auto-generated",
+            "Content-Language": letter.locale,
+            # Substitutions are made in the text and the subject, not here.
+            **list_headers(letter, one.recipient),
+        },
+    }
+    if linked:
+        personal["substitutions"] = {letter.link_mark: one.recipient.link}
+    return personal
 
 
 def _checked(host: str) -> str:
@@ -192,6 +239,11 @@ def _checked(host: str) -> str:
         message = f"SENDGRID_HOST: {host!r} is no URL such as {HOST}"
         raise BadInputError(message)
     return host.rstrip("/")
+
+
+def _sender(letter: Letter) -> dict[str, str]:
+    name, address = sender_parts(letter.sender)
+    return _person(address, name)
 
 
 def _person(address: str, name: str | None) -> dict[str, str]:
@@ -211,8 +263,13 @@ def _usable(recipients: Iterable[Recipient], results: dict[int, Result]) -> Iter
             yield _Addressed(place=place, recipient=recipient, address=address)
 
 
-def _requests(addressed: list[_Addressed], at_most: int) -> list[list[_Addressed]]:
-    """Divide recipients so that none of the requests has an address twice, however it is cased."""
+def _requests(addressed: Sequence[_Addressed], at_most: int) -> list[list[_Addressed]]:
+    """Divide recipients so that none of the requests has an address twice, however it is cased.
+
+    One that SendGrid finds twice spoils its request. That some systems pass over dots, or over
+    what follows a plus, is not known of others, where these are other people's addresses. Should
+    SendGrid take two for equal after all, halving parts them.
+    """
     requests: list[list[_Addressed]] = []
     times: dict[str, int] = {}
     for one in addressed:
@@ -227,48 +284,17 @@ def _requests(addressed: list[_Addressed], at_most: int) -> list[list[_Addressed
     return requests
 
 
-def _any_may_have_left(results: dict[int, Result]) -> bool:
-    return any(result.outcome in {"accepted", "unknown"} for result in results.values())
+def _settle(doubtful: Mapping[int, Answer], results: dict[int, Result]) -> Answer | None:
+    """Reject those turned down for an unclear reason if others got the same letter.
 
-
-def _refusal(error: Any) -> _Answer:  # noqa: ANN401 -- the client has no types
-    status = int(error.status_code)
-    fields, words = _explained(error.body)
-    said = f"SendGrid answered {status}: {words or error.reason}"[:_LONGEST_REASON]
-    if status == 429:  # noqa: PLR2004 -- Too Many Requests
-        return _Answer("retry", said + _until(error.headers.get("X-RateLimit-Reset")))
-    if status >= 500:  # noqa: PLR2004 -- a server's own error begins here
-        return _Answer("unknown", said)
-    if status == 413:  # noqa: PLR2004 -- Content Too Large
-        return _Answer("retry", said, halves=True, fatal=True)
-    if status == 400 and fields and all(map(_RECIPIENT_FIELD.fullmatch, fields)):  # noqa: PLR2004 -- Bad Request
-        return _Answer("rejected", said, halves=True)
-    if status in {401, 403}:
-        said = f"SENDGRID_API_KEY, MAIL_FROM: {said}"
-    return _Answer("retry", said, fatal=True)
-
-
-def _explained(body: bytes) -> tuple[list[str], str]:
-    """Return the fields that an error document blames, and its words in one line.
-
-    The words are kept, so addresses are taken out of them.
+    If nobody did, it is the letter that is wrong, and nobody must be rejected for it.
     """
-    try:
-        errors = [error for error in json.loads(body)["errors"] if isinstance(error, dict)]
-    except (ValueError, TypeError, KeyError):
-        return [], ""
-    fields = [str(error.get("field") or "") for error in errors]
-    words = [
-        f"{error.get('message')} ({error['field']})" if error.get("field") else error.get("message")
-        for error in errors
-    ]
-    return fields, _ADDRESS.sub("(address)", " ".join("; ".join(map(str, words)).split()))
+    if not _any(results, "accepted"):
+        return next(iter(doubtful.values()), None)
+    for place, answer in doubtful.items():
+        results[place] = Result("rejected", answer.reason)
+    return None
 
 
-def _until(reset: str | None) -> str:
-    """Tell when a rate limit ends, from seconds since 1970; nothing where it does not say."""
-    try:
-        at = datetime.fromtimestamp(int(reset or ""), UTC)
-    except (ValueError, OverflowError, OSError):
-        return ""
-    return f"; again from {at:%Y-%m-%dT%H:%M:%SZ}"
+def _any(results: Mapping[int, Result], *outcomes: str) -> bool:
+    return any(result.outcome in outcomes for result in results.values())

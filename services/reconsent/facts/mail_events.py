@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from reconsent.domain.event import NOT_THE_ADDRESS
 from reconsent.facts.accounts import Counts
+from reconsent.facts.unsubscribes import Reason, Unsubscribe, record_unsubscribes
 from reconsent.queries import named
 
 if TYPE_CHECKING:
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 
 SQL = named("mail_events")
 _LONGEST_ID: Final = 200
+_LEAVING: Final[Mapping[str, Reason]] = {
+    "complained": "complained",
+    "unsubscribed": "unsubscribed",
+}
 
 
 def record_mail_events(connection: Connection, events: Sequence[MailEvent]) -> Counts:
@@ -64,7 +69,19 @@ def record_mail_events(connection: Connection, events: Sequence[MailEvent]) -> C
             addresses={sent[notice_id][1] for notice_id, *_, lost in new if lost},
             complaints=complaints,
         )
+        _leave(connection, new)
     return Counts(new=len(new), unchanged=len(known) - len(new), refused=refused)
+
+
+def _leave(connection: Connection, new: Sequence[tuple[Any, ...]]) -> None:
+    """Note who wants no more mail, by what is newly reported."""
+    said = [
+        Unsubscribe(notice_id=notice_id, reason=_LEAVING[event], channel="provider", occurred_at=at)
+        for notice_id, event, at, _ in new
+        if event in _LEAVING
+    ]
+    if said:
+        record_unsubscribes(connection, said)
 
 
 def bounce_rejected(connection: Connection, attempt_id: int) -> None:

@@ -15,7 +15,7 @@ from reconsent.adapters.page_views import ErrorView
 from reconsent.adapters.translation import own_language
 from reconsent.domain.errors import BadInputError, OutsideError
 from reconsent.domain.event import in_words
-from reconsent.web import api, choose, health, mailbox, policies
+from reconsent.web import api, choose, health, hooks, mailbox, policies, unsubscribe
 from reconsent.web.site import HEADERS, Context, page
 
 _FOR_PROGRAMS = ("/v1/", "/healthz", "/readyz", "/metrics", "/hooks/")
@@ -25,7 +25,7 @@ def create_app(context: Context) -> FastAPI:
     """Return the application, working with what it is given."""
     app = FastAPI(title="reconsent", version="1", docs_url=None, redoc_url=None)
     app.state.context = context
-    for part in (choose, policies, api, health, mailbox):
+    for part in (choose, unsubscribe, policies, api, health, hooks, mailbox):
         app.include_router(part.router)
     app.add_api_route("/", _home, include_in_schema=False)
     app.add_api_route("/static/site.css", _stylesheet, include_in_schema=False)

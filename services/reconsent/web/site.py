@@ -14,6 +14,7 @@ from fastapi.responses import HTMLResponse
 
 from reconsent.adapters.page_views import Site
 from reconsent.adapters.postgres import Connection, Pool
+from reconsent.adapters.sendgrid_webhook import Webhook
 from reconsent.adapters.signing import Signer
 from reconsent.facts.cohorts import Cohorts
 from reconsent.facts.versions import PublishedVersions
@@ -43,6 +44,8 @@ class Context:
     now: Callable[[], datetime]
     versions: PublishedVersions
     cohorts: Cohorts
+    sendgrid: Webhook | None = None
+    """By which SendGrid's posts are known; None where they are not wanted."""
 
 
 def _context(request: Request) -> Context:

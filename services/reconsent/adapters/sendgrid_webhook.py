@@ -1,0 +1,63 @@
+"""Whether a post comes from SendGrid's Event Webhook: its signature, and how old it is."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from sendgrid.helpers.eventwebhook import (  # type: ignore[import-untyped]  # it has no types
+    EventWebhook,
+    EventWebhookHeader,
+)
+
+from reconsent.domain.errors import BadInputError
+
+SIGNATURE: Final[str] = EventWebhookHeader.SIGNATURE
+TIMESTAMP: Final[str] = EventWebhookHeader.TIMESTAMP
+
+# SendGrid does not document whether what it posts again, for up to 24 hours, is signed again; in
+# practice the time is that of the post. To believe old posts for a day would only help where it is
+# not. The window costs nothing but a clock that is right, and an old post that is let in after
+# all would change nothing: its events are known by their ids.
+FRESH: Final = timedelta(minutes=10)
+
+_SECONDS: Final = re.compile(r"[0-9]{1,11}", re.ASCII)
+_FRAME: Final = re.compile(r"-----(BEGIN|END) PUBLIC KEY-----|\s")
+
+
+class Webhook:
+    """Knows what SendGrid signed, by the public key that its settings show."""
+
+    def __init__(self, public_key: str) -> None:
+        """Take the key as SendGrid shows it, or as PEM. Raises BadInputError where it is none."""
+        try:
+            self._helper = EventWebhook(_FRAME.sub("", public_key))
+            curve = str(self._helper.public_key.curve.name)
+        except (ValueError, TypeError, AttributeError) as error:
+            raise _no_key() from error
+        if curve != "secp256r1":
+            raise _no_key()
+
+    def refusal(self, body: bytes, signature: str, timestamp: str, now: datetime) -> str | None:
+        """Say why a post is not to be believed; None for one that is."""
+        if not signature or not timestamp:
+            return f"has no {SIGNATURE} and {TIMESTAMP}"
+        if not _SECONDS.fullmatch(timestamp):
+            return f"{TIMESTAMP}: is no time"
+        try:
+            signed = self._helper.verify_signature(body.decode(), signature, timestamp)
+        except ValueError:  # no UTF-8, or no base64
+            signed = False
+        if not signed:
+            return f"{SIGNATURE}: does not fit"
+        at = datetime.fromtimestamp(int(timestamp), UTC)
+        if abs(now - at) > FRESH:
+            return f"{TIMESTAMP}: was signed at {at:%FT%TZ}, more than 10 minutes from now"
+        return None
+
+
+def _no_key() -> BadInputError:
+    return BadInputError(
+        "SENDGRID_WEBHOOK_KEY: is no public key as SendGrid shows it for its Event Webhook"
+    )

@@ -1,0 +1,147 @@
+"""A policy's people who were mailed through SendGrid, and the pages where it reports of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from reconsent.__main__ import Program
+from reconsent.adapters.postgres import Connection, transaction
+from reconsent.config import settings
+from reconsent.facts.decisions import refresh_holdings
+from reconsent.facts.publishing import publish
+from reconsent.facts.versions import read_policies
+from reconsent.running import run_until_idle
+from tests.drafts import draft, row
+from tests.stand_ins.sendgrid import SendGridStandIn
+from tests.stand_ins.sendgrid_webhook import Signing, event
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """A running program, and the key of the webhook that it believes."""
+
+    program: Program
+    client: httpx.Client
+    signing: Signing
+    fresh: Iterator[tuple[str, str]]
+    """Mailed accounts that no test has looked at yet, each with its notice."""
+
+    def post(self, *events: object, at: float | None = None) -> httpx.Response:
+        """Post events as SendGrid does."""
+        body = json.dumps(events).encode()
+        headers = self.signing.headers(body, at)
+        return self.client.post("/hooks/sendgrid", content=body, headers=headers)
+
+    def state(self, account: str) -> str:
+        """Return the state of an account's last notice."""
+        return str(self.rows(account)[-1][0])
+
+    def rows(self, account: str) -> list[tuple[Any, ...]]:
+        """Return the state of each of an account's notices, and whether it is undelivered."""
+        return self._all(
+            "SELECT state, undelivered FROM notices JOIN accounts USING (account_key)"
+            " WHERE account = %s ORDER BY sequence",
+            account,
+        )
+
+    def events(self, notice: str) -> list[tuple[Any, ...]]:
+        """Return what is recorded of a notice's mail: event, reason, id."""
+        return self._all(
+            "SELECT event, reason, provider_id FROM mail_events WHERE notice_id = %s"
+            " ORDER BY occurred_at, event",
+            notice,
+        )
+
+    def bounces(self, account: str) -> bool:
+        """Tell whether an account's address counts as one that mail does not reach."""
+        return bool(
+            self._all(
+                "SELECT FROM accounts JOIN bounced_addresses USING (address_hash)"
+                " WHERE account = %s",
+                account,
+            )
+        )
+
+    def work(self, *services: str) -> None:
+        """Let services work until they are idle."""
+        run_until_idle(self.program.services(services or ("planner", "dispatcher"), patience=0))
+
+    def _all(self, query: str, *parameters: str) -> list[tuple[Any, ...]]:
+        def work(connection: Connection) -> list[tuple[Any, ...]]:
+            return connection.execute(query.encode(), parameters).fetchall()
+
+        return transaction(self.program.connections, work)
+
+
+def report(kind: str, notice: str, at: float, **changed: object) -> Json:
+    """Return an event about a notice."""
+    return event(kind, "somebody@people.test", {"reconsent_notice": notice}, at, **changed)
+
+
+@contextmanager
+def mailed(people: int, stand_in: SendGridStandIn, database: str, home: Path) -> Iterator[Place]:
+    """Mail as many people, p0 and so on, and serve the pages."""
+    signing = Signing()
+    environment = {
+        "RECONSENT_HOME": str(home),
+        "DATABASE_URL": database,
+        "RECONSENT_SECRET": "secret of the tests",
+        "RECONSENT_API_TOKEN": "token of the tests",
+        "RECONSENT_LISTEN": "127.0.0.1:0",
+        "MAIL_URL": "sendgrid://",
+        "MAIL_FROM": "Privacy <privacy@example.com>",
+        "SENDGRID_HOST": stand_in.host,
+        "SENDGRID_API_KEY": stand_in.api_key,
+        "SENDGRID_WEBHOOK_KEY": signing.public_key,
+    }
+    with Program(settings(environment)) as program:
+        transaction(program.connections, lambda connection: _ask(connection, people))
+        run_until_idle(program.services(["planner", "dispatcher"], patience=0))
+        rows = transaction(program.connections, _notices)
+        web = program.web()
+        web.start()
+        url = f"http://127.0.0.1:{web.port}"
+        with httpx.Client(base_url=url, timeout=60, trust_env=False) as client:
+            yield Place(program=program, client=client, signing=signing, fresh=iter(rows))
+
+
+def _ask(connection: Connection, people: int) -> None:
+    """Make people, each of whom a new version asks something."""
+    publish(connection, draft(declares=[row("user", "essential.service")]))
+    connection.execute(
+        """
+        INSERT INTO accounts (property, account, email, address_hash, updated_at)
+        SELECT 'campaigner.example', 'p' || n, 'p' || n || '@people.test',
+               sha256(n::text::bytea), now()
+        FROM generate_series(0, %s - 1) AS n
+        """,
+        (people,),
+    )
+    connection.execute(
+        """
+        INSERT INTO collections
+        SELECT account_key, 'user.contact.email', 'v1', now(), 'person' FROM accounts
+        """
+    )
+    keys = [key for (key,) in connection.execute("SELECT account_key FROM accounts")]
+    refresh_holdings(connection, keys, read_policies(connection))
+    asking = [row("user", "essential.service", "marketing")]
+    respond = {"respond_by": "P30D"}
+    publish(connection, draft(version="v2", follows="v1", declares=asking, notice=respond))
+
+
+def _notices(connection: Connection) -> Sequence[tuple[str, str]]:
+    found = connection.execute(
+        "SELECT account, notice_id::text FROM notices JOIN accounts USING (account_key)"
+        " WHERE state = 'accepted' ORDER BY account_key"
+    )
+    return found.fetchall()

@@ -1,0 +1,226 @@
+"""SendGrid's limits are kept, and what it is told besides the letter is what the settings say."""
+
+from __future__ import annotations
+
+import json
+import time
+import tracemalloc
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from reconsent.adapters.sendgrid_mail import SendGrid
+from reconsent.adapters.sendgrid_settings import Handling, sendgrid_settings
+from reconsent.domain.errors import BadInputError, OutsideError
+from reconsent.domain.mail import Recipient
+from tests.letters import LETTER, people, person
+from tests.stand_ins.sendgrid import SendGridStandIn, running_sendgrid
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+NOON = datetime(2026, 12, 1, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def stand_in() -> Iterator[SendGridStandIn]:
+    """A strict SendGrid of the test's own, which shows the last requests."""
+    with running_sendgrid(keep=2) as running:
+        yield running
+
+
+@pytest.fixture
+def sendgrid(stand_in: SendGridStandIn) -> SendGrid:
+    """The provider, at noon."""
+    return SendGrid(stand_in.api_key, stand_in.host, timeout=5, now=lambda: NOON)
+
+
+# ---------------------------------------------------------------------- volume
+
+
+def test_twenty_thousand_people_make_twenty_requests(
+    sendgrid: SendGrid, stand_in: SendGridStandIn
+) -> None:
+    """A thousand people a request, and what it takes to send does not grow with their number."""
+    sendgrid.send(LETTER, people(1000))
+    tracemalloc.start()
+    try:
+        peaks = []
+        for requests in (2, 17):
+            tracemalloc.reset_peak()
+            for _ in range(requests):
+                results = sendgrid.send(LETTER, people(1000))
+                assert {result.outcome for result in results} == {"accepted"}
+            peaks.append(tracemalloc.get_traced_memory()[1])
+    finally:
+        tracemalloc.stop()
+    assert stand_in.counts() == {"requests": 20, "recipients": 20_000, "received": 20}
+    assert peaks[1] < 1.2 * peaks[0] < 30_000_000
+
+
+def test_no_request_has_30_megabytes(sendgrid: SendGrid, stand_in: SendGridStandIn) -> None:
+    """What would be too large goes in several requests, and is not tried first."""
+    large = replace(LETTER, text="æ" * 4_650_000, html="h")
+    everyone = people(1000)
+    assert {result.outcome for result in sendgrid.send(large, everyone)} == {"accepted"}
+    counts = stand_in.counts()
+    assert counts["requests"] == counts["received"] > 1
+    assert counts["recipients"] == 1000
+    larger = replace(LETTER, text="t" * 30_000_000, html="h")
+    with pytest.raises(OutsideError, match="too large for SendGrid"):
+        sendgrid.send(larger, everyone)
+    assert stand_in.counts() == counts
+
+
+def test_a_link_that_is_too_long_is_told(sendgrid: SendGrid, stand_in: SendGridStandIn) -> None:
+    """Nobody is rejected for it: the setting that makes it so is named."""
+    url = "https://example.com/" + "x" * 10_000
+    far = Recipient(notice="n", email="ann@example.com", name=None, link=url)
+    with pytest.raises(OutsideError, match="PUBLIC_URL"):
+        sendgrid.send(LETTER, [far])
+    assert stand_in.counts()["received"] == 0
+
+
+def test_the_longest_of_everything_fits(sendgrid: SendGrid, stand_in: SendGridStandIn) -> None:
+    """Names and addresses as long as they may be, in any script, stay within what is reckoned."""
+    long_one = person("a" * 64 + "@" + ".".join(["b" * 61] * 3) + ".no", "\U0001f600" * 300)
+    assert sendgrid.send(LETTER, [long_one])[0].outcome == "accepted"
+    [sent] = stand_in.personalizations()
+    assert len(json.dumps(sent)) < 2500
+
+
+# ---------------------------------------------------------------------- unclear refusals
+
+
+def test_who_is_refused_for_an_unclear_reason_costs_nobody_else(
+    sendgrid: SendGrid, stand_in: SendGridStandIn
+) -> None:
+    """A 400 that blames nothing is halved; who stands alone while others get it is rejected."""
+    stand_in.next(status=400, times=3)
+    everyone = people(4)
+    results = sendgrid.send(LETTER, everyone)
+    assert [r.outcome for r in results] == ["rejected", "accepted", "accepted", "accepted"]
+    assert stand_in.counts() == {"requests": 2, "recipients": 3, "received": 5}
+
+
+@pytest.mark.parametrize("count", [1, 2, 1000])
+def test_what_everyone_is_refused_for_is_nobodys_fault(
+    sendgrid: SendGrid, stand_in: SendGridStandIn, count: int
+) -> None:
+    """It is told soon, and no address is given up for it."""
+    stand_in.next(status=400, times=2 * count)
+    with pytest.raises(OutsideError, match="SendGrid answered 400: Bad Request"):
+        sendgrid.send(LETTER, people(count))
+    assert stand_in.counts()["received"] < 16
+
+
+# ---------------------------------------------------------------------- rate limits
+
+
+def test_a_rate_limit_is_kept(sendgrid: SendGrid, stand_in: SendGridStandIn) -> None:
+    """After 429 nothing more is asked of SendGrid, and the reason says until when."""
+    until = NOON + timedelta(seconds=40)
+    stand_in.next(status=429, headers={"X-RateLimit-Reset": str(int(until.timestamp()))})
+    results = sendgrid.send(LETTER, [person("a@example.com"), person("A@example.com")])
+    assert [(r.outcome, r.not_before) for r in results] == [("retry", until)] * 2
+    assert sendgrid.rests_until == until
+    assert str(results[0].reason).endswith("; again from 2026-12-01T12:00:40Z")
+    assert stand_in.counts() == {"requests": 0, "recipients": 0, "received": 1}
+    assert sendgrid.send(LETTER, people(1))[0].outcome == "accepted"
+    assert sendgrid.rests_until is None
+
+
+@pytest.mark.parametrize(
+    ("reset", "until"),
+    [("soon", None), ("", None), ("9" * 40, None), ("1796126400000", None),
+     ("9999999999", NOON + timedelta(hours=1))],
+)  # fmt: skip
+def test_an_odd_end_of_a_rate_limit_stops_nothing_for_long(
+    sendgrid: SendGrid, stand_in: SendGridStandIn, reset: str, until: datetime | None
+) -> None:
+    """What nobody can mean is not believed."""
+    stand_in.next(status=429, headers={"X-RateLimit-Reset": reset})
+    [result] = sendgrid.send(LETTER, people(1))
+    assert (result.outcome, result.not_before, sendgrid.rests_until) == ("retry", until, until)
+
+
+def test_a_real_limit_loses_nothing(stand_in: SendGridStandIn) -> None:
+    """What is over the limit is put off, and taken when the time that SendGrid named has come."""
+    sendgrid = SendGrid(stand_in.api_key, stand_in.host)
+    stand_in.limit(requests=2, seconds=1)
+    taken = 0
+    while taken < 5:
+        results = sendgrid.send(LETTER, people(10))
+        taken += {r.outcome for r in results} == {"accepted"}
+        if until := sendgrid.rests_until:
+            assert {(r.outcome, r.not_before) for r in results} == {("retry", until)}
+            time.sleep(max(0.0, (until - datetime.now(UTC)).total_seconds()))
+    counts = stand_in.counts()
+    assert (counts["requests"], counts["recipients"]) == (5, 50)
+    assert counts["received"] <= 9
+
+
+# ---------------------------------------------------------------------- handling
+
+
+def test_nobody_is_tracked(sendgrid: SendGrid, stand_in: SendGridStandIn) -> None:
+    """No link is rewritten, no picture counts openings, nothing is appended; no list is asked."""
+    sendgrid.send(LETTER, people(1))
+    [request] = stand_in.accepted()
+    assert request["tracking_settings"] == {
+        "click_tracking": {"enable": False, "enable_text": False},
+        "open_tracking": {"enable": False},
+        "subscription_tracking": {"enable": False},
+    }
+    assert not {"categories", "asm", "custom_args", "mail_settings"} & set(request)
+
+
+def test_tracking_categories_and_group_are_what_is_set(stand_in: SendGridStandIn) -> None:
+    """What is set is said of every request, and nothing else."""
+    set_so = {
+        "SENDGRID_TRACKING": "clicks, opens",
+        "SENDGRID_CATEGORIES": " notices ,2026-12,notices, ",
+        "SENDGRID_ASM_GROUP": "17302",
+    }
+    handling = sendgrid_settings(set_so).handling
+    SendGrid(stand_in.api_key, stand_in.host, handling=handling).send(LETTER, people(1))
+    [request] = stand_in.accepted()
+    assert request["categories"] == ["notices", "2026-12"]
+    assert request["asm"] == {"group_id": 17302}
+    assert request["tracking_settings"] == {
+        "click_tracking": {"enable": True, "enable_text": True},
+        "open_tracking": {"enable": True},
+        "subscription_tracking": {"enable": False},
+    }
+    assert sendgrid_settings({}).handling == Handling()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SENDGRID_TRACKING", "yes"),
+        ("SENDGRID_TRACKING", "clicks opens"),
+        ("SENDGRID_CATEGORIES", ",".join(map(str, range(11)))),
+        ("SENDGRID_CATEGORIES", "x" * 256),
+        ("SENDGRID_CATEGORIES", "blåbær"),
+        ("SENDGRID_CATEGORIES", "a\nb"),
+        ("SENDGRID_ASM_GROUP", "legal"),
+        ("SENDGRID_ASM_GROUP", "0"),
+        ("SENDGRID_ASM_GROUP", "-1"),
+        ("SENDGRID_ASM_GROUP", "²"),
+        ("SENDGRID_ASM_GROUP", "9" * 5000),
+    ],
+)
+def test_a_setting_that_is_wrong_is_told(name: str, value: str) -> None:
+    """In one line that names it, before anything is sent."""
+    with pytest.raises(BadInputError, match=f"^{name}: ") as told:
+        sendgrid_settings({name: value})
+    assert "\n" not in str(told.value)
+    assert len(str(told.value)) < 200
+
+
+def test_no_key_is_shown() -> None:
+    """The settings may be printed: the key does not come up."""
+    assert "SG.secret" not in repr(sendgrid_settings({"SENDGRID_API_KEY": "SG.secret"}))

@@ -1,0 +1,210 @@
+"""Whom the webhook believes, and how it takes what is wrong: never a fault, never a change."""
+
+from __future__ import annotations
+
+import json
+import logging
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+import httpx
+import psycopg
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from reconsent.__main__ import Program
+from reconsent.adapters.sendgrid_webhook import Webhook
+from reconsent.config import settings
+from reconsent.domain.errors import BadInputError
+from tests.integration.sendgrid_place import Place, mailed, report
+from tests.stand_ins.sendgrid import running_sendgrid
+from tests.stand_ins.sendgrid_webhook import SIGNATURE, TIMESTAMP, Signing
+
+NOW: Final = time.time()
+
+
+@pytest.fixture(scope="module")
+def place(
+    make_database: Callable[[], str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Place]:
+    """A place of the module's own: each test takes people whom no other has looked at."""
+    with running_sendgrid() as stand_in:
+        home = tmp_path_factory.mktemp("home")
+        with mailed(20, stand_in, make_database(), home) as made:
+            yield made
+
+
+def _refused(place: Place, body: bytes, headers: dict[str, str], status: int) -> str:
+    answer = place.client.post("/hooks/sendgrid", content=body, headers=headers)
+    assert answer.status_code == status, answer.text
+    return str(answer.json()["error"])
+
+
+def test_only_sendgrid_is_believed(place: Place) -> None:
+    """A post that is not signed, by another key, or changed since, does nothing."""
+    account, notice = next(place.fresh)
+    body = json.dumps([report("bounce", notice, NOW)]).encode()
+    headers = place.signing.headers(body)
+    forged = [
+        {},
+        {SIGNATURE: headers[SIGNATURE]},
+        {TIMESTAMP: headers[TIMESTAMP]},
+        Signing().headers(body),
+        headers | {TIMESTAMP: str(int(headers[TIMESTAMP]) + 1)},
+        headers | {TIMESTAMP: headers[TIMESTAMP] + ".0"},
+        headers | {TIMESTAMP: "²"},
+        headers | {TIMESTAMP: "-1"},
+        headers | {TIMESTAMP: "9" * 400},
+        headers | {SIGNATURE: "no base64!"},
+        headers | {SIGNATURE: "bm8gc2lnbmF0dXJl"},
+        headers | {SIGNATURE: headers[SIGNATURE][:-8]},
+        headers | {SIGNATURE: "é"},
+    ]
+    for one in forged:
+        sent = [(name.encode(), value.encode("latin-1")) for name, value in one.items()]
+        answer = place.client.post("/hooks/sendgrid", content=body, headers=sent)
+        assert answer.status_code == 403, one
+    for changed in (body[:-1], body + b" ", body.replace(b"bounce", b"dropped"), b"", b"\xff"):
+        _refused(place, changed, headers, 403)
+    assert place.state(account) == "accepted"
+    assert place.client.post("/hooks/sendgrid", content=body, headers=headers).status_code == 200
+    assert place.state(account) == "bounced"
+
+
+@pytest.mark.parametrize("aside", [-86_400, -660, 660, 86_400])
+def test_a_stale_post_is_refused(place: Place, aside: int) -> None:
+    """What was signed long ago, or will be, is not believed, however well it is signed."""
+    account, notice = next(place.fresh)
+    answer = place.post(report("bounce", notice, NOW), at=time.time() + aside)
+    assert answer.status_code == 403
+    assert "more than 10 minutes" in answer.json()["error"]
+    assert place.state(account) == "accepted"
+    recent = 0.9 * aside * 660 / abs(aside)
+    assert place.post(report("bounce", notice, NOW), at=time.time() + recent / 2).is_success
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"", b"{", b"{}", b"7", b'"bounce"', b"[1]", b"[null]", b"[[]]", b"[{]",
+        b"[" * 200_000, b'{"events": []}', b"event=bounce", b"[{}]\x00", b"[" + b"9" * 5000 + b"]",
+    ],
+)  # fmt: skip
+def test_a_malformed_post_is_refused(place: Place, body: bytes) -> None:
+    """Signed or not, what is no list of events is the sender's fault, not ours."""
+    assert "JSON" in _refused(place, body, place.signing.headers(body), 400)
+
+
+def test_a_post_that_is_too_large_is_refused(place: Place) -> None:
+    """Nobody can have us keep as much as they like."""
+    body = b" " * 8_000_001
+    assert "8000000 bytes" in _refused(place, body, place.signing.headers(body), 413)
+    assert place.post(report("open", "x", NOW, padding="x" * 7_000_000)).status_code == 200
+
+
+def test_a_post_that_breaks_off_is_no_fault(
+    place: Place, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sender that goes away in the middle changes nothing, and no fault of ours is told."""
+    monkeypatch.setattr(logging.getLogger("uvicorn"), "propagate", True)
+    _, notice = next(place.fresh)
+    body = json.dumps([report("bounce", notice, NOW)]).encode()
+    signed = place.signing.headers(body) | {"Host": "x", "Content-Length": str(len(body))}
+    head = "".join(f"{name}: {value}\r\n" for name, value in signed.items())
+    address = (place.client.base_url.host, place.client.base_url.port or 80)
+    with socket.create_connection(address) as going_away:
+        going_away.sendall(f"POST /hooks/sendgrid HTTP/1.1\r\n{head}\r\n".encode() + body[:-1])
+    assert place.client.get("/healthz").is_success
+    time.sleep(0.3)
+    assert place.events(notice) == []
+    assert not caplog.records
+
+
+def test_only_a_post_reports(place: Place) -> None:
+    """Any other method is told so."""
+    for method in ("GET", "PUT", "DELETE"):
+        assert place.client.request(method, "/hooks/sendgrid").status_code == 405
+
+
+# ---------------------------------------------------------------------- settings and faults
+
+
+def test_a_database_that_is_away_is_told(
+    make_database: Callable[[], str], tmp_path: Path, server: str
+) -> None:
+    """SendGrid is asked to post again, and what it posts again is recorded."""
+    database = make_database()
+    name = str(psycopg.conninfo.conninfo_to_dict(database)["dbname"])
+    admin = psycopg.conninfo.make_conninfo(server, user="postgres", dbname="postgres")
+    with (
+        running_sendgrid() as stand_in,
+        mailed(1, stand_in, database, tmp_path) as place,
+        psycopg.connect(admin, autocommit=True) as connection,
+    ):
+        account, notice = next(place.fresh)
+        place.program.connections.timeout = 0.5
+        allow = psycopg.sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS {}")
+        identifier = psycopg.sql.Identifier(name)
+        connection.execute(allow.format(identifier, psycopg.sql.SQL("false")))
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (name,)
+        )
+        delivered = report("delivered", notice, NOW)
+        answer = place.post(delivered)
+        assert answer.status_code == 503
+        assert answer.json()["error"].startswith("database: ")
+        connection.execute(allow.format(identifier, psycopg.sql.SQL("true")))
+        deadline = time.monotonic() + 30
+        while not (again := place.post(delivered)).is_success:
+            assert time.monotonic() < deadline
+        assert again.json()["new"] == 1
+        assert place.state(account) == "delivered"
+
+
+def test_without_a_key_nobody_is_believed(database: str, home: Path) -> None:
+    """The webhook is not there, and says which setting it lacks."""
+    environment = {
+        "RECONSENT_HOME": str(home),
+        "DATABASE_URL": database,
+        "RECONSENT_SECRET": "secret of the tests",
+        "RECONSENT_API_TOKEN": "token of the tests",
+        "RECONSENT_LISTEN": "127.0.0.1:0",
+    }
+    with Program(settings(environment)) as program:
+        web = program.web()
+        web.start()
+        url = f"http://127.0.0.1:{web.port}/hooks/sendgrid"
+        answer = httpx.post(url, content=b"[]", trust_env=False)
+    assert answer.status_code == 404
+    assert "SENDGRID_WEBHOOK_KEY" in answer.json()["error"]
+
+
+def _shown(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> str:
+    form = serialization.PublicFormat.SubjectPublicKeyInfo
+    return key.public_key().public_bytes(serialization.Encoding.PEM, form).decode()
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "not a key", "", "AAAA", "é", "-----BEGIN PUBLIC KEY-----",
+        _shown(rsa.generate_private_key(65537, 2048)),
+        _shown(ec.generate_private_key(ec.SECP384R1())),
+    ],
+)  # fmt: skip
+def test_a_key_that_is_none_is_told(key: str) -> None:
+    """The message names the setting."""
+    with pytest.raises(BadInputError, match="SENDGRID_WEBHOOK_KEY"):
+        Webhook(key)
+
+
+def test_a_key_is_taken_in_either_form() -> None:
+    """As SendGrid shows it, in lines or not, and as PEM."""
+    private = ec.generate_private_key(ec.SECP256R1())
+    pem = _shown(private)
+    Webhook(pem)
+    Webhook("".join(pem.splitlines()[1:-1]))

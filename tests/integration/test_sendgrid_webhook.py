@@ -1,0 +1,243 @@
+"""What SendGrid reports to the webhook, and what that comes to: the real pages and database."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from tests.integration.sendgrid_place import Place, mailed, report
+from tests.stand_ins.sendgrid import running_sendgrid
+
+if TYPE_CHECKING:
+    from typing import Any
+
+PEOPLE: Final = 2600
+MANY: Final = 2500
+NOW: Final = time.time()
+
+
+@pytest.fixture(scope="module")
+def place(
+    make_database: Callable[[], str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Place]:
+    """A place of the module's own: each test takes people whom no other has looked at."""
+    with running_sendgrid() as stand_in:
+        home = tmp_path_factory.mktemp("home")
+        with mailed(PEOPLE, stand_in, make_database(), home) as made:
+            yield made
+
+
+# ---------------------------------------------------------------------- what events mean
+
+
+@pytest.mark.parametrize(
+    ("kind", "changed", "state", "address"),
+    [
+        ("delivered", {}, "delivered", "works"),
+        ("deferred", {}, "accepted", "works"),
+        ("bounce", {}, "bounced", "bounces"),
+        ("blocked", {}, "bounced", "works"),
+        ("blocked", {"event": "blocked"}, "bounced", "works"),
+        ("dropped", {}, "bounced", "bounces"),
+        ("dropped", {"reason": "Spam Reporting Address"}, "bounced", "bounces"),
+        ("dropped", {"reason": "Recipient List over Package Quota"}, "bounced", "works"),
+        ("bounce", {"reason": "blocked: says the server"}, "bounced", "bounces"),
+        ("spamreport", {}, "complained", "works"),
+        ("processed", {}, "accepted", "works"),
+        ("open", {}, "accepted", "works"),
+        ("click", {}, "accepted", "works"),
+        ("unsubscribe", {}, "accepted", "works"),
+        ("group_unsubscribe", {}, "accepted", "works"),
+        ("group_resubscribe", {}, "accepted", "works"),
+    ],
+)
+def test_what_an_event_means(
+    place: Place, kind: str, changed: dict[str, Any], state: str, address: str
+) -> None:
+    """What came back is undelivered, and only what blames the address marks the address."""
+    account, notice = next(place.fresh)
+    assert place.post(report(kind, notice, NOW, **changed)).status_code == 200
+    assert place.rows(account) == [(state, state == "bounced")]
+    assert place.bounces(account) is (address == "bounces")
+    place.work("planner")
+    assert len(place.rows(account)) == 1, "nobody is asked again at an address that failed"
+
+
+def test_who_was_not_reached_is_not_taken_for_silent(place: Place) -> None:
+    """A question that came back, for whatever reason, stays open: nobody has read it."""
+    found = {}
+    for kind in ("delivered", "blocked", "bounce"):
+        account, notice = next(place.fresh)
+        place.post(report(kind, notice, NOW))
+        with place.program.connections.connection() as connection:
+            connection.execute(
+                "UPDATE notices SET accepted_at = now() - interval '31 days' WHERE notice_id = %s",
+                (notice,),
+            )
+        place.work("scheduler")
+        with place.program.connections.connection() as connection:
+            found[kind] = connection.execute(
+                "SELECT answer FROM consents JOIN accounts USING (account_key) WHERE account = %s",
+                (account,),
+            ).fetchall()
+    assert found == {"delivered": [("expired",)], "blocked": [], "bounce": []}
+
+
+def test_a_complaint_stops_mail(place: Place) -> None:
+    """Whoever reports a notice as spam gets no more mail, though the address works."""
+    account, notice = next(place.fresh)
+    place.post(report("delivered", notice, NOW), report("spamreport", notice, NOW + 60))
+    assert place.state(account) == "complained"
+    with place.program.connections.connection() as connection:
+        complaining = connection.execute(
+            "SELECT complained FROM accounts WHERE account = %s", (account,)
+        ).fetchall()
+    assert complaining == [(True,)]
+
+
+def test_the_order_does_not_matter(place: Place) -> None:
+    """Late, doubled and backwards: it comes to the same."""
+    story = ["processed", "deferred", "delivered", "bounce", "spamreport"]
+    ends = []
+    for turn in (1, -1):
+        account, notice = next(place.fresh)
+        events = [report(kind, notice, NOW + n) for n, kind in enumerate(story)][::turn]
+        for one in events:
+            assert place.post(one, one).status_code == 200
+        ends.append((place.rows(account), [event for event, *_ in place.events(notice)]))
+    assert ends[0] == ends[1]
+    assert ends[0] == (
+        [("complained", True)],
+        ["deferred", "delivered", "bounced", "complained"],
+    )
+
+
+def test_an_unknown_outcome_is_settled(place: Place) -> None:
+    """Where nobody knows whether SendGrid accepted a mail, its first report of it says so."""
+    ends = []
+    for kind in ("deferred", "delivered"):
+        account, notice = next(place.fresh)
+        with place.program.connections.connection() as connection:
+            connection.execute(
+                "UPDATE notices SET state = 'unknown', accepted_at = NULL WHERE notice_id = %s",
+                (notice,),
+            )
+        place.post(report(kind, notice, NOW))
+        ends.append(place.state(account))
+    assert ends == ["accepted", "delivered"]
+
+
+# ---------------------------------------------------------------------- exactly once
+
+
+def test_thousands_at_once_are_recorded_once(place: Place) -> None:
+    """A post of the size that SendGrid makes, from several sides at once and again later."""
+    events = [report("delivered", next(place.fresh)[1], NOW) for _ in range(MANY)]
+    assert len(json.dumps(events)) > 768_000
+    with ThreadPoolExecutor(3) as side_by_side:
+        answers = list(side_by_side.map(lambda _: place.post(*events, *events[:10]), range(3)))
+    answers.append(place.post(*reversed(events)))
+    assert [answer.status_code for answer in answers] == [200] * 4
+    assert sum(answer.json()["new"] for answer in answers) == MANY
+    ids = [one["sg_event_id"] for one in events]
+    with place.program.connections.connection() as connection:
+        kept = connection.execute(
+            "SELECT count(*) FROM mail_events WHERE provider_id = ANY(%s)", (ids,)
+        ).fetchall()
+    assert kept == [(MANY,)]
+
+
+def test_pages_answer_while_a_post_is_recorded(place: Place) -> None:
+    """Recording waits for a notice that somebody else has locked; everyone else does not."""
+    account, notice = next(place.fresh)
+    with ThreadPoolExecutor(1) as aside:
+        with place.program.connections.connection() as connection:
+            connection.execute("SELECT FROM notices WHERE notice_id = %s FOR UPDATE", (notice,))
+            posting = aside.submit(place.post, report("delivered", notice, NOW))
+            while not connection.execute(
+                "SELECT FROM pg_locks WHERE NOT granted AND pid <> pg_backend_pid()"
+            ).fetchall():
+                assert not posting.done()
+            assert place.client.get("/healthz").is_success
+            assert not posting.done()
+        assert posting.result().json()["new"] == 1
+    assert place.state(account) == "delivered"
+
+
+# ---------------------------------------------------------------------- what is ignored
+
+
+def test_what_is_not_ours_is_ignored(place: Place, caplog: pytest.LogCaptureFixture) -> None:
+    """Other mail of the same SendGrid account, unknown notices and kinds: counted, no fault."""
+    account, notice = next(place.fresh)
+    foreign = report("delivered", notice, NOW)
+    del foreign["reconsent_notice"]
+    events = [
+        foreign,
+        report("bounce", "not-a-notice", NOW),
+        report("bounce", "00000000-0000-4000-8000-000000000000", NOW),
+        report("open", notice, NOW),
+        report("delivered", notice, NOW, event="account_status_change"),
+        report("delivered", notice, NOW),
+    ]
+    with caplog.at_level("INFO"):
+        answer = place.post(*events)
+    assert (answer.status_code, answer.json()) == (200, {"new": 1, "unchanged": 0, "ignored": 5})
+    assert place.state(account) == "delivered"
+    assert "2 about other mail" in caplog.text
+    assert "1 about notices that were never sent" in caplog.text
+    assert place.post().status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"timestamp": "yesterday"}, "0.timestamp: should be a time"),
+        ({"timestamp": None}, "0.timestamp: should be a time"),
+        ({"timestamp": True}, "0.timestamp: should be a time"),
+        ({"timestamp": 10**30}, "0.timestamp: should be a time"),
+        ({"timestamp": -1}, "0.timestamp: should be a time"),
+        ({"timestamp": int(NOW) + 200_000}, "0.occurred_at: .*ahead"),
+    ],
+    ids=str,
+)
+def test_an_event_that_cannot_be_read_spoils_no_other(
+    place: Place, changed: dict[str, Any], told: str
+) -> None:
+    """What can be read is recorded; where nothing can, the post is refused, and says why."""
+    account, notice = next(place.fresh)
+    odd = report("bounce", notice, NOW, **changed)
+    refused = place.post(odd)
+    assert refused.status_code == 400
+    assert re.match(told, refused.json()["error"])
+    answer = place.post(odd, report("delivered", notice, NOW))
+    assert (answer.status_code, answer.json()["new"]) == (200, 1)
+    assert place.state(account) == "delivered"
+
+
+def test_odd_text_loses_no_event(place: Place) -> None:
+    """Half signs, zeros and endless texts and ids are kept in a form that can be kept."""
+    account, notice = next(place.fresh)
+    odd = report(
+        "bounce", notice, NOW, reason="half \ud83d\x00" + "a" * 9000, sg_event_id="i\ud83d" * 4000
+    )
+    assert place.post(odd).json() == {"new": 1, "unchanged": 0, "ignored": 0}
+    assert place.post(odd).json() == {"new": 0, "unchanged": 1, "ignored": 0}
+    assert place.state(account) == "bounced"
+    numbers = report("bounce", notice, NOW, reason=550, sg_event_id=7)
+    assert place.post(numbers).json()["new"] == 1
+
+
+def test_no_address_is_kept(place: Place) -> None:
+    """What a server said is evidence; the address that it repeats is not."""
+    _, notice = next(place.fresh)
+    place.post(report("bounce", notice, NOW))
+    [(_, reason, provider_id)] = place.events(notice)
+    assert reason == "550 5.1.1 <(address)>: no such mailbox"
+    assert provider_id
