@@ -2,7 +2,7 @@
 
 ALTER TABLE notices
     -- The notice that a reminder reminds of, and which of its version's reminders it is.
-    ADD COLUMN about      uuid REFERENCES notices,
+    ADD COLUMN about      uuid,
     ADD COLUMN occasion   smallint,
     -- The provider wants it no earlier.
     ADD COLUMN not_before timestamptz,
@@ -13,6 +13,13 @@ ALTER TABLE notices
     ADD CHECK ((kind = 'reminder') = (about IS NOT NULL)),
     ADD CHECK ((about IS NULL) = (occasion IS NULL)),
     ADD CHECK (tried IS NULL OR attempt_id IS NOT NULL);
+-- A release looks up none of what its notices do not have yet; what they come to have stays.
+ALTER TABLE notices
+    DROP CONSTRAINT notices_attempt_id_fkey, DROP CONSTRAINT notices_rendering_fkey;
+CREATE TRIGGER attempts_stay BEFORE DELETE OR TRUNCATE ON attempts
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER renderings_stay BEFORE UPDATE OR DELETE OR TRUNCATE ON renderings
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE UNIQUE INDEX notices_reminders ON notices (about, occasion) WHERE about IS NOT NULL;
 
 CREATE INDEX notices_planned ON notices (version_id) WHERE state = 'planned';

@@ -8,15 +8,16 @@ What became of the others is unknown, until the provider tells or time settles i
 from __future__ import annotations
 
 import time
+from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from reconsent.adapters.mail_rendering import CHOOSE_LINK
+from reconsent.adapters.mail_rendering import CHOOSE_LINK, UNSUBSCRIBE_LINK
 from reconsent.adapters.postgres import transaction
 from reconsent.domain.errors import OutsideError
 from reconsent.domain.mail import Letter, Provider, Recipient, Result
-from reconsent.facts.claims import Attempt, Claim, Claims
+from reconsent.facts.claims import Attempt, Claim, Claimed, Claims
 from reconsent.facts.cohorts import Cohorts
 from reconsent.facts.letters import Letters
 from reconsent.facts.mail_events import bounce_rejected
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 SQL = named("notices")
 PACE = named("releases")
 AT_MOST: Final = 1000
+REQUESTS: Final = 4
 _AT_FIRST: Final = 50
 # A release that is paused or cancelled stops with the claim at work.
 _LONGEST_CLAIM: Final = 0.3
@@ -46,9 +48,8 @@ _WAIT: Final = Claim(claimed=1, attempts=())
 
 @dataclass(frozen=True, kw_only=True)
 class _Handed:
-    """What a provider said of a claim's attempts; `put_off` tells of some to be tried again."""
+    """How a claim's attempts went; `put_off` tells of some mails to be tried again."""
 
-    results: Sequence[tuple[Attempt, Sequence[Result]]]
     stopped: OutsideError | None
     put_off: bool
     seconds: float
@@ -59,7 +60,7 @@ class Dispatcher:
 
     name = "dispatcher"
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (all that it works with, by name)
         self,
         connections: Pool,
         lease: Lease,
@@ -68,17 +69,22 @@ class Dispatcher:
         *,
         public_url: str,
         sender: str,
+        information_sender: str | None = None,
         now: Callable[[], datetime],
         per_second: float | None = None,
     ) -> None:
         """Send over one provider; the lease tells others that this sender lives.
 
+        Information comes from a sender of its own, where there is one: it is optional mail, and
+        what people make of it must not stand in the way of notices that are owed.
         All dispatchers together hand the provider at most `per_second` mails a second.
         """
         self._connections = connections
         self._provider = provider
         self._signer = signer
         self._public_url = public_url
+        self._sender = sender
+        self._information_sender = information_sender or sender
         self._now = now
         self._per_second = per_second
         self._versions = PublishedVersions()
@@ -88,9 +94,11 @@ class Dispatcher:
             provider=provider,
             lease=lease,
         )
-        self._size = min(_AT_FIRST, AT_MOST)
+        # Of requests that take many together as few as possible are made.
+        self._size = REQUESTS * provider.at_most if provider.together else min(_AT_FIRST, AT_MOST)
         self._lease = lease
-        self._handed: list[tuple[Attempt, Sequence[Result]]] = []
+        # What became of attempts, and is not recorded yet: kept whatever breaks meanwhile.
+        self._handed: deque[tuple[Attempt, Sequence[Result]]] = deque()
 
     def work(self) -> bool:
         """Claim and hand over what is due, for a short while; False where nothing was.
@@ -106,7 +114,10 @@ class Dispatcher:
         return bool(recovered or worked)
 
     def _pump(self) -> tuple[bool, OutsideError | None]:
-        """Hand over one batch while the next is claimed; return whether any, and what ended it."""
+        """Hand over one batch while the next is claimed; return whether any, and what ended it.
+
+        Whatever breaks, what is being handed over is waited for, and kept to be recorded.
+        """
         until = time.monotonic() + _LONGEST_STEP
         worked = False
         stopped: OutsideError | None = None
@@ -120,7 +131,6 @@ class Dispatcher:
                 )
                 if at_work:
                     handed = at_work.result()
-                    self._handed += handed.results
                     self._record_handed()
                     self._keep_size(handed)
                     stopped = stopped or handed.stopped
@@ -146,18 +156,28 @@ class Dispatcher:
 
     def _keep_size(self, handed: _Handed) -> None:
         """Claim as many at a time as are handed over quickly."""
+        if self._provider.together:
+            return
         if handed.seconds > _LONGEST_CLAIM:
             self._size = max(1, round(self._size * _LONGEST_CLAIM / handed.seconds))
         elif handed.seconds < _LONGEST_CLAIM / 2:
             self._size = min(AT_MOST, self._size * 2)
 
     def _recover(self, connection: Connection) -> int:
-        """Settle attempts whose sender died before it could say what became of them."""
-        attempts = [row[0] for row in connection.execute(SQL["abandoned_attempts"])]
-        if attempts:
-            state = "due" if self._provider.repeats_safely else "unknown"
-            connection.execute(SQL["settle_abandoned"], {"attempts": attempts, "state": state})
-        return len(attempts)
+        """Settle attempts whose sender died before it could say what became of them.
+
+        So are its own that it does not know of, for the answer to their commit was lost: what it
+        handed over is recorded by now, so these were not.
+        """
+        own = {"lease": self._lease.number}
+        unsent = [row[0] for row in connection.execute(SQL["unsent_attempts"], own)]
+        abandoned = [row[0] for row in connection.execute(SQL["abandoned_attempts"])]
+        state = "due" if self._provider.repeats_safely else "unknown"
+        for attempts, becomes, why in ((unsent, "due", "retry"), (abandoned, state, "repeated")):
+            if attempts:
+                columns = {"attempts": attempts, "state": becomes, "why": why}
+                connection.execute(SQL["settle_abandoned"], columns)
+        return len(unsent) + len(abandoned)
 
     def _next(self) -> Claim:
         """Claim the next batch; while the pace lets none pass, nothing after a short wait."""
@@ -169,6 +189,9 @@ class Dispatcher:
         return claim
 
     def _claim(self, connection: Connection) -> Claim:
+        if not self._lease.held(connection):
+            # Others would take what is claimed now for abandoned; the next step renews it.
+            raise OutsideError("database: the connection that shows that this sender lives is gone")
         policies = self._versions.held(connection)
         limit = self._size
         if self._per_second is not None:
@@ -192,32 +215,48 @@ class Dispatcher:
     def _hand_over(self, attempts: Sequence[Attempt]) -> _Handed:
         """Hand attempts over, up to the first that could not leave at all."""
         began = time.monotonic()
-        results: list[tuple[Attempt, Sequence[Result]]] = []
+        all_said: list[Result] = []
         stopped: OutsideError | None = None
         for attempt in attempts:
-            said: Sequence[Result] = ()
+            said: Sequence[Result] | None = None
             if stopped is None:
                 try:
-                    said = self._provider.send(_letter(attempt), self._recipients(attempt))
+                    said = self._said(attempt)
                 except OutsideError as error:
                     stopped = error
-            if stopped is not None:
-                said = [Result("retry", str(stopped))] * len(attempt.members)
-            results.append((attempt, said))
-        all_said = [result for _, said in results for result in said]
+            if said is None:
+                why = str(stopped) if stopped else "its sender was stopped, and taken for dead"
+                said = [Result("retry", why)] * len(attempt.members)
+            else:
+                all_said += said
+            self._handed.append((attempt, said))
         put_off = [r for r in all_said if r.outcome == "retry" and r.not_before is None]
-        if len(put_off) == len(all_said) and stopped is None:
+        if put_off and len(put_off) == len(all_said) and stopped is None:
             why = put_off[0].reason
             stopped = OutsideError(f"{self._provider.name}: takes no mail now: {why}")
         seconds = time.monotonic() - began
-        return _Handed(results=results, stopped=stopped, put_off=bool(put_off), seconds=seconds)
+        return _Handed(stopped=stopped, put_off=bool(put_off), seconds=seconds)
+
+    def _said(self, attempt: Attempt) -> Sequence[Result] | None:
+        """Return what the provider says of an attempt; None where it must not be handed over.
+
+        Whoever is stopped between claim and hand-over, and taken for dead, may find the same
+        notices sent by somebody else when it goes on.
+        """
+        ours = {"attempt_id": attempt.attempt_id}
+        open_ones = transaction(
+            self._connections, lambda c: c.execute(SQL["open_attempt"], ours).fetchall()
+        )
+        if not open_ones:
+            return None
+        return self._provider.send(self._letter(attempt), self._recipients(attempt))
 
     def _record_handed(self) -> None:
         """Record what the provider said; what cannot be recorded now is kept for later."""
         while self._handed:
             attempt, results = self._handed[0]
             self._record(attempt, results)
-            del self._handed[0]
+            self._handed.popleft()
 
     def _recipients(self, attempt: Attempt) -> list[Recipient]:
         return [
@@ -225,12 +264,30 @@ class Dispatcher:
                 notice=str(notice.notice_id),
                 email=notice.email,
                 name=notice.name,
-                choose_url=f"{self._public_url}/c/{self._signer.token(notice.asks_on)}"
-                if notice.asks_on
-                else "",
+                link=self._link(notice),
             )
             for notice in attempt.members
         ]
+
+    def _link(self, notice: Claimed) -> str:
+        """Return where somebody answers or, of optional mail, where they leave it."""
+        if notice.asks_on is None:
+            token = self._signer.token(notice.notice_id, "unsubscribe")
+            return f"{self._public_url}/u/{token}"
+        return f"{self._public_url}/c/{self._signer.token(notice.asks_on)}"
+
+    def _letter(self, attempt: Attempt) -> Letter:
+        first = attempt.members[0]  # what a letter says and is, all have in common
+        optional = first.kind == "information"
+        return Letter(
+            sender=self._information_sender if optional else self._sender,
+            subject=attempt.mail.subject,
+            text=attempt.mail.text,
+            html=attempt.mail.html,
+            locale=attempt.mail.locale,
+            link_mark=UNSUBSCRIBE_LINK if optional else CHOOSE_LINK,
+            list_name=first.property_name if optional else None,
+        )
 
     def _record(self, attempt: Attempt, results: Sequence[Result]) -> None:
         """Write what became of an attempt, also where it was taken for abandoned meanwhile."""
@@ -253,16 +310,6 @@ class Dispatcher:
                 bounce_rejected(connection, attempt.attempt_id)
 
         transaction(self._connections, record)
-
-
-def _letter(attempt: Attempt) -> Letter:
-    return Letter(
-        subject=attempt.mail.subject,
-        text=attempt.mail.text,
-        html=attempt.mail.html,
-        locale=attempt.mail.locale,
-        link_mark=CHOOSE_LINK,
-    )
 
 
 def _summary(results: Sequence[Result]) -> str:

@@ -164,7 +164,8 @@ class Planner:
 
     def _take_steps(self, connection: Connection, part: Slice) -> None:
         """Ask the rules once for each situation, and write what they answer."""
-        rows = connection.execute(SQL["situations"], part.parameters).fetchall()
+        connection.execute(SQL["look_at"], part.parameters)
+        rows = connection.execute(SQL["situations"]).fetchall()
         found = [Situation(Who(*row[:6]), *row[6:-1]) for row in rows]
         asks = self._cohorts.asks(connection, part.policy, {s.who.cohort for s in found})
         asked = self._cohorts.asked(connection, {s.last_ask for s in found})
@@ -187,6 +188,7 @@ class Planner:
         if steps:
             ids = ask_ids(connection, {answer.ask for answer in steps})
             connection.execute(SQL["take_steps"], part.parameters | _columns(steps, ids))
+        connection.execute(SQL["looked"])
 
 
 class _Answer(NamedTuple):

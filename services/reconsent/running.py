@@ -6,7 +6,7 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Final, Protocol
 
-from reconsent.domain.errors import OutsideError
+from reconsent.domain.errors import OutsideError, StoppedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -74,6 +74,8 @@ def _work(service: Service, stop: threading.Event) -> None:
         try:
             pause = 0.0 if service.work() else REST
             rest = REST
+        except StoppedError:
+            raise
         except OutsideError as error:
             LOG.warning("%s: %s; trying again in %.0f s", service.name, error, rest)
             pause, rest = rest, min(rest * 2, LONGEST_REST)

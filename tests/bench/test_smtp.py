@@ -17,7 +17,6 @@ import psycopg
 import pytest
 from typing_extensions import override
 
-from reconsent.adapters.mail_address import sender_parts
 from reconsent.adapters.mime_letter import MimeLetter
 from reconsent.adapters.postgres import Lease, Pool, transaction
 from reconsent.adapters.signing import Signer
@@ -124,7 +123,7 @@ def rate(count: int, work: Callable[[], object]) -> tuple[float, float]:
 def test_mails_a_second(connections: Pool, database: str, port: int) -> None:
     """Bare sending of prepared bytes, the provider alone, and the whole dispatcher."""
     fill(connections, database)
-    smtp = Noting(smtp_settings(f"smtp://127.0.0.1:{port}"), SENDER)
+    smtp = Noting(smtp_settings(f"smtp://127.0.0.1:{port}"))
     lease = Lease(database)
     dispatcher = Dispatcher(
         connections,
@@ -146,7 +145,7 @@ def test_mails_a_second(connections: Pool, database: str, port: int) -> None:
     assert counts == [("accepted", NOTICES)]
     assert smtp.letter
     everyone = people(BARE)
-    mime = MimeLetter(smtp.letter, sender=sender_parts(SENDER), date=datetime.now(UTC))
+    mime = MimeLetter(smtp.letter, date=datetime.now(UTC))
     mails = [(one.email, mime.addressed(one, one.email)) for one in everyone]
     size = min(len(content) for _, content in mails)
     assert size >= SMALLEST

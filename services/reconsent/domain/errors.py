@@ -29,3 +29,7 @@ class OutsideError(ReconsentError):
     """Something outside failed (database, bus, mail provider); running it again is safe."""
 
     exit_code = 3
+
+
+class StoppedError(OutsideError):
+    """Nothing goes on until somebody has seen to it: a service that meets this ends."""

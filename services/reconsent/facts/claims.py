@@ -114,11 +114,15 @@ class Claims:
             connection.execute(SQL["let_go"], columns)
         sent = [notice for notice in claimed if notice.notice_id not in held_back]
         wordings = self._wordings(connection, policies, sent, asks)
-        attempts = [
-            self._begin(connection, policies, wording, members)
+        parts = [
+            (wording, members)
             for wording, all_members in wordings.items()
             for members in _parts(all_members, self._provider.at_most)
         ]
+        if self._provider.together and len(claimed) == limit:
+            # There is more to come: what does not fill a request stays due for the next one.
+            parts = [part for part in parts if len(part[1]) == self._provider.at_most] or parts
+        attempts = [self._begin(connection, policies, *part) for part in parts]
         return Claim(claimed=len(claimed), attempts=attempts)
 
     def _asks(

@@ -7,7 +7,7 @@ unmailed notices have follows, a slice at a time, by whoever plans or by the com
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from reconsent.domain.errors import BadInputError
 from reconsent.facts.status import count_notices
@@ -101,12 +101,25 @@ def order(
 
 
 def follow(connection: Connection, policies: Policies, limit: int) -> bool:
-    """Give up to `limit` unmailed notices the state that their release gives them."""
-    wanted = {"versions": policies.latest_ids, "limit": limit}
+    """Give up to `limit` unmailed notices the state that their release gives them.
+
+    The caller holds the planner's lock: whoever claims at the same time takes what it finds.
+    """
+    wanted = _flags(connection, policies) | {"limit": limit}
     return bool(connection.execute(SQL["follow"], wanted).rowcount)
 
 
 def any_to_follow(connection: Connection, policies: Policies) -> bool:
     """Tell whether any unmailed notice has another state than its release gives it."""
-    row = connection.execute(SQL["any_to_follow"], {"versions": policies.latest_ids}).fetchone()
+    row = connection.execute(SQL["any_to_follow"], _flags(connection, policies)).fetchone()
     return bool(row and row[0])
+
+
+def _flags(connection: Connection, policies: Policies) -> dict[str, Any]:
+    """Sort the releases that count by whether they go on."""
+    rows = connection.execute(SQL["flags"], {"versions": policies.latest_ids}).fetchall()
+    return {
+        "cancelled": [version for version, _, cancelled in rows if cancelled],
+        "paused": [version for version, paused, cancelled in rows if paused and not cancelled],
+        "going_on": [version for version, paused, cancelled in rows if not paused | cancelled],
+    }

@@ -43,15 +43,24 @@ SELECT EXISTS (
 UPDATE cursors SET changed = %(changed)s::xid8, account_key = %(account_key)s
 WHERE name = 'planner';
 
+-- :name look_at
+-- Look at some accounts once, for both of the following.
+CREATE TEMPORARY TABLE looked_at ON COMMIT DROP AS
+SELECT account_key, version_id, holdings_id, standing_id, status, contact, minor, address,
+       last_notice, last_sequence, last_kind, last_state, last_ask, last_undelivered, last_dead,
+       %(release)s AND (account_key > %(inform_after)s OR passes_on) AS inform
+FROM situations
+WHERE account_key = ANY(%(keys)s) AND policy = %(policy)s;
+
+-- :name looked
+-- Another policy's accounts may be looked at next.
+DROP TABLE looked_at;
+
 -- :name situations
 -- Tell the situations apart that some accounts are in: the rules answer once for each.
 SELECT holdings_id, standing_id, status, contact, minor, address, last_kind, last_state, last_ask,
        last_undelivered, last_dead, inform, count(*)
-FROM (
-    SELECT *, %(release)s AND (account_key > %(inform_after)s OR passes_on) AS inform
-    FROM situations
-    WHERE account_key = ANY(%(keys)s) AND policy = %(policy)s
-) AS situations
+FROM looked_at
 GROUP BY holdings_id, standing_id, status, contact, minor, address, last_kind, last_state,
          last_ask, last_undelivered, last_dead, inform;
 
@@ -69,14 +78,10 @@ WITH steps AS (
                 last_ask, last_undelivered, last_dead, inform, plan, last, suppression, settles,
                 settled, ask_id)
 ), slice AS (
-    SELECT situations.account_key, version_id, last_notice, last_sequence, plan,
+    SELECT looked_at.account_key, version_id, last_notice, last_sequence, plan,
            CASE WHEN last = 'due' THEN %(ready)s ELSE last END AS last,
            suppression, settles, settled, ask_id
-    FROM (
-        SELECT *, %(release)s AND (account_key > %(inform_after)s OR passes_on) AS inform
-        FROM situations
-        WHERE account_key = ANY(%(keys)s) AND policy = %(policy)s
-    ) AS situations
+    FROM looked_at
     JOIN steps USING (holdings_id, standing_id, status, contact, minor, address, last_kind,
                       last_state, last_ask, last_undelivered, last_dead, inform)
 ), ended AS (

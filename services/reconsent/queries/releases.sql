@@ -40,27 +40,35 @@ WHERE version_id = %(version_id)s AND cancelled_at IS NULL;
 SELECT paused_at IS NOT NULL, cancelled_at IS NOT NULL
 FROM releases WHERE version_id = %(version_id)s;
 
+-- :name flags
+-- Tell which of some releases are paused, and which were cancelled.
+SELECT version_id, paused_at IS NOT NULL, cancelled_at IS NOT NULL
+FROM releases WHERE version_id = ANY(%(versions)s);
+
 -- :name follow
 -- Give unmailed notices the state that their release gives them, some at a time.
 UPDATE notices SET
-    state = CASE WHEN releases.cancelled_at IS NOT NULL THEN 'suppressed'
-                 WHEN releases.paused_at IS NOT NULL THEN 'planned' ELSE 'due' END,
-    suppression = CASE WHEN releases.cancelled_at IS NOT NULL THEN 'cancelled' END,
+    state = CASE WHEN version_id = ANY(%(cancelled)s) THEN 'suppressed'
+                 WHEN version_id = ANY(%(paused)s) THEN 'planned' ELSE 'due' END,
+    suppression = CASE WHEN version_id = ANY(%(cancelled)s) THEN 'cancelled' END,
     changed = pg_current_xact_id()
-FROM releases
-WHERE releases.version_id = notices.version_id AND notices.notice_id IN (
-    SELECT notice_id FROM notices JOIN releases USING (version_id)
-    WHERE notices.version_id = ANY(%(versions)s)
-      AND (notices.state = 'planned' AND paused_at IS NULL
-           OR notices.state = 'due' AND paused_at IS NOT NULL
-           OR notices.state IN ('planned', 'due') AND cancelled_at IS NOT NULL)
-    LIMIT %(limit)s FOR NO KEY UPDATE OF notices SKIP LOCKED);
+WHERE notice_id IN (
+    SELECT notice_id FROM (
+        SELECT notice_id FROM notices
+        WHERE state = 'planned' AND version_id = ANY(%(going_on)s::integer[])
+        UNION ALL
+        SELECT notice_id FROM notices
+        WHERE state = 'due' AND version_id = ANY(%(paused)s::integer[])
+        UNION ALL
+        SELECT notice_id FROM notices
+        WHERE state IN ('planned', 'due') AND version_id = ANY(%(cancelled)s::integer[])
+    ) AS others LIMIT %(limit)s);
 
 -- :name any_to_follow
 -- Tell whether any unmailed notice has another state than its release gives it.
-SELECT EXISTS (
-    SELECT FROM notices JOIN releases USING (version_id)
-    WHERE notices.version_id = ANY(%(versions)s)
-      AND (notices.state = 'planned' AND paused_at IS NULL
-           OR notices.state = 'due' AND paused_at IS NOT NULL
-           OR notices.state IN ('planned', 'due') AND cancelled_at IS NOT NULL));
+SELECT EXISTS (SELECT FROM notices
+               WHERE state = 'planned' AND version_id = ANY(%(going_on)s::integer[]))
+    OR EXISTS (SELECT FROM notices
+               WHERE state = 'due' AND version_id = ANY(%(paused)s::integer[]))
+    OR EXISTS (SELECT FROM notices WHERE state IN ('planned', 'due')
+                 AND version_id = ANY(%(cancelled)s::integer[]));
