@@ -144,7 +144,9 @@ def test_a_clock_that_is_far_ahead_is_not_believed(
 
 def test_a_clock_that_is_a_little_ahead_is_believed(connections: Pool, database: str) -> None:
     """Up to a day is taken for a clock or a time zone that is a little wrong; so is the past."""
-    send(database, [account(at=NOW + timedelta(days=365)), account("bo", at=NOW - timedelta(days=9))])
+    send(
+        database, [account(at=NOW + timedelta(days=365)), account("bo", at=NOW - timedelta(days=9))]
+    )
     with intake(connections, database) as reader:
         drain(reader)
     assert dead_letters(database) == []
