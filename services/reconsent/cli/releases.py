@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -89,15 +90,18 @@ def resume(program: Program, policy: str, version: str, *, as_json: bool) -> Non
 @click.option("--yes", is_flag=True, help="Do not ask whether this is meant.")
 @printing.json_option
 @with_program
-def cancel(program: Program, policy: str, version: str, *, yes: bool, as_json: bool) -> None:
+def cancel(program: Program, policy: str, version: str, *, yes: bool, as_json: bool) -> int:
     """Mail nobody else about a version, for good; until people say yes its new uses stay denied.
 
-    The version stays published. Who was mailed can still answer. A later version asks again.
+    The version stays published. Who was mailed can still answer. A later version asks again. On a
+    terminal it asks first; the exit code is 1 if that is not confirmed.
     """
-    if not yes:
-        question = f"Cancel the release of {policy} {version} for good?"
-        click.confirm(question, abort=True, err=True)
+    question = f"Cancel the release of {policy} {version} for good?"
+    if not yes and sys.stdin.isatty() and not click.confirm(question, err=True):
+        printing.complain("nothing was cancelled")
+        return 1
     _order(program, "cancel", policy, version, as_json=as_json)
+    return 0
 
 
 def _order(program: Program, what: Order, policy: str, version: str, *, as_json: bool) -> None:

@@ -1,0 +1,89 @@
+"""Releases and reminders from outside: paused, resumed, cancelled; reminded in time. RULES 16."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.acceptance.outside import World, answer
+from tests.acceptance.people import account, collection
+from tests.acceptance.versions import V1, V3, Json
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    """Return a RECONSENT_HOME for one test."""
+    return World(tmp_path)
+
+
+@pytest.fixture
+def web(world: World) -> Iterator[httpx.Client]:
+    """Serve the world's pages."""
+    with world.serving() as client:
+        yield client
+
+
+def prepared(world: World, notice: Json | None = None) -> None:
+    """Publish a version that asks two people, without sending anything yet."""
+    world.run("policy", "publish", world.policy_file(V1))
+    people = [account("ann"), account("bo")]
+    world.take("import", "accounts", people)
+    world.take("import", "collections", [collection(one["account"]) for one in people])
+    world.work("planner")
+    latest = V3 | {"follows": "v1"} | ({"notice": notice} if notice else {})
+    world.run("policy", "publish", world.policy_file(latest))
+
+
+def test_a_release_is_paused_resumed_and_cancelled(world: World) -> None:
+    """Nothing leaves while it is paused, nor ever after it was cancelled."""
+    prepared(world)
+    paused = world.run("release", "pause", "shop", "v3", "--json").json
+    assert paused == {"policy": "shop", "policy_version": "v3", "order": "pause", "changed": True}
+    world.work()
+    assert world.mails() == []
+    [release] = [
+        r for r in world.run("release", "list", "--json").ndjson if r["policy_version"] == "v3"
+    ]
+    assert (release["state"], release["notices"]) == ("paused", {"planned": 2})
+    world.run("release", "resume", "shop", "v3")
+    world.work("dispatcher")
+    assert len(world.mails()) == 2
+    world.take("import", "accounts", [account("cy")])
+    world.take("import", "collections", [collection("cy")])
+    world.work("planner")
+    world.run("release", "cancel", "shop", "v3")
+    world.work()
+    assert len(world.mails()) == 2
+    [untold] = world.run("notices", "--not-told", "--json").ndjson
+    assert (untold["account"], untold["suppression"]) == ("cy", "cancelled")
+
+
+def test_orders_that_make_no_sense_are_refused(world: World) -> None:
+    """One line names what is wrong, and nothing changes."""
+    prepared(world)
+    assert "v9 is not published" in world.run("release", "pause", "shop", "v9", code=2).complaint
+    assert "v1 is over" in world.run("release", "pause", "shop", "v1", code=2).complaint
+    world.run("release", "cancel", "shop", "v3", "--yes")
+    assert "for good" in world.run("release", "resume", "shop", "v3", code=2).complaint
+
+
+def test_who_has_not_answered_is_reminded(world: World, web: httpx.Client) -> None:
+    """A reminder comes in its time, leads to the same question, and can be answered by it."""
+    prepared(world, {"respond_by": "P1D", "reminders": ["PT2S"]})
+    world.work()
+    [first] = world.mails("ann@people.test")
+    answer(web, world.link("bo@people.test"), "deny")
+    time.sleep(2)
+    world.work()
+    [_, reminder] = world.mails("ann@people.test")
+    assert len(world.mails("bo@people.test")) == 1
+    assert "Reminder" in reminder.subject
+    assert reminder.link == first.link
+    assert reminder.notice != first.notice
+    answer(web, world.link("ann@people.test"), "allow")
+    settled = {n["settled"] for n in world.run("notices", "--json").ndjson if n["kind"] == "choice"}
+    assert settled == {"answered"}
