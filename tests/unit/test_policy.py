@@ -11,14 +11,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from reconsent.domain.errors import BadInputError
-from reconsent.domain.policy import (
-    Policy,
-    PolicyVersion,
-    admit,
-    is_material,
-    keeps_longer,
-    mistakes,
-)
+from reconsent.domain.policy import Policy, PolicyVersion, is_material, keeps_longer
+from reconsent.domain.policy_line import admit, mistakes
 from reconsent.domain.use import Held, Use, covers
 from tests.drafts import any_version, draft, row
 

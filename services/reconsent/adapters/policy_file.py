@@ -19,7 +19,8 @@ from reconsent.adapters.lined_yaml import Document, Place, parse
 from reconsent.adapters.policy_mistakes import field_of, in_words, is_echo, unknown_key
 from reconsent.domain.change import content_hash
 from reconsent.domain.errors import BadInputError
-from reconsent.domain.policy import Policy, PolicyVersion, mistakes
+from reconsent.domain.policy import Policy, PolicyVersion
+from reconsent.domain.policy_line import mistakes
 from reconsent.domain.policy_warnings import HasPhrase, warnings
 
 if TYPE_CHECKING:

@@ -18,23 +18,29 @@ Delivery = Literal["at_most_once", "at_least_once"]
 
 @dataclass(frozen=True, kw_only=True)
 class Letter:
-    """What everyone in a request gets; `link_mark` stands where each one's own link goes."""
+    """What everyone in a request gets; `link_mark` stands where each one's own link goes.
 
+    `sender` is an address, with or without a name. A letter with a `list_name` is optional mail,
+    which people may leave: it names what they leave, and the link is where they do.
+    """
+
+    sender: str
     subject: str
     text: str
     html: str
     locale: str
     link_mark: str
+    list_name: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipient:
-    """Who gets a letter; `notice` is opaque and `choose_url` empty where nothing is asked."""
+    """Who gets a letter; `notice` is opaque, `link` their own and empty where there is none."""
 
     notice: str
     email: str
     name: str | None
-    choose_url: str
+    link: str
 
 
 class Result(NamedTuple):
@@ -54,6 +60,8 @@ class Provider(Protocol):
     name: str
     at_most: int
     """How many recipients one request may have."""
+    together: bool
+    """Whether one request takes that many about as quickly as a few."""
     repeats_safely: bool
     """Whether handing the same notice over again leaves one message, not two."""
     rests_until: datetime | None

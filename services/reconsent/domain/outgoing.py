@@ -91,9 +91,20 @@ class PermissionEvent(_Outgoing):
     permissions: tuple[HeldData, ...]
 
 
+class UnsubscribeEvent(_Outgoing):
+    """An account's owner wants no more optional mail; it says nothing about the use of data."""
+
+    property: str
+    account: str
+    reason: Literal["unsubscribed", "complained"]
+    channel: Literal["page", "one_click", "provider"]
+    occurred_at: datetime
+
+
 OUTGOING: Final[Mapping[str, type[BaseModel]]] = {
     "notices": NoticeEvent,
     "consents": ConsentEvent,
     "permissions": PermissionEvent,
+    "unsubscribes": UnsubscribeEvent,
 }
 """The data's model by topic."""

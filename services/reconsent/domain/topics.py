@@ -119,6 +119,13 @@ _OUTPUTS: Final = (
         retention=None,
         compacted=True,
     ),
+    TopicLayout(
+        name="unsubscribes",
+        role="output",
+        about="Who wants no more optional mail.",
+        singular="unsubscribe",
+        key=_ACCOUNT,
+    ),
 )
 
 

@@ -8,7 +8,8 @@ from reconsent.adapters.postgres import Connection
 from reconsent.domain.change import as_event, content_hash
 from reconsent.domain.errors import BadInputError
 from reconsent.domain.notice import settled
-from reconsent.domain.policy import PolicyVersion, admit
+from reconsent.domain.policy import PolicyVersion
+from reconsent.domain.policy_line import admit
 from reconsent.facts.cohorts import Cohorts
 from reconsent.facts.decisions import refresh_standings
 from reconsent.facts.versions import Policies, read_policies

@@ -1,0 +1,60 @@
+"""Whether a version may be published after those before it. RULES 1."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reconsent.domain.errors import BadInputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from reconsent.domain.policy import Policy, PolicyVersion
+
+
+def admit(version: PolicyVersion, line: Policy | None, owners: dict[str, str]) -> None:
+    """Refuse a version that does not continue its policy's line. RULES 1.
+
+    `owners` names the policy of each property known. Raises BadInputError with one mistake.
+    """
+    for place, mistake in mistakes(version, line, owners):
+        raise BadInputError(f"{'.'.join(map(str, place))}: {mistake}")
+
+
+def mistakes(
+    version: PolicyVersion, line: Policy | None, owners: dict[str, str]
+) -> list[tuple[tuple[str | int, ...], str]]:
+    """List what keeps a version from continuing its line: where in the file, and why."""
+    found: list[tuple[tuple[str | int, ...], str]] = []
+    latest = line.latest if line else None
+    if latest is None and version.follows is not None:
+        found.append((("follows",), f"follows {version.follows!r}, which is not published"))
+    elif latest and version.follows != latest.version:
+        found.append((("follows",), f"must follow {latest.version!r}, the latest published"))
+    if latest and version.effective_at < latest.effective_at:
+        found.append(
+            (
+                ("effective_at",),
+                f"effective before {latest.version!r}, which it follows",
+            )
+        )
+    for index, name in enumerate(version.properties):
+        if owners.get(name, version.policy) != version.policy:
+            found.append((("properties", index), f"{name} belongs to policy {owners[name]!r}"))
+        if name in version.properties[:index]:
+            found.append((("properties", index), f"{name} is listed twice"))
+    found += _declared_twice(version)
+    for name in latest.properties if latest else ():
+        if latest and name not in version.properties:
+            found.append((("properties",), f"{name} is missing, which {latest.version!r} lists"))
+    return found
+
+
+def _declared_twice(version: PolicyVersion) -> Iterable[tuple[tuple[str | int, ...], str]]:
+    seen: dict[tuple[str, str], int] = {}
+    for index, row in enumerate(version.declares):
+        for position, data_use in enumerate(row.uses):
+            first = seen.setdefault((row.data, data_use), index)
+            if first != index or data_use in row.uses[:position]:
+                place = ("declares", index, "uses", position)
+                yield place, f"{row.data} is already put to {data_use} in row {first + 1}"
