@@ -8,7 +8,9 @@ from typing import Final
 from reconsent.domain.mail import Letter, Recipient
 
 MARK: Final = "%choose_link%"
+SENDER: Final = "Personvern på Eksempel <privacy@example.no>"
 LETTER: Final = Letter(
+    sender=SENDER,
     subject="Ditt valg: kan vi bruke opplysningene dine på en ny måte, også etter nyttår?",
     text=f"Hei!\n\nSvar her:\n{MARK}\n\n.\nBlåbærsyltetøy = godt \n",
     html=f'<p>Bl&aring;bær</p><a href="{MARK}" style="a=b">{MARK}</a>' + "<i>ø</i>" * 500,
@@ -21,7 +23,7 @@ def person(email: str = "ann@example.com", name: str | None = None) -> Recipient
     """A recipient with a notice and a link of their own."""
     notice = str(uuid.uuid4())
     url = f"https://privacy.example.com/c/{notice}-{notice}"
-    return Recipient(notice=notice, email=email, name=name, choose_url=url)
+    return Recipient(notice=notice, email=email, name=name, link=url)
 
 
 def people(count: int) -> list[Recipient]:

@@ -17,6 +17,7 @@ from reconsent.adapters.page_views import (
     PolicyHistoryView,
     PolicyVersionView,
     ReceiptView,
+    UnsubscribeView,
 )
 from tests.asked import ASKED_AT, FIRST, SITE, asked, said
 
@@ -62,6 +63,16 @@ def everything(now: Asked) -> dict[str, str]:
             ),
             SITE,
         ),
+        **{
+            name: show(
+                UnsubscribeView(version=version, property_name=now.property_name, locale=locale),
+                SITE,
+            )
+            for name, show in (
+                ("unsubscribe", pages.unsubscribe),
+                ("unsubscribed", pages.unsubscribed),
+            )
+        },
         "dead link": pages.dead_link(locale, SITE),
         **{
             f"error {status}": pages.error(ErrorView(status=status, language=locale), SITE)

@@ -159,7 +159,7 @@ def small_world(database: str, connections: Pool, mailbox: Path) -> Iterator[Wor
     dispatcher = Dispatcher(
         connections,
         lease,
-        Maildir(mailbox, "Privacy <privacy@localhost>"),
+        Maildir(mailbox),
         Signer("secret"),
         public_url="http://localhost",
         sender="Privacy <privacy@localhost>",

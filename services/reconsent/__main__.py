@@ -14,33 +14,43 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Self
 from uuid import uuid4
 
-from reconsent import relay
+from reconsent import dead_letter_relay
 from reconsent.adapters import bus_postgres
 from reconsent.adapters.bus_postgres import PostgresConsumer, PostgresProducer
 from reconsent.adapters.embedded import EmbeddedUser, join
 from reconsent.adapters.maildir import Maildir
-from reconsent.adapters.postgres import Connection, Lease, Pool, connect, migrate, pool
+from reconsent.adapters.postgres import (
+    Connection,
+    Lease,
+    Pool,
+    SoleRight,
+    connect,
+    migrate,
+    pool,
+)
 from reconsent.adapters.signing import Signer
 from reconsent.config import Settings
+from reconsent.dead_letter_relay import DeadLetterRelay
 from reconsent.domain.bus import DEAD, Consumer, Producer
 from reconsent.domain.errors import BadInputError
 from reconsent.domain.event import TOPICS
 from reconsent.domain.mail import Provider
 from reconsent.facts.cohorts import Cohorts
+from reconsent.facts.outgoing import Outgoing
 from reconsent.facts.versions import PublishedVersions
-from reconsent.intake import GROUP, Intake
+from reconsent.intake import GROUP, Intake, collect_rarely
 from reconsent.planner import Planner
-from reconsent.relay import DeadLetterRelay
+from reconsent.relay import Outlet, Relay, outlets
 from reconsent.running import Service
 from reconsent.scheduler import Scheduler
 
 if TYPE_CHECKING:
+    from reconsent.adapters.kafka_settings import KafkaSettings
     from reconsent.dispatcher import Dispatcher
     from reconsent.web.serving import Web
 
 WORKERS = ("intake", "planner", "dispatcher", "scheduler", "relay")
 SERVICES = (*WORKERS, "web")
-_SENDGRID = "https://api.sendgrid.com"
 
 
 def now() -> datetime:
@@ -110,20 +120,20 @@ class Program:
             "intake": lambda: self._intake(patience),
             "planner": lambda: Planner(self.connections),
             "dispatcher": self._dispatcher,
-            "scheduler": lambda: Scheduler(self.connections, now),
-            "relay": lambda: self._relay(patience),
+            "scheduler": self._scheduler,
         }
-        # On the embedded bus dead letters lie where they belong already.
-        idle = set() if self.settings.kafka else {"relay"}
-        return [makers[name]() for name in WORKERS if name in names and name not in idle]
+        made = [makers[name]() for name in WORKERS if name in names and name in makers]
+        return made + self._relays(patience) if "relay" in names else made
 
     def web(self) -> Web:
         """Make the pages and the API; they answer once started."""
         from reconsent.adapters.page_views import Site  # noqa: PLC0415
+        from reconsent.adapters.sendgrid_webhook import Webhook  # noqa: PLC0415
         from reconsent.web.app import create_app  # noqa: PLC0415
         from reconsent.web.serving import Web  # noqa: PLC0415
         from reconsent.web.site import Context  # noqa: PLC0415
 
+        key = self.settings.sendgrid.webhook_key
         context = Context(
             connections=self.connections,
             signer=self.signer,
@@ -134,6 +144,7 @@ class Program:
             now=now,
             versions=PublishedVersions(),
             cohorts=Cohorts(),
+            sendgrid=Webhook(key) if key else None,
         )
         web = Web(create_app(context), self.settings.listen)
         self._stack.callback(web.close)
@@ -159,19 +170,48 @@ class Program:
 
     def _intake(self, patience: float) -> Intake:
         _ = self.connections  # the tables have to be there
+        collect_rarely()
         intake = Intake(
-            self.connections, self._consumer, self.signer.address_hash, patience=patience
+            self.connections,
+            self._consumer,
+            self.signer.address_hash,
+            patience=patience,
+            now=now,
+            ahead=self.settings.kafka is not None,
         )
         self._stack.callback(intake.close)
         return intake
 
-    def _relay(self, patience: float) -> DeadLetterRelay:
+    def _relays(self, patience: float) -> list[Service]:
+        """Make what publishes each topic. The embedded bus has no readers but reconsent's own."""
+        if self.settings.kafka is None:
+            return []
+        published = outlets(Outgoing(Cohorts()))
+        publishing = [self._relay(self.settings.kafka, outlet) for outlet in published]
+        return [*publishing, self._dead_letter_relay(patience)]
+
+    def _relay(self, kafka: KafkaSettings, outlet: Outlet) -> Relay:
+        from reconsent.adapters.bus_kafka import KafkaProducer  # noqa: PLC0415
+
+        sole = f"reconsent.relay.{outlet.topic}"
+        publishing = Relay(
+            self.connections,
+            outlet,
+            SoleRight(self.conninfo, f"relay {outlet.topic}"),
+            lambda: KafkaProducer(kafka, sole=sole),
+            source=self.settings.public_url,
+            now=now,
+        )
+        self._stack.callback(publishing.close)
+        return publishing
+
+    def _dead_letter_relay(self, patience: float) -> DeadLetterRelay:
         _ = self.connections  # the tables have to be there
         letters = [topic + DEAD for topic in TOPICS]
 
         def consume() -> PostgresConsumer:
             connected = partial(connect, self.conninfo, autocommit=True)
-            return PostgresConsumer(connected, relay.GROUP, letters)
+            return PostgresConsumer(connected, dead_letter_relay.GROUP, letters)
 
         passing = DeadLetterRelay(self.connections, consume, self.producer(), patience=patience)
         self._stack.callback(passing.close)
@@ -191,21 +231,34 @@ class Program:
             self.signer,
             public_url=self.settings.public_url,
             sender=self.settings.mail_from,
+            information_sender=self.settings.mail_from_information,
             now=now,
+            per_second=self.settings.mails_per_second,
+        )
+
+    def _scheduler(self) -> Scheduler:
+        return Scheduler(
+            self.connections,
+            now,
+            delivery=self.settings.delivery,
+            settle_after=self.settings.settle_after,
         )
 
     def _provider(self) -> Provider:
         if self.settings.mailbox:
-            return Maildir(self.settings.mailbox, self.settings.mail_from)
-        if not self.settings.sendgrid_api_key:
+            return Maildir(self.settings.mailbox)
+        if self.settings.smtp:
+            from reconsent.adapters.smtp_mail import Smtp  # noqa: PLC0415
+
+            provider = Smtp(self.settings.smtp)
+            self._stack.callback(provider.close)
+            return provider
+        sendgrid = self.settings.sendgrid
+        if not sendgrid.api_key:
             raise BadInputError("SENDGRID_API_KEY: is needed when MAIL_URL is sendgrid://")
         from reconsent.adapters.sendgrid_mail import SendGrid  # noqa: PLC0415
 
-        return SendGrid(
-            self.settings.sendgrid_api_key,
-            self.settings.sendgrid_host or _SENDGRID,
-            self.settings.mail_from,
-        )
+        return SendGrid(sendgrid.api_key, sendgrid.host, handling=sendgrid.handling)
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -14,6 +15,7 @@ from urllib.parse import urlsplit
 import platformdirs
 
 from reconsent.adapters.kafka_settings import KafkaSettings, kafka_settings
+from reconsent.adapters.mail_address import sender_parts
 from reconsent.adapters.sendgrid_settings import SendGridSettings, sendgrid_settings
 from reconsent.adapters.smtp_settings import SCHEMES, SmtpSettings, smtp_settings
 from reconsent.domain.errors import BadInputError, OutsideError
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
 
 
 _LAST_PORT = 65535
+_LONGEST_URL: Final = 500
+_IN_A_HEADER: Final = re.compile(rf"[!#-;=?-~]{{1,{_LONGEST_URL}}}")
+"""It begins the links in List-Unsubscribe, a header of one line."""
 
 PUBLIC_URL: Final = "http://127.0.0.1:8000"
 LISTEN: Final = ("127.0.0.1", 8000)
@@ -38,6 +43,7 @@ class Settings:
     database_url: str | None
     mail_url: str = field(repr=False)  # it may hold a password
     mail_from: str
+    mail_from_information: str
     sendgrid: SendGridSettings
     public_url: str
     listen: tuple[str, int]
@@ -72,11 +78,13 @@ def settings(environ: Mapping[str, str] = os.environ) -> Settings:
     home = Path(environ.get("RECONSENT_HOME") or platformdirs.user_data_path("reconsent"))
     home = home.expanduser().absolute()
     database_url = environ.get("DATABASE_URL") or None
+    mail_from = _sender(environ, "MAIL_FROM", "Privacy <privacy@localhost>")
     return Settings(
         home=home,
         database_url=database_url,
         mail_url=_mail_url(environ.get("MAIL_URL") or "maildir:"),
-        mail_from=_mail_from(environ.get("MAIL_FROM") or "Privacy <privacy@localhost>"),
+        mail_from=mail_from,
+        mail_from_information=_sender(environ, "MAIL_FROM_INFORMATION", mail_from),
         sendgrid=sendgrid_settings(environ),
         public_url=_public_url(environ.get("PUBLIC_URL") or PUBLIC_URL),
         listen=_listen(environ.get("RECONSENT_LISTEN") or ":".join(map(str, LISTEN))),
@@ -112,10 +120,11 @@ def _scheme(url: str) -> str:
         raise BadInputError("MAIL_URL: is no URL") from error
 
 
-def _mail_from(text: str) -> str:
-    if "@" not in parseaddr(text)[1] or "\n" in text:
-        message = f"MAIL_FROM: {text!r} is no address such as Privacy <privacy@example.com>"
-        raise BadInputError(message)
+def _sender(environ: Mapping[str, str], name: str, default: str) -> str:
+    text = environ.get(name) or default
+    if not text.isprintable():
+        raise BadInputError(f"{name}: {text!r} has signs that no header can hold")
+    sender_parts(text, name)
     return text
 
 
@@ -123,6 +132,11 @@ def _public_url(text: str) -> str:
     if urlsplit(text).scheme not in {"http", "https"} or not urlsplit(text).netloc:
         message = f"PUBLIC_URL: {text!r} is no URL such as https://privacy.example.com"
         raise BadInputError(message)
+    if not _IN_A_HEADER.fullmatch(text):
+        raise BadInputError(
+            f"PUBLIC_URL: {text[:80]!r} cannot stand in a mail: up to {_LONGEST_URL} signs of ASCII"
+            " without spaces, quotes and brackets"
+        )
     return text.rstrip("/")
 
 

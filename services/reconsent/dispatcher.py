@@ -1,8 +1,9 @@
 """Send what is due: claim under lock, hand over to a provider, write what it said. RULES 14, 15.
 
-The attempt is committed before the first byte leaves. Whoever dies in between leaves an attempt
-that names its members: it is sent again at once only where the provider makes one message of two.
-What became of the others is unknown, until the provider tells or time settles it (scheduler).
+The attempt is committed before the first byte leaves, and again that it is about to. Whoever dies
+in between leaves an attempt that names its members: it is sent again at once only where it had not
+begun, or where the provider makes one message of two. What became of the others is unknown, until
+the provider tells or time settles it (scheduler).
 """
 
 from __future__ import annotations
@@ -166,18 +167,17 @@ class Dispatcher:
     def _recover(self, connection: Connection) -> int:
         """Settle attempts whose sender died before it could say what became of them.
 
-        So are its own that it does not know of, for the answer to their commit was lost: what it
-        handed over is recorded by now, so these were not.
+        So are its own that it does not know of, for the answer to their commit was lost: all that
+        it handed over is recorded by now. What was claimed and not begun is surely not sent.
         """
-        own = {"lease": self._lease.number}
-        unsent = [row[0] for row in connection.execute(SQL["unsent_attempts"], own)]
-        abandoned = [row[0] for row in connection.execute(SQL["abandoned_attempts"])]
         state = "due" if self._provider.repeats_safely else "unknown"
-        for attempts, becomes, why in ((unsent, "due", "retry"), (abandoned, state, "repeated")):
-            if attempts:
+        rows = connection.execute(SQL["abandoned_attempts"], {"lease": self._lease.number})
+        found = rows.fetchall()
+        for handed, becomes, why in ((False, "due", "retry"), (True, state, "repeated")):
+            if attempts := [attempt for attempt, was in found if was == handed]:
                 columns = {"attempts": attempts, "state": becomes, "why": why}
                 connection.execute(SQL["settle_abandoned"], columns)
-        return len(unsent) + len(abandoned)
+        return len(found)
 
     def _next(self) -> Claim:
         """Claim the next batch; while the pace lets none pass, nothing after a short wait."""
@@ -232,8 +232,8 @@ class Dispatcher:
             self._handed.append((attempt, said))
         put_off = [r for r in all_said if r.outcome == "retry" and r.not_before is None]
         if put_off and len(put_off) == len(all_said) and stopped is None:
-            why = put_off[0].reason
-            stopped = OutsideError(f"{self._provider.name}: takes no mail now: {why}")
+            reason = put_off[0].reason
+            stopped = OutsideError(f"{self._provider.name}: takes no mail now: {reason}")
         seconds = time.monotonic() - began
         return _Handed(stopped=stopped, put_off=bool(put_off), seconds=seconds)
 
@@ -243,11 +243,10 @@ class Dispatcher:
         Whoever is stopped between claim and hand-over, and taken for dead, may find the same
         notices sent by somebody else when it goes on.
         """
-        ours = {"attempt_id": attempt.attempt_id}
-        open_ones = transaction(
-            self._connections, lambda c: c.execute(SQL["open_attempt"], ours).fetchall()
-        )
-        if not open_ones:
+        mark = {"attempt_id": attempt.attempt_id}
+        if not transaction(
+            self._connections, lambda c: c.execute(SQL["hand_over"], mark).fetchall()
+        ):
             return None
         return self._provider.send(self._letter(attempt), self._recipients(attempt))
 

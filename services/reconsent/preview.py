@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from email.utils import parseaddr
 from pathlib import Path
 
-from reconsent.adapters.mail_rendering import CHOOSE_LINK, render_mail
+from reconsent.adapters.mail_rendering import CHOOSE_LINK, UNSUBSCRIBE_LINK, render_mail
 from reconsent.adapters.page_rendering import choose
 from reconsent.adapters.page_views import Asked, ChooseView, Site
 from reconsent.adapters.postgres import Connection, Pool
@@ -126,9 +126,10 @@ def _mail(
         public_url=public_url,
         sender=sender,
     )
-    link = f"{public_url}/c/preview"
-    text = f"{mail.subject}\n\n{mail.text}".replace(CHOOSE_LINK, link)
-    return {"mail.txt": text, "mail.html": mail.html.replace(CHOOSE_LINK, link)}
+    mark, path = (UNSUBSCRIBE_LINK, "u") if kind == "information" else (CHOOSE_LINK, "c")
+    link = f"{public_url}/{path}/preview"
+    text = f"{mail.subject}\n\n{mail.text}".replace(mark, link)
+    return {"mail.txt": text, "mail.html": mail.html.replace(mark, link)}
 
 
 def _choice(

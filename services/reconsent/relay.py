@@ -1,4 +1,4 @@
-"""What changed here -> the topics of others: notices, consents, permissions.
+"""What changed here -> the topics of others: notices, consents, permissions, unsubscribes.
 
 Nothing is copied into an outbox. Accounts, notices and ledger entries carry the transaction that
 changed them last; the relay follows these marks, up to the oldest transaction still running, and
@@ -41,11 +41,15 @@ _ERASED: Final = "erased"
 
 @dataclass(frozen=True, kw_only=True)
 class Outlet:
-    """A topic, the tables whose changes it follows, and what it says of accounts."""
+    """A topic, the tables whose changes it follows, and what it says of accounts.
+
+    `sweeps` tells whether what it says may change when a version is published.
+    """
 
     topic: str
     follows: Sequence[str]
     say: Callable[[Connection, Policies, Touched], list[Item]]
+    sweeps: bool = True
 
 
 def outlets(outgoing: Outgoing) -> tuple[Outlet, ...]:
@@ -55,6 +59,12 @@ def outlets(outgoing: Outgoing) -> tuple[Outlet, ...]:
         Outlet(topic="permissions", follows=("accounts",), say=outgoing.permissions),
         Outlet(topic="consents", follows=("accounts", "consents"), say=outgoing.consents),
         Outlet(topic="notices", follows=("accounts", "notices"), say=outgoing.notices),
+        Outlet(
+            topic="unsubscribes",
+            follows=("unsubscribes",),
+            say=outgoing.unsubscribes,
+            sweeps=False,
+        ),
     )
 
 
@@ -214,6 +224,8 @@ class Relay:
     ) -> tuple[dict[str, Any] | None, list[int]]:
         """Return how far a publication's accounts will have been gone through, and the next."""
         topic = self._outlet.topic
+        if not self._outlet.sweeps:
+            return None, []
         found = connection.execute(
             SQL["unswept"], {"topic": topic, "latest": policies.latest_ids}
         ).fetchone()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import httpx
@@ -80,11 +80,15 @@ CY: Final = account("cy", contact="none")
 KIM: Final = account("kim", minor=True)
 
 
-def ask(world: World, accounts: Iterable[Json]) -> None:
-    """Publish the shop's versions, and mail whoever of these accounts is to be asked."""
+def ask(world: World, accounts: Iterable[Json], told: Sequence[Json] = ()) -> None:
+    """Publish the shop's versions, and mail whoever of these accounts is to be asked.
+
+    Nothing is held of those who are only told.
+    """
     whole = list(accounts)
-    world.take("emit", "policy-versions", VERSIONS)
-    world.take("emit", "accounts", whole)
+    last = {"notice": {"material": True, "information_mail": "opted_in"}} if told else {}
+    world.take("emit", "policy-versions", [*VERSIONS[:-1], VERSIONS[-1] | last])
+    world.take("emit", "accounts", [*whole, *told])
     world.take("emit", "collections", [collection(one["account"]) for one in whole])
     world.work()
 

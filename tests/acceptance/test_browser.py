@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -40,7 +41,11 @@ def _asked(world: World, web: httpx.Client) -> None:
     """Some people have been asked by mail; the pages are up."""
     assert web.get("/healthz").is_success
     names = ("tab", "script", "narrow", "narrow-nb", "policies")
-    ask(world, [account(n, locale="nb-NO" if n.endswith("nb") else "en") for n in names])
+    asked, told = (
+        [account(n, locale="nb-NO" if n.endswith("nb") else "en") for n in some]
+        for some in (names, ("left", "left-nb"))
+    )
+    ask(world, asked, told)
 
 
 @pytest.fixture
@@ -153,6 +158,34 @@ def test_everything_fits_a_narrow_phone(world: World, page: Page, name: str) -> 
     for path in ("/policies", "/policies/shop", "/policies/shop/v3", "/nowhere", "/c/dead"):
         page.goto(f"{world.url}{path}")
         assert is_within(page), path
+
+
+@pytest.mark.parametrize("width", [320, 1280])
+@pytest.mark.parametrize("name", ["left", "left-nb"])
+def test_leaving_optional_mail(
+    world: World, page: Page, tmp_path: Path, name: str, width: int
+) -> None:
+    """By keyboard from the mail: one button, one receipt; it fits, and its target is 44 px high."""
+    page.set_viewport_size({"width": width, "height": 640})
+    open_mail(world, page, name)
+    assert is_within(page)
+    tab_to(page, "a[href*='/u/']")
+    page.keyboard.press("Enter")
+    page.locator("button").wait_for()
+    assert page.locator("button").count() == 1
+    box = page.locator("button").bounding_box()
+    assert box is not None
+    assert box["height"] >= 44
+    assert is_within(page)
+    page.screenshot(path=tmp_path / f"unsubscribe-{name}-{width}.png", full_page=True)
+    tab_to(page, "button")
+    assert is_ringed(page)
+    page.keyboard.press("Enter")
+    page.locator("button").wait_for(state="detached")
+    said = "Du er meldt av" if name.endswith("nb") else "You are unsubscribed"
+    assert page.locator("h1").inner_text() == said
+    assert is_within(page)
+    page.screenshot(path=tmp_path / f"unsubscribed-{name}-{width}.png", full_page=True)
 
 
 def test_both_answers_weigh_the_same(world: World, page: Page) -> None:

@@ -9,9 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.database import running_server
+from reconsent.__main__ import Program
+from reconsent.config import Settings, settings
+from tests.chaos.clean_run import SECRET
+from tests.chaos.database import Server, running_server
+from tests.chaos.moments import install
 from tests.chaos.rounds import Grounds
-from tests.chaos.services import running_zygote
+from tests.chaos.sending import Place
+from tests.chaos.services import Zygote, running_zygote
+from tests.chaos.striking_sendgrid import StrikingSendGrid, running_striking_sendgrid
 from tests.kafka.shared_broker import run_broker
 from tests.stand_ins.sendgrid import running_sendgrid
 
@@ -27,9 +33,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "seed" not in metafunc.fixturenames:
         return
     first = metafunc.config.getoption("seed")
+    rounds = metafunc.config.getoption("rounds")
     if first is None:
         first = _usual_seed(metafunc.config)
-    metafunc.parametrize("seed", range(first, first + metafunc.config.getoption("rounds")))
+        rounds *= getattr(metafunc.module, "ROUNDS_EACH", 1)
+    metafunc.parametrize("seed", range(first, first + rounds))
 
 
 def _usual_seed(config: pytest.Config) -> int:
@@ -45,17 +53,58 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what lies beside this file."""
     for item in items:
         if item.path.is_relative_to(Path(__file__).parent):
-            item.add_marker("kafka")
             item.add_marker("chaos")
+            if "grounds" in getattr(item, "fixturenames", ()):
+                item.add_marker("kafka")
 
 
 @pytest.fixture(scope="session")
-def grounds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Grounds]:
-    """What the rounds share."""
-    with (
-        run_broker(tmp_path_factory) as broker,
-        running_server() as server,
-        running_zygote() as zygote,
-        running_sendgrid() as sendgrid,
-    ):
+def server() -> Iterator[Server]:
+    """Run a server that may crash."""
+    with running_server() as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def zygote() -> Iterator[Zygote]:
+    """Run what starts services quickly."""
+    with running_zygote() as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def grounds(
+    tmp_path_factory: pytest.TempPathFactory, server: Server, zygote: Zygote
+) -> Iterator[Grounds]:
+    """What the rounds of everything share."""
+    with run_broker(tmp_path_factory) as broker, running_sendgrid() as sendgrid:
         yield Grounds(broker=broker, server=server, zygote=zygote, sendgrid=sendgrid)
+
+
+@pytest.fixture(scope="session")
+def sending_place(server: Server, zygote: Zygote) -> Iterator[Place]:
+    """What the rounds of sending share."""
+    conninfo = server.make()
+    install(conninfo)
+    with running_striking_sendgrid() as sendgrid, Program(_pages(conninfo, sendgrid)) as program:
+        web = program.web()
+        web.start()
+        webhook = f"http://127.0.0.1:{web.port}/hooks/sendgrid"
+        yield Place(
+            server=server, conninfo=conninfo, zygote=zygote, sendgrid=sendgrid, webhook=webhook
+        )
+    server.drop(conninfo)
+
+
+def _pages(conninfo: str, sendgrid: StrikingSendGrid) -> Settings:
+    return settings(
+        {
+            "DATABASE_URL": conninfo,
+            "RECONSENT_LISTEN": "127.0.0.1:0",
+            "RECONSENT_SECRET": SECRET,
+            "RECONSENT_API_TOKEN": "a token",
+            "MAIL_URL": "sendgrid://",
+            "SENDGRID_API_KEY": sendgrid.api_key,
+            "SENDGRID_WEBHOOK_KEY": sendgrid.webhook_key,
+        }
+    )

@@ -7,16 +7,20 @@ import select
 import signal
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import LiteralString
+from typing import Final, LiteralString
 
 import psycopg
 
 from reconsent.adapters.embedded import EmbeddedUser, join
 from reconsent.adapters.postgres import migrate
 from tests.embedded_programs import postmaster_of, processes_in, wait_until
+
+_KEPT: Final = {
+    "holdings", "standings", "asks", "cursors", "migrations", "consumer_offsets", "bus_partitions",
+}  # fmt: skip
 
 
 class Server:
@@ -34,6 +38,18 @@ class Server:
         name = psycopg.conninfo.conninfo_to_dict(self._template)["dbname"]
         return self._make(f"CREATE DATABASE {{}} TEMPLATE {name}")
 
+    def empty(self, conninfo: str) -> None:
+        """Make place for another round; sets that have an id keep it."""
+        admin = psycopg.conninfo.make_conninfo(conninfo, user="postgres")
+        with psycopg.connect(admin) as connection:
+            # Tables that refuse changes are emptied all the same.
+            connection.execute("SET session_replication_role = replica")
+            rows = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+            for (table,) in rows.fetchall():
+                if table not in _KEPT:
+                    name = psycopg.sql.Identifier(table)
+                    connection.execute(psycopg.sql.SQL("DELETE FROM {}").format(name))
+
     def drop(self, conninfo: str) -> None:
         """Drop a database."""
         name = psycopg.conninfo.conninfo_to_dict(conninfo)["dbname"]
@@ -41,13 +57,48 @@ class Server:
 
     def crash(self, how: signal.Signals) -> None:
         """Let it crash, or stop it for those who are connected as well, and start it again."""
+        with self.away(how):
+            pass
+
+    @contextmanager
+    def away(self, how: signal.Signals = signal.SIGINT) -> Iterator[None]:
+        """Let it end; it is there again after the block."""
         process = os.pidfd_open(postmaster_of(self._home))
         try:
             signal.pidfd_send_signal(process, how)
             select.select([process], [], [])
+            yield
         finally:
             os.close(process)
-        self._user.ensure()
+            self._user.ensure()
+
+    @contextmanager
+    def unanswered(self) -> Iterator[Callable[[], None]]:
+        """Have commits wait for another server that never comes.
+
+        Gives what cuts the connection of the next one that waits: its transaction is committed,
+        and nobody is told.
+        """
+        wait = "ALTER SYSTEM SET synchronous_standby_names = 'nobody'"
+        self._do(wait)
+        self._do("SELECT pg_reload_conf()")
+        try:
+            yield self._cut
+        finally:
+            self._do("ALTER SYSTEM RESET synchronous_standby_names")
+            self._do("SELECT pg_reload_conf()")
+
+    def _cut(self) -> None:
+        admin = psycopg.conninfo.make_conninfo(
+            self._user.conninfo, user="postgres", dbname="postgres"
+        )
+        with psycopg.connect(admin, autocommit=True) as connection:
+            wait_until(
+                lambda: connection.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE wait_event = 'SyncRep'"
+                ).fetchone()
+            )
 
     def _make(self, command: LiteralString) -> str:
         name = f"chaos_{uuid.uuid4().hex[:12]}"

@@ -20,7 +20,7 @@ from reconsent.__main__ import Program
 from reconsent.adapters import (
     bus_kafka,
     maildir,  # noqa: F401 -- imported once for all
-    sendgrid_mail,  # noqa: F401
+    sendgrid_mail,
 )
 from reconsent.cli.main import run
 
@@ -32,7 +32,9 @@ def main() -> None:
     """Start what is asked for, until the input ends."""
     # The dead are to be missed soon, and faults outside are over soon.
     bus_kafka.KafkaConsumer.__init__.__kwdefaults__ = {"session": 1.5, "stuck": 8.0}
-    running.LONGEST_REST = 1.0  # type: ignore[misc]
+    running.REST, running.LONGEST_REST = 0.1, 1.0  # type: ignore[misc]
+    # Of few people many requests are made, and several claims.
+    sendgrid_mail.SendGrid.at_most = 4
     alive: set[int] = set()
     waiting = b""
     while True:

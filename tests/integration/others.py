@@ -25,7 +25,7 @@ class Others:
     def __init__(self, breaks: Iterable[int | None] = ()) -> None:
         """Nothing was said yet."""
         self._breaks = iter(breaks)
-        self.read: dict[str, list[Message]] = {"notices": [], "consents": [], "permissions": []}
+        self.read: dict[str, list[Message]] = {topic: [] for topic in OUTGOING}
         self._contents: dict[tuple[str, bytes], bytes | None] = {}
 
     def send(self, messages: Sequence[Message]) -> None:

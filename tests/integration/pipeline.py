@@ -21,7 +21,7 @@ from reconsent.scheduler import Scheduler
 from tests.acceptance.forms import Page as Form
 from tests.integration.messages import MESSAGES, message, report
 from tests.integration.readings import Readings
-from tests.integration.stage import SENDER, URL, Mailbox, Stage
+from tests.integration.stage import INFORMATION_SENDER, SENDER, URL, Mailbox, Stage
 from tests.model.register import Key, NoticeKey
 from tests.model.rules import Question, World
 from tests.model.steps import (
@@ -63,6 +63,7 @@ class Pipeline(Readings):
             place.signer,
             public_url=URL,
             sender=SENDER,
+            information_sender=INFORMATION_SENDER,
             now=place.now,
         )
         self.scheduler = Scheduler(connections, place.now)
@@ -162,10 +163,14 @@ class Pipeline(Readings):
         """Return what went out, having looked at the letter itself."""
         name = (notice["property"], notice["account"], notice["policy_version"], notice["sequence"])
         choice = notice["kind"] == "choice"
-        assert bool(to.choose_url) == choice
-        assert (letter.link_mark in letter.text) == (letter.link_mark in letter.html) == choice
+        optional = notice["kind"] == "information"
+        assert to.link.startswith(f"{URL}/u/" if optional else f"{URL}/c/")
+        assert letter.sender == (INFORMATION_SENDER if optional else SENDER)
+        assert letter.link_mark in letter.text
+        assert letter.link_mark in letter.html
+        assert letter.list_name == (notice["property"] if optional else None)
         if choice:
-            self._links[name] = to.choose_url.removeprefix(URL)
+            self._links[name] = to.link.removeprefix(URL)
         names = ("property", "account", "policy_version", "sequence", "kind")
         asks = frozenset(tuple(use.values()) for use in notice["asks"])
         return {name: notice[name] for name in names} | {"email": to.email, "asks": asks}

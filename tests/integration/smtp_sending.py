@@ -17,7 +17,6 @@ from reconsent.adapters.smtp_settings import smtp_settings
 from reconsent.domain.mail import Result
 from tests.stand_ins.smtp_server import MailServer, running
 
-SENDER: Final = "Personvern på Eksempel <privacy@example.no>"
 NOON: Final = datetime(2026, 12, 1, 12, tzinfo=UTC)
 PATIENCE: Final = Patience(connect=5, answer=2, verdict=2)
 """Less than servers usually get."""
@@ -45,7 +44,7 @@ def sending(
     """Run a server, and give a provider that sends to it, with MAIL_URL's options."""
     with running(server):
         url = smtp_settings(server.url(options, user))
-        smtp = Smtp(url, SENDER, patience=PATIENCE, now=clock or Clock())
+        smtp = Smtp(url, patience=PATIENCE, now=clock or Clock())
         try:
             yield smtp
         finally:

@@ -28,6 +28,7 @@ from reconsent.web.site import Context
 
 URL: Final = "http://reconsent.test"
 SENDER: Final = "Privacy <privacy@reconsent.test>"
+INFORMATION_SENDER: Final = "News <news@reconsent.test>"
 TOKEN: Final = "token of the tests"
 _SETS: Final = ("holdings", "standings", "asks")
 """Sets never change once they have an id, so that emptied databases may keep them."""
@@ -42,6 +43,7 @@ class Mailbox:
 
     name: str = "tests"
     at_most: int = 3
+    together: bool = False
     repeats_safely: bool = False
     rests_until: datetime | None = None
     answers: dict[UUID, Outcome | Result] = field(default_factory=dict)

@@ -27,7 +27,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def maildir(folder: Path) -> Maildir:
     """A mailbox at noon."""
-    return Maildir(folder, "Privacy <privacy@example.com>", now=lambda: NOON)
+    return Maildir(folder, now=lambda: NOON)
 
 
 def test_the_mailbox_lists_the_newest_first(maildir: Maildir, folder: Path) -> None:
@@ -54,8 +54,8 @@ def test_a_mail_is_opened(maildir: Maildir, folder: Path) -> None:
     mailbox = Mailbox(folder)
     opened = mailbox.open(recipient.notice)
     assert opened
-    assert opened.choose_url == recipient.choose_url
-    assert opened.text == LETTER.text.replace(MARK, recipient.choose_url)
+    assert opened.choose_url == recipient.link
+    assert opened.text == LETTER.text.replace(MARK, recipient.link)
     assert "Bl&aring;bær" in opened.html
     assert opened.headline == mailbox.newest()[0]
     (folder / "new" / recipient.notice).rename(folder / "cur" / f"{recipient.notice}:2,S")

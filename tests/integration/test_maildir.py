@@ -16,19 +16,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconsent.adapters.mail_address import sender_parts
 from reconsent.adapters.mailbox import Mailbox
 from reconsent.adapters.maildir import Maildir
 from reconsent.adapters.mime_letter import MimeLetter
-from reconsent.domain.errors import BadInputError, OutsideError
-from reconsent.domain.mail import Letter
+from reconsent.domain.errors import OutsideError
 from tests.letters import LETTER, MARK, people, person
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-SENDER = "Personvern på Eksempel <privacy@example.no>"
 NOON = datetime(2026, 12, 1, 12, tzinfo=UTC)
 
 
@@ -41,7 +38,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def maildir(folder: Path) -> Maildir:
     """A mailbox at noon."""
-    return Maildir(folder, SENDER, now=lambda: NOON)
+    return Maildir(folder, now=lambda: NOON)
 
 
 def only_mail(folder: Path) -> bytes:
@@ -81,8 +78,8 @@ def test_a_mail_says_what_the_letter_says(maildir: Maildir, folder: Path) -> Non
     assert message.get_content_type() == "multipart/alternative"
     assert [part.get_content_type() for part in message.iter_parts()] == ["text/plain", "text/html"]
     assert not message.defects
-    assert body(message, "plain") == LETTER.text.replace(MARK, recipient.choose_url)
-    assert body(message, "html") == LETTER.html.replace(MARK, recipient.choose_url)
+    assert body(message, "plain") == LETTER.text.replace(MARK, recipient.link)
+    assert body(message, "html") == LETTER.html.replace(MARK, recipient.link)
 
 
 def test_everyone_gets_their_own(maildir: Maildir, folder: Path) -> None:
@@ -93,7 +90,7 @@ def test_everyone_gets_their_own(maildir: Maildir, folder: Path) -> None:
         message = parsed((folder / "new" / recipient.notice).read_bytes())
         assert message["To"] == f"{recipient.name} <{recipient.email}>"
         assert body(message, "plain").count("/c/") == 1
-        assert recipient.choose_url + "\n" in body(message, "plain")
+        assert recipient.link + "\n" in body(message, "plain")
 
 
 @given(
@@ -104,13 +101,9 @@ def test_everyone_gets_their_own(maildir: Maildir, folder: Path) -> None:
 )
 def test_lines_are_short_and_headers_ours(name: str, subject: str, text: str, path: int) -> None:
     """Whatever a name, a subject or a text holds: no header more, no long line, no word changed."""
-    letter = Letter(
-        subject=f"x {subject}", text=f"{text}{MARK}{text}", html=text, locale="en", link_mark=MARK
-    )
-    recipient = replace(person(name=name), choose_url="https://p.example/" + "=" * path + "/c/x")
-    content = MimeLetter(letter, sender=sender_parts(SENDER), date=NOON).addressed(
-        recipient, recipient.email
-    )
+    letter = replace(LETTER, subject=f"x {subject}", text=f"{text}{MARK}{text}", html=text)
+    recipient = replace(person(name=name), link="https://p.example/" + "=" * path + "/c/x")
+    content = MimeLetter(letter, date=NOON).addressed(recipient, recipient.email)
     assert content.isascii()
     assert b"\r" not in content
     assert max(map(len, content.split(b"\n"))) <= 78
@@ -121,7 +114,7 @@ def test_lines_are_short_and_headers_ours(name: str, subject: str, text: str, pa
     ]  # fmt: skip
     assert [address.addr_spec for address in message["To"].addresses] == ["ann@example.com"]
     plain = letter.text.replace("\r\n", "\n").replace("\r", "\n")
-    assert body(message, "plain") == plain.replace(MARK, recipient.choose_url)
+    assert body(message, "plain") == plain.replace(MARK, recipient.link)
 
 
 @pytest.mark.parametrize(
@@ -175,7 +168,7 @@ def test_sending_again_leaves_one_message(maildir: Maildir, folder: Path) -> Non
     before = only_mail(folder)
     assert maildir.send(LETTER, [recipient])[0].outcome == "accepted"
     (folder / "new" / recipient.notice).rename(folder / "cur" / f"{recipient.notice}:2,RS")
-    again = Maildir(folder, SENDER).send(LETTER, [recipient, other])
+    again = Maildir(folder).send(LETTER, [recipient, other])
     assert [result.outcome for result in again] == ["accepted", "accepted"]
     assert [path.name for path in (folder / "new").iterdir()] == [other.notice]
     (folder / "new" / other.notice).unlink()
@@ -185,13 +178,13 @@ def test_sending_again_leaves_one_message(maildir: Maildir, folder: Path) -> Non
 def test_the_mailbox_is_its_owners(folder: Path) -> None:
     """Nobody else may read the mails; folders that were there before keep their modes."""
     folder.parent.mkdir(mode=0o755)
-    Maildir(folder, SENDER).send(LETTER, [recipient := person()])
+    Maildir(folder).send(LETTER, [recipient := person()])
     assert stat.S_IMODE(folder.parent.stat().st_mode) == 0o755
     for path in (folder, folder / "tmp", folder / "new", folder / "cur"):
         assert stat.S_IMODE(path.stat().st_mode) == 0o700
     assert stat.S_IMODE((folder / "new" / recipient.notice).stat().st_mode) == 0o600
     folder.chmod(0o750)
-    Maildir(folder, SENDER)
+    Maildir(folder)
     assert stat.S_IMODE(folder.stat().st_mode) == 0o750
 
 
@@ -208,7 +201,7 @@ def test_what_killed_writers_left_is_removed(maildir: Maildir, folder: Path) -> 
     old.write_bytes(b"To: someone")
     fresh.write_bytes(b"To: someone")
     os.utime(old, (NOON - timedelta(days=3650)).timetuple()[:2])
-    Maildir(folder, SENDER)
+    Maildir(folder)
     assert list((folder / "tmp").iterdir()) == [fresh]
 
 
@@ -226,8 +219,8 @@ def test_a_mail_that_cannot_be_written_is_not_there(maildir: Maildir, folder: Pa
     """A message is whole or absent, and the fault is told in one line that names the mailbox."""
     with pytest.raises(OutsideError, match=f"mailbox {folder}: File too large"):
         maildir.send(LETTER, [person(), person()])
-    small = Letter(subject="s", text="t", html="h", locale="en", link_mark="")
-    results = maildir.send(small, [person(), replace(person(), choose_url="")])
+    small = replace(LETTER, subject="s", text="t", html="h", link_mark="")
+    results = maildir.send(small, [person(), replace(person(), link="")])
     assert [result.outcome for result in results] == ["accepted", "accepted"]
     assert not list((folder / "tmp").iterdir())
     assert len(Mailbox(folder)) == 2
@@ -237,11 +230,4 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     """The error names the folder."""
     (tmp_path / "file").touch()
     with pytest.raises(OutsideError, match=r"mailbox .*/file/mail: Not a directory"):
-        Maildir(tmp_path / "file" / "mail", SENDER)
-
-
-@pytest.mark.parametrize("sender", ["", "Privacy", "Privacy, Inc. <p@example.com>", "p@a..b"])
-def test_a_sender_that_is_no_address_is_told(folder: Path, sender: str) -> None:
-    """The message names the setting."""
-    with pytest.raises(BadInputError, match="MAIL_FROM"):
-        Maildir(folder, sender)
+        Maildir(tmp_path / "file" / "mail")

@@ -69,6 +69,27 @@ def test_what_an_event_means(
     assert len(place.rows(account)) == 1, "nobody is asked again at an address that failed"
 
 
+def test_who_left_by_a_link_of_sendgrids_gets_no_optional_mail(place: Place) -> None:
+    """From a group or from all; a click on its page to get mail again takes nothing back."""
+    for kinds in (["unsubscribe"], ["group_unsubscribe", "group_resubscribe"], ["spamreport"]):
+        account, notice = next(place.fresh)
+        for later, kind in enumerate(kinds):
+            assert place.post(report(kind, notice, NOW + later)).status_code == 200
+        with place.program.connections.connection() as connection:
+            [(unsubscribed, complained)] = connection.execute(
+                "SELECT unsubscribed, complained FROM accounts WHERE account = %s", [account]
+            ).fetchall()
+            [(reason, channel)] = connection.execute(
+                "SELECT reason, channel FROM unsubscribes WHERE notice_id = %s", [notice]
+            ).fetchall()
+        left = kinds != ["spamreport"]
+        assert (unsubscribed, complained) == (left, not left)
+        assert (reason, channel) == ("unsubscribed" if left else "complained", "provider")
+    account, notice = next(place.fresh)
+    answer = place.post(report("group_resubscribe", notice, NOW))
+    assert answer.json() == {"new": 0, "unchanged": 0, "ignored": 1}
+
+
 def test_who_was_not_reached_is_not_taken_for_silent(place: Place) -> None:
     """A question that came back, for whatever reason, stays open: nobody has read it."""
     found = {}

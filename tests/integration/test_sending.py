@@ -150,7 +150,7 @@ def test_reminders_come_in_their_time_and_lead_to_the_question(sending: Sending)
     assert sending.later(13.5 * DAY) == ["ann@example.org"]
     assert sending.later(8 * DAY) == []
     (_, first), (letter, second), _ = sending.pipeline.mailbox.kept
-    assert first.choose_url == second.choose_url
+    assert first.link == second.link
     assert first.notice != second.notice
     assert letter.subject.startswith("Reminder")
     sequences = [(n["sequence"], n["kind"]) for n in sending.pipeline.notices()]

@@ -10,11 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconsent.adapters.mail_address import sender_parts
 from reconsent.adapters.mime_letter import MimeLetter
 from reconsent.adapters.smtp_mail import Smtp
-from reconsent.domain.mail import Letter
-from tests.integration.smtp_sending import NOON, SENDER, outcomes, parsed, reached, sending
+from tests.integration.smtp_sending import NOON, outcomes, parsed, reached, sending
 from tests.letters import LETTER, MARK, people, person
 from tests.stand_ins.smtp_server import MailServer
 
@@ -41,7 +39,7 @@ def test_a_mail_is_the_one_a_mailbox_would_have(smtp: Smtp, server: MailServer) 
     assert set(outcomes(smtp.send(LETTER, everyone))) == {"accepted"}
     assert reached(server) == [recipient.email for recipient in everyone]
     for taken, recipient in zip(server.taken, everyone, strict=True):
-        alone = MimeLetter(LETTER, sender=sender_parts(SENDER), date=NOON)
+        alone = MimeLetter(LETTER, date=NOON)
         scratch = alone.addressed(recipient, recipient.email)
         assert taken.content == scratch.replace(b"\n", b"\r\n")
         assert taken.sender == "privacy@example.no"
@@ -54,7 +52,7 @@ def test_a_mail_is_the_one_a_mailbox_would_have(smtp: Smtp, server: MailServer) 
             part = message.get_body((subtype,))
             assert part
             said = part.get_content().replace("\r\n", "\n")
-            assert said == text.replace(MARK, recipient.choose_url)
+            assert said == text.replace(MARK, recipient.link)
 
 
 @given(
@@ -64,11 +62,9 @@ def test_a_mail_is_the_one_a_mailbox_would_have(smtp: Smtp, server: MailServer) 
 )
 def test_what_is_transmitted_is_what_is_kept(text: str, path: str, name: str) -> None:
     """Whatever letter, link and name hold: without doubled dots it is the mailbox's message."""
-    letter = Letter(
-        subject=f"{text}.", text=f"{text}{MARK}{text}", html=text, locale="en", link_mark=MARK
-    )
-    recipient = replace(person(name=name), choose_url=path)
-    mime = MimeLetter(letter, sender=sender_parts(SENDER), date=NOON)
+    letter = replace(LETTER, subject=f"{text}.", text=f"{text}{MARK}{text}", html=text)
+    recipient = replace(person(name=name), link=path)
+    mime = MimeLetter(letter, date=NOON)
     transmitted = mime.transmitted(recipient, recipient.email)
     assert transmitted.endswith(b"\r\n")
     lines = transmitted.split(b"\r\n")
@@ -112,7 +108,7 @@ def test_nothing_can_be_slipped_in(
 def test_a_link_is_one_line(smtp: Smtp, server: MailServer, link: str) -> None:
     """What is no link at all is our own fault, and goes nowhere."""
     with pytest.raises(ExceptionGroup) as caught:
-        smtp.send(LETTER, [replace(person(), choose_url=link)])
+        smtp.send(LETTER, [replace(person(), link=link)])
     assert caught.group_contains(ValueError, match="is no link")
     assert not server.taken
 

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from reconsent.adapters.smtp_mail import Smtp
 from reconsent.adapters.smtp_settings import smtp_settings
 from reconsent.domain.errors import BadInputError, OutsideError
-from tests.integration.smtp_sending import SENDER, outcomes, reached, sending
+from tests.integration.smtp_sending import outcomes, reached, sending
 from tests.letters import LETTER, people
 from tests.stand_ins.smtp_server import HANG_UP, SILENCE, MailServer
 
@@ -215,7 +215,7 @@ def test_a_server_that_is_not_there_is_told() -> None:
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
         for host in (f"127.0.0.1:{port}", f"nothing.invalid:{port}"):
-            smtp = Smtp(smtp_settings(f"smtp://{host}"), SENDER)
+            smtp = Smtp(smtp_settings(f"smtp://{host}"))
             with pytest.raises(OutsideError, match=f"MAIL_URL: {host}: cannot be reached"):
                 smtp.send(LETTER, people(2))
             smtp.close()
@@ -226,4 +226,4 @@ def test_a_file_without_certificates_is_told(tmp_path: Path) -> None:
     (tmp_path / "empty.pem").write_text("nothing")
     settings = smtp_settings(f"smtps://mail.example?ca_file={tmp_path}/empty.pem")
     with pytest.raises(BadInputError, match=r"MAIL_URL: ca_file: .*empty.pem.* no certificates"):
-        Smtp(settings, SENDER)
+        Smtp(settings)

@@ -8,12 +8,14 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import httpx
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+_PROGRAM: Final = Path(__file__).with_name("sendgrid_server.py")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,14 +73,16 @@ class SendGridStandIn:
 
 
 @contextmanager
-def running_sendgrid(*, keep: int | None = None) -> Iterator[SendGridStandIn]:
+def running_sendgrid(
+    *, keep: int | None = None, program: Path = _PROGRAM
+) -> Iterator[SendGridStandIn]:
     """Run a stand-in on a free port; it can show the last `keep` accepted requests."""
     key = "SG.made-up"
-    program = [sys.executable, str(Path(__file__).with_name("sendgrid_server.py")), key]
+    command = [sys.executable, str(program), key]
     if keep is not None:
-        program.append(str(keep))
+        command.append(str(keep))
     with subprocess.Popen(
-        program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdin
         assert process.stdout

@@ -38,6 +38,8 @@ def faults(request: object, refused: set[str]) -> list[Fault]:
     found += _person_faults("from", request.get("from"), set())
     if not isinstance(request.get("subject"), str) or not request["subject"]:
         found.append(("subject", "The subject is required."))
+    elif not request["subject"].isprintable():
+        found.append(("subject", "must be one line, without control characters."))
     found += _content_faults(request.get("content"))
     found += _header_faults("headers", request.get("headers", {}))
     found += _category_faults(request.get("categories", []))
@@ -112,7 +114,11 @@ def _personal_faults(field: str, one: dict[str, Any], refused: set[str]) -> list
     for place, person in enumerate(one.get("to", [])):
         found += _person_faults(f"{field}.to.{place}", person, refused)
     found += _header_faults(f"{field}.headers", one.get("headers", {}))
+    headers = " ".join(map(str, one.get("headers", {}).values()))
     for key, value in one.get("substitutions", {}).items():
+        if key in headers:
+            # They are made in content, subject and reply-to: the person would get the tag.
+            found.append((f"{field}.headers", f"{key} is not substituted in headers."))
         if not isinstance(value, str) or len((key + value).encode()) >= MOST_PERSONAL_BYTES:
             found.append((f"{field}.substitutions", "must be under 10000 bytes of text."))
     arguments = one.get("custom_args", {})

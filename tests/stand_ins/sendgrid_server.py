@@ -86,7 +86,7 @@ class StandIn(ThreadingHTTPServer):
     request_queue_size = 64
 
     def __init__(self, key: str, keep: int | None) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(("127.0.0.1", 0), Handler)
         self.key = key
         self.lock = threading.Lock()
         self.next: deque[Behaviour] = deque()
@@ -118,7 +118,7 @@ class StandIn(ThreadingHTTPServer):
             return self.limit.spend()
 
 
-class _Handler(BaseHTTPRequestHandler):
+class Handler(BaseHTTPRequestHandler):
     server: StandIn
     protocol_version = "HTTP/1.1"
 

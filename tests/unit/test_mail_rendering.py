@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typing_extensions import override
 
-from reconsent.adapters.mail_rendering import CHOOSE_LINK, Mail, render_mail
+from reconsent.adapters.mail_rendering import CHOOSE_LINK, UNSUBSCRIBE_LINK, Mail, render_mail
 from reconsent.domain.notice import Kind
 from reconsent.domain.use import Use
 from tests.asked import SITE, asked, second
@@ -121,6 +121,19 @@ def test_both_forms_carry_the_choose_link_and_the_full_text() -> None:
     assert CHOOSE_LINK in html.text
     assert f"{SITE.public_url}/policies/campaigner/v2" in mail.text
     assert f"{SITE.public_url}/policies/campaigner/v2" in html.links
+
+
+def test_only_information_can_be_left() -> None:
+    """Its link is there to press and to read, in both forms; mail that is owed has none."""
+    mail = _mail("information")
+    html = _Html(mail.html)
+    assert mail.text.count(UNSUBSCRIBE_LINK) == 1
+    assert html.links.count(UNSUBSCRIBE_LINK) == 1
+    assert UNSUBSCRIBE_LINK in html.text
+    assert CHOOSE_LINK not in mail.text + mail.html
+    for owed in (_mail("choice"), _mail("reminder")):
+        assert UNSUBSCRIBE_LINK not in owed.text + owed.html
+        assert "unsubscribe" not in (owed.text + owed.html).lower()
 
 
 def test_no_mail_fetches_anything() -> None:

@@ -145,3 +145,23 @@ def test_the_receipt_tells_each_answer_and_when_a_yes_begins() -> None:
     assert "counts from" not in pages.receipt(replace(view, answers=(late,)), SITE)
     declared_before = replace(view.answers[0], counts_from=datetime(2020, 1, 1, tzinfo=UTC))
     assert "counts from" not in pages.receipt(replace(view, answers=(declared_before,)), SITE)
+
+
+def test_leaving_takes_one_sentence_and_one_button() -> None:
+    """The form posts nothing but that it was pressed; the page says what it does not decide."""
+    page = Page(everything(asked())["unsubscribe"])
+    assert page.one("form").attributes == {"method": "post"}
+    assert not page.all("input")
+    assert page.one("button").text == page.one("h1").text == "Unsubscribe"
+    assert "no more news about the policy of campaigner.example" in page.one("main").text
+    assert "This decides nothing about how we use your data." in page.one("main").text
+
+
+def test_who_left_gets_a_short_receipt() -> None:
+    """It says that it is done, and asks nothing more."""
+    page = Page(everything(asked(locale="nb"))["unsubscribed"])
+    assert page.one("h1").text == "Du er meldt av"
+    assert (
+        "Dette avgjør ingenting om hvordan vi bruker opplysningene dine." in page.one("main").text
+    )
+    assert not page.all("form") + page.all("button")

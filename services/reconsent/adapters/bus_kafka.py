@@ -105,7 +105,7 @@ class KafkaConsumer:
         None as well means that this member has its share of the partitions and has reached their
         ends, for which it may wait longer. Raises OutsideError when that takes too long.
         """
-        # Were one of them not recorded, this consumer would have been given up.
+        # The last of them may only just be being recorded; were it not, nobody would go on here.
         self._recorded |= self._handed_out
         self._handed_out.clear()
         deadline = time.monotonic() + timeout

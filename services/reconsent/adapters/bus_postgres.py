@@ -73,7 +73,7 @@ def append(connection: Connection, messages: Sequence[Message]) -> None:
         for topic, partition, message in placed:
             offset = offsets[topic, partition]
             offsets[topic, partition] = offset + 1
-            headers = _headers_json(message)
+            headers = headers_json(message)
             copy.write_row(
                 (topic, partition, offset, message.key, message.value, headers, message.timestamp)
             )
@@ -134,12 +134,12 @@ def _rewrite(
 ) -> None:
     of_keys = {"keys": list(until), "topics": list(_PERSONAL)}
     gone: list[Message] = []
-    for message in map(_message, connection.execute(SQL["of_keys"], of_keys).fetchall()):
+    for message in map(from_row, connection.execute(SQL["of_keys"], of_keys).fetchall()):
         left = left_of(message, until[message.key or b""])
         if left is None:
             gone.append(message)
         elif left != message:
-            connection.execute(SQL["rewrite"], left._asdict() | {"headers": _headers_json(left)})
+            connection.execute(SQL["rewrite"], left._asdict() | {"headers": headers_json(left)})
     if gone:
         places = {
             "topics": [message.topic for message in gone],
@@ -175,13 +175,15 @@ def _left_of_minor(message: Message, minor_at: datetime) -> Message | None:
     return message
 
 
-def _message(row: tuple[Any, ...]) -> Message:
+def from_row(row: tuple[Any, ...]) -> Message:
+    """Return the message that a row of the log holds."""
     topic, key, value, headers, recorded, partition, offset = row
     pairs = tuple((name, text.encode("utf-8", "surrogateescape")) for name, text in headers)
     return Message(topic, key, value, pairs, recorded, partition, offset)
 
 
-def _headers_json(message: Message) -> str:
+def headers_json(message: Message) -> str:
+    """Write a message's headers as the log keeps them."""
     # Bytes that are no UTF-8 become lone surrogates, which JSON can write and PostgreSQL keeps.
     return json.dumps(
         [(name, value.decode("utf-8", "surrogateescape")) for name, value in message.headers]
@@ -307,7 +309,7 @@ class PostgresConsumer:
         epoch, position = self._held.pop(turn)
         at = {"topic": topic, "partition": partition, "offset": position, "limit": limit}
         messages = [
-            _message(row) for row in self._connection.execute(SQL["fetch"], at, binary=True)
+            from_row(row) for row in self._connection.execute(SQL["fetch"], at, binary=True)
         ]
         after_last = messages[-1].offset + 1 if messages else 0
         # Fewer than the limit: between the last one and the end there is nothing any more.

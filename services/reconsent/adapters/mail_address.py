@@ -44,6 +44,17 @@ def international_address(email: str) -> str:
     return _checked(unicodedata.normalize("NFC", local), domain)
 
 
+def domain_name(text: str) -> str | None:
+    """Return a domain as name servers know it; None where it is no domain name."""
+    if not text.isascii():
+        try:
+            # Python's own codec follows the rules of 2003: ß would be somebody else's ss.
+            text = idna.encode(text, uts46=True).decode("ascii")
+        except idna.IDNAError:
+            return None
+    return text if _DOMAIN.fullmatch(text) else None
+
+
 def without_addresses(text: str) -> str:
     """Return what a mail system said as one line that may be kept: with nobody's address in it."""
     return _ANY_ADDRESS.sub("(address)", " ".join(text.split()))
@@ -54,15 +65,10 @@ def _parts(email: str) -> tuple[str, str]:
     local, at, domain = email.strip().rpartition("@")
     if not at or not local:
         raise UnusableAddressError("the address has no @ with something before it")
-    if not domain.isascii():
-        try:
-            # Python's own codec follows the rules of 2003: ß would be somebody else's ss.
-            domain = idna.encode(domain, uts46=True).decode("ascii")
-        except idna.IDNAError as error:
-            raise UnusableAddressError("the address's domain is no domain name") from error
-    if not _DOMAIN.fullmatch(domain):
+    known = domain_name(domain)
+    if known is None:
         raise UnusableAddressError("the address's domain is no domain name")
-    return local, domain
+    return local, known
 
 
 def _checked(local: str, domain: str) -> str:
@@ -81,23 +87,32 @@ def _is_foreign_letter(letter: str) -> bool:
     return not letter.isascii() and letter.isprintable()
 
 
-def sender_parts(sender: str) -> tuple[str, str]:
-    """Return name and address of `Name <address>`; raises BadInputError where there is none."""
+def sender_parts(sender: str, setting: str = "MAIL_FROM") -> tuple[str, str]:
+    """Return name and address of `Name <address>`.
+
+    Raises BadInputError, which names the setting, where there is none.
+    """
     name, email = parseaddr(sender)
+    if not sender.strip().endswith((f"<{email}>", email)):
+        # Of several, some versions of Python take the first.
+        raise BadInputError(f"{setting}: {sender!r}: is no single address")
     try:
         return display_name(name), postal_address(email)
     except UnusableAddressError as error:
-        raise BadInputError(f"MAIL_FROM: {sender!r}: {error}") from error
+        raise BadInputError(f"{setting}: {sender!r}: {error}") from error
 
 
 def display_name(name: str | None) -> str:
     """Return a name fit for a header: one line without control signs, at most 120 letters."""
-    if not name:
-        return ""
-    if not name.isprintable():
+    return one_line(name)[:_LONGEST_NAME].rstrip() if name else ""
+
+
+def one_line(text: str) -> str:
+    """Return a text without what could end a header, or make it say something else."""
+    if not text.isprintable():
         # Invisible signs, such as those that turn the direction of writing, leave no gap.
-        name = "".join(
+        text = "".join(
             letter if letter.isprintable() else "" if unicodedata.category(letter) == "Cf" else " "
-            for letter in name
+            for letter in text
         )
-    return " ".join(name.split())[:_LONGEST_NAME].rstrip()
+    return " ".join(text.split())

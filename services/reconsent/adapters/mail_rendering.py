@@ -1,7 +1,8 @@
 """Mails as they are sent: subject, plain text and HTML.
 
 One rendering serves everyone who shares kind, ask, earlier refusals, property and locale:
-nothing in it is about one person. Where a person's own link belongs stands CHOOSE_LINK.
+nothing in it is about one person. Where a person's own link belongs stands CHOOSE_LINK or, in
+information, UNSUBSCRIBE_LINK.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 CHOOSE_LINK: Final = "%choose_link%"
 """Stands in text and HTML where each person's own choose link belongs."""
+UNSUBSCRIBE_LINK: Final = "%unsubscribe_link%"
+"""Stands in optional mail where each person's own link to leave it belongs."""
 
 _LONG_SUBJECT: Final = 90
 _ILLEGIBLE: Final = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -79,6 +82,7 @@ def render_mail(  # noqa: PLR0913 (all that a mail depends on, by name)
         "taken_over_from": words.taken_over_from(questions, published),
         "answer_within": words.period(answer_within) if answer_within else None,
         "choose_link": CHOOSE_LINK,
+        "unsubscribe_link": UNSUBSCRIBE_LINK,
         "policy_url": url,
         "version_url": f"{url}/{version.version}",
         "contact": parseaddr(sender)[1] or sender,

@@ -8,7 +8,7 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from reconsent.adapters.mail_address import UnusableAddressError, postal_address, sender_parts
+from reconsent.adapters.mail_address import UnusableAddressError, postal_address
 from reconsent.adapters.mime_letter import MimeLetter
 from reconsent.domain.errors import OutsideError
 from reconsent.domain.mail import Result
@@ -37,17 +37,17 @@ class Maildir:
 
     name: str = "maildir"
     at_most: int = 1000
+    together: bool = False
     repeats_safely: bool = True
+    rests_until: datetime | None = None
 
     def __init__(
         self,
         folder: Path,
-        sender: str,
         now: Callable[[], datetime] = _now,
     ) -> None:
         """Make the folder, for its owner alone, where it is absent; raises OutsideError."""
         self._folder = folder
-        self._sender = sender_parts(sender)
         self._now = now
         try:
             for path in (folder, *(folder / name for name in _SUBFOLDERS)):
@@ -58,7 +58,7 @@ class Maildir:
 
     def send(self, letter: Letter, recipients: Sequence[Recipient]) -> Sequence[Result]:
         """Write a message for each recipient; raises OutsideError where none could be."""
-        message = MimeLetter(letter, sender=self._sender, date=self._now())
+        message = MimeLetter(letter, date=self._now())
         draft = str(self._folder / "tmp" / secrets.token_hex(8))
         results: list[Result] = []
         try:

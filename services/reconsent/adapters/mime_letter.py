@@ -14,7 +14,8 @@ from email.header import Header
 from email.utils import format_datetime, quote
 from typing import TYPE_CHECKING, Final
 
-from reconsent.adapters.mail_address import display_name
+from reconsent.adapters.mail_address import display_name, one_line, sender_parts
+from reconsent.adapters.optional_mail import list_headers
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -29,14 +30,17 @@ _LINK: Final = b"\0"
 
 
 class MimeLetter:
-    """A letter from a sender (name and address, as `sender_parts` tells them), dated once."""
+    """A letter, dated once; `sender` is the address it comes from."""
 
-    def __init__(self, letter: Letter, *, sender: tuple[str, str], date: datetime) -> None:
-        name, address = sender
-        self._sender = f"From: {_mailbox('From', name, address)}\n".encode("ascii")
+    def __init__(self, letter: Letter, *, date: datetime) -> None:
+        """Prepare what is the same for everyone. Raises ValueError where it cannot be sent."""
+        name, address = sender_parts(letter.sender)
+        self.sender = address
+        self._letter = letter
+        self._from = f"From: {_mailbox('From', name, address)}\n".encode("ascii")
         self._domain = address.rpartition("@")[2]
         headers = (
-            f"Subject: {_words('Subject', ' '.join(letter.subject.split()))}\n"
+            f"Subject: {_words('Subject', one_line(letter.subject))}\n"
             f"Date: {format_datetime(date)}\n"
             f"Content-Language: {_token(letter.locale)}\n"
             "Auto-Submitted: auto-generated\n"
@@ -60,7 +64,7 @@ class MimeLetter:
         `address` is theirs as mail_address gives it; with letters outside ASCII before its @ the
         header is in UTF-8, and everything else in ASCII as ever.
         """
-        link = _link(recipient.choose_url)
+        link = _link(recipient.link)
         return self._own(recipient, address) + link.join(self._between_links)
 
     def transmitted(self, recipient: Recipient, address: str) -> bytes:
@@ -68,7 +72,7 @@ class MimeLetter:
 
         Lines end in CRLF, and a dot that begins a line is doubled.
         """
-        link = _transmitted(_link(recipient.choose_url))
+        link = _transmitted(_link(recipient.link))
         own = _transmitted(self._own(recipient, address))
         return own + link.join(self._transmitted_between_links)
 
@@ -80,7 +84,9 @@ class MimeLetter:
             f"Message-ID: <{notice}@{self._domain}>\n"
             f"X-Reconsent-Notice: {notice}\n"
         )
-        return self._sender + own.encode()
+        listed = list_headers(self._letter, recipient)
+        own += "".join(f"{header}: {value}\n" for header, value in listed.items())
+        return self._from + own.encode()
 
 
 def _transmitted(lines: bytes) -> bytes:
@@ -128,8 +134,12 @@ def _mailbox(header: str, name: str, address: str) -> str:
 
 
 def _words(header: str, text: str) -> str:
-    """Return a text for a header, folded; with encoded words where it is not plain ASCII."""
-    charset = "us-ascii" if _plain(text) else "utf-8"
+    """Return a text for a header, folded; with encoded words where it is not plain ASCII.
+
+    A word that no line holds cannot be folded as it is, but in parts as encoded words.
+    """
+    foldable = all(len(word) < _LONGEST_LINE for word in text.split())
+    charset = "us-ascii" if _plain(text) and foldable else "utf-8"
     return Header(text, charset, header_name=header, maxlinelen=_LONGEST_LINE).encode()
 
 

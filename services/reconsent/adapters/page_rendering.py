@@ -23,6 +23,7 @@ from reconsent.adapters.page_views import (
     PolicyVersionView,
     ReceiptView,
     Site,
+    UnsubscribeView,
 )
 from reconsent.adapters.policy_pages import policies, policy_history, policy_version
 from reconsent.adapters.translation import calendar, moment
@@ -45,6 +46,7 @@ __all__ = [
     "PolicyVersionView",
     "ReceiptView",
     "Site",
+    "UnsubscribeView",
     "choose",
     "dead_link",
     "error",
@@ -59,6 +61,8 @@ __all__ = [
     "receipt",
     "stylesheet",
     "stylesheet_hash",
+    "unsubscribe",
+    "unsubscribed",
 ]
 
 _LONG: Final = 3
@@ -135,6 +139,22 @@ def nothing_left(view: NothingLeftView, site: Site) -> str:
     )
 
 
+def unsubscribe(view: UnsubscribeView, site: Site) -> str:
+    """Return the page that lets somebody leave optional mail. Whoever opens it has left nothing."""
+    return _about_leaving("unsubscribe", view, site)
+
+
+def unsubscribed(view: UnsubscribeView, site: Site) -> str:
+    """Return the receipt of somebody who has left."""
+    return _about_leaving("unsubscribed", view, site)
+
+
+def _about_leaving(name: str, view: UnsubscribeView, site: Site) -> str:
+    words = _words(view)
+    path = version_path(site, view.version)
+    return page(name, words.language, site, view=view, words=words, version_path=path)
+
+
 def dead_link(language: str, site: Site) -> str:
     """Return the one page for every link that does not work, telling nothing of why."""
     return page("dead_link", language, site)
@@ -157,7 +177,7 @@ def mail(view: MailView, site: Site) -> str:
     return page("mail", view.language, site, view=view, sent_at=when)
 
 
-def _words(view: Asked | ReceiptView | NothingLeftView) -> Words:
+def _words(view: Asked | ReceiptView | NothingLeftView | UnsubscribeView) -> Words:
     return Words(version=view.version, locale=view.locale)
 
 

@@ -98,6 +98,15 @@ class NothingLeftView:
 
 
 @dataclass(frozen=True, kw_only=True)
+class UnsubscribeView:
+    """Where somebody leaves optional mail about a property, in the words of a version."""
+
+    version: PolicyVersion
+    property_name: str
+    locale: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class ErrorView:
     """An HTTP status of 400 or more, in one of the program's own languages."""
 

@@ -25,10 +25,12 @@ _TRIES = 10
 _PATIENCE = 10.0
 # A process that is stopped holds a right to be the only one no longer than this.
 _IDLE_RIGHT = "2min"
+# Longer than any answer is waited for: who is silent for so long is stopped, or cut off.
+_IDLE_LEASE = "15min"
 # A process that is stopped in the middle of a transaction holds its locks no longer than this.
 _OPTIONS = (
     "-c client_encoding=UTF8 -c timezone=UTC -c lock_timeout=60s "
-    "-c idle_in_transaction_session_timeout=5min"
+    "-c idle_in_transaction_session_timeout=60s"
 )
 _MIGRATION = re.compile(r"(\d{4})_\w+\.sql")
 
@@ -122,11 +124,16 @@ def _first_line(error: Exception) -> str:
 
 
 class Lease:
-    """A sign that this process lives: a lock that the database lets go of when it dies."""
+    """A sign that this process lives: a lock that the database lets go of when it dies.
 
-    def __init__(self, conninfo: str) -> None:
-        """Take a lease of its own."""
+    It is lost by whoever neither renews it nor claims anything for too long, as those who are
+    stopped do.
+    """
+
+    def __init__(self, conninfo: str, *, idle: str = _IDLE_LEASE) -> None:
+        """Take a lease of its own; it is lost when it was not renewed for as long as `idle`."""
         self._conninfo = conninfo
+        self._idle = idle
         self.number = secrets.randbits(62)
         self._connection = self._taken()
 
@@ -138,9 +145,23 @@ class Lease:
             self._connection.close()
             self._connection = self._taken()
 
+    def held(self, connection: Connection) -> bool:
+        """Tell whether it is held now, as the server of another connection sees it."""
+        [(held,)] = connection.execute(
+            "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1"
+            " AND granted AND pid = %s AND classid = %s AND objid = %s)",
+            (self._connection.info.backend_pid, self.number >> 32, self.number % 2**32),
+        ).fetchall()
+        return bool(held)
+
     def _taken(self) -> Connection:
         made = connect(self._conninfo, autocommit=True)
-        made.execute("SELECT pg_advisory_lock(%s)", (self.number,))
+        try:
+            made.execute("SELECT set_config('idle_session_timeout', %s, false)", (self._idle,))
+            made.execute("SELECT pg_advisory_lock(%s)", (self.number,))
+        except psycopg.OperationalError as error:
+            made.close()
+            raise OutsideError(f"database: {_first_line(error)}") from error
         return made
 
     def close(self) -> None:
@@ -176,10 +197,14 @@ class SoleRight:
     def _taken(self) -> Connection | None:
         """Return a connection that has the right; None where another one has it."""
         made = connect(self._conninfo, autocommit=True)
-        made.execute("SELECT set_config('idle_session_timeout', %s, false)", (_IDLE_RIGHT,))
-        lock = "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))"
-        if made.execute(lock, (self._name,)).fetchall()[0][0]:
-            return made
+        try:
+            made.execute("SELECT set_config('idle_session_timeout', %s, false)", (_IDLE_RIGHT,))
+            lock = "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))"
+            if made.execute(lock, (self._name,)).fetchall()[0][0]:
+                return made
+        except psycopg.OperationalError:
+            made.close()
+            raise
         made.close()
         return None
 

@@ -31,6 +31,7 @@ from sendgrid import SendGridAPIClient  # type: ignore[import-untyped]  # it has
 from reconsent.adapters.mail_address import (
     UnusableAddressError,
     display_name,
+    one_line,
     postal_address,
     sender_parts,
 )
@@ -188,7 +189,7 @@ class SendGrid:
         clicks = self._handling.clicks
         body: dict[str, Any] = {
             "from": _sender(letter),
-            "subject": letter.subject,
+            "subject": _plain(letter.subject),
             "content": [
                 {"type": "text/plain", "value": letter.text},
                 {"type": "text/html", "value": letter.html},
@@ -248,8 +249,13 @@ def _sender(letter: Letter) -> dict[str, str]:
 
 def _person(address: str, name: str | None) -> dict[str, str]:
     # SendGrid takes ; and , in a name for the end of an address.
-    cleaned = display_name((name or "").replace(";", " ").replace(",", " "))
+    cleaned = display_name(_plain((name or "").replace(";", " ").replace(",", " ")))
     return {"email": address, "name": cleaned} if cleaned else {"email": address}
+
+
+def _plain(text: str) -> str:
+    """Return a line that nobody takes for encoded words: how SendGrid encodes is up to it."""
+    return one_line(text).replace("=?", "= ?")
 
 
 def _usable(recipients: Iterable[Recipient], results: dict[int, Result]) -> Iterable[_Addressed]:

@@ -7,9 +7,13 @@ import binascii
 import hashlib
 import hmac
 from dataclasses import dataclass, field
+from typing import Literal
 from uuid import UUID
 
 _MARK = 16
+
+Purpose = Literal["choose", "unsubscribe"]
+"""What a link is for; one for the one purpose is none for the other."""
 
 
 @dataclass(frozen=True)
@@ -22,13 +26,16 @@ class Signer:
         """Return a keyed hash of an address, the same however its letters are cased."""
         return self._mark("address", email.casefold().encode())
 
-    def token(self, notice: UUID) -> str:
-        """Return the part of a choose link that names a notice."""
-        marked = notice.bytes + self._mark("choose", notice.bytes)[:_MARK]
+    def token(self, notice: UUID, purpose: Purpose = "choose") -> str:
+        """Return the part of a link that names a notice."""
+        marked = notice.bytes + self._mark(purpose, notice.bytes)[:_MARK]
         return base64.urlsafe_b64encode(marked).decode().rstrip("=")
 
-    def notice(self, token: str) -> UUID | None:
-        """Return the notice that a token names; None where it was not made with this secret."""
+    def notice(self, token: str, purpose: Purpose = "choose") -> UUID | None:
+        """Return the notice that a token names.
+
+        None where it was not made with this secret for this purpose.
+        """
         try:
             marked = base64.b64decode(
                 token.encode("ascii") + b"=" * (-len(token) % 4), altchars=b"-_", validate=True
@@ -36,10 +43,10 @@ class Signer:
         except (binascii.Error, UnicodeEncodeError):
             return None
         body, mark = marked[:16], marked[16:]
-        if len(body) != 16 or not hmac.compare_digest(mark, self._mark("choose", body)[:_MARK]):  # noqa: PLR2004 -- a UUID has 16 bytes
+        if len(body) != 16 or not hmac.compare_digest(mark, self._mark(purpose, body)[:_MARK]):  # noqa: PLR2004 -- a UUID has 16 bytes
             return None
         found = UUID(bytes=body)
-        return found if self.token(found) == token else None
+        return found if self.token(found, purpose) == token else None
 
     def _mark(self, purpose: str, body: bytes) -> bytes:
         return hmac.digest(self.secret.encode(), purpose.encode() + b"\0" + body, hashlib.sha256)

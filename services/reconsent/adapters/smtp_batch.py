@@ -47,7 +47,6 @@ class Batch:
     """
 
     letter: MimeLetter
-    sender: str
     recipients: Sequence[Recipient]
     backoff: Backoff
     now: datetime
@@ -98,7 +97,7 @@ class Batch:
         size = f" SIZE={len(content)}" if "SIZE" in extensions else ""
         wide = "" if address.isascii() else " BODY=8BITMIME SMTPUTF8"
         envelope = Envelope(
-            f"MAIL FROM:<{self.sender}>{size}{wide}\r\n".encode(),
+            f"MAIL FROM:<{self.letter.sender}>{size}{wide}\r\n".encode(),
             f"RCPT TO:<{address}>\r\n".encode(),
         )
         return Message(place, domain, envelope, content)

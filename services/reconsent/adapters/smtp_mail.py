@@ -20,7 +20,6 @@ import asyncio
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from reconsent.adapters.mail_address import sender_parts
 from reconsent.adapters.mime_letter import MimeLetter
 from reconsent.adapters.smtp_backoff import Backoff
 from reconsent.adapters.smtp_batch import Batch
@@ -51,20 +50,19 @@ class Smtp:
 
     name: str = "smtp"
     at_most: int = 1000
+    together: bool = False
     repeats_safely: bool = False
     rests_until: datetime | None = None
 
     def __init__(
         self,
         settings: SmtpSettings,
-        sender: str,
         *,
         patience: Patience | None = None,
         now: Callable[[], datetime] = _now,
     ) -> None:
-        """Connect to nothing yet; raises BadInputError where sender or certificates are none."""
+        """Connect to nothing yet; raises BadInputError where certificates are none."""
         self._settings = settings
-        self._sender = sender_parts(sender)
         self._patience = patience or Patience()
         self._now = now
         self._context = trusting(settings)
@@ -80,8 +78,7 @@ class Smtp:
         """
         now = self._now()
         batch = Batch(
-            letter=MimeLetter(letter, sender=self._sender, date=now),
-            sender=self._sender[1],
+            letter=MimeLetter(letter, date=now),
             recipients=recipients,
             backoff=self._backoff,
             now=now,

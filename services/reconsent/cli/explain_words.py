@@ -15,6 +15,7 @@ CONTACT: Final = {
     "service": ("service: gets questions, but no information", 10),
     "none": ("none: gets no mail at all, and new uses are denied", 23),
 }
+UNSUBSCRIBED: Final = {"all": ("all, but unsubscribed: gets questions, but no information", 10)}
 ADDRESS: Final = {
     "ok": ("known", 9),
     "none": ("none that mail can go to", 9),
@@ -24,7 +25,7 @@ SUPPRESSED: Final = {
     "minor": "a minor",
     "deactivated": "the account is deactivated",
     "all_comms_opt_out": "wants no communication at all",
-    "not_opted_in": "did not opt in to information",
+    "not_opted_in": "did not opt in to information, or unsubscribed from it",
     "no_address": "there is no address",
     "bounced": "the address failed before",
     "deleted": "the account was deleted",

@@ -76,6 +76,8 @@ def list_notices(
         "property": filters.property,
         "account": filters.account,
     }
+    # A person may take a long time over each page.
+    connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
     with connection.cursor(name="notices") as cursor:
         cursor.itersize = _PAGE
         cursor.execute(SQL["list"], wanted)

@@ -1,4 +1,4 @@
-"""What others are told of accounts: notices, ledger entries, permissions, each as it stands now.
+"""What others are told of accounts: notices, ledger entries, permissions, and who left.
 
 Each function returns all that may have changed of some accounts; what was said of it before, only
 the relay knows.
@@ -20,6 +20,7 @@ from reconsent.queries import named
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from reconsent.adapters.postgres import Connection
     from reconsent.domain.use import Held
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from reconsent.facts.versions import Policies
 
 SQL = named("relay")
+UNSUBSCRIBES = named("unsubscribes")
 _REMEMBERED = 100_000
 
 
@@ -95,6 +97,14 @@ class Outgoing:
             for key, property_name, account in [row[:3]]
         ]
 
+    def unsubscribes(self, connection: Connection, _: Policies, touched: Touched) -> list[Item]:
+        """Return who wants no more optional mail, and how they said so."""
+        rows = connection.execute(UNSUBSCRIBES["of_accounts"], {"keys": touched.keys})
+        return [
+            Item(number, property_name, account, to_json(_left_json(property_name, account, *said)))
+            for number, property_name, account, *said in rows
+        ]
+
     def _value(
         self, connection: Connection, policies: Policies, row: tuple[Any, ...]
     ) -> bytes | None:
@@ -124,6 +134,18 @@ class Outgoing:
             )
         names = to_json({"property": property_name, "account": account})
         return names[:-1] + b',"permissions":' + self._allowed[cohort] + b"}"
+
+
+def _left_json(
+    property_name: str, account: str, reason: str, channel: str, occurred_at: datetime
+) -> dict[str, Any]:
+    return {
+        "property": property_name,
+        "account": account,
+        "reason": reason,
+        "channel": channel,
+        "occurred_at": moment(occurred_at),
+    }
 
 
 def _reach(status: str, contact: str) -> Literal["suppressed", "active"]:

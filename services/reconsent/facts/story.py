@@ -45,6 +45,7 @@ class _Account(NamedTuple):
     holdings_id: int
     standing_id: int
     address: Address
+    unsubscribed_at: datetime | None
     at: datetime
 
 
@@ -94,6 +95,7 @@ def _profile(found: _Account) -> dict[str, Any]:
         "stub": found.updated_at is None,
         "locale": found.locale,
         "address_state": found.address,
+        "unsubscribed_at": moment(found.unsubscribed_at),
         "updated_at": moment(found.updated_at),
         "deleted_at": moment(found.deleted_at),
     }

@@ -16,25 +16,22 @@ RETURNING notice_id, event, occurred_at,
           AND NOT starts_with(coalesce(reason, ''), %(not_the_address)s);
 
 -- :name apply
--- A notice's state follows from all that was reported of it, in whatever order. Where the address
--- is not to blame, the mail came back all the same, but it would be no use to send it there again.
+-- A notice's state follows from all that was reported of it, in whatever order.
 UPDATE notices SET
     changed = pg_current_xact_id(),
     state = CASE
         WHEN complained AND state <> 'rejected' THEN 'complained'
         WHEN failed AND state <> 'rejected' THEN 'bounced'
         WHEN delivered AND state NOT IN ('rejected', 'bounced') THEN 'delivered'
-        WHEN state IN ('attempting', 'unknown', 'abandoned') THEN 'accepted'
+        WHEN state IN ('attempting', 'unknown', 'abandoned', 'due') THEN 'accepted'
         ELSE state END,
     accepted_at = coalesce(accepted_at, earliest),
-    undelivered = undelivered OR lost,
+    undelivered = undelivered OR failed,
     -- What was to be sent again is with the provider after all.
     not_before = NULL
 FROM (
     SELECT notice_id, min(occurred_at) AS earliest, bool_or(event = 'complained') AS complained,
            bool_or(event IN ('bounced', 'dropped')) AS failed,
-           bool_or(event IN ('bounced', 'dropped')
-                   AND NOT starts_with(coalesce(reason, ''), %(not_the_address)s)) AS lost,
            bool_or(event = 'delivered') AS delivered
     FROM mail_events WHERE notice_id = ANY(%(notice_ids)s) GROUP BY notice_id
 ) AS reported

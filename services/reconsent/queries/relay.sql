@@ -27,6 +27,13 @@ WHERE (changed, account_key) > (%(changed)s::xid8, %(account_key)s)
   AND changed < pg_snapshot_xmin(pg_current_snapshot())
 ORDER BY changed, account_key FETCH FIRST %(limit)s ROWS WITH TIES;
 
+-- :name unsubscribes
+-- Take the accounts of the next who left, up to the oldest transaction still running.
+SELECT account_key, changed::text FROM unsubscribes
+WHERE (changed, account_key) > (%(changed)s::xid8, %(account_key)s)
+  AND changed < pg_snapshot_xmin(pg_current_snapshot())
+ORDER BY changed, account_key FETCH FIRST %(limit)s ROWS WITH TIES;
+
 -- :name any_accounts
 -- Tell whether any account changed since.
 SELECT EXISTS (SELECT FROM accounts
@@ -40,6 +47,11 @@ SELECT EXISTS (SELECT FROM notices
 -- :name any_consents
 -- Tell whether the ledger grew since.
 SELECT EXISTS (SELECT FROM consents
+               WHERE (changed, account_key) > (%(changed)s::xid8, %(account_key)s));
+
+-- :name any_unsubscribes
+-- Tell whether anybody left since.
+SELECT EXISTS (SELECT FROM unsubscribes
                WHERE (changed, account_key) > (%(changed)s::xid8, %(account_key)s));
 
 -- :name unswept
@@ -108,6 +120,11 @@ WHERE item = ANY(string_to_array(%(items)s, ',')::bigint[]);
 SELECT item, revision, digest FROM relayed_permissions
 WHERE item = ANY(string_to_array(%(items)s, ',')::bigint[]);
 
+-- :name relayed_unsubscribes
+-- Read what was published last of some who left.
+SELECT item, revision, digest FROM relayed_unsubscribes
+WHERE item = ANY(string_to_array(%(items)s, ',')::bigint[]);
+
 -- :name keep_notices
 -- Note what was published of some notices.
 INSERT INTO relayed_notices
@@ -132,6 +149,14 @@ SELECT * FROM unnest(string_to_array(%(items)s, ',')::bigint[],
                      string_to_array(%(digests)s, ',', 'erased')::bigint[])
 ON CONFLICT (item) DO UPDATE SET revision = excluded.revision, digest = excluded.digest;
 
+-- :name keep_unsubscribes
+-- Note what was published of some who left.
+INSERT INTO relayed_unsubscribes
+SELECT * FROM unnest(string_to_array(%(items)s, ',')::bigint[],
+                     string_to_array(%(revisions)s, ',')::integer[],
+                     string_to_array(%(digests)s, ',', 'erased')::bigint[])
+ON CONFLICT (item) DO UPDATE SET revision = excluded.revision, digest = excluded.digest;
+
 -- :name intend
 -- Note what is about to be said.
 INSERT INTO relay_intents (topic, items) VALUES (%(topic)s, string_to_array(%(items)s, ','))
@@ -151,3 +176,8 @@ FROM relay_intents WHERE topic = 'consents' AND item = ANY(items::bigint[]);
 -- What may or may not have been said of permissions is said again.
 UPDATE relayed_permissions SET digest = coalesce(digest # 1, 0)
 FROM relay_intents WHERE topic = 'permissions' AND item = ANY(items::bigint[]);
+
+-- :name doubt_unsubscribes
+-- What may or may not have been said of those who left is said again.
+UPDATE relayed_unsubscribes SET digest = coalesce(digest # 1, 0)
+FROM relay_intents WHERE topic = 'unsubscribes' AND item = ANY(items::bigint[]);

@@ -7,6 +7,7 @@ SELECT account_key, status, contact, minor, locale, updated_at, deleted_at, hold
                 SELECT FROM bounced_addresses AS bounced
                 WHERE bounced.address_hash = accounts.address_hash) THEN 'bounced'
             ELSE 'ok' END,
+       CASE WHEN unsubscribed THEN unsubscribed_at END,
        coalesce(%(at)s::timestamptz, now())
 FROM accounts
 WHERE property = %(property)s AND account = %(account)s

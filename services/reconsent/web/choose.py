@@ -50,7 +50,7 @@ def ask(token: str, request: Request, context: Given) -> Response:
     def show(connection: Connection) -> Response:
         opened = open_link(connection, context, token, request)
         if opened is None:
-            return _dead(request, context)
+            return dead_link(request, context)
         if not (opened.ask or opened.decided):
             return page(pages.nothing_left(_nothing_left(opened), context.site))
         return _choose(connection, context, opened, opened.ask or opened.decided)
@@ -65,7 +65,7 @@ def earlier(token: str, request: Request, context: Given) -> Response:
     def show(connection: Connection) -> Response:
         opened = open_link(connection, context, token, request)
         if opened is None:
-            return _dead(request, context)
+            return dead_link(request, context)
         return _choose(connection, context, opened, opened.ask | opened.decided)
 
     return transaction(context.connections, show)
@@ -78,7 +78,7 @@ def receipt(token: str, request: Request, context: Given) -> Response:
     def show(connection: Connection) -> Response:
         opened = open_link(connection, context, token, request)
         if opened is None:
-            return _dead(request, context)
+            return dead_link(request, context)
         view = ReceiptView(
             version=opened.policy.latest,
             property_name=opened.name.property,
@@ -99,7 +99,7 @@ def answer(token: str, request: Request, form: Form, context: Given) -> Response
     def record(connection: Connection) -> Response:
         opened = open_link(connection, context, token, request, lock=True)
         if opened is None:
-            return _dead(request, context)
+            return dead_link(request, context)
         # A form without its page's mark can only have answered what the mail asked.
         shown = shown_before(connection, opened, form.get("ask", "")) or keep_shown(
             connection, opened, opened.mailed
@@ -118,7 +118,7 @@ def change(token: str, request: Request, form: Form, context: Given) -> Response
     def record(connection: Connection) -> Response:
         opened = open_link(connection, context, token, request, lock=True)
         if opened is None:
-            return _dead(request, context)
+            return dead_link(request, context)
         shown = shown_before(connection, opened, form.get("ask", "")) or keep_shown(
             connection, opened, opened.mailed | opened.decided
         )
@@ -191,7 +191,7 @@ def _nothing_left(opened: Opened) -> NothingLeftView:
     )
 
 
-def _dead(request: Request, context: Context) -> Response:
+def dead_link(request: Request, context: Context) -> Response:
     """Answer any link that does not work in the same way, telling nothing of why."""
     language = own_language(request.headers.get("accept-language"))
     return page(pages.dead_link(language, context.site), 404)

@@ -45,7 +45,7 @@ def _exposed(found: Status) -> str:
         "# HELP reconsent_consumer_lag Messages of a topic that are not consumed yet.",
         "# TYPE reconsent_consumer_lag gauge",
         *(f'reconsent_consumer_lag{{topic="{topic}"}} {lag}' for topic, lag in found.lags.items()),
-        "# HELP reconsent_dead_letters Messages of a topic that could not be used.",
+        "# HELP reconsent_dead_letters Messages of a topic that could not be used, and wait.",
         "# TYPE reconsent_dead_letters gauge",
         *(f'reconsent_dead_letters{{topic="{t}"}} {n}' for t, n in found.dead_letters.items()),
         "# HELP reconsent_notices Notices by policy version, kind, state and suppression.",

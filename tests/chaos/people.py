@@ -1,0 +1,61 @@
+"""People who are due a notice: in no time, for rounds that are about what comes after."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Final
+
+from reconsent.adapters.postgres import Connection, Pool, transaction
+from reconsent.facts.decisions import refresh_holdings
+from reconsent.facts.publishing import publish
+from reconsent.facts.versions import read_policies
+from reconsent.planner import Planner
+from tests.drafts import draft, row
+
+SITES: Final = ("shop.example", "blog.example")
+LOCALES: Final = ("en", "nb")
+
+
+def asked(connections: Pool, emails: Sequence[str], *, letters: int = 1) -> None:
+    """Make an account for each address, p0 and so on, and have each asked something.
+
+    Their notices are due. They come in up to four letters, by site and language.
+    """
+    transaction(connections, lambda connection: _ask(connection, emails, letters))
+    planner = Planner(connections)
+    while planner.work():
+        pass
+
+
+def _ask(connection: Connection, emails: Sequence[str], letters: int) -> None:
+    sites = list(SITES)
+    texts = {locale: {"title": "Policy", "summary": "It changes", "body": "#"} for locale in LOCALES}
+    first = [row("user", "essential.service")]
+    publish(connection, draft(properties=sites, declares=first, texts=texts))
+    connection.execute(
+        """
+        INSERT INTO accounts (property, account, email, locale, address_hash, updated_at)
+        SELECT told.property, 'p' || told.number - 1, told.email, told.locale, told.address_hash,
+               now()
+        FROM unnest(%s::text[], %s::text[], %s::text[], %s::bytea[])
+             WITH ORDINALITY AS told (property, email, locale, address_hash, number)
+        """,
+        (
+            [SITES[n % letters % 2] for n in range(len(emails))],
+            list(emails),
+            [LOCALES[n % letters // 2] for n in range(len(emails))],
+            [hashlib.sha256(email.encode()).digest() for email in emails],
+        ),
+    )
+    connection.execute(
+        "INSERT INTO collections"
+        " SELECT account_key, 'user.contact.email', 'v1', now(), 'person' FROM accounts"
+    )
+    keys = [key for (key,) in connection.execute("SELECT account_key FROM accounts")]
+    refresh_holdings(connection, keys, read_policies(connection))
+    asking = [row("user", "essential.service", "marketing")]
+    publish(
+        connection,
+        draft(version="v2", follows="v1", properties=sites, declares=asking, texts=texts),
+    )

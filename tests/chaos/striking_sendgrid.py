@@ -1,0 +1,197 @@
+"""SendGrid's stand-in, which strikes whoever sends at a chosen point of a request.
+
+It is the program of tests/stand_ins/sendgrid_server.py with three more control endpoints:
+
+    POST /control/strike  at the next request's point, send its sender a signal (see Strike)
+    GET  /control/struck  the process that was struck, once one was; null if none is for a while
+    POST /control/forget  everything told and accepted so far
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from typing_extensions import override
+
+from tests.stand_ins.sendgrid import SendGridStandIn, running_sendgrid
+from tests.stand_ins.sendgrid_server import Handler, StandIn
+
+Point = Literal["before reading", "after reading", "after accepting", "after answering"]
+POINTS: Final[tuple[Point, ...]] = (
+    "before reading", "after reading", "after accepting", "after answering",
+)  # fmt: skip
+
+
+PATIENCE: Final = 1.5
+"""Seconds in which somebody comes to a point, if anybody does."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Strike:
+    """A signal for the sender of the next request that comes to a point.
+
+    The request ends there without an answer unless it `goes_on`, as one does that had left whole.
+    """
+
+    point: Point
+    signal: int
+    goes_on: bool
+
+
+class _StrikingHandler(Handler):
+    server: _StrikingStandIn
+
+    @override
+    def do_GET(self) -> None:
+        if self.path == "/control/struck":
+            self.server.has_struck.wait(PATIENCE)
+            self._answer(200, {"process": self.server.struck})
+        else:
+            super().do_GET()
+
+    @override
+    def do_POST(self) -> None:
+        if self.path == "/v3/mail/send":
+            if self._passes("before reading"):
+                super().do_POST()
+        elif self.path == "/control/strike":
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            self.server.begin(Strike(**json.loads(body)))
+            self._answer(204)
+        elif self.path == "/control/forget":
+            self.server.forget()
+            self._answer(204)
+        else:
+            super().do_POST()
+
+    @override
+    def _mail(self, body: bytes) -> None:
+        if self._passes("after reading"):
+            super()._mail(body)
+
+    @override
+    def _answer(
+        self, status: int, document: object = None, headers: dict[str, str] | None = None
+    ) -> None:
+        mail = self.path == "/v3/mail/send" and status == 202
+        if mail and not self._passes("after accepting"):
+            return
+        # Whom to strike is looked up before: the sender goes on as soon as it is answered.
+        late = self.server.due("after answering") if mail else None
+        sender = _process_of(self.client_address[1]) if late else None
+        with suppress(ConnectionError):
+            super()._answer(status, document, headers)
+            self.wfile.flush()
+        if late:
+            self._strike(late, sender)
+
+    def _passes(self, point: Point) -> bool:
+        """Strike, if it is time; tell whether the request goes on."""
+        strike = self.server.due(point)
+        if strike is None:
+            return True
+        self._strike(strike, _process_of(self.client_address[1]))
+        return strike.goes_on
+
+    def _strike(self, strike: Strike, sender: int | None) -> None:
+        with suppress(ProcessLookupError):
+            if sender is not None:
+                os.kill(sender, strike.signal)
+        self.server.struck = sender
+        self.server.has_struck.set()
+        self.close_connection = not strike.goes_on
+
+
+class _StrikingStandIn(StandIn):
+    def __init__(self, key: str) -> None:
+        super().__init__(key, None)
+        self.RequestHandlerClass = _StrikingHandler
+        self.strike: Strike | None = None
+        self.struck: int | None = None
+        self.has_struck = threading.Event()
+
+    def begin(self, strike: Strike | None) -> None:
+        """Strike from now on as told."""
+        with self.lock:
+            self.strike, self.struck = strike, None
+            self.has_struck.clear()
+
+    def due(self, point: Point) -> Strike | None:
+        """Return the strike that was meant for a point, once."""
+        with self.lock:
+            strike = self.strike
+            if strike is None or strike.point != point:
+                return None
+            self.strike = None
+            return strike
+
+    def forget(self) -> None:
+        """Begin anew."""
+        self.begin(None)
+        with self.lock:
+            self.next.clear()
+            self.accepted.clear()
+            self.refused = set()
+
+
+def _process_of(port: int) -> int | None:
+    """Return the process that has this port of the machine's own address; None if it is gone."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text("ascii").splitlines()[1:]]
+    inodes = {row[9] for row in rows if int(row[1].split(":")[1], 16) == port and row[9] != "0"}
+    sockets = {f"socket:[{inode}]" for inode in inodes}
+    for link in Path("/proc").glob("[0-9]*/fd/*"):
+        with suppress(OSError):
+            if os.readlink(link) in sockets and int(link.parts[2]) != os.getpid():
+                return int(link.parts[2])
+    return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class StrikingSendGrid(SendGridStandIn):
+    """The running stand-in, as the tests speak with it."""
+
+    def strike(self, strike: Strike) -> None:
+        """Tell when to strike."""
+        self._control("POST", "strike", asdict(strike))
+
+    def struck(self) -> int | None:
+        """Wait until a process was struck, and return it; None where none comes."""
+        found = self._control("GET", "struck").json()["process"]
+        return None if found is None else int(found)
+
+    def forget(self) -> None:
+        """Forget what was told, accepted and struck."""
+        self._control("POST", "forget")
+
+
+@contextmanager
+def running_striking_sendgrid() -> Iterator[StrikingSendGrid]:
+    """Run one on a free port."""
+    with running_sendgrid(program=Path(__file__)) as made:
+        yield StrikingSendGrid(host=made.host, api_key=made.api_key)
+
+
+def main() -> None:
+    """Serve with the key of the first argument until the input ends."""
+    server = _StrikingStandIn(sys.argv[1])
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    sys.stdout.write(f"{server.server_port}\n")
+    sys.stdout.flush()
+    sys.stdin.read()
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    main()

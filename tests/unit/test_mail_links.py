@@ -1,0 +1,117 @@
+"""Links, senders and headers of lists: what they are made of, and what is refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reconsent.adapters.optional_mail import list_headers
+from reconsent.adapters.signing import Signer
+from reconsent.config import settings
+from reconsent.domain.errors import BadInputError
+from tests.letters import LETTER, person
+
+SIGNER = Signer("secret of the tests")
+
+
+@given(st.uuids())
+def test_a_link_has_one_purpose(notice: UUID) -> None:
+    """Who may choose cannot unsubscribe by it, nor the other way round; altered it is none."""
+    for purpose, other in (("choose", "unsubscribe"), ("unsubscribe", "choose")):
+        token = SIGNER.token(notice, purpose)  # type: ignore[arg-type]  # both are
+        assert SIGNER.notice(token, purpose) == notice  # type: ignore[arg-type]
+        assert SIGNER.notice(token, other) is None  # type: ignore[arg-type]
+        assert Signer("another").notice(token, purpose) is None  # type: ignore[arg-type]
+        for place in (0, 20, len(token) - 1):
+            letter = "A" if token[place] != "A" else "B"
+            altered = token[:place] + letter + token[place + 1 :]
+            assert SIGNER.notice(altered, purpose) is None  # type: ignore[arg-type]
+
+
+def test_links_that_were_mailed_stay() -> None:
+    """A choose link of an earlier release still opens: what it is made of has not changed."""
+    notice = UUID("39c051cd-1e9e-43ab-8dc0-91497e6d26ec")
+    token = "OcBRzR6eQ6uNwJFJfm0m7FCXA_dFqAJgV7LHr_tPfrE"
+    assert SIGNER.token(notice) == token
+    assert SIGNER.notice(token) == notice
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "",
+        "mailto:a@b.example",
+        "https://p.example/u/x>\r\nBcc: evil@evil.example",
+        "https://p. e/u/x",
+        "https://blåbær.no/u/x",
+        "https://p.example/u/x\0",
+    ],
+    ids=ascii,
+)
+def test_a_link_that_cannot_stand_in_a_header_is_a_fault(link: str) -> None:
+    """It is made of PUBLIC_URL, which is looked at when the program starts."""
+    with pytest.raises(ValueError, match="is no link"):
+        list_headers(replace(LETTER, list_name="x"), replace(person(), link=link))
+
+
+@pytest.mark.parametrize("name", ["MAIL_FROM", "MAIL_FROM_INFORMATION"])
+@pytest.mark.parametrize(
+    "sender",
+    [
+        "Privacy",
+        "Privacy, Inc. <p@example.com>",
+        "p@a..b",
+        "News\r\nBcc: evil@evil.example <p@example.com>",
+        "News\n <p@example.com>",
+        "News\0 <p@example.com>",
+        "News\u2028 <p@example.com>",
+        "<a@example.com> <p@example.com>",
+        "a" * 10_000 + "@example.com",
+    ],
+    ids=lambda text: ascii(text)[:24],
+)
+def test_a_sender_that_is_no_address_is_told(tmp_path: Path, name: str, sender: str) -> None:
+    """The message names the setting, before anything is sent."""
+    with pytest.raises(BadInputError, match=rf"^{name}: "):
+        settings({"RECONSENT_HOME": str(tmp_path), name: sender})
+
+
+def test_information_has_a_sender_of_its_own(tmp_path: Path) -> None:
+    """Without one it comes from where everything else does."""
+    home = {"RECONSENT_HOME": str(tmp_path), "MAIL_FROM": "Privacy <p@example.com>"}
+    assert settings(home).mail_from_information == "Privacy <p@example.com>"
+    both = settings(home | {"MAIL_FROM_INFORMATION": "News <n@example.com>"})
+    assert (both.mail_from, both.mail_from_information) == (
+        "Privacy <p@example.com>",
+        "News <n@example.com>",
+    )
+    assert both.contact == "p@example.com"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://p.example\nBcc: evil@evil.example",
+        "https://p.example/ x",
+        "https://p.example/<x>",
+        "https://blåbær.no",
+        "https://p.example/" + "a" * 500,
+    ],
+    ids=lambda text: ascii(text)[:24],
+)
+def test_a_site_that_cannot_stand_in_a_header_is_told(tmp_path: Path, url: str) -> None:
+    """PUBLIC_URL begins every link, also those in headers."""
+    with pytest.raises(BadInputError, match=r"^PUBLIC_URL: "):
+        settings({"RECONSENT_HOME": str(tmp_path), "PUBLIC_URL": url})
+
+
+def test_tokens_say_nothing_of_a_person() -> None:
+    """They are made of a random id and its mark, and stand in an address as they are."""
+    token = SIGNER.token(uuid4(), "unsubscribe")
+    assert len(token) == 43
+    assert token.replace("-", "").replace("_", "").isalnum()
