@@ -66,7 +66,7 @@ class Watch:
     def wait(self, seconds: float) -> bool:
         """Wait until somebody has come, which is held, or is only just past; False if nobody."""
         if MOMENTS[self._number].startswith("after"):
-            told = self._connection.notifies(timeout=seconds, stop_after=1)
+            told = self._connection.notifies(timeout=seconds)
             return any(int(one.payload) == self._number for one in told)
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:

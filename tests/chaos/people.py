@@ -30,14 +30,16 @@ def asked(connections: Pool, emails: Sequence[str], *, letters: int = 1) -> None
 
 def _ask(connection: Connection, emails: Sequence[str], letters: int) -> None:
     sites = list(SITES)
-    texts = {locale: {"title": "Policy", "summary": "It changes", "body": "#"} for locale in LOCALES}
+    texts = {
+        locale: {"title": "Policy", "summary": "It changes", "body": "#"} for locale in LOCALES
+    }
     first = [row("user", "essential.service")]
     publish(connection, draft(properties=sites, declares=first, texts=texts))
     connection.execute(
         """
         INSERT INTO accounts (property, account, email, locale, address_hash, updated_at)
         SELECT told.property, 'p' || told.number - 1, told.email, told.locale, told.address_hash,
-               now()
+               now() - interval '1 day'
         FROM unnest(%s::text[], %s::text[], %s::text[], %s::bytea[])
              WITH ORDINALITY AS told (property, email, locale, address_hash, number)
         """,
@@ -50,7 +52,7 @@ def _ask(connection: Connection, emails: Sequence[str], letters: int) -> None:
     )
     connection.execute(
         "INSERT INTO collections"
-        " SELECT account_key, 'user.contact.email', 'v1', now(), 'person' FROM accounts"
+        " SELECT account_key, 'user.contact.email', 'v1', now() - interval '1 day', 'person' FROM accounts"
     )
     keys = [key for (key,) in connection.execute("SELECT account_key FROM accounts")]
     refresh_holdings(connection, keys, read_policies(connection))

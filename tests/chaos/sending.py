@@ -48,19 +48,20 @@ class Mishap:
     """What strikes a dispatcher, and when.
 
     `kill`: it is gone. `stop`: it sleeps, is taken for dead, and goes on when another one has done
-    its work. `cut`: it loses its connections to the database.
+    its work. `cut`: it loses its connections to the database. `crash`: the database does.
     """
 
     when: str
     how: str
 
 
-MISHAPS: Final = tuple(
-    Mishap(when=when, how=how)
-    for how in ("kill", "stop", "cut")
-    for when in (*POINTS, *MOMENTS, "any time")
-    # At a point of a request nothing is wanted of the database; what is only just being committed
-    # is not cut, for a backend does not listen then.
+MISHAPS: Final = (
+    *(
+        Mishap(when=when, how=how)
+        for how in ("kill", "stop", "cut")
+        for when in (*POINTS, *MOMENTS, "any time")
+    ),
+    Mishap(when="any time", how="crash"),
 )
 
 
@@ -83,6 +84,7 @@ class SendingRound:
         with pool(place.conninfo, size=2, name="reconsent chaos") as connections:
             asked(connections, emails, letters=chance.choice([1, 2, 4]))
         place.sendgrid.refuse(*self.refused)
+        place.sendgrid.post_events(place.webhook, otherwise=[])
         self.fates = self._report(shared) if chance.random() < 0.5 else None
         self.services = Services(place.zygote, self._environment(), log)
 
@@ -103,7 +105,12 @@ class SendingRound:
         """Have the provider report: late, doubled, out of order."""
         fates: dict[str, list[str]] = {
             email: self._chance.choice(
-                [["delivered"], ["deferred"], ["deferred", "delivered"], ["delivered", "spamreport"]]
+                [
+                    ["delivered"],
+                    ["deferred"],
+                    ["deferred", "delivered"],
+                    ["delivered", "spamreport"],
+                ]
             )
             for email in emails
         }
@@ -130,7 +137,8 @@ class SendingRound:
         if self._chance.random() < 0.3:
             self.services.start("dispatcher")
         for mishap in (first, *more):
-            self._strike(mishap)
+            if mishap is first or not self._is_quiet():
+                self._strike(mishap)
         self._ensure_dispatcher()
         self._wait_until_quiet()
         for pid in self.services.of("dispatcher"):
@@ -149,6 +157,9 @@ class SendingRound:
 
     def _strike(self, mishap: Mishap) -> None:
         """Have something happen to a dispatcher at a moment, if it comes to it."""
+        if "recovery" in mishap.when:
+            # There has to be something to recover.
+            self._strike(Mishap(when=self._chance.choice(POINTS[1:3]), how="kill"))
         self.happened.append(f"{mishap.how} {mishap.when}")
         if mishap.when in POINTS:
             self._strike_in_request(mishap)
@@ -181,10 +192,15 @@ class SendingRound:
         """Do to a dispatcher what is to be done to it, or what the provider has begun."""
         if struck is None:
             self.happened[-1] += " (never)"
-            return
-        if how == "kill":
+        elif how == "kill":
             self.services.kill(struck)
-            return
+        elif how == "crash":
+            self._place.server.crash(self._chance.choice([signal.SIGKILL, signal.SIGINT]))
+        else:
+            self._cut_off(how, struck, at_once=at_once)
+
+    def _cut_off(self, how: str, struck: int, *, at_once: bool) -> None:
+        """Cut connections: of one that sleeps, so that it is taken for dead, or of one at work."""
         with suppress(ProcessLookupError):
             if at_once and how == "stop":
                 os.kill(struck, signal.SIGSTOP)
@@ -256,4 +272,3 @@ class SendingRound:
                 "SELECT notice_id::text, email FROM notices JOIN accounts USING (account_key)"
             )
             return dict(rows.fetchall())
-

@@ -129,6 +129,8 @@ class Services:
             if service.wanted:
                 self.kill(service.pid)
 
+    close = end
+
     def _forget(self, pid: int) -> None:
         for service in self._known:
             if service.pid == pid:

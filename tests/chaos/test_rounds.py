@@ -22,6 +22,7 @@ from tests.chaos.outcome import (
     last_mailed,
     outcome,
 )
+from tests.chaos.published import assert_published
 from tests.chaos.rounds import LATER, Grounds, Round, running_round
 
 # Told once, what is lost is missing; told again and again, what is doubled shows.
@@ -29,7 +30,10 @@ TIMES = (1, 1, 10)
 
 
 def test_round(seed: int, grounds: Grounds, tmp_path: Path) -> None:
-    """It comes to what a clean run of the same events comes to, and nobody is mailed twice."""
+    """It comes to what a clean run of the same events comes to, and nobody is mailed twice.
+
+    Others are told the same.
+    """
     began = time.monotonic()
     chance = Random(seed)
     happenings = Happenings(Random(seed))
@@ -44,6 +48,7 @@ def test_round(seed: int, grounds: Grounds, tmp_path: Path) -> None:
             assert_alike(outcome(played.conninfo), expected)
             assert_told_once(played.conninfo, played.received(), played.uncertain)
             assert_buried_once(played.conninfo)
+            assert_published(played.settings, played.conninfo)
         finally:
             seconds = time.monotonic() - began
             sys.stderr.write(f"\nseed {seed}: {', '.join(played.happened)}; {seconds:.0f} s\n")

@@ -16,7 +16,15 @@ from uuid import UUID
 import pytest
 from typing_extensions import override
 
-from reconsent.adapters.postgres import Lease, Pool, SoleRight, connect, pool, transaction
+from reconsent.adapters.postgres import (
+    Connection,
+    Lease,
+    Pool,
+    SoleRight,
+    connect,
+    pool,
+    transaction,
+)
 from reconsent.adapters.signing import Signer
 from reconsent.dispatcher import Dispatcher
 from reconsent.domain.errors import OutsideError
@@ -86,6 +94,26 @@ def test_that_the_database_is_away_is_told_in_one_line(own: Server, conninfo: st
         lease.renew()
         assert _seen(conninfo, lease) == (True, False)
         assert right.take()
+
+
+def test_connections_that_are_lost_together_are_replaced_together(conninfo: str) -> None:
+    """After one has failed the next step has one that works, however many were lost."""
+    with pool(conninfo, size=6) as connections:
+        connections.timeout = 5.0
+        with ExitStack() as opened:
+            for _ in range(6):
+                opened.enter_context(connections.connection())
+
+        def cut(connection: Connection) -> None:
+            connection.execute(
+                "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
+                " WHERE datname = current_database() ORDER BY pid = pg_backend_pid()"
+            )
+
+        with pytest.raises(OutsideError):
+            transaction(connections, cut)
+        one = transaction(connections, lambda connection: connection.execute("SELECT 1").fetchall())
+    assert one == [(1,)]
 
 
 def _seen(conninfo: str, lease: Lease) -> tuple[bool, bool]:
@@ -276,9 +304,7 @@ def test_what_is_reported_is_not_sent_again(conninfo: str) -> None:
         sender.send_all()
         _settle(sender.connections, "at_least_once")
         assert _states(sender.connections) == {"due": 1}
-        told = MailEvent(
-            notice=notice["notice"], event="deferred", occurred_at=datetime.now(UTC)
-        )
+        told = MailEvent(notice=notice["notice"], event="deferred", occurred_at=datetime.now(UTC))
         transaction(sender.connections, lambda connection: record_mail_events(connection, [told]))
         provider.answers.clear()
         sender.send_all()
@@ -345,9 +371,7 @@ def _sender(conninfo: str, provider: Mailbox) -> Iterator[Sender]:
             sender=SENDER,
             now=partial(datetime.now, UTC),
         )
-        yield Sender(
-            connections=connections, lease=lease, provider=provider, dispatcher=dispatcher
-        )
+        yield Sender(connections=connections, lease=lease, provider=provider, dispatcher=dispatcher)
 
 
 def _settle(connections: Pool, delivery: Delivery) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import permutations
 from typing import Any
 from uuid import UUID, uuid4
@@ -12,7 +13,7 @@ from uuid import UUID, uuid4
 import pytest
 from httpx import Response
 
-from reconsent.adapters.postgres import SoleRight, transaction
+from reconsent.adapters.postgres import Connection, SoleRight, transaction
 from reconsent.domain.bus import Message
 from reconsent.domain.change import as_event
 from reconsent.facts.cohorts import Cohorts
@@ -361,7 +362,7 @@ def test_times_decide_not_the_order_of_arrival(place: Stage) -> None:
                 channel=channel,  # type: ignore[arg-type]  # one of them
                 occurred_at=START + hours * HOUR,
             )
-            transaction(place.connections, lambda c, left=left: record_unsubscribes(c, [left]))
+            transaction(place.connections, partial(_leave, left=left))
         found.append(informing.kept())
         with place.connections.connection() as connection:
             found[-1] += connection.execute("SELECT unsubscribed_at FROM accounts").fetchall()
@@ -370,6 +371,10 @@ def test_times_decide_not_the_order_of_arrival(place: Stage) -> None:
         ("ann", "unsubscribed", "one_click", START + HOUR),
         (START + HOUR,),
     ]
+
+
+def _leave(connection: Connection, left: Unsubscribe) -> None:
+    record_unsubscribes(connection, [left])
 
 
 # ---------------------------------------------------------------------- from providers, to others

@@ -86,6 +86,8 @@ def transaction(connections: Pool, work: Callable[[Connection], Result]) -> Resu
             if not remaining:
                 raise OutsideError(f"database: {_first_line(error)}") from error
         except (psycopg.OperationalError, PoolTimeout) as error:
+            # Others are often lost with one; found one by one, each would cost a longer pause.
+            connections.check()
             raise OutsideError(f"database: {_first_line(error)}") from error
     message = "database: no try was left"
     raise OutsideError(message)

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import json
 import logging
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http.client import HTTPException
 from typing import TYPE_CHECKING, Any, Final
@@ -28,15 +27,9 @@ from python_http_client.exceptions import (  # type: ignore[import-untyped]  # i
 )
 from sendgrid import SendGridAPIClient  # type: ignore[import-untyped]  # it has no types
 
-from reconsent.adapters.mail_address import (
-    UnusableAddressError,
-    display_name,
-    one_line,
-    postal_address,
-    sender_parts,
-)
-from reconsent.adapters.optional_mail import list_headers
+from reconsent.adapters.mail_address import UnusableAddressError, postal_address
 from reconsent.adapters.sendgrid_answers import Answer, refusal
+from reconsent.adapters.sendgrid_request import Addressed, request_body
 from reconsent.adapters.sendgrid_settings import HOST, Handling
 from reconsent.domain.errors import BadInputError, OutsideError, StoppedError
 from reconsent.domain.mail import Result
@@ -56,15 +49,6 @@ _PERSONAL_BYTES: Final = 2500
 """What JSON makes of one recipient at most, beside the link: above all of a name in any script."""
 _MOST_DOUBTFUL: Final = 3
 """How many in a row may be turned down for an unclear reason before it must be the letter's."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Addressed:
-    """A recipient whose address is usable, and their place in the order asked for."""
-
-    place: int
-    recipient: Recipient
-    address: str
 
 
 class SendGrid:
@@ -120,7 +104,7 @@ class SendGrid:
         return min(until, self._now() + _LONGEST_REST) if until else None
 
     def _hand_over(
-        self, letter: Letter, addressed: list[_Addressed], results: dict[int, Result]
+        self, letter: Letter, addressed: list[Addressed], results: dict[int, Result]
     ) -> Answer | None:
         """Send request by request, adding results; return the answer that ended it early."""
         most = min(self.at_most, self._most(letter, addressed))
@@ -128,7 +112,7 @@ class SendGrid:
         doubtful: dict[int, Answer] = {}
         while waiting:
             request = waiting.pop()
-            answer = self._post(self._body(letter, request))
+            answer = self._post(request_body(letter, request, self._handling))
             if answer.halves and len(request) > 1:
                 middle = len(request) // 2
                 waiting += [request[middle:], request[:middle]]
@@ -144,7 +128,7 @@ class SendGrid:
                     return answer
         return _settle(doubtful, results)
 
-    def _most(self, letter: Letter, addressed: Sequence[_Addressed]) -> int:
+    def _most(self, letter: Letter, addressed: Sequence[Addressed]) -> int:
         """Return for how many one request surely stays within SendGrid's limits.
 
         Raises OutsideError where it does not for one.
@@ -155,7 +139,7 @@ class SendGrid:
                 f"PUBLIC_URL: makes links of {link} bytes, SendGrid takes less than"
                 f" {_MOST_SUBSTITUTED}"
             )
-        alike = len(json.dumps(self._body(letter, [])))
+        alike = len(json.dumps(request_body(letter, [], self._handling)))
         # A link stands in the text and, where people may leave by it, in a header.
         most = (_MOST_BYTES - 1 - alike) // (_PERSONAL_BYTES + len(letter.link_mark) + 12 * link)
         if most < 1:
@@ -184,49 +168,6 @@ class SendGrid:
             "retry", f"SENDGRID_HOST: answered {status}, SendGrid answers 202", fatal=True
         )
 
-    def _body(self, letter: Letter, request: Sequence[_Addressed]) -> dict[str, Any]:
-        linked = letter.link_mark and letter.link_mark in letter.text + letter.html
-        clicks = self._handling.clicks
-        body: dict[str, Any] = {
-            "from": _sender(letter),
-            "subject": _plain(letter.subject),
-            "content": [
-                {"type": "text/plain", "value": letter.text},
-                {"type": "text/html", "value": letter.html},
-            ],
-            # Said even where it is off: otherwise the account's own settings would decide.
-            "tracking_settings": {
-                "click_tracking": {"enable": clicks, "enable_text": clicks},
-                "open_tracking": {"enable": self._handling.opens},
-                "subscription_tracking": {"enable": False},
-            },
-            "personalizations": [_personal(one, letter, linked=bool(linked)) for one in request],
-        }
-        if self._handling.categories:
-            body["categories"] = list(self._handling.categories)
-        if self._handling.group is not None:
-            body["asm"] = {"group_id": self._handling.group}
-        return body
-
-
-def _personal(one: _Addressed, letter: Letter, *, linked: bool) -> dict[str, Any]:
-    personal: dict[str, Any] = {
-        "to": [_person(one.address, one.recipient.name)],
-        # SendGrid keeps these long, and shows them around: nothing but the opaque id.
-        "custom_args": {"reconsent_notice": one.recipient.notice},
-        # All of them here: a personalization's headers stand instead of the message's.
-        "headers": {
-            "X-Reconsent-Notice": one.recipient.notice,
-            "Auto-Submitted": "auto-generated",
-            "Content-Language": letter.locale,
-            # Substitutions are made in the text and the subject, not here.
-            **list_headers(letter, one.recipient),
-        },
-    }
-    if linked:
-        personal["substitutions"] = {letter.link_mark: one.recipient.link}
-    return personal
-
 
 def _checked(host: str) -> str:
     parts = urlsplit(host)
@@ -242,23 +183,7 @@ def _checked(host: str) -> str:
     return host.rstrip("/")
 
 
-def _sender(letter: Letter) -> dict[str, str]:
-    name, address = sender_parts(letter.sender)
-    return _person(address, name)
-
-
-def _person(address: str, name: str | None) -> dict[str, str]:
-    # SendGrid takes ; and , in a name for the end of an address.
-    cleaned = display_name(_plain((name or "").replace(";", " ").replace(",", " ")))
-    return {"email": address, "name": cleaned} if cleaned else {"email": address}
-
-
-def _plain(text: str) -> str:
-    """Return a line that nobody takes for encoded words: how SendGrid encodes is up to it."""
-    return one_line(text).replace("=?", "= ?")
-
-
-def _usable(recipients: Iterable[Recipient], results: dict[int, Result]) -> Iterable[_Addressed]:
+def _usable(recipients: Iterable[Recipient], results: dict[int, Result]) -> Iterable[Addressed]:
     """Yield the recipients with a usable address, and add a rejection for each other one."""
     for place, recipient in enumerate(recipients):
         try:
@@ -266,17 +191,17 @@ def _usable(recipients: Iterable[Recipient], results: dict[int, Result]) -> Iter
         except UnusableAddressError as error:
             results[place] = Result("rejected", str(error))
         else:
-            yield _Addressed(place=place, recipient=recipient, address=address)
+            yield Addressed(place=place, recipient=recipient, address=address)
 
 
-def _requests(addressed: Sequence[_Addressed], at_most: int) -> list[list[_Addressed]]:
+def _requests(addressed: Sequence[Addressed], at_most: int) -> list[list[Addressed]]:
     """Divide recipients so that none of the requests has an address twice, however it is cased.
 
     One that SendGrid finds twice spoils its request. That some systems pass over dots, or over
     what follows a plus, is not known of others, where these are other people's addresses. Should
     SendGrid take two for equal after all, halving parts them.
     """
-    requests: list[list[_Addressed]] = []
+    requests: list[list[Addressed]] = []
     times: dict[str, int] = {}
     for one in addressed:
         canonical = one.address.casefold()

@@ -19,7 +19,6 @@ from reconsent.cli.explain_words import (
     STATUS,
     STUB,
     SUPPRESSED,
-    UNSUBSCRIBED,
 )
 
 if TYPE_CHECKING:
@@ -67,8 +66,7 @@ def _by(rule: int, words: str) -> str:
 
 def _who(account: Json) -> list[Row]:
     status, status_rule = STATUS[account["status"]]
-    contacts = CONTACT | UNSUBSCRIBED if account["unsubscribed_at"] else CONTACT
-    contact, contact_rule = contacts[account["contact"]]
+    contact, contact_rule = CONTACT[account["contact"], bool(account["unsubscribed_at"])]
     address, address_rule = ADDRESS[account["address_state"]]
     if account["stub"]:
         return [("policy", _policy(account)), ("status", _by(27, STUB))]

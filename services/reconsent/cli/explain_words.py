@@ -11,11 +11,17 @@ STATUS: Final = {
 }
 STUB: Final = "not announced yet, so taken as active, contact all and without an address"
 CONTACT: Final = {
-    "all": ("all: gets questions, and information where a version asks for it", 10),
-    "service": ("service: gets questions, but no information", 10),
-    "none": ("none: gets no mail at all, and new uses are denied", 23),
+    ("all", False): ("all: gets questions, and information where a version asks for it", 10),
+    ("all", True): ("all, but unsubscribed: gets questions, but no information", 10),
+} | {
+    (contact, unsubscribed): words
+    for contact, words in (
+        ("service", ("service: gets questions, but no information", 10)),
+        ("none", ("none: gets no mail at all, and new uses are denied", 23)),
+    )
+    for unsubscribed in (False, True)
 }
-UNSUBSCRIBED: Final = {"all": ("all, but unsubscribed: gets questions, but no information", 10)}
+"""By what account events say, and whether the person unsubscribed."""
 ADDRESS: Final = {
     "ok": ("known", 9),
     "none": ("none that mail can go to", 9),
