@@ -12,16 +12,18 @@ import time
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
 from reconsent.adapters.mail_rendering import CHOOSE_LINK, UNSUBSCRIBE_LINK
 from reconsent.adapters.postgres import transaction
 from reconsent.domain.errors import OutsideError
 from reconsent.domain.mail import Letter, Provider, Recipient, Result
+from reconsent.facts.attempts import begin_handing_over, end, recover
 from reconsent.facts.claims import Attempt, Claim, Claimed, Claims
 from reconsent.facts.cohorts import Cohorts
 from reconsent.facts.letters import Letters
-from reconsent.facts.mail_events import bounce_rejected
+from reconsent.facts.pace import Pace
 from reconsent.facts.versions import PublishedVersions
 from reconsent.queries import named
 
@@ -33,7 +35,6 @@ if TYPE_CHECKING:
     from reconsent.adapters.signing import Signer
 
 SQL = named("notices")
-PACE = named("releases")
 AT_MOST: Final = 1000
 REQUESTS: Final = 4
 _AT_FIRST: Final = 50
@@ -87,7 +88,7 @@ class Dispatcher:
         self._sender = sender
         self._information_sender = information_sender or sender
         self._now = now
-        self._per_second = per_second
+        self._pace = Pace(provider.name, per_second)
         self._versions = PublishedVersions()
         self._claims = Claims(
             cohorts=Cohorts(),
@@ -108,7 +109,12 @@ class Dispatcher:
         """
         self._lease.renew()
         self._record_handed()
-        recovered = transaction(self._connections, self._recover)
+        recovered = transaction(
+            self._connections,
+            partial(
+                recover, lease=self._lease.number, repeats_safely=self._provider.repeats_safely
+            ),
+        )
         worked, stopped = self._pump()
         if stopped:
             raise stopped
@@ -164,21 +170,6 @@ class Dispatcher:
         elif handed.seconds < _LONGEST_CLAIM / 2:
             self._size = min(AT_MOST, self._size * 2)
 
-    def _recover(self, connection: Connection) -> int:
-        """Settle attempts whose sender died before it could say what became of them.
-
-        So are its own that it does not know of, for the answer to their commit was lost: all that
-        it handed over is recorded by now. What was claimed and not begun is surely not sent.
-        """
-        state = "due" if self._provider.repeats_safely else "unknown"
-        rows = connection.execute(SQL["abandoned_attempts"], {"lease": self._lease.number})
-        found = rows.fetchall()
-        for handed, becomes, why in ((False, "due", "retry"), (True, state, "repeated")):
-            if attempts := [attempt for attempt, was in found if was == handed]:
-                columns = {"attempts": attempts, "state": becomes, "why": why}
-                connection.execute(SQL["settle_abandoned"], columns)
-        return len(found)
-
     def _next(self) -> Claim:
         """Claim the next batch; while the pace lets none pass, nothing after a short wait."""
         if self._rests():
@@ -193,24 +184,14 @@ class Dispatcher:
             # Others would take what is claimed now for abandoned; the next step renews it.
             raise OutsideError("database: the connection that shows that this sender lives is gone")
         policies = self._versions.held(connection)
-        limit = self._size
-        if self._per_second is not None:
-            limit = min(limit, self._pass(connection, self._per_second))
-            if limit == 0:
-                due = {"latest": policies.latest_ids, "now": self._now()}
-                any_due = connection.execute(SQL["any_due"], due).fetchall()[0][0]
-                return _WAIT if any_due else _NOTHING
+        limit = self._pace.lets_pass(connection, self._size)
+        if limit == 0:
+            due = {"latest": policies.latest_ids, "now": self._now()}
+            any_due = connection.execute(SQL["any_due"], due).fetchall()[0][0]
+            return _WAIT if any_due else _NOTHING
         claim = self._claims.claim(connection, policies, limit, self._now())
-        if self._per_second is not None:
-            sent = sum(len(attempt.members) for attempt in claim.attempts)
-            connection.execute(PACE["spend"], {"provider": self._provider.name, "mails": sent})
+        self._pace.spend(connection, sum(len(attempt.members) for attempt in claim.attempts))
         return claim
-
-    def _pass(self, connection: Connection, per_second: float) -> int:
-        """Return how many mails may be handed over now, and keep others from counting on them."""
-        pace = {"provider": self._provider.name, "per_second": per_second}
-        connection.execute(PACE["start_pace"], pace)
-        return int(connection.execute(PACE["refill"], pace).fetchall()[0][0])
 
     def _hand_over(self, attempts: Sequence[Attempt]) -> _Handed:
         """Hand attempts over, up to the first that could not leave at all."""
@@ -238,15 +219,8 @@ class Dispatcher:
         return _Handed(stopped=stopped, put_off=bool(put_off), seconds=seconds)
 
     def _said(self, attempt: Attempt) -> Sequence[Result] | None:
-        """Return what the provider says of an attempt; None where it must not be handed over.
-
-        Whoever is stopped between claim and hand-over, and taken for dead, may find the same
-        notices sent by somebody else when it goes on.
-        """
-        mark = {"attempt_id": attempt.attempt_id}
-        if not transaction(
-            self._connections, lambda c: c.execute(SQL["hand_over"], mark).fetchall()
-        ):
+        """Return what the provider says of an attempt; None where it must not be handed over."""
+        if not transaction(self._connections, lambda c: begin_handing_over(c, attempt)):
             return None
         return self._provider.send(self._letter(attempt), self._recipients(attempt))
 
@@ -254,7 +228,9 @@ class Dispatcher:
         """Record what the provider said; what cannot be recorded now is kept for later."""
         while self._handed:
             attempt, results = self._handed[0]
-            self._record(attempt, results)
+            transaction(
+                self._connections, partial(end, attempt=attempt, results=results, now=self._now())
+            )
             self._handed.popleft()
 
     def _recipients(self, attempt: Attempt) -> list[Recipient]:
@@ -287,30 +263,3 @@ class Dispatcher:
             link_mark=UNSUBSCRIBE_LINK if optional else CHOOSE_LINK,
             list_name=first.property_name if optional else None,
         )
-
-    def _record(self, attempt: Attempt, results: Sequence[Result]) -> None:
-        """Write what became of an attempt, also where it was taken for abandoned meanwhile."""
-
-        def record(connection: Connection) -> None:
-            columns: dict[str, Any] = {
-                "attempt_id": attempt.attempt_id,
-                "notice_id": [notice.notice_id for notice in attempt.members],
-                "outcome": [result.outcome for result in results],
-                "reason": [result.reason for result in results],
-                "not_before": [result.not_before for result in results],
-                "now": self._now(),
-            }
-            connection.execute(SQL["outcomes"], columns)
-            connection.execute(
-                SQL["end_attempt"],
-                {"attempt_id": attempt.attempt_id, "outcome": _summary(results)},
-            )
-            if any(result.outcome == "rejected" for result in results):
-                bounce_rejected(connection, attempt.attempt_id)
-
-        transaction(self._connections, record)
-
-
-def _summary(results: Sequence[Result]) -> str:
-    outcomes = [result.outcome for result in results]
-    return " ".join(f"{outcome}={outcomes.count(outcome)}" for outcome in sorted(set(outcomes)))

@@ -51,8 +51,8 @@ def _ask(connection: Connection, emails: Sequence[str], letters: int) -> None:
         ),
     )
     connection.execute(
-        "INSERT INTO collections"
-        " SELECT account_key, 'user.contact.email', 'v1', now() - interval '1 day', 'person' FROM accounts"
+        "INSERT INTO collections SELECT account_key, 'user.contact.email', 'v1',"
+        " now() - interval '1 day', 'person' FROM accounts"
     )
     keys = [key for (key,) in connection.execute("SELECT account_key FROM accounts")]
     refresh_holdings(connection, keys, read_policies(connection))

@@ -138,13 +138,22 @@ class Round:
         """Let something go wrong."""
         likely = [self._kill_service] * 5 + [self._crash_database] * 2
         likely += [self._come_and_go] * 2 + [self._pause_intake] * 2 + [self._crash_broker]
+        if self.services.of("relay"):
+            likely += [self._kill_relay] * 2
         mishap: Callable[[], None] = self._chance.choice(likely)
         mishap()
         self.services.tend()
 
     def _kill_service(self) -> None:
         running = [name for name in ("intake", "dispatcher", *LATER) if self.services.of(name)]
-        name = self._chance.choice(running)
+        self._kill(self._chance.choice(running))
+
+    def _kill_relay(self) -> None:
+        """Kill what publishes, most likely in the middle of it."""
+        self._kill("relay")
+
+    def _kill(self, name: str) -> None:
+        """Kill all processes of a service, and start one after a while."""
         if name == "dispatcher" and not self._mail:
             self._wait_for_attempt()
         self._note(f"kill {name}")

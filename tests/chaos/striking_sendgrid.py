@@ -153,7 +153,7 @@ def _process_of(port: int) -> int | None:
     sockets = {f"socket:[{inode}]" for inode in inodes}
     for link in Path("/proc").glob("[0-9]*/fd/*"):
         with suppress(OSError):
-            if os.readlink(link) in sockets and int(link.parts[2]) != os.getpid():
+            if str(link.readlink()) in sockets and int(link.parts[2]) != os.getpid():
                 return int(link.parts[2])
     return None
 

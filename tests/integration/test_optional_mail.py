@@ -16,10 +16,13 @@ import pytest
 
 from reconsent.adapters.maildir import Maildir
 from reconsent.adapters.sendgrid_mail import SendGrid
+from reconsent.adapters.sendgrid_request import Addressed, request_body
+from reconsent.adapters.sendgrid_settings import Handling
 from reconsent.domain.mail import Letter, Provider, Recipient
 from tests.integration.smtp_sending import sending
 from tests.letters import LETTER, person
 from tests.stand_ins.sendgrid import running_sendgrid
+from tests.stand_ins.sendgrid_rules import faults
 from tests.stand_ins.smtp_server import MailServer
 
 MARK: Final = "%unsubscribe_link%"
@@ -203,3 +206,27 @@ def test_an_address_that_is_none_gets_nothing(way: Way, email: str) -> None:
     assert [result.outcome for result in results] == ["rejected", "accepted"]
     assert "evil" not in str(results[0].reason)
     assert [one.addr_spec for one in way.last()["To"].addresses] == ["ann@example.com"]
+
+
+@pytest.mark.parametrize(
+    ("personal", "changed"),
+    [
+        ({"headers": {"List-Unsubscribe": f"<{MARK}>"}}, {}),
+        ({"headers": {"List-Unsubscribe": f"<{LINK}>\r\nBcc: evil@evil.example"}}, {}),
+        ({"headers": {"Reply-To": "evil@evil.example"}}, {}),
+        ({"headers": {"List-Unsubscribe:": "x"}}, {}),
+        ({}, {"subject": "x\nBcc: evil@evil.example"}),
+        ({"to": [{"email": "a@b.example", "name": "x\r\nBcc: evil@evil.example"}]}, {}),
+    ],
+    ids=["a tag", "two lines", "reserved", "a name", "subject", "name"],
+)
+def test_the_stand_in_is_strict_about_headers(
+    personal: dict[str, object], changed: dict[str, object]
+) -> None:
+    """What would be wrong with headers is seen here, and is what its rules find."""
+    recipient = replace(person(), link=LINK)
+    one = Addressed(place=0, recipient=recipient, address=recipient.email)
+    good = request_body(OPTIONAL, [one], Handling())
+    assert faults(good, set()) == []
+    bad = good | changed | {"personalizations": [good["personalizations"][0] | personal]}
+    assert len(faults(bad, set())) == 1

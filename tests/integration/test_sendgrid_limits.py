@@ -185,9 +185,12 @@ def test_tracking_categories_and_group_are_what_is_set(stand_in: SendGridStandIn
         "SENDGRID_ASM_GROUP": "17302",
     }
     handling = sendgrid_settings(set_so).handling
-    SendGrid(stand_in.api_key, stand_in.host, handling=handling).send(LETTER, people(1))
-    [request] = stand_in.accepted()
-    assert request["categories"] == ["notices", "2026-12"]
+    sendgrid = SendGrid(stand_in.api_key, stand_in.host, handling=handling)
+    sendgrid.send(LETTER, people(1))
+    sendgrid.send(replace(LETTER, list_name="shop.example"), people(1))
+    [owed, request] = stand_in.accepted()
+    assert "asm" not in owed
+    assert request["categories"] == owed["categories"] == ["notices", "2026-12"]
     assert request["asm"] == {"group_id": 17302}
     assert request["tracking_settings"] == {
         "click_tracking": {"enable": True, "enable_text": True},

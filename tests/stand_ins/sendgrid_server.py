@@ -119,6 +119,8 @@ class StandIn(ThreadingHTTPServer):
 
 
 class Handler(BaseHTTPRequestHandler):
+    """Answers requests of mail, and does what it is told about them."""
+
     server: StandIn
     protocol_version = "HTTP/1.1"
 

@@ -47,7 +47,8 @@ def request_body(
     }
     if handling.categories:
         body["categories"] = list(handling.categories)
-    if handling.group is not None:
+    # Whoever left the group is still owed what is owed: SendGrid would not deliver it.
+    if handling.group is not None and letter.list_name is not None:
         body["asm"] = {"group_id": handling.group}
     return body
 

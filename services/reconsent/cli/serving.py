@@ -44,7 +44,7 @@ def _stopped_by_signal() -> threading.Event:
 def run_services(program: Program, services: tuple[str, ...], *, until_idle: bool) -> None:
     """Run some services: intake, planner, dispatcher, scheduler, relay, web.
 
-    The relay publishes notices, consents, permissions and dead letters on Kafka; on the embedded
+    The relay publishes what changed and dead letters on Kafka; on the embedded
     bus it has nothing to do.
     """
     workers = program.services(services, patience=0 if until_idle else _PATIENCE)

@@ -1,0 +1,136 @@
+"""Senders whose database breaks, and who may be taken for dead, with what is seen of their work."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any, Final
+
+from typing_extensions import override
+
+from reconsent.adapters.postgres import Lease, Pool, pool
+from reconsent.adapters.signing import Signer
+from reconsent.dispatcher import Dispatcher
+from reconsent.domain.errors import OutsideError
+from reconsent.domain.mail import Delivery, Letter, Recipient, Result
+from reconsent.facts.cohorts import Cohorts
+from reconsent.facts.evidence import with_evidence
+from reconsent.facts.notices_listing import Filters, list_notices
+from reconsent.facts.versions import PublishedVersions
+from reconsent.scheduler import Scheduler
+from tests.integration.stage import SENDER, URL, Mailbox
+
+Json = dict[str, Any]
+NEVER: Final = datetime.max.replace(tzinfo=UTC)
+SIX: Final = [f"p{number}@example.org" for number in range(6)]
+
+
+@dataclass(kw_only=True)
+class Interrupted(Mailbox):
+    """A provider during whose work something happens: the first time this, the second that."""
+
+    meanwhile: list[Callable[[], object]] = field(default_factory=list)
+
+    @override
+    def send(self, letter: Letter, recipients: Sequence[Recipient]) -> Sequence[Result]:
+        if self.meanwhile:
+            self.meanwhile.pop(0)()
+        return super().send(letter, recipients)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sender:
+    """A dispatcher with connections and a lease of its own."""
+
+    connections: Pool
+    lease: Lease
+    provider: Mailbox
+    dispatcher: Dispatcher
+
+    def work(self) -> bool:
+        """Work for a while, and go on after a fault outside; True where there may be more."""
+        try:
+            return self.dispatcher.work()
+        except OutsideError:
+            return True
+
+    def send_all(self) -> None:
+        """Work until nothing is left to do."""
+        while self.work():
+            pass
+
+    def fails(self) -> None:
+        """Work, in spite of which something outside breaks."""
+        with suppress(OutsideError):
+            self.dispatcher.work()
+
+    def look_after(self) -> None:
+        """Look after the attempts of the dead, and claim nothing."""
+        self.provider.rests_until = NEVER
+        self.work()
+        self.provider.rests_until = None
+
+    def lose_lease(self) -> None:
+        """Lose the lease as if it had been silent for too long."""
+        with self.connections.connection() as connection:
+            connection.execute(
+                "SELECT pg_terminate_backend(pid, 10000) FROM pg_locks"
+                " WHERE locktype = 'advisory' AND classid = %s AND objid = %s",
+                (self.lease.number >> 32, self.lease.number % 2**32),
+            )
+
+
+@contextmanager
+def sending(conninfo: str, provider: Mailbox) -> Iterator[Sender]:
+    """Give one that hands over to a provider."""
+    with pool(conninfo, size=4) as connections, closing(Lease(conninfo)) as lease:
+        dispatcher = Dispatcher(
+            connections,
+            lease,
+            provider,
+            Signer("secret of the tests"),
+            public_url=URL,
+            sender=SENDER,
+            now=partial(datetime.now, UTC),
+        )
+        yield Sender(connections=connections, lease=lease, provider=provider, dispatcher=dispatcher)
+
+
+def settle(connections: Pool, delivery: Delivery) -> None:
+    """Let it be late."""
+    now = partial(datetime.now, UTC)
+    scheduler = Scheduler(connections, now, delivery=delivery, settle_after=timedelta())
+    while scheduler.work():
+        pass
+
+
+def states(connections: Pool) -> Counter[str]:
+    """Count notices by their state."""
+    with connections.connection() as connection:
+        return Counter(state for (state,) in connection.execute("SELECT state FROM notices"))
+
+
+def outcomes(connections: Pool) -> Counter[str]:
+    """Count attempts by what became of them; nothing of those under way."""
+    with connections.connection() as connection:
+        rows = connection.execute(
+            "SELECT CASE WHEN ended_at IS NULL THEN '' ELSE outcome END FROM attempts"
+        )
+        return Counter(outcome for (outcome,) in rows)
+
+
+def proven(connections: Pool) -> list[Json]:
+    """Return notices with their evidence, as `reconsent notices --letters` prints them."""
+    with connections.connection() as connection:
+        policies = PublishedVersions().now(connection)
+        listed = list_notices(connection, Cohorts(), policies, Filters())
+        return list(with_evidence(connection, listed))
+
+
+def most_often(provider: Mailbox) -> int:
+    """Tell how often a notice was mailed at most."""
+    return max(Counter(to.notice for _, to in provider.kept).values())

@@ -1,0 +1,103 @@
+"""Senders that are taken for dead and are not: what they know counts, and nothing is doubled."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from uuid import UUID
+
+import pytest
+
+from reconsent.adapters.postgres import transaction
+from reconsent.domain.event import MailEvent
+from reconsent.domain.mail import Delivery, Outcome
+from reconsent.facts.mail_events import record_mail_events
+from tests.chaos.people import asked
+from tests.integration.senders import NEVER, SIX, Interrupted, proven, sending, settle, states
+from tests.integration.stage import Mailbox
+
+
+@pytest.mark.parametrize(
+    ("delivery", "outcome", "state", "shown"),
+    [
+        ("at_most_once", "accepted", "accepted", "accepted"),
+        ("at_most_once", "rejected", "rejected", "rejected"),
+        ("at_most_once", "retry", "due", "retry"),
+        ("at_most_once", "unknown", "abandoned", "abandoned"),
+        ("at_least_once", "accepted", "accepted", "accepted"),
+        ("at_least_once", "rejected", "rejected", "rejected"),
+        ("at_least_once", "retry", "due", "unknown"),
+        ("at_least_once", "unknown", "due", "unknown"),
+    ],
+)
+def test_who_was_taken_for_dead_tells_what_it_knows(
+    database: str, delivery: Delivery, outcome: Outcome, state: str, shown: str
+) -> None:
+    """What it knows counts, also where time has settled it, as long as nobody sent it again."""
+    provider = Interrupted()
+    with sending(database, provider) as sender, sending(database, Mailbox()) as other:
+        asked(sender.connections, SIX[:2])
+        first, _ = proven(sender.connections)
+        provider.answers = {UUID(first["notice"]): outcome}
+
+        def judge() -> None:
+            sender.lose_lease()
+            other.look_after()
+            assert states(other.connections) == {"unknown": 2}
+            settle(other.connections, delivery)
+            provider.rests_until = NEVER
+
+        provider.meanwhile = [judge]
+        sender.send_all()
+        first, second = proven(sender.connections)
+    assert first["state"] == state
+    assert [attempt["outcome"] for attempt in first["attempts"]] == [shown]
+    assert second["state"] == "accepted"
+
+
+@pytest.mark.parametrize("delivery", ["at_most_once", "at_least_once"])
+def test_who_is_stopped_before_it_hands_over_does_not_double(
+    database: str, delivery: Delivery
+) -> None:
+    """What was claimed and not begun is sent by somebody else, and not again by who goes on."""
+    provider = Interrupted()
+    others = Mailbox()
+    with sending(database, provider) as sender, sending(database, others) as other:
+        asked(sender.connections, SIX)
+
+        def take_over() -> None:
+            sender.lose_lease()
+            other.look_after()
+            settle(other.connections, delivery)
+            other.send_all()
+
+        provider.meanwhile = [take_over]  # while the first three of six are handed over
+        sender.send_all()
+        notices = {notice["notice"]: notice for notice in proven(sender.connections)}
+    under_way = {to.notice for _, to in provider.kept}
+    unknown = ["accepted"] if delivery == "at_most_once" else ["unknown", "accepted"]
+    assert len(provider.kept) == 3
+    assert len(others.kept) == (3 if delivery == "at_most_once" else 6)
+    for name, notice in notices.items():
+        shown = [attempt["outcome"] for attempt in notice["attempts"]]
+        assert notice["state"] == "accepted"
+        assert shown == (unknown if name in under_way else ["retry", "accepted"])
+
+
+def test_what_is_reported_is_not_sent_again(database: str) -> None:
+    """Whatever is reported of a notice shows that the provider has it: it is not to be repeated."""
+    provider = Mailbox()
+    with sending(database, provider) as sender:
+        asked(sender.connections, SIX[:1])
+        [notice] = proven(sender.connections)
+        provider.answers = {UUID(notice["notice"]): "unknown"}
+        sender.send_all()
+        settle(sender.connections, "at_least_once")
+        assert states(sender.connections) == {"due": 1}
+        told = MailEvent(notice=notice["notice"], event="deferred", occurred_at=datetime.now(UTC))
+        transaction(sender.connections, lambda connection: record_mail_events(connection, [told]))
+        provider.answers.clear()
+        sender.send_all()
+        [notice] = proven(sender.connections)
+    assert not provider.kept
+    assert notice["state"] == "accepted"
+    assert [attempt["outcome"] for attempt in notice["attempts"]] == ["accepted"]
