@@ -12,15 +12,15 @@ the broker its messages: of those that share a transactional id only the newest 
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from reconsent.adapters.offsets import FencedError, advance, take_over
 from reconsent.adapters.postgres import transaction
 from reconsent.domain.bus import Batch, Message
 from reconsent.domain.topics import LAYOUTS
 from reconsent.facts.outgoing import Touched
+from reconsent.facts.relayed import Said, doubt, intend, keep, news
 from reconsent.facts.versions import PublishedVersions
 from reconsent.queries import named
 
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 SQL = named("relay")
 GROUP: Final = "relay"
 PAGE: Final = 5000
-_ERASED: Final = "erased"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,18 +67,6 @@ def outlets(outgoing: Outgoing) -> tuple[Outlet, ...]:
     )
 
 
-class _Said(NamedTuple):
-    """What was, or is about to be, said of an item."""
-
-    revision: int
-    digest: int | None
-
-    def event_id(self, item: Item) -> str:
-        """Return the same id when the same is said again after a crash, and only then."""
-        content = _ERASED if self.digest is None else f"{self.digest % 2**64:016x}"
-        return f"{item.id}.{self.revision}.{content}"
-
-
 @dataclass(frozen=True, kw_only=True)
 class _Page:
     """Changes that follow one another: where they end, and what is to be said because of them."""
@@ -87,7 +74,7 @@ class _Page:
     cursors: Mapping[str, tuple[str, int]]
     sweep: Mapping[str, Any] | None
     messages: Sequence[Message]
-    said: Mapping[Any, _Said]
+    said: Mapping[Any, Said]
 
 
 class Relay:
@@ -166,8 +153,7 @@ class Relay:
 
         def begin(connection: Connection) -> tuple[int, int]:
             taken = take_over(connection, GROUP, self._outlet.topic, 0)
-            connection.execute(SQL[f"doubt_{self._outlet.topic}"])
-            self._note_intent(connection, [])
+            doubt(connection, self._outlet.topic)
             return taken
 
         self._epoch, self._count = transaction(self._connections, begin)
@@ -176,11 +162,7 @@ class Relay:
     def _intend(self, connection: Connection, items: Iterable[Any]) -> None:
         """Note what is about to be said, unless another relay has taken over."""
         self._advance(connection, self._count)
-        self._note_intent(connection, items)
-
-    def _note_intent(self, connection: Connection, items: Iterable[Any]) -> None:
-        topic = {"topic": self._outlet.topic}
-        connection.execute(SQL["intend"], topic | {"items": _joined(items)})
+        intend(connection, self._outlet.topic, items)
 
     def _cursors(self, connection: Connection) -> dict[str, tuple[str, int]]:
         """Read how far each table was followed."""
@@ -211,7 +193,7 @@ class Relay:
             keys=sorted(keys.union(swept)), since="0" if sweep is not None else str(oldest)
         )
         items = self._outlet.say(connection, policies, touched)
-        said = self._news(connection, items)
+        said = news(connection, self._outlet.topic, items)
         return _Page(
             cursors=cursors,
             sweep=sweep,
@@ -240,20 +222,7 @@ class Relay:
         reached = {"version_id": version_id, "account_key": max(keys, default=after)}
         return reached | {"topic": topic, "done": len(keys) < self._size}, keys
 
-    def _news(self, connection: Connection, items: Sequence[Item]) -> dict[Any, _Said]:
-        """Return what differs from what was said last."""
-        wanted = {"items": _joined(item.id for item in items)}
-        rows = connection.execute(SQL[f"relayed_{self._outlet.topic}"], wanted)
-        last = {item: _Said(revision, digest) for item, revision, digest in rows}
-        news = {}
-        for item in items:
-            digest = _digest(item.value)
-            before = last.get(item.id)
-            if before is None or before.digest != digest:
-                news[item.id] = _Said(before.revision + 1 if before else 1, digest)
-        return news
-
-    def _messages(self, items: Iterable[Item], news: Mapping[Any, _Said]) -> list[Message]:
+    def _messages(self, items: Iterable[Item], new: Mapping[Any, Said]) -> list[Message]:
         now = self._now()
         topic = self._outlet.topic
         same = (
@@ -264,7 +233,7 @@ class Relay:
         )
         found = []
         for item in items:
-            said = news.get(item.id)
+            said = new.get(item.id)
             if said is None:
                 continue
             name = f"{item.property}/{item.account}".encode()
@@ -278,20 +247,12 @@ class Relay:
         """Note what was said, unless another relay has taken over; return how much that was."""
         count = self._count + len(page.messages)
         self._advance(connection, count)
-        self._note_intent(connection, [])
+        intend(connection, self._outlet.topic, [])
         for table, cursor in page.cursors.items():
             connection.execute(SQL["follow"], _after(cursor) | {"name": self._cursor(table)})
         if page.sweep is not None:
             connection.execute(SQL["sweep"], page.sweep)
-        if page.said:
-            columns = {
-                "items": _joined(page.said),
-                "revisions": _joined(said.revision for said in page.said.values()),
-                "digests": _joined(
-                    _ERASED if said.digest is None else said.digest for said in page.said.values()
-                ),
-            }
-            connection.execute(SQL[f"keep_{self._outlet.topic}"], columns)
+        keep(connection, self._outlet.topic, page.said)
         return count
 
     def _advance(self, connection: Connection, count: int) -> None:
@@ -310,15 +271,3 @@ class Relay:
 def _after(cursor: tuple[str, int]) -> dict[str, Any]:
     changed, account_key = cursor
     return {"changed": changed, "account_key": account_key}
-
-
-def _joined(values: Iterable[Any]) -> str:
-    """Write values as the queries take them: many times as fast as an array's own form."""
-    return ",".join(map(str, values))
-
-
-def _digest(value: bytes | None) -> int | None:
-    """Tell values apart; None of a tombstone."""
-    if value is None:
-        return None
-    return int.from_bytes(hashlib.blake2b(value, digest_size=8).digest(), signed=True)
