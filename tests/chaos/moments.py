@@ -98,6 +98,6 @@ def cut_off(conninfo: str) -> None:
     with psycopg.connect(conninfo, autocommit=True, application_name=_NAME) as connection:
         connection.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            " WHERE datname = current_database() AND backend_type = 'client backend'"
             " AND (application_name LIKE 'reconsent dispatcher%' OR application_name = '')"
         )

@@ -24,8 +24,13 @@ from reconsent.facts.versions import Policies, PublishedVersions
 from tests.chaos.events import checks
 from tests.integration.others import lists, told
 
-TOPICS: Final = ("notices", "consents", "permissions")
+TOPICS: Final = ("notices", "consents", "permissions", "unsubscribes")
 _REFUSED: Final = frozenset({"ConsentRefused", "ConsentWithdrawn"})
+_UNSUBSCRIBES: Final = """
+SELECT jsonb_build_object('property', property, 'account', account, 'reason', reason,
+    'channel', channel, 'occurred_at', to_char(occurred_at, 'YYYY-MM-DD"T"HH24:MI:SS"Z"'))
+FROM unsubscribes JOIN accounts USING (account_key)
+"""
 # When everything that is published is effective.
 _AT: Final = datetime(2100, 1, 1, tzinfo=UTC)
 _PATIENCE: Final = 60.0
@@ -85,6 +90,10 @@ def _compare(said: dict[str, Told], conninfo: str) -> None:
         for name, entry in said["consents"].values():
             found.setdefault(name, Counter())[_text(entry)] += 1
         assert found == {name: Counter(map(_text, rows)) for name, rows in entries.items() if rows}
+        rows = connection.execute(_UNSUBSCRIBES).fetchall()
+        assert Counter(_text(leaving) for _, leaving in said["unsubscribes"].values()) == Counter(
+            _text(leaving) for (leaving,) in rows
+        )
         permissions = dict(said["permissions"].values())
         assert permissions.keys() == entries.keys()
         _compare_permissions(connection, policies, permissions, entries)

@@ -46,6 +46,7 @@ class Zygote:
         for line in self._process.stdout:
             what, pid, *code = line.split()
             if what == "started":
+                self.codes.pop(int(pid), None)  # an earlier process's, who had the same number
                 self._started.put(int(pid))
             else:
                 self.codes[int(pid)] = int(*code)
