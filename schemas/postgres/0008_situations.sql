@@ -1,4 +1,6 @@
--- What came back is asked again at another address only: also where the address was not to blame.
+-- What planning has to know of an account, as before but for two things. To mail it makes no
+-- difference whether somebody who wants no optional mail says so in the account or to us. And what
+-- came back is asked again at another address only, also where the address was not to blame.
 
 CREATE OR REPLACE VIEW situations AS
 SELECT
