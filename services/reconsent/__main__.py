@@ -38,10 +38,10 @@ from reconsent.domain.mail import Provider
 from reconsent.facts.cohorts import Cohorts
 from reconsent.facts.outgoing import Outgoing
 from reconsent.facts.versions import PublishedVersions
-from reconsent.intake import GROUP, Intake, collect_rarely
+from reconsent.intake import GROUP, Intake
 from reconsent.planner import Planner
 from reconsent.relay import Outlet, Relay, outlets
-from reconsent.running import Service
+from reconsent.running import Service, collect_rarely
 from reconsent.scheduler import Scheduler
 
 if TYPE_CHECKING:
@@ -115,6 +115,7 @@ class Program:
 
     def services(self, names: Sequence[str], *, patience: float) -> list[Service]:
         """Make the workers of these names, in the order in which they feed one another."""
+        collect_rarely()
         self.application = f"reconsent {','.join(names)} {uuid4().hex[:8]}"
         makers: dict[str, Callable[[], Service]] = {
             "intake": lambda: self._intake(patience),
@@ -170,7 +171,6 @@ class Program:
 
     def _intake(self, patience: float) -> Intake:
         _ = self.connections  # the tables have to be there
-        collect_rarely()
         intake = Intake(
             self.connections,
             self._consumer,

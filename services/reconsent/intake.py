@@ -10,7 +10,6 @@ the one before has ended, so batches still are recorded one after the other.
 
 from __future__ import annotations
 
-import gc
 import logging
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -36,15 +35,6 @@ GROUP: Final = "reconsent"
 BATCH: Final = 10_000
 PATIENCE: Final = 1.0
 TOO_MANY_DEAD: Final = 100
-
-
-def collect_rarely() -> None:
-    """Let Python look for cycles less often than it does by itself, in the whole process.
-
-    A batch makes tens of thousands of objects that live for a moment, and no cycles: to go through
-    them again and again took a sixth of the time.
-    """
-    gc.set_threshold(50_000, 20, 20)
 
 
 class _Read(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
 from typing import TYPE_CHECKING, Final, Protocol
@@ -26,6 +27,15 @@ class Service(Protocol):
 
     def idle(self) -> bool:
         """Tell whether nothing waits, also nothing that is only just being committed."""
+
+
+def collect_rarely() -> None:
+    """Let Python look for cycles less often than it does by itself, in the whole process.
+
+    A batch makes tens of thousands of objects that live for a moment, and no cycles: to go through
+    them again and again took a sixth of the time.
+    """
+    gc.set_threshold(50_000, 20, 20)
 
 
 def run_until_idle(services: Sequence[Service], each: Callable[[str], None] | None = None) -> None:

@@ -10,6 +10,7 @@ from reconsent.adapters.bus_kafka import KafkaConsumer
 from reconsent.adapters.kafka_settings import KafkaSettings
 from reconsent.adapters.postgres import Pool, connect
 from reconsent.adapters.signing import Signer
+from reconsent.running import collect_rarely
 
 
 def consumer(settings: KafkaSettings, database: str, topic: str) -> KafkaConsumer:
@@ -34,6 +35,6 @@ def join(ours: KafkaConsumer, partitions: int) -> None:
 
 def reader(connections: Pool, ours: KafkaConsumer) -> intake.Intake:
     """Make intake as it is with Kafka, but without patience."""
-    intake.collect_rarely()
+    collect_rarely()
     hashed = Signer("s").address_hash
     return intake.Intake(connections, lambda: ours, hashed, patience=0, ahead=True)

@@ -217,10 +217,15 @@ class KafkaProducer:
             raise
 
     def close(self) -> None:
-        """Let go of the bus."""
-        if self._client is not None:
-            self._client.close(timeout=0)
-            self._client = None
+        """Let go of the bus, and of what has not reached it yet."""
+        client, self._client = self._client, None
+        if client is None:
+            return
+        try:
+            client.close(timeout=0)
+        except ZeroDivisionError:
+            # It waits for what it still holds before it lets go of it, and fails at that.
+            client._sender.force_close()  # noqa: SLF001 -- there is no other way
 
     def _require(self, topics: set[str]) -> None:
         unknown = topics - self._known

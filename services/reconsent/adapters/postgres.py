@@ -93,9 +93,18 @@ def transaction(connections: Pool, work: Callable[[Connection], Result]) -> Resu
     raise OutsideError(message)
 
 
+@contextmanager
+def in_one_line() -> Iterator[None]:
+    """Tell in one line that the database broke off. Raises OutsideError."""
+    try:
+        yield
+    except psycopg.OperationalError as error:
+        raise OutsideError(f"database: {_first_line(error)}") from error
+
+
 def migrate(conninfo: str) -> list[str]:
     """Apply the migrations that are missing; return their names. Two at once are safe."""
-    with connect(conninfo) as connection:
+    with in_one_line(), connect(conninfo) as connection:
         version = connection.info.server_version // 10000
         if version not in SUPPORTED:
             message = f"database: PostgreSQL {version} is not supported, 15 to 18 are"
@@ -159,11 +168,12 @@ class Lease:
     def _taken(self) -> Connection:
         made = connect(self._conninfo, autocommit=True)
         try:
-            made.execute("SELECT set_config('idle_session_timeout', %s, false)", (self._idle,))
-            made.execute("SELECT pg_advisory_lock(%s)", (self.number,))
-        except psycopg.OperationalError as error:
+            with in_one_line():
+                made.execute("SELECT set_config('idle_session_timeout', %s, false)", (self._idle,))
+                made.execute("SELECT pg_advisory_lock(%s)", (self.number,))
+        except OutsideError:
             made.close()
-            raise OutsideError(f"database: {_first_line(error)}") from error
+            raise
         return made
 
     def close(self) -> None:

@@ -19,7 +19,7 @@ from reconsent.domain.event import TOPICS, AccountEvent
 from reconsent.facts.accounts import Counts
 from reconsent.facts.imports import FileImport, Progress
 from reconsent.facts.recording import Recorder
-from reconsent.intake import collect_rarely
+from reconsent.running import collect_rarely
 
 if TYPE_CHECKING:
     from reconsent.__main__ import Program

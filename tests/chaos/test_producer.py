@@ -1,0 +1,45 @@
+"""A producer whose broker is gone lets go of what it still holds."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+
+import pytest
+
+from reconsent.adapters.bus_kafka import KafkaProducer
+from reconsent.adapters.kafka_settings import KafkaSettings
+from reconsent.adapters.kafka_topics import create
+from reconsent.domain.bus import Message
+from reconsent.domain.errors import OutsideError
+from tests.chaos.rounds import Grounds
+from tests.kafka.layouts import of_any_time
+
+_NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def settings(grounds: Grounds) -> Iterator[KafkaSettings]:
+    """Have the broker to ourselves."""
+    with grounds.broker.used(alone=True):
+        made = KafkaSettings(bootstrap_servers=(grounds.broker.bootstrap,), topic_prefix="let-go.")
+        create(made, of_any_time(["accounts"], 1))
+        yield made
+
+
+def test_a_producer_can_be_closed_while_the_broker_is_away(
+    grounds: Grounds, settings: KafkaSettings
+) -> None:
+    """To close it does not fail, and ends a sending that waits for the broker."""
+    message = Message("accounts", b"shop.example/ann", b"{}", (), _NOW)
+    producer = KafkaProducer(settings)
+    producer.send([message])
+    grounds.broker.kill()
+    with ThreadPoolExecutor(1) as beside:
+        sending = beside.submit(producer.send, [message])
+        time.sleep(1)  # until it waits
+        producer.close()
+        with pytest.raises(OutsideError):
+            sending.result()
