@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -42,6 +42,7 @@ _AT_FIRST: Final = 50
 _LONGEST_CLAIM: Final = 0.3
 _LONGEST_STEP: Final = 0.5
 _SHORTEST_WAIT: Final = 0.02
+_OFTEN: Final = 0.02
 
 
 _NOTHING: Final = Claim(claimed=0, attempts=())
@@ -137,6 +138,8 @@ class Dispatcher:
                     hands.submit(self._hand_over, claim.attempts) if claim.attempts else None
                 )
                 if at_work:
+                    while not wait([at_work], timeout=_OFTEN).done:
+                        self._record_handed()  # the less is unknown if this sender is killed
                     handed = at_work.result()
                     self._record_handed()
                     self._keep_size(handed)

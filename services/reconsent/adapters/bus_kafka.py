@@ -223,7 +223,7 @@ class KafkaProducer:
             return
         try:
             client.close(timeout=0)
-        except ZeroDivisionError:
+        except KafkaError:
             # It waits for what it still holds before it lets go of it, and fails at that.
             client._sender.force_close()  # noqa: SLF001 -- there is no other way
 

@@ -38,6 +38,7 @@ def end(connection: Connection, attempt: Attempt, results: Sequence[Result], now
         "not_before": [result.not_before for result in results],
         "now": now,
     }
+    connection.execute(SQL["by_index"])
     connection.execute(SQL["outcomes"], columns)
     summary = {"attempt_id": attempt.attempt_id, "outcome": _summary(results)}
     connection.execute(SQL["end_attempt"], summary)

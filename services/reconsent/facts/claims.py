@@ -95,6 +95,7 @@ class Claims:
 
     def claim(self, connection: Connection, policies: Policies, limit: int, now: datetime) -> Claim:
         """Claim up to `limit` notices, in the caller's transaction."""
+        connection.execute(SQL["by_index"])
         rows = connection.execute(
             SQL["claim"], {"latest": policies.latest_ids, "limit": limit, "now": now}
         )

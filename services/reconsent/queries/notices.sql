@@ -64,6 +64,10 @@ WHERE notices.notice_id = told.notice_id;
 UPDATE attempts SET ended_at = clock_timestamp(), outcome = %(outcome)s
 WHERE attempt_id = %(attempt_id)s;
 
+-- :name by_index
+-- Look notices up by index: going through all of them would take longer with each that there is.
+SET LOCAL enable_seqscan = off;
+
 -- :name outcomes
 -- Write what became of the members of an attempt, unless something later is known already.
 UPDATE notices SET
