@@ -45,8 +45,8 @@ class Release:
 
 def held_back(connection: Connection, version_id: int) -> HeldBack:
     """Tell whether a version's release is held back."""
-    row = connection.execute(SQL["held_back"], {"version_id": version_id}).fetchone()
-    return HeldBack(*row) if row else HeldBack()
+    row = connection.execute(SQL["flags"], {"versions": [version_id]}).fetchone()
+    return HeldBack(*row[1:]) if row else HeldBack()
 
 
 def releases(connection: Connection, policies: Policies) -> list[Release]:

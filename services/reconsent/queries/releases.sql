@@ -35,11 +35,6 @@ UPDATE releases SET paused_at = NULL WHERE version_id = %(version_id)s AND pause
 UPDATE releases SET cancelled_at = clock_timestamp(), paused_at = NULL
 WHERE version_id = %(version_id)s AND cancelled_at IS NULL;
 
--- :name held_back
--- Tell whether a release is paused, and whether it was cancelled.
-SELECT paused_at IS NOT NULL, cancelled_at IS NOT NULL
-FROM releases WHERE version_id = %(version_id)s;
-
 -- :name flags
 -- Tell which of some releases are paused, and which were cancelled.
 SELECT version_id, paused_at IS NOT NULL, cancelled_at IS NOT NULL
