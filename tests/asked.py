@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from reconsent.adapters.page_views import Answered, Asked, Site
 from reconsent.domain.consent import Answer
 from reconsent.domain.notice import Question, questions
 from reconsent.domain.policy import Policy, PolicyVersion
 from reconsent.domain.use import Held
+from reconsent.words.views import Answered, Asked, Site
 from tests.drafts import draft, row
 
 _PARTIES: Final = {

@@ -16,9 +16,9 @@ from typing import Protocol
 import psycopg
 import pytest
 
-from reconsent.adapters.offsets import FencedError, advance
-from reconsent.adapters.postgres import Connection
 from reconsent.domain.bus import Batch, Consumer, Message, Producer
+from reconsent.store.offsets import FencedError, advance
+from reconsent.store.postgres import Connection
 from tests.kafka.events import GROUP, account, drain, message, plain, record, some
 
 PARTITIONS = 4

@@ -12,8 +12,8 @@ import psycopg
 import pytest
 from hypothesis import Phase, settings
 
-from reconsent.adapters.embedded import join
-from reconsent.adapters.postgres import Pool, migrate, pool
+from reconsent.embedded.user import join
+from reconsent.store.postgres import Pool, migrate, pool
 
 # Machines differ in speed, and to explain failures every line of every example would be traced.
 _PHASES = tuple(phase for phase in Phase if phase is not Phase.explain)

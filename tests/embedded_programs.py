@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reconsent.adapters.embedded import PACKAGES
+from reconsent.embedded.user import PACKAGES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,7 +24,7 @@ PROGRAM = """
 import json, sys
 from pathlib import Path
 import psycopg
-from reconsent.adapters.embedded import EmbeddedError, join
+from reconsent.embedded.user import EmbeddedError, join
 try:
     user = join(Path(sys.argv[1]))
 except EmbeddedError as error:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import uuid
 from typing import Final
 
-from reconsent.domain.mail import Letter, Recipient
+from reconsent.domain.mail import Mail, Recipient
 
 MARK: Final = "%choose_link%"
 SENDER: Final = "Personvern på Eksempel <privacy@example.no>"
-LETTER: Final = Letter(
+LETTER: Final = Mail(
     sender=SENDER,
     subject="Ditt valg: kan vi bruke opplysningene dine på en ny måte, også etter nyttår?",
     text=f"Hei!\n\nSvar her:\n{MARK}\n\n.\nBlåbærsyltetøy = godt \n",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from reconsent.adapters import page_rendering as pages
-from reconsent.adapters.page_views import (
+from reconsent.words import pages
+from reconsent.words.views import (
     Asked,
     ChooseView,
     ErrorView,

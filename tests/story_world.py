@@ -10,21 +10,21 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from reconsent.adapters.maildir import Maildir
-from reconsent.adapters.postgres import Lease, Pool
-from reconsent.adapters.signing import Signer
 from reconsent.cli.explain_report import story
-from reconsent.dispatcher import Dispatcher
 from reconsent.domain.cloudevents import Received
 from reconsent.domain.event import parse
-from reconsent.facts.cohorts import Cohorts
-from reconsent.facts.permissions import Check, answer
-from reconsent.facts.recording import Recorder
-from reconsent.facts.story import account_json
+from reconsent.domain.signing import Signer
+from reconsent.facts.read.account_story import account_json
+from reconsent.facts.read.permissions import Check, answer
+from reconsent.facts.record.recorder import Recorder
+from reconsent.facts.sets import Cohorts
 from reconsent.facts.versions import PublishedVersions
-from reconsent.planner import Planner
-from reconsent.running import run_until_idle
-from reconsent.scheduler import Scheduler
+from reconsent.mail.maildir import Maildir
+from reconsent.store.postgres import Lease, Pool
+from reconsent.workers.dispatcher import Dispatcher
+from reconsent.workers.planner import Planner
+from reconsent.workers.running import run_until_idle
+from reconsent.workers.scheduler import Scheduler
 
 PROPERTY = "campaigner.example"
 EMAIL = "zq8841@mail.example"

@@ -14,13 +14,13 @@ from urllib.parse import urlsplit
 
 import platformdirs
 
-from reconsent.adapters.kafka_settings import KafkaSettings, kafka_settings
-from reconsent.adapters.mail_address import sender_parts
-from reconsent.adapters.sendgrid_settings import SendGridSettings, sendgrid_settings
-from reconsent.adapters.smtp_settings import SCHEMES, SmtpSettings, smtp_settings
+from reconsent.bus.kafka.settings import KafkaSettings, kafka_settings
 from reconsent.domain.errors import BadInputError, OutsideError
 from reconsent.domain.mail import Delivery
 from reconsent.domain.policy import duration
+from reconsent.mail.address import sender_parts
+from reconsent.mail.sendgrid.settings import SendGridSettings, sendgrid_settings
+from reconsent.mail.smtp.settings import SCHEMES, SmtpSettings, smtp_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,7 +6,7 @@ import httpx
 import psycopg
 from psycopg import sql
 
-from reconsent.adapters.embedded import join
+from reconsent.embedded.user import join
 from tests.acceptance.outside import World, answer
 from tests.acceptance.people import SHOP, account, ask, choice, collection, reason
 from tests.acceptance.versions import later

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 from functools import partial
 
-from reconsent import intake
-from reconsent.adapters.bus_kafka import KafkaConsumer
-from reconsent.adapters.kafka_settings import KafkaSettings
-from reconsent.adapters.postgres import Pool, connect
-from reconsent.adapters.signing import Signer
-from reconsent.running import collect_rarely
+from reconsent.bus.kafka.consumer import KafkaConsumer
+from reconsent.bus.kafka.settings import KafkaSettings
+from reconsent.domain.signing import Signer
+from reconsent.store.postgres import Pool, connect
+from reconsent.workers import intake
+from reconsent.workers.running import collect_rarely
 
 
 def consumer(settings: KafkaSettings, database: str, topic: str) -> KafkaConsumer:

@@ -10,8 +10,8 @@ from __future__ import annotations
 import sys
 from contextlib import closing
 
-from reconsent.adapters.kafka_settings import KafkaSettings
-from reconsent.adapters.postgres import pool
+from reconsent.bus.kafka.settings import KafkaSettings
+from reconsent.store.postgres import pool
 from tests.bench.intake_parts import consumer, join, reader
 
 

@@ -19,11 +19,11 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from reconsent import intake
-from reconsent.adapters.bus_kafka import KafkaProducer
-from reconsent.adapters.kafka_settings import KafkaSettings
-from reconsent.adapters.postgres import pool
+from reconsent.bus.kafka.consumer import KafkaProducer
+from reconsent.bus.kafka.settings import KafkaSettings
 from reconsent.domain.bus import Message
+from reconsent.store.postgres import pool
+from reconsent.workers import intake
 from tests.bench.intake_parts import consumer, reader, warm_up
 from tests.bus_contract import PARTITIONS
 from tests.kafka.events import NOW, account, message

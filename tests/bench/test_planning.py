@@ -7,14 +7,14 @@ from collections.abc import Callable
 
 import psycopg
 
-from reconsent.adapters.postgres import Pool, transaction
 from reconsent.domain.policy import PolicyVersion
-from reconsent.facts.decisions import refresh_holdings
-from reconsent.facts.publishing import publish
+from reconsent.facts.record.publishing import publish
+from reconsent.facts.record.standings import refresh_holdings
 from reconsent.facts.versions import read_policies
-from reconsent.planner import Planner
-from reconsent.preview import preview
-from reconsent.running import run_until_idle
+from reconsent.store.postgres import Pool, transaction
+from reconsent.workers.planner import Planner
+from reconsent.workers.preview import preview
+from reconsent.workers.running import run_until_idle
 from tests.drafts import draft, row
 
 ACCOUNTS = 200_000

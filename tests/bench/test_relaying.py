@@ -10,16 +10,16 @@ from functools import partial
 
 import pytest
 
-from reconsent.adapters.bus_kafka import KafkaProducer
-from reconsent.adapters.kafka_settings import KafkaSettings
-from reconsent.adapters.postgres import Pool, SoleRight, transaction
+from reconsent.bus.kafka.consumer import KafkaProducer
+from reconsent.bus.kafka.settings import KafkaSettings
 from reconsent.domain.bus import Message
-from reconsent.facts.cohorts import Cohorts
-from reconsent.facts.outgoing import Outgoing
-from reconsent.facts.publishing import publish
-from reconsent.planner import Planner
-from reconsent.relay import Relay, outlets
-from reconsent.running import collect_rarely, run_until_idle
+from reconsent.facts.published.state import Outgoing
+from reconsent.facts.record.publishing import publish
+from reconsent.facts.sets import Cohorts
+from reconsent.store.postgres import Pool, SoleRight, transaction
+from reconsent.workers.planner import Planner
+from reconsent.workers.relay import Relay, outlets
+from reconsent.workers.running import collect_rarely, run_until_idle
 from tests.bench.test_planning import ACCOUNTS, fill, seconds, version
 
 
@@ -56,7 +56,7 @@ def test_relay_beside_a_bare_producer(
             connections,
             outlet,
             SoleRight(database, f"relay {outlet.topic}"),
-            partial(_remembering, topics, f"reconsent.relay.{outlet.topic}", sent),
+            partial(_remembering, topics, f"reconsent.workers.relay.{outlet.topic}", sent),
             source="urn:bench",
             now=partial(datetime.now, UTC),
         )

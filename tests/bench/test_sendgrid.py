@@ -13,11 +13,11 @@ from functools import partial
 import httpx
 import pytest
 
-from reconsent.adapters.postgres import Lease, Pool
-from reconsent.adapters.sendgrid_mail import SendGrid
-from reconsent.adapters.signing import Signer
-from reconsent.dispatcher import Dispatcher
-from reconsent.running import run_until_idle
+from reconsent.domain.signing import Signer
+from reconsent.mail.sendgrid.provider import SendGrid
+from reconsent.store.postgres import Lease, Pool
+from reconsent.workers.dispatcher import Dispatcher
+from reconsent.workers.running import run_until_idle
 from tests.bench import test_smtp
 from tests.bench.test_planning import seconds
 from tests.stand_ins.sendgrid import SendGridStandIn, running_sendgrid

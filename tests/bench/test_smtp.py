@@ -17,18 +17,18 @@ import psycopg
 import pytest
 from typing_extensions import override
 
-from reconsent.adapters.mime_letter import MimeLetter
-from reconsent.adapters.postgres import Lease, Pool, transaction
-from reconsent.adapters.signing import Signer
-from reconsent.adapters.smtp_mail import Smtp
-from reconsent.adapters.smtp_settings import smtp_settings
-from reconsent.dispatcher import Dispatcher
-from reconsent.domain.mail import Letter, Recipient, Result
-from reconsent.facts.decisions import refresh_holdings
-from reconsent.facts.publishing import publish
+from reconsent.domain.mail import Mail, Recipient, Result
+from reconsent.domain.signing import Signer
+from reconsent.facts.record.publishing import publish
+from reconsent.facts.record.standings import refresh_holdings
 from reconsent.facts.versions import read_policies
-from reconsent.planner import Planner
-from reconsent.running import run_until_idle
+from reconsent.mail.mime import MimeMail
+from reconsent.mail.smtp.provider import Smtp
+from reconsent.mail.smtp.settings import smtp_settings
+from reconsent.store.postgres import Lease, Pool, transaction
+from reconsent.workers.dispatcher import Dispatcher
+from reconsent.workers.planner import Planner
+from reconsent.workers.running import run_until_idle
 from tests.drafts import draft, row
 from tests.letters import people
 from tests.stand_ins.smtp_sink import running_sink
@@ -42,10 +42,10 @@ SMALLEST = 10 * 1024
 class Noting(Smtp):
     """The provider, which notes the letter that it is handed."""
 
-    letter: Letter | None = None
+    letter: Mail | None = None
 
     @override
-    def send(self, letter: Letter, recipients: Sequence[Recipient]) -> Sequence[Result]:
+    def send(self, letter: Mail, recipients: Sequence[Recipient]) -> Sequence[Result]:
         """Hand the letter over."""
         self.letter = letter
         return super().send(letter, recipients)
@@ -105,7 +105,7 @@ async def by_aiosmtplib(port: int, mails: Sequence[tuple[str, bytes]]) -> None:
     await asyncio.gather(*(work(mails[start::4]) for start in range(4)))
 
 
-def by_provider(smtp: Smtp, letter: Letter, recipients: Sequence[Recipient]) -> None:
+def by_provider(smtp: Smtp, letter: Mail, recipients: Sequence[Recipient]) -> None:
     """Hand a letter over as the dispatcher does, without recording anything."""
     for start in range(0, len(recipients), smtp.at_most):
         results = smtp.send(letter, recipients[start : start + smtp.at_most])
@@ -145,7 +145,7 @@ def test_mails_a_second(connections: Pool, database: str, port: int) -> None:
     assert counts == [("accepted", NOTICES)]
     assert smtp.letter
     everyone = people(BARE)
-    mime = MimeLetter(smtp.letter, date=datetime.now(UTC))
+    mime = MimeMail(smtp.letter, date=datetime.now(UTC))
     mails = [(one.email, mime.addressed(one, one.email)) for one in everyone]
     size = min(len(content) for _, content in mails)
     assert size >= SMALLEST

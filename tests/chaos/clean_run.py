@@ -7,15 +7,15 @@ from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
 
-from reconsent.adapters.bus_postgres import PostgresConsumer, PostgresProducer
-from reconsent.adapters.postgres import Lease, connect, pool
-from reconsent.adapters.signing import Signer
-from reconsent.dispatcher import Dispatcher
+from reconsent.bus.postgres import PostgresConsumer, PostgresProducer
 from reconsent.domain.bus import Message
-from reconsent.domain.mail import Letter, Recipient, Result
-from reconsent.intake import GROUP, Intake
-from reconsent.planner import Planner
-from reconsent.running import run_until_idle
+from reconsent.domain.mail import Mail, Recipient, Result
+from reconsent.domain.signing import Signer
+from reconsent.store.postgres import Lease, connect, pool
+from reconsent.workers.dispatcher import Dispatcher
+from reconsent.workers.intake import GROUP, Intake
+from reconsent.workers.planner import Planner
+from reconsent.workers.running import run_until_idle
 from tests.chaos.events import Happenings
 from tests.chaos.outcome import Outcome, last_mailed, outcome
 
@@ -32,7 +32,7 @@ class _Mailbox:
     repeats_safely = True
     rests_until: datetime | None = None
 
-    def send(self, letter: Letter, recipients: Sequence[Recipient]) -> Sequence[Result]:
+    def send(self, letter: Mail, recipients: Sequence[Recipient]) -> Sequence[Result]:
         """Take all of them."""
         del letter
         return [Result("accepted")] * len(recipients)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from reconsent.__main__ import Program
 from reconsent.config import Settings, settings
+from reconsent.program import Program
 from tests.chaos.clean_run import SECRET
 from tests.chaos.database import Server, running_server
 from tests.chaos.moments import install

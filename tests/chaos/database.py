@@ -14,8 +14,8 @@ from typing import Final, LiteralString
 
 import psycopg
 
-from reconsent.adapters.embedded import EmbeddedUser, join
-from reconsent.adapters.postgres import migrate
+from reconsent.embedded.user import EmbeddedUser, join
+from reconsent.store.postgres import migrate
 from tests.embedded_programs import postmaster_of, processes_in, wait_until
 
 _KEPT: Final = {

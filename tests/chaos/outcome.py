@@ -9,11 +9,11 @@ from typing import Any, Final
 
 import psycopg
 
-from reconsent.adapters.postgres import connect
-from reconsent.facts.cohorts import Cohorts
-from reconsent.facts.notices_listing import Filters, list_notices
-from reconsent.facts.permissions import Check, answer
+from reconsent.facts.read.notices import Filters, list_notices
+from reconsent.facts.read.permissions import Check, answer
+from reconsent.facts.sets import Cohorts
 from reconsent.facts.versions import PublishedVersions
+from reconsent.store.postgres import connect
 from tests.chaos.events import checks
 from tests.kafka.facts import facts
 

@@ -6,11 +6,11 @@ import hashlib
 from collections.abc import Sequence
 from typing import Final
 
-from reconsent.adapters.postgres import Connection, Pool, transaction
-from reconsent.facts.decisions import refresh_holdings
-from reconsent.facts.publishing import publish
+from reconsent.facts.record.publishing import publish
+from reconsent.facts.record.standings import refresh_holdings
 from reconsent.facts.versions import read_policies
-from reconsent.planner import Planner
+from reconsent.store.postgres import Connection, Pool, transaction
+from reconsent.workers.planner import Planner
 from tests.drafts import draft, row
 
 SITES: Final = ("shop.example", "blog.example")

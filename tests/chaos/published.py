@@ -11,16 +11,16 @@ from typing import Any, Final
 
 from kafka import KafkaConsumer, TopicPartition  # type: ignore[import-untyped]
 
-from reconsent.adapters.kafka_settings import KafkaSettings
-from reconsent.adapters.postgres import Connection, connect
+from reconsent.bus.kafka.settings import KafkaSettings
 from reconsent.domain.bus import Message
 from reconsent.domain.use import Use
-from reconsent.facts.cohorts import Cohorts
-from reconsent.facts.decisions import ledgers
-from reconsent.facts.ledger import ledger_json
-from reconsent.facts.notices_listing import Filters, list_notices
-from reconsent.facts.permissions import Check, answer
+from reconsent.facts.read.ledger import ledger_json
+from reconsent.facts.read.notices import Filters, list_notices
+from reconsent.facts.read.permissions import Check, answer
+from reconsent.facts.record.standings import ledgers
+from reconsent.facts.sets import Cohorts
 from reconsent.facts.versions import Policies, PublishedVersions
+from reconsent.store.postgres import Connection, connect
 from tests.chaos.events import checks
 from tests.integration.others import lists, told
 

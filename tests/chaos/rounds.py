@@ -15,17 +15,17 @@ from random import Random
 from threading import Event
 from typing import Final
 
-from reconsent.adapters.bus_kafka import KafkaProducer
-from reconsent.adapters.kafka_lag import lag
-from reconsent.adapters.kafka_settings import KafkaSettings
-from reconsent.adapters.kafka_topics import create
-from reconsent.adapters.postgres import connect, pool
+from reconsent.bus.kafka.consumer import KafkaProducer
+from reconsent.bus.kafka.lag import lag
+from reconsent.bus.kafka.settings import KafkaSettings
+from reconsent.bus.kafka.topics import create
 from reconsent.domain.bus import Message
 from reconsent.domain.errors import OutsideError
 from reconsent.domain.event import TOPICS
 from reconsent.domain.topics import LAYOUTS
-from reconsent.intake import GROUP
-from reconsent.planner import Planner
+from reconsent.store.postgres import connect, pool
+from reconsent.workers.intake import GROUP
+from reconsent.workers.planner import Planner
 from tests.chaos.clean_run import SECRET, SENDER
 from tests.chaos.database import Server
 from tests.chaos.events import interleaved, report

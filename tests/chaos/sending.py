@@ -12,13 +12,13 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final
 
-from reconsent.adapters.postgres import connect, pool
 from reconsent.domain.errors import OutsideError
 from reconsent.domain.mail import Delivery
-from reconsent.facts.cohorts import Cohorts
-from reconsent.facts.evidence import with_evidence
-from reconsent.facts.notices_listing import Filters, list_notices
+from reconsent.facts.read.evidence import with_evidence
+from reconsent.facts.read.notices import Filters, list_notices
+from reconsent.facts.sets import Cohorts
 from reconsent.facts.versions import PublishedVersions
+from reconsent.store.postgres import connect, pool
 from tests.chaos.clean_run import SECRET, SENDER
 from tests.chaos.database import Server
 from tests.chaos.moments import MOMENTS, cut_off, watched

@@ -15,10 +15,11 @@ from typing import Any, Final
 
 import psycopg
 
-from reconsent.adapters.bus_postgres import PostgresProducer, lag
-from reconsent.adapters.postgres import connect, pool
+from reconsent.bus.postgres import PostgresProducer
 from reconsent.domain.bus import Message
-from reconsent.intake import GROUP
+from reconsent.store.log import lag
+from reconsent.store.postgres import connect, pool
+from reconsent.workers.intake import GROUP
 from tests.chaos.clean_run import SECRET, SENDER
 from tests.chaos.people import SITES, asked
 from tests.chaos.sending import Place

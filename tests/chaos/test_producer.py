@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from reconsent.adapters.bus_kafka import KafkaProducer
-from reconsent.adapters.kafka_settings import KafkaSettings
-from reconsent.adapters.kafka_topics import create
+from reconsent.bus.kafka.consumer import KafkaProducer
+from reconsent.bus.kafka.settings import KafkaSettings
+from reconsent.bus.kafka.topics import create
 from reconsent.domain.bus import Message
 from reconsent.domain.errors import OutsideError
 from tests.chaos.rounds import Grounds

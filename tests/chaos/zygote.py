@@ -15,14 +15,12 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-from reconsent import running
-from reconsent.__main__ import Program
-from reconsent.adapters import (
-    bus_kafka,
-    maildir,  # noqa: F401 -- imported once for all
-    sendgrid_mail,
-)
+from reconsent.bus.kafka import consumer as kafka_consumer
 from reconsent.cli.main import run
+from reconsent.mail import maildir  # noqa: F401 -- imported once for all
+from reconsent.mail.sendgrid import provider as sendgrid_provider
+from reconsent.program import Program
+from reconsent.workers import running
 
 _LOOK_SECONDS: Final = 0.05
 _SET_PARENT_DEATH_SIGNAL: Final = 1  # of prctl
@@ -31,10 +29,10 @@ _SET_PARENT_DEATH_SIGNAL: Final = 1  # of prctl
 def main() -> None:
     """Start what is asked for, until the input ends."""
     # The dead are to be missed soon, and faults outside are over soon.
-    bus_kafka.KafkaConsumer.__init__.__kwdefaults__ = {"session": 1.5, "stuck": 8.0}
+    kafka_consumer.KafkaConsumer.__init__.__kwdefaults__ = {"session": 1.5, "stuck": 8.0}
     running.REST, running.LONGEST_REST = 0.1, 1.0  # type: ignore[misc]
     # Of few people many requests are made, and several claims.
-    sendgrid_mail.SendGrid.at_most = 4
+    sendgrid_provider.SendGrid.at_most = 4
     alive: set[int] = set()
     waiting = b""
     while True:

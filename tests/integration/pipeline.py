@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
-from reconsent.dispatcher import Dispatcher
 from reconsent.domain.bus import Message
 from reconsent.domain.errors import OutsideError
-from reconsent.domain.mail import Letter, Outcome, Recipient
-from reconsent.planner import Planner
-from reconsent.scheduler import Scheduler
+from reconsent.domain.mail import Mail, Outcome, Recipient
+from reconsent.workers.dispatcher import Dispatcher
+from reconsent.workers.planner import Planner
+from reconsent.workers.scheduler import Scheduler
 from tests.acceptance.forms import Page as Form
 from tests.integration.messages import MESSAGES, message, report
 from tests.integration.readings import Readings
@@ -159,7 +159,7 @@ class Pipeline(Readings):
         mailed = {row["notice"]: row for row in self.notices()} if kept else {}
         return [self._mail(mailed[to.notice], letter, to) for letter, to in kept]
 
-    def _mail(self, notice: dict[str, Any], letter: Letter, to: Recipient) -> dict[str, Any]:
+    def _mail(self, notice: dict[str, Any], letter: Mail, to: Recipient) -> dict[str, Any]:
         """Return what went out, having looked at the letter itself."""
         name = (notice["property"], notice["account"], notice["policy_version"], notice["sequence"])
         choice = notice["kind"] == "choice"

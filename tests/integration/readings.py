@@ -9,12 +9,12 @@ from typing import Any
 from httpx import Response
 
 from reconsent.domain.bus import Message
-from reconsent.facts.cohorts import Cohorts
-from reconsent.facts.decisions import ledgers
-from reconsent.facts.ledger import ledger_json
-from reconsent.facts.notices_listing import Filters, list_notices
+from reconsent.facts.read.ledger import ledger_json
+from reconsent.facts.read.notices import Filters, list_notices
+from reconsent.facts.record.standings import ledgers
+from reconsent.facts.sets import Cohorts
 from reconsent.facts.versions import PublishedVersions
-from reconsent.queries import named
+from reconsent.store.named import named
 from tests.integration.stage import TOKEN, Stage
 from tests.model.steps import Permit
 
@@ -112,5 +112,5 @@ class Readings:
         self.settle()
         names = ("property", "account", "data_category", "collected_under", "reason")
         with self._stage.connections.connection() as connection:
-            rows = connection.execute(named("accounts")["to_erase"]).fetchall()
+            rows = connection.execute(named("read/erasures")["to_erase"]).fetchall()
         return [dict(zip(names, row, strict=True)) for row in rows]

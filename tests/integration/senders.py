@@ -12,16 +12,16 @@ from typing import Any, Final
 
 from typing_extensions import override
 
-from reconsent.adapters.postgres import Lease, Pool, pool
-from reconsent.adapters.signing import Signer
-from reconsent.dispatcher import Dispatcher
 from reconsent.domain.errors import OutsideError
-from reconsent.domain.mail import Delivery, Letter, Recipient, Result
-from reconsent.facts.cohorts import Cohorts
-from reconsent.facts.evidence import with_evidence
-from reconsent.facts.notices_listing import Filters, list_notices
+from reconsent.domain.mail import Delivery, Mail, Recipient, Result
+from reconsent.domain.signing import Signer
+from reconsent.facts.read.evidence import with_evidence
+from reconsent.facts.read.notices import Filters, list_notices
+from reconsent.facts.sets import Cohorts
 from reconsent.facts.versions import PublishedVersions
-from reconsent.scheduler import Scheduler
+from reconsent.store.postgres import Lease, Pool, pool
+from reconsent.workers.dispatcher import Dispatcher
+from reconsent.workers.scheduler import Scheduler
 from tests.integration.stage import SENDER, URL, Mailbox
 
 Json = dict[str, Any]
@@ -36,7 +36,7 @@ class Interrupted(Mailbox):
     meanwhile: list[Callable[[], object]] = field(default_factory=list)
 
     @override
-    def send(self, letter: Letter, recipients: Sequence[Recipient]) -> Sequence[Result]:
+    def send(self, letter: Mail, recipients: Sequence[Recipient]) -> Sequence[Result]:
         if self.meanwhile:
             self.meanwhile.pop(0)()
         return super().send(letter, recipients)

@@ -11,13 +11,13 @@ from typing import Any
 
 import httpx
 
-from reconsent.__main__ import Program
-from reconsent.adapters.postgres import Connection, transaction
 from reconsent.config import settings
-from reconsent.facts.decisions import refresh_holdings
-from reconsent.facts.publishing import publish
+from reconsent.facts.record.publishing import publish
+from reconsent.facts.record.standings import refresh_holdings
 from reconsent.facts.versions import read_policies
-from reconsent.running import run_until_idle
+from reconsent.program import Program
+from reconsent.store.postgres import Connection, transaction
+from reconsent.workers.running import run_until_idle
 from tests.drafts import draft, row
 from tests.stand_ins.sendgrid import SendGridStandIn
 from tests.stand_ins.sendgrid_webhook import Signing, event

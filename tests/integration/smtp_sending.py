@@ -11,10 +11,10 @@ from email.message import EmailMessage
 from email.policy import default
 from typing import Final
 
-from reconsent.adapters.smtp_connection import Patience
-from reconsent.adapters.smtp_mail import Smtp
-from reconsent.adapters.smtp_settings import smtp_settings
 from reconsent.domain.mail import Result
+from reconsent.mail.smtp.connection import Patience
+from reconsent.mail.smtp.provider import Smtp
+from reconsent.mail.smtp.settings import smtp_settings
 from tests.stand_ins.smtp_server import MailServer, running
 
 NOON: Final = datetime(2026, 12, 1, 12, tzinfo=UTC)

@@ -14,17 +14,18 @@ from uuid import UUID
 import httpx
 import psycopg
 
-from reconsent.adapters.bus_postgres import PostgresConsumer, PostgresProducer, lag
-from reconsent.adapters.page_views import Site
-from reconsent.adapters.postgres import Lease, Pool, connect, pool
-from reconsent.adapters.signing import Signer
+from reconsent.bus.postgres import PostgresConsumer, PostgresProducer
 from reconsent.domain.bus import Consumer, Producer
-from reconsent.domain.mail import Letter, Outcome, Recipient, Result
-from reconsent.facts.cohorts import Cohorts
+from reconsent.domain.mail import Mail, Outcome, Recipient, Result
+from reconsent.domain.signing import Signer
+from reconsent.facts.sets import Cohorts
 from reconsent.facts.versions import PublishedVersions
-from reconsent.intake import GROUP, Intake
+from reconsent.store.log import lag
+from reconsent.store.postgres import Lease, Pool, connect, pool
+from reconsent.web.access import Context
 from reconsent.web.app import create_app
-from reconsent.web.site import Context
+from reconsent.words.views import Site
+from reconsent.workers.intake import GROUP, Intake
 
 URL: Final = "http://reconsent.test"
 SENDER: Final = "Privacy <privacy@reconsent.test>"
@@ -47,9 +48,9 @@ class Mailbox:
     repeats_safely: bool = False
     rests_until: datetime | None = None
     answers: dict[UUID, Outcome | Result] = field(default_factory=dict)
-    kept: list[tuple[Letter, Recipient]] = field(default_factory=list)
+    kept: list[tuple[Mail, Recipient]] = field(default_factory=list)
 
-    def send(self, letter: Letter, recipients: Sequence[Recipient]) -> Sequence[Result]:
+    def send(self, letter: Mail, recipients: Sequence[Recipient]) -> Sequence[Result]:
         """Keep what was accepted."""
         assert 0 < len(recipients) <= self.at_most
         answers = [self.answers.get(UUID(to.notice), "accepted") for to in recipients]

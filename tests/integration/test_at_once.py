@@ -21,14 +21,15 @@ import pytest
 from psycopg import sql
 from typing_extensions import override
 
-from reconsent.adapters.bus_postgres import PostgresConsumer, lag
-from reconsent.adapters.postgres import Lease, connect, migrate
-from reconsent.dispatcher import Dispatcher
+from reconsent.bus.postgres import PostgresConsumer
 from reconsent.domain.errors import OutsideError
-from reconsent.domain.mail import Letter, Outcome, Recipient, Result
-from reconsent.intake import GROUP, Intake
-from reconsent.planner import Planner
-from reconsent.running import Service
+from reconsent.domain.mail import Mail, Outcome, Recipient, Result
+from reconsent.store.log import lag
+from reconsent.store.postgres import Lease, connect, migrate
+from reconsent.workers.dispatcher import Dispatcher
+from reconsent.workers.intake import GROUP, Intake
+from reconsent.workers.planner import Planner
+from reconsent.workers.running import Service
 from tests.integration.crowd import NOW, crowd
 from tests.integration.pipeline import Pipeline
 from tests.integration.stage import SENDER, URL, Mailbox, Stage, stage
@@ -68,8 +69,8 @@ def test_a_planner_that_stops_goes_on_where_it_stopped(
 
 _PLANNING = """
 import sys
-from reconsent.adapters.postgres import pool
-from reconsent.planner import Planner
+from reconsent.store.postgres import pool
+from reconsent.workers.planner import Planner
 with pool(sys.argv[1]) as connections:
     planner = Planner(connections, slice_size=2)
     while planner.work():
@@ -101,8 +102,8 @@ def test_two_of_each_do_what_one_does(
     place: Stage, alone: tuple[list[Json], list[Json]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two intakes, then two planners, then two dispatchers: the same facts, notices and mails."""
-    monkeypatch.setattr("reconsent.intake.BATCH", 20)
-    monkeypatch.setattr("reconsent.dispatcher.AT_MOST", 10)
+    monkeypatch.setattr("reconsent.workers.intake.BATCH", 20)
+    monkeypatch.setattr("reconsent.workers.dispatcher.AT_MOST", 10)
     world = Pipeline(place)
     place.intake.close()
     with ExitStack() as opened:
@@ -121,7 +122,7 @@ def test_two_of_each_do_what_one_does(
 
 def test_whoever_opts_out_first_gets_no_mail(place: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """While everyone opts out, mail goes only to those whose notice was claimed before that."""
-    monkeypatch.setattr("reconsent.dispatcher.AT_MOST", 5)
+    monkeypatch.setattr("reconsent.workers.dispatcher.AT_MOST", 5)
     world = _gathered(place)
     world.take(Plan(now=NOW))
     due = [row["account"] for row in world.notices() if row["state"] == "due"]
@@ -135,7 +136,7 @@ def test_whoever_opts_out_first_gets_no_mail(place: Stage, monkeypatch: pytest.M
         )
         for name in due
     ]
-    monkeypatch.setattr("reconsent.intake.BATCH", 1)
+    monkeypatch.setattr("reconsent.workers.intake.BATCH", 1)
     mailbox = Mailbox()
     world.send(leaving[::-1])  # those first who are mailed last: they meet in the middle
     with ExitStack() as opened:
@@ -159,7 +160,7 @@ class Interrupted(Mailbox):
     meanwhile: Callable[[], None]
 
     @override
-    def send(self, letter: Letter, recipients: Sequence[Recipient]) -> Sequence[Result]:
+    def send(self, letter: Mail, recipients: Sequence[Recipient]) -> Sequence[Result]:
         self.meanwhile()
         return super().send(letter, recipients)
 

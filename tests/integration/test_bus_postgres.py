@@ -10,13 +10,15 @@ from threading import Thread
 
 import pytest
 
-from reconsent.adapters import bus_postgres
-from reconsent.adapters.bus_postgres import PostgresConsumer, PostgresProducer, append, bury, erase
-from reconsent.adapters.offsets import FencedError, advance, take_over
-from reconsent.adapters.postgres import Connection, connect
+from reconsent.bus import postgres as bus_postgres
+from reconsent.bus.postgres import PostgresConsumer, PostgresProducer
 from reconsent.domain.bus import Batch, Message
 from reconsent.domain.cloudevents import read
 from reconsent.domain.errors import OutsideError
+from reconsent.store import log
+from reconsent.store.log import append, append_dead_letter, erase
+from reconsent.store.offsets import FencedError, advance, take_over
+from reconsent.store.postgres import Connection, connect
 from tests.bus_contract import PARTITIONS, BusContract, Join, Lag
 from tests.kafka.events import GROUP, NOW, account, drain, message, plain
 
@@ -51,7 +53,7 @@ def join(database: str) -> Iterator[Join]:
 @pytest.fixture
 def lag(connection: Connection) -> Lag:
     """How far behind the group is."""
-    return partial(bus_postgres.lag, connection, GROUP)
+    return partial(log.lag, connection, GROUP)
 
 
 def stored(connection: Connection, topic: str) -> list[tuple[bytes | None, bytes | None]]:
@@ -148,7 +150,7 @@ def test_dead_letters_say_where_they_come_from(
     assert batch
     message = batch.messages[0]
     advance(connection, GROUP, batch)
-    bury(connection, message, GROUP, ValueError("wrong"))
+    append_dead_letter(connection, message, GROUP, ValueError("wrong"))
     connection.commit()
     (dead,) = drain(join("accounts.dead"), connection)
     headers = dict(dead.headers)
@@ -190,7 +192,9 @@ def test_a_deletion_erases_what_the_bus_knows(
     bare = kept_evidence._replace(headers=())
     producer.send([*goes, *stays, kept_evidence, bare, unreadable])
     for poison in (unreadable, kept_evidence):
-        bury(connection, poison._replace(partition=0, offset=0), GROUP, ValueError("no"))
+        append_dead_letter(
+            connection, poison._replace(partition=0, offset=0), GROUP, ValueError("no")
+        )
     before = {read(m)[1:3] for m in (kept_evidence, bare)}
 
     erase(connection, {b"shop.example/1": NOW})

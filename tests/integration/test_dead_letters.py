@@ -11,26 +11,27 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from reconsent import dead_letter_relay as relay
-from reconsent.adapters.bus_postgres import PostgresConsumer, bury
-from reconsent.adapters.dead_letters import count, hold, read, remove, waiting
-from reconsent.adapters.offsets import advance
-from reconsent.adapters.postgres import connect, transaction
+from reconsent.bus.postgres import PostgresConsumer
 from reconsent.domain import cloudevents
 from reconsent.domain.bus import Message
 from reconsent.domain.cloudevents import pack
 from reconsent.domain.dead_letters import with_later
 from reconsent.domain.errors import BadInputError
-from reconsent.facts.accounts import lock_accounts
-from reconsent.facts.dead_letters import Retried, retry, retry_lines
-from reconsent.facts.recording import Recorder
+from reconsent.facts.record.accounts import lock_accounts
+from reconsent.facts.record.dead_letters import Retried, retry, retry_lines
+from reconsent.facts.record.recorder import Recorder
 from reconsent.facts.versions import PublishedVersions
+from reconsent.store.dead_letters import count, hold, read, remove, waiting
+from reconsent.store.log import append_dead_letter
+from reconsent.store.offsets import advance
+from reconsent.store.postgres import connect, transaction
+from reconsent.workers import dead_letter_relay as relay
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from reconsent.adapters.postgres import Connection, Pool
     from reconsent.domain.dead_letters import Id
+    from reconsent.store.postgres import Connection, Pool
 
 NOW = datetime(2026, 12, 1, 8, tzinfo=UTC)
 SHOP = "shop.example"
@@ -78,7 +79,7 @@ def bury_all(connections: Pool, messages: Sequence[Message]) -> list[Id]:
         ids: list[Id] = []
         for message in messages:
             before = {letter.id for letter in waiting(connection)}
-            bury(connection, message, "reconsent", BadInputError("before"))
+            append_dead_letter(connection, message, "reconsent", BadInputError("before"))
             ids += {letter.id for letter in waiting(connection)} - before
         return ids
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
-from reconsent.adapters.embedded import EmbeddedError, join
+from reconsent.embedded.user import EmbeddedError, join
 from tests.embedded_programs import (
     GIVE_UP_SECONDS,
     STARTED_AT,

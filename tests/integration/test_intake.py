@@ -13,18 +13,18 @@ from threading import Thread
 import psycopg
 import pytest
 
-from reconsent import intake as intake_module
-from reconsent.adapters.bus_postgres import PostgresConsumer, PostgresProducer
-from reconsent.adapters.postgres import Connection, Pool, connect, pool, transaction
-from reconsent.adapters.signing import Signer
+from reconsent.bus.postgres import PostgresConsumer, PostgresProducer
 from reconsent.domain.bus import DEAD, Consumer, Message
 from reconsent.domain.cloudevents import pack, read
 from reconsent.domain.errors import OutsideError
 from reconsent.domain.event import AccountEvent
-from reconsent.facts.accounts import record_accounts
-from reconsent.facts.recording import Recorder
+from reconsent.domain.signing import Signer
+from reconsent.facts.record.accounts import record_accounts
+from reconsent.facts.record.recorder import Recorder
 from reconsent.facts.versions import Policies, PublishedVersions
-from reconsent.intake import GROUP, Intake
+from reconsent.store.postgres import Connection, Pool, connect, pool, transaction
+from reconsent.workers import intake as intake_module
+from reconsent.workers.intake import GROUP, Intake
 
 NOW = datetime(2026, 6, 1, 8, tzinfo=UTC)
 ACCOUNT = {"property": "shop.example", "account": "ann"}

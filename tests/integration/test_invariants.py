@@ -14,12 +14,12 @@ import pytest
 from hypothesis import given, settings
 from psycopg import sql
 
-from reconsent.adapters.postgres import Connection, Pool
 from reconsent.domain.consent import standing
 from reconsent.domain.policy import PolicyVersion
-from reconsent.facts.decisions import decisions, ledgers
+from reconsent.facts.record.standings import decisions, ledgers
 from reconsent.facts.versions import PublishedVersions
-from reconsent.preview import preview
+from reconsent.store.postgres import Connection, Pool
+from reconsent.workers.preview import preview
 from tests.integration.messages import MESSAGES, interleaved
 from tests.integration.pipeline import Both, Pipeline
 from tests.integration.stage import Stage, stage

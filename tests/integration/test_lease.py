@@ -12,7 +12,9 @@ from uuid import UUID
 
 import pytest
 
-from reconsent.adapters.postgres import (
+from reconsent.domain.errors import OutsideError
+from reconsent.domain.mail import Result
+from reconsent.store.postgres import (
     Connection,
     Lease,
     SoleRight,
@@ -21,8 +23,6 @@ from reconsent.adapters.postgres import (
     pool,
     transaction,
 )
-from reconsent.domain.errors import OutsideError
-from reconsent.domain.mail import Result
 from tests.chaos.database import Server, running_server
 from tests.chaos.people import asked
 from tests.embedded_programs import wait_until
@@ -169,7 +169,7 @@ def test_nobody_who_lives_is_taken_for_dead(
     own: Server, conninfo: str, monkeypatch: pytest.MonkeyPatch, lost: str
 ) -> None:
     """A sender claims nothing before it holds its lease again: others leave its attempts alone."""
-    monkeypatch.setattr("reconsent.dispatcher.AT_MOST", 3)
+    monkeypatch.setattr("reconsent.workers.dispatcher.AT_MOST", 3)
     left_alone: list[bool] = []
     provider = Interrupted()
     with sending(conninfo, provider) as sender, sending(conninfo, Mailbox()) as other:
@@ -193,7 +193,7 @@ def test_what_was_handed_over_is_not_forgotten(
     own: Server, conninfo: str, monkeypatch: pytest.MonkeyPatch, how: signal.Signals
 ) -> None:
     """Neither a claim nor a record that fails loses what the provider said meanwhile."""
-    monkeypatch.setattr("reconsent.dispatcher.AT_MOST", 3)
+    monkeypatch.setattr("reconsent.workers.dispatcher.AT_MOST", 3)
     provider = Interrupted(meanwhile=[partial(own.crash, how)] * 3)
     with sending(conninfo, provider) as sender:
         asked(sender.connections, SIX * 2)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from reconsent.adapters.mailbox import Mailbox
-from reconsent.adapters.maildir import Maildir
+from reconsent.mail.mailbox import Mailbox
+from reconsent.mail.maildir import Maildir
 from tests.letters import LETTER, MARK, person
 
 if TYPE_CHECKING:

@@ -16,10 +16,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconsent.adapters.mailbox import Mailbox
-from reconsent.adapters.maildir import Maildir
-from reconsent.adapters.mime_letter import MimeLetter
 from reconsent.domain.errors import OutsideError
+from reconsent.mail.mailbox import Mailbox
+from reconsent.mail.maildir import Maildir
+from reconsent.mail.mime import MimeMail
 from tests.letters import LETTER, MARK, people, person
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def test_lines_are_short_and_headers_ours(name: str, subject: str, text: str, pa
     """Whatever a name, a subject or a text holds: no header more, no long line, no word changed."""
     letter = replace(LETTER, subject=f"x {subject}", text=f"{text}{MARK}{text}", html=text)
     recipient = replace(person(name=name), link="https://p.example/" + "=" * path + "/c/x")
-    content = MimeLetter(letter, date=NOON).addressed(recipient, recipient.email)
+    content = MimeMail(letter, date=NOON).addressed(recipient, recipient.email)
     assert content.isascii()
     assert b"\r" not in content
     assert max(map(len, content.split(b"\n"))) <= 78

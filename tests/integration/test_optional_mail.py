@@ -14,11 +14,11 @@ from typing import Final
 
 import pytest
 
-from reconsent.adapters.maildir import Maildir
-from reconsent.adapters.sendgrid_mail import SendGrid
-from reconsent.adapters.sendgrid_request import Addressed, request_body
-from reconsent.adapters.sendgrid_settings import Handling
-from reconsent.domain.mail import Letter, Provider, Recipient
+from reconsent.domain.mail import Mail, Provider, Recipient
+from reconsent.mail.maildir import Maildir
+from reconsent.mail.sendgrid.provider import SendGrid
+from reconsent.mail.sendgrid.request import Addressed, request_body
+from reconsent.mail.sendgrid.settings import Handling
 from tests.integration.smtp_sending import sending
 from tests.letters import LETTER, person
 from tests.stand_ins.sendgrid import running_sendgrid
@@ -27,7 +27,7 @@ from tests.stand_ins.smtp_server import MailServer
 
 MARK: Final = "%unsubscribe_link%"
 LINK: Final = "https://privacy.example.com/u/AbC_-09"
-OPTIONAL: Final = Letter(
+OPTIONAL: Final = Mail(
     sender="Nytt fra Eksempel <news@example.no>",
     subject="Ny versjon: Personvern",
     text=f"Hei!\n\nDu kan melde deg av her:\n{MARK}\n",
@@ -66,7 +66,7 @@ class Way:
     provider: Provider
     last: Callable[[], EmailMessage]
 
-    def mail(self, letter: Letter, recipient: Recipient) -> EmailMessage:
+    def mail(self, letter: Mail, recipient: Recipient) -> EmailMessage:
         """Send one mail; return it."""
         [result] = self.provider.send(letter, [recipient])
         assert result.outcome == "accepted", result.reason

@@ -13,14 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typing_extensions import override
 
-from reconsent.adapters.postgres import SoleRight
 from reconsent.domain.bus import Message
 from reconsent.domain.errors import OutsideError
 from reconsent.domain.use import Use
-from reconsent.facts.cohorts import Cohorts
-from reconsent.facts.outgoing import Outgoing
-from reconsent.relay import Relay, outlets
-from reconsent.running import run_until_idle
+from reconsent.facts.published.state import Outgoing
+from reconsent.facts.sets import Cohorts
+from reconsent.store.postgres import SoleRight
+from reconsent.workers.relay import Relay, outlets
+from reconsent.workers.running import run_until_idle
 from tests.integration.others import Others, lists
 from tests.integration.pipeline import Both, Pipeline
 from tests.integration.stage import URL, Stage, stage

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from reconsent.adapters.sendgrid_mail import SendGrid
 from reconsent.domain.errors import BadInputError, OutsideError
 from reconsent.domain.mail import Recipient
+from reconsent.mail.sendgrid.provider import SendGrid
 from tests.letters import LETTER, MARK, people, person
 from tests.stand_ins.sendgrid import SendGridStandIn, running_sendgrid
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from reconsent.adapters.sendgrid_mail import SendGrid
-from reconsent.adapters.sendgrid_settings import Handling, sendgrid_settings
 from reconsent.domain.errors import BadInputError, OutsideError
 from reconsent.domain.mail import Recipient
+from reconsent.mail.sendgrid.provider import SendGrid
+from reconsent.mail.sendgrid.settings import Handling, sendgrid_settings
 from tests.letters import LETTER, people, person
 from tests.stand_ins.sendgrid import SendGridStandIn, running_sendgrid
 

@@ -16,10 +16,10 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from reconsent.__main__ import Program
-from reconsent.adapters.sendgrid_webhook import Webhook
 from reconsent.config import settings
 from reconsent.domain.errors import BadInputError
+from reconsent.mail.sendgrid.webhook import Webhook
+from reconsent.program import Program
 from tests.integration.sendgrid_place import Place, mailed, report
 from tests.stand_ins.sendgrid import running_sendgrid
 from tests.stand_ins.sendgrid_webhook import SIGNATURE, TIMESTAMP, Signing

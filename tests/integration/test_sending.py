@@ -10,16 +10,16 @@ from uuid import UUID
 
 import pytest
 
-from reconsent.adapters.postgres import transaction
 from reconsent.cli.letter_report import letter as tell
-from reconsent.dispatcher import Dispatcher
 from reconsent.domain.change import as_event
 from reconsent.domain.errors import BadInputError, OutsideError
 from reconsent.domain.mail import Delivery, Result
-from reconsent.facts.evidence import with_evidence
-from reconsent.facts.releases import Order, follow, order
+from reconsent.facts.read.evidence import with_evidence
+from reconsent.facts.sending.releases import Order, follow, order
 from reconsent.facts.versions import read_policies
-from reconsent.scheduler import Scheduler
+from reconsent.store.postgres import transaction
+from reconsent.workers.dispatcher import Dispatcher
+from reconsent.workers.scheduler import Scheduler
 from tests.drafts import draft, row
 from tests.integration.pipeline import Pipeline
 from tests.integration.stage import SENDER, URL, Stage, stage

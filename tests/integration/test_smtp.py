@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconsent.adapters.mime_letter import MimeLetter
-from reconsent.adapters.smtp_mail import Smtp
+from reconsent.mail.mime import MimeMail
+from reconsent.mail.smtp.provider import Smtp
 from tests.integration.smtp_sending import NOON, outcomes, parsed, reached, sending
 from tests.letters import LETTER, MARK, people, person
 from tests.stand_ins.smtp_server import MailServer
@@ -39,7 +39,7 @@ def test_a_mail_is_the_one_a_mailbox_would_have(smtp: Smtp, server: MailServer) 
     assert set(outcomes(smtp.send(LETTER, everyone))) == {"accepted"}
     assert reached(server) == [recipient.email for recipient in everyone]
     for taken, recipient in zip(server.taken, everyone, strict=True):
-        alone = MimeLetter(LETTER, date=NOON)
+        alone = MimeMail(LETTER, date=NOON)
         scratch = alone.addressed(recipient, recipient.email)
         assert taken.content == scratch.replace(b"\n", b"\r\n")
         assert taken.sender == "privacy@example.no"
@@ -64,7 +64,7 @@ def test_what_is_transmitted_is_what_is_kept(text: str, path: str, name: str) ->
     """Whatever letter, link and name hold: without doubled dots it is the mailbox's message."""
     letter = replace(LETTER, subject=f"{text}.", text=f"{text}{MARK}{text}", html=text)
     recipient = replace(person(name=name), link=path)
-    mime = MimeLetter(letter, date=NOON)
+    mime = MimeMail(letter, date=NOON)
     transmitted = mime.transmitted(recipient, recipient.email)
     assert transmitted.endswith(b"\r\n")
     lines = transmitted.split(b"\r\n")

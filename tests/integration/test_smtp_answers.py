@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from reconsent.adapters.smtp_mail import Smtp
 from reconsent.domain.errors import OutsideError
+from reconsent.mail.smtp.provider import Smtp
 from tests.integration.smtp_sending import NOON, Clock, outcomes, reached, sending
 from tests.letters import LETTER, people, person
 from tests.stand_ins.smtp_server import (

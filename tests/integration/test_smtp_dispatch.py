@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from reconsent.__main__ import Program
 from reconsent.config import settings
 from reconsent.domain.errors import OutsideError
-from reconsent.facts.decisions import refresh_holdings
-from reconsent.facts.publishing import publish
+from reconsent.facts.record.publishing import publish
+from reconsent.facts.record.standings import refresh_holdings
 from reconsent.facts.versions import read_policies
-from reconsent.running import run_until_idle
+from reconsent.program import Program
+from reconsent.workers.running import run_until_idle
 from tests.drafts import draft, row
 from tests.integration.smtp_sending import parsed, reached
 from tests.stand_ins.smtp_server import TAKE_AND_HANG_UP, MailServer, running
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from reconsent.adapters.postgres import Connection
+    from reconsent.store.postgres import Connection
 
 PEOPLE = ["ann", "bo", "cy", "di", "ev"]
 

@@ -12,9 +12,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from reconsent.adapters.smtp_mail import Smtp
-from reconsent.adapters.smtp_settings import smtp_settings
 from reconsent.domain.errors import BadInputError, OutsideError
+from reconsent.mail.smtp.provider import Smtp
+from reconsent.mail.smtp.settings import smtp_settings
 from tests.integration.smtp_sending import outcomes, reached, sending
 from tests.letters import LETTER, people
 from tests.stand_ins.smtp_server import HANG_UP, SILENCE, MailServer

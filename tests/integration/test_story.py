@@ -8,12 +8,12 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from reconsent.adapters.postgres import Pool, connect
 from reconsent.cli.explain_report import story
-from reconsent.facts.accounts import lock_accounts
-from reconsent.facts.cohorts import Cohorts
-from reconsent.facts.story import account_json
+from reconsent.facts.read.account_story import account_json
+from reconsent.facts.record.accounts import lock_accounts
+from reconsent.facts.sets import Cohorts
 from reconsent.facts.versions import PublishedVersions
+from reconsent.store.postgres import Pool, connect
 from tests.story_world import (
     CONTROLLER,
     OFFERS,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from reconsent.adapters.postgres import Pool
+from reconsent.store.postgres import Pool
 from tests.story_world import (
     AFTER,
     BEFORE,

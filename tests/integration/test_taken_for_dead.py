@@ -7,10 +7,10 @@ from uuid import UUID
 
 import pytest
 
-from reconsent.adapters.postgres import transaction
 from reconsent.domain.event import MailEvent
 from reconsent.domain.mail import Delivery, Outcome
-from reconsent.facts.mail_events import record_mail_events
+from reconsent.facts.record.mail_events import record_mail_events
+from reconsent.store.postgres import transaction
 from tests.chaos.people import asked
 from tests.integration.senders import NEVER, SIX, Interrupted, proven, sending, settle, states
 from tests.integration.stage import Mailbox

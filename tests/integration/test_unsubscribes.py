@@ -11,12 +11,12 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from reconsent.adapters.postgres import Connection, SoleRight, transaction
-from reconsent.facts.cohorts import Cohorts
-from reconsent.facts.outgoing import Outgoing
-from reconsent.facts.unsubscribes import Unsubscribe, record_unsubscribes
-from reconsent.relay import Relay, outlets
-from reconsent.running import run_until_idle
+from reconsent.facts.published.state import Outgoing
+from reconsent.facts.record.unsubscribes import Unsubscribe, record_unsubscribes
+from reconsent.facts.sets import Cohorts
+from reconsent.store.postgres import Connection, SoleRight, transaction
+from reconsent.workers.relay import Relay, outlets
+from reconsent.workers.running import run_until_idle
 from tests.integration.informing import HOUR, SITE, START, Informing
 from tests.integration.others import Others
 from tests.integration.stage import URL, Stage, stage

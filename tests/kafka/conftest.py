@@ -14,12 +14,12 @@ from typing import Protocol
 
 import pytest
 
-from reconsent.adapters import kafka_lag
-from reconsent.adapters.bus_kafka import KafkaConsumer, KafkaProducer
-from reconsent.adapters.kafka_settings import KafkaSettings, kafka_settings
-from reconsent.adapters.kafka_topics import create
-from reconsent.adapters.postgres import Connection, connect
+from reconsent.bus.kafka import lag as kafka_lag
+from reconsent.bus.kafka.consumer import KafkaConsumer, KafkaProducer
+from reconsent.bus.kafka.settings import KafkaSettings, kafka_settings
+from reconsent.bus.kafka.topics import create
 from reconsent.domain.topics import LAYOUTS
+from reconsent.store.postgres import Connection, connect
 from tests.bus_contract import PARTITIONS, Lag
 from tests.kafka.events import GROUP
 from tests.kafka.shared_broker import SharedBroker, run_broker

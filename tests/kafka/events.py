@@ -7,10 +7,10 @@ import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-from reconsent.adapters.offsets import advance
-from reconsent.adapters.postgres import Connection
 from reconsent.domain.bus import Batch, Consumer, Message
 from reconsent.domain.cloudevents import pack
+from reconsent.store.offsets import advance
+from reconsent.store.postgres import Connection
 
 NOW = datetime(2026, 12, 1, 8, tzinfo=UTC)
 GROUP = "intake"

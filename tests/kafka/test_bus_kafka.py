@@ -9,14 +9,14 @@ from dataclasses import replace
 import kafka  # type: ignore[import-untyped]
 import pytest
 
-from reconsent.adapters.bus_kafka import KafkaProducer
-from reconsent.adapters.kafka_settings import KafkaSettings
-from reconsent.adapters.kafka_topics import administration, create
-from reconsent.adapters.offsets import FencedError, advance
-from reconsent.adapters.postgres import Connection
+from reconsent.bus.kafka.consumer import KafkaProducer
+from reconsent.bus.kafka.settings import KafkaSettings
+from reconsent.bus.kafka.topics import administration, create
 from reconsent.domain.bus import Message
 from reconsent.domain.errors import BadInputError
 from reconsent.domain.topics import LARGEST_MESSAGE, LAYOUTS
+from reconsent.store.offsets import FencedError, advance
+from reconsent.store.postgres import Connection
 from tests.bus_contract import PARTITIONS, BusContract, Lag
 from tests.kafka.conftest import Join
 from tests.kafka.events import GROUP, account, drain, record, some

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from reconsent.adapters.kafka_settings import KafkaSettings
+from reconsent.bus.kafka.settings import KafkaSettings
 
 PAGE = Path(__file__).parents[2] / "docs" / "events.md"
 TOLD_ANEW = {"notice", "recorded_at"}

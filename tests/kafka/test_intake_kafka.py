@@ -11,18 +11,18 @@ from functools import partial
 import psycopg
 import pytest
 
-from reconsent.adapters.bus_kafka import KafkaProducer
-from reconsent.adapters.bus_postgres import PostgresConsumer, PostgresProducer
-from reconsent.adapters.kafka_lag import lag
-from reconsent.adapters.kafka_settings import KafkaSettings
-from reconsent.adapters.postgres import connect, pool
-from reconsent.adapters.signing import Signer
-from reconsent.dead_letter_relay import GROUP as RELAY
-from reconsent.dead_letter_relay import DeadLetterRelay
+from reconsent.bus.kafka.consumer import KafkaProducer
+from reconsent.bus.kafka.lag import lag
+from reconsent.bus.kafka.settings import KafkaSettings
+from reconsent.bus.postgres import PostgresConsumer, PostgresProducer
 from reconsent.domain.bus import DEAD, Batch, Consumer, Message
 from reconsent.domain.cloudevents import STRUCTURED
 from reconsent.domain.event import TOPICS
-from reconsent.intake import GROUP, Intake
+from reconsent.domain.signing import Signer
+from reconsent.store.postgres import connect, pool
+from reconsent.workers.dead_letter_relay import GROUP as RELAY
+from reconsent.workers.dead_letter_relay import DeadLetterRelay
+from reconsent.workers.intake import GROUP, Intake
 from tests.drafts import fields
 from tests.kafka.conftest import Join
 from tests.kafka.events import NOW, account, message

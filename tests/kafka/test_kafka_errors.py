@@ -11,14 +11,15 @@ from threading import Thread
 import pytest
 from infra.kafka.broker import PASSWORD, USER
 
-from reconsent.adapters import bus_kafka, kafka_client
-from reconsent.adapters.bus_kafka import KafkaConsumer, KafkaProducer
-from reconsent.adapters.kafka_lag import lag
-from reconsent.adapters.kafka_settings import KafkaSettings
-from reconsent.adapters.kafka_topics import check, create
-from reconsent.adapters.postgres import Connection, connect
+from reconsent.bus.kafka import client as kafka_client
+from reconsent.bus.kafka import consumer as bus_kafka
+from reconsent.bus.kafka.consumer import KafkaConsumer, KafkaProducer
+from reconsent.bus.kafka.lag import lag
+from reconsent.bus.kafka.settings import KafkaSettings
+from reconsent.bus.kafka.topics import check, create
 from reconsent.domain.errors import OutsideError
 from reconsent.domain.topics import LAYOUTS
+from reconsent.store.postgres import Connection, connect
 from tests.kafka.conftest import Join
 from tests.kafka.events import GROUP, account, drain, message, record, some
 from tests.kafka.shared_broker import SharedBroker

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from reconsent.adapters.kafka_settings import kafka_settings
+from reconsent.bus.kafka.settings import kafka_settings
 from reconsent.domain.errors import BadInputError
 
 SERVERS = {"KAFKA_BOOTSTRAP_SERVERS": "one.example:9092, two.example:9093"}

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconsent.adapters.bus_kafka import KafkaConsumer, KafkaProducer
-from reconsent.adapters.kafka_settings import KafkaSettings
-from reconsent.adapters.kafka_topics import create
-from reconsent.adapters.postgres import connect
+from reconsent.bus.kafka.consumer import KafkaConsumer, KafkaProducer
+from reconsent.bus.kafka.settings import KafkaSettings
+from reconsent.bus.kafka.topics import create
 from reconsent.domain.event import TOPICS
-from reconsent.intake import GROUP
+from reconsent.store.postgres import connect
+from reconsent.workers.intake import GROUP
 from tests.integration.stage import Stage, stage
 from tests.integration.test_pipeline_model import agree
 from tests.kafka.layouts import of_any_time

@@ -15,17 +15,17 @@ from typing import Any
 import pytest
 from kafka.admin import ConfigResource, ConfigResourceType  # type: ignore[import-untyped]
 
-from reconsent.adapters.bus_kafka import KafkaProducer
-from reconsent.adapters.kafka_settings import KafkaSettings
-from reconsent.adapters.kafka_topics import administration, create
-from reconsent.adapters.postgres import SoleRight
+from reconsent.bus.kafka.consumer import KafkaProducer
+from reconsent.bus.kafka.settings import KafkaSettings
+from reconsent.bus.kafka.topics import administration, create
 from reconsent.domain.bus import Message
 from reconsent.domain.errors import OutsideError
 from reconsent.domain.topics import LAYOUTS
-from reconsent.facts.cohorts import Cohorts
-from reconsent.facts.outgoing import Outgoing
-from reconsent.relay import Relay, outlets
-from reconsent.running import run_until_idle
+from reconsent.facts.published.state import Outgoing
+from reconsent.facts.sets import Cohorts
+from reconsent.store.postgres import SoleRight
+from reconsent.workers.relay import Relay, outlets
+from reconsent.workers.running import run_until_idle
 from tests.integration.messages import message
 from tests.integration.stage import URL, Stage, stage
 from tests.model.steps import Record, Step, Tombstone
@@ -56,7 +56,7 @@ def topics(settings: KafkaSettings) -> KafkaSettings:
 @pytest.mark.usefixtures("kcat")
 def test_only_the_newest_of_a_name_writes(topics: KafkaSettings) -> None:
     """Once another producer has the name, the broker refuses what an earlier one sends."""
-    sole = "reconsent.relay.permissions"
+    sole = "reconsent.workers.relay.permissions"
     with (
         closing(KafkaProducer(topics, sole=sole)) as first,
         closing(KafkaProducer(topics, sole=sole)) as second,
@@ -106,7 +106,7 @@ def _relays(place: Stage, topics: KafkaSettings) -> list[Relay]:
             place.connections,
             outlet,
             SoleRight(place.database.conninfo, f"relay {outlet.topic}"),
-            partial(KafkaProducer, topics, sole=f"reconsent.relay.{outlet.topic}"),
+            partial(KafkaProducer, topics, sole=f"reconsent.workers.relay.{outlet.topic}"),
             source=URL,
             now=place.now,
         )

@@ -13,7 +13,7 @@ import kafka  # type: ignore[import-untyped]
 import pytest
 from typing_extensions import override
 
-from reconsent.adapters.kafka_settings import KafkaSettings
+from reconsent.bus.kafka.settings import KafkaSettings
 from tests.acceptance import rows_of_people, rows_of_versions
 from tests.acceptance.outside import Json, World
 from tests.acceptance.stories import Stage, tell_all

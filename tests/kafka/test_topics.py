@@ -11,12 +11,12 @@ import click
 import yaml
 from click.testing import CliRunner
 
-from reconsent.adapters.asyncapi import asyncapi, write_asyncapi
-from reconsent.adapters.kafka_settings import KafkaSettings
-from reconsent.adapters.kafka_topics import administration, check, create
+from reconsent.bus.kafka.settings import KafkaSettings
+from reconsent.bus.kafka.topics import administration, check, create
 from reconsent.cli.topics import topics_group
 from reconsent.domain.event import TOPICS
 from reconsent.domain.topics import LAYOUTS
+from reconsent.files.asyncapi import asyncapi, write_asyncapi
 
 
 def test_every_input_has_a_layout() -> None:

@@ -26,8 +26,12 @@ from reconsent.domain.event import TOPICS, parse
 from reconsent.domain.notice import State
 from reconsent.domain.permission import Reason
 from reconsent.domain.policy import PolicyVersion
-from reconsent.facts.permissions import Check
-from reconsent.web import api, choose, health, hooks, mailbox, policies, unsubscribe
+from reconsent.facts.read.permissions import Check
+from reconsent.web.everyone import policies
+from reconsent.web.hooks import sendgrid
+from reconsent.web.operators import health, mailbox
+from reconsent.web.people import choose, unsubscribe
+from reconsent.web.programs import api
 from tests.docs import HOW_TO_REWRITE, ROOT, RULES, with_cases
 
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("examples/*.md")])
@@ -230,7 +234,7 @@ def test_every_page_and_call_is_documented() -> None:
     documented |= {("GET", path) for path in re.findall(r"`(/mailbox/[^`]+)`", section)}
     served = {
         (method, route.path)
-        for part in (choose, unsubscribe, policies, api, health, hooks, mailbox)
+        for part in (choose, unsubscribe, policies, api, health, sendgrid, mailbox)
         for route in part.router.routes
         for method in getattr(route, "methods", ())
         if method != "HEAD"

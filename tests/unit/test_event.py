@@ -13,7 +13,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconsent.adapters.event_schemas import schemas
 from reconsent.domain.bus import Message, dead_letter
 from reconsent.domain.cloudevents import binary, pack, read, without_evidence
 from reconsent.domain.errors import BadInputError
@@ -26,6 +25,7 @@ from reconsent.domain.event import (
     MailEvent,
     key_of,
 )
+from reconsent.files.schemas import schemas
 
 SCHEMAS = Path(__file__).parents[2] / "schemas" / "events"
 NOW = datetime(2026, 12, 1, 8, tzinfo=UTC)
@@ -361,4 +361,4 @@ def test_mail_events_keep_their_reason() -> None:
 def test_schemas_are_in_step() -> None:
     """The schemas in schemas/events are those of the models."""
     written = {path.name: json.loads(path.read_text("utf-8")) for path in SCHEMAS.glob("*.json")}
-    assert written == schemas(), "write_schemas of reconsent.adapters.event_schemas writes them"
+    assert written == schemas(), "write_schemas of reconsent.files.schemas writes them"

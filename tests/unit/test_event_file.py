@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from typing_extensions import override
 
-from reconsent.adapters.event_file import LONGEST_LINE, Line, validated
 from reconsent.domain.cloudevents import read
 from reconsent.domain.errors import BadInputError
 from reconsent.domain.event import AccountEvent, ChoiceEvent
+from reconsent.files.events import LONGEST_LINE, Line, validated
 
 NOW = datetime(2026, 12, 1, 8, tzinfo=UTC)
 ACCOUNT = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconsent.adapters.lined_yaml import parse
+from reconsent.files.lined_yaml import parse
 
 
 def test_aliases_are_followed_but_not_into_themselves() -> None:

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconsent.adapters.optional_mail import list_headers
-from reconsent.adapters.signing import Signer
 from reconsent.config import settings
 from reconsent.domain.errors import BadInputError
+from reconsent.domain.signing import Signer
+from reconsent.mail.list_headers import list_headers
 from tests.letters import LETTER, person
 
 SIGNER = Signer("secret of the tests")

@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typing_extensions import override
 
-from reconsent.adapters.mail_rendering import CHOOSE_LINK, UNSUBSCRIBE_LINK, Mail, render_mail
+from reconsent.domain.mail import CHOOSE_LINK, UNSUBSCRIBE_LINK, RenderedMail
 from reconsent.domain.notice import Kind
 from reconsent.domain.use import Use
+from reconsent.words.mails import render_mail
 from tests.asked import SITE, asked, second
 from tests.drafts import row
 
@@ -48,7 +49,7 @@ class _Html(HTMLParser):
         return " ".join(" ".join(self.said).split())
 
 
-def _mail(kind: Kind = "choice", **changed: Any) -> Mail:  # noqa: ANN401 (as render_mail has it)
+def _mail(kind: Kind = "choice", **changed: Any) -> RenderedMail:  # noqa: ANN401 (as render_mail has it)
     now = changed.pop("asked", asked())
     values: dict[str, Any] = {
         "version": now.version,

@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from reconsent.adapters import page_rendering as pages
-from reconsent.adapters.page_views import ErrorView
+from reconsent.words import pages
+from reconsent.words.views import ErrorView
 from tests.asked import SITE, asked, second
 from tests.html import Page
 from tests.pages import everything

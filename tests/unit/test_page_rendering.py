@@ -6,9 +6,9 @@ import re
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from reconsent.adapters import page_rendering as pages
-from reconsent.adapters.page_views import ReceiptView
 from reconsent.domain.use import Use
+from reconsent.words import pages
+from reconsent.words.views import ReceiptView
 from tests.asked import SITE, asked, said, second
 from tests.drafts import row
 from tests.html import Page

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from reconsent.adapters.policy_file import Findings, check, load, read
 from reconsent.domain.policy import Policy
+from reconsent.files.policy import Findings, check, load, read
 from tests.drafts import POLICY_FILE, draft, written
 
 

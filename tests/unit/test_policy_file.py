@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconsent.adapters.policy_file import (
+from reconsent.domain.change import as_event
+from reconsent.domain.policy import PolicyVersion
+from reconsent.files.policy import (
     LARGEST,
     Mistake,
     PolicyFileError,
@@ -18,8 +20,6 @@ from reconsent.adapters.policy_file import (
     load,
     read,
 )
-from reconsent.domain.change import as_event
-from reconsent.domain.policy import PolicyVersion
 from tests.drafts import POLICY_FILE, any_version, written
 
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from reconsent.adapters.page_views import PolicyHistoryView, PolicyVersionView
-from reconsent.adapters.policy_pages import markdown, policy_history, policy_version
+from reconsent.words.policies import markdown, policy_history, policy_version
+from reconsent.words.views import PolicyHistoryView, PolicyVersionView
 from tests.asked import FIRST, SITE, second
 from tests.drafts import row
 from tests.html import Page

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from reconsent.adapters.smtp_settings import SmtpSettings, smtp_settings
 from reconsent.config import settings
 from reconsent.domain.errors import BadInputError
+from reconsent.mail.smtp.settings import SmtpSettings, smtp_settings
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,7 +12,7 @@ from babel.messages.catalog import Catalog
 from babel.messages.extract import extract
 from babel.messages.pofile import read_po
 
-from reconsent.adapters import translation
+from reconsent.words import translation
 
 _KEYWORDS: Final = {"_": None, "_say": None, "gettext": None, "ngettext": (1, 2), "say": (1, 2)}
 _OPTIONS: Final = {"trimmed": "true", "trim_blocks": "true", "lstrip_blocks": "true"}
@@ -26,7 +26,7 @@ def _said() -> Catalog:
         if path.endswith((".txt", ".html", ".mjml")):
             for _, message, _, _ in extract("jinja2", BytesIO(content), _KEYWORDS, (), _OPTIONS):
                 found.add(message)
-    for entry in (files("reconsent") / "adapters").iterdir():
+    for entry in (files("reconsent") / "words").iterdir():
         if entry.name.endswith(".py"):
             code = BytesIO(entry.read_bytes())
             for _, message, _, _ in extract("python", code, _KEYWORDS):

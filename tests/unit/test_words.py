@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconsent.adapters.translation import best_of, calendar, moment, own_language, phrases
-from reconsent.adapters.words import Words, best_locale, has_phrase, touches
+from reconsent.domain.locales import best_locale, best_of
 from reconsent.domain.use import Use
+from reconsent.words.phrases import Words, has_phrase, touches
+from reconsent.words.translation import calendar, moment, own_language, phrases
 from tests.asked import FIRST, asked, question, second
 from tests.drafts import draft
 

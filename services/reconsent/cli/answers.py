@@ -12,26 +12,27 @@ from typing import TYPE_CHECKING, Any
 import click
 from pydantic import ValidationError
 
-from reconsent.adapters.event_file import STDIN, lines_of
-from reconsent.adapters.postgres import Connection, transaction
-from reconsent.cli import printing
+from reconsent import terminal
 from reconsent.cli.explain_report import story
 from reconsent.cli.letter_report import letter
 from reconsent.cli.passing import with_program
 from reconsent.domain.errors import BadInputError
 from reconsent.domain.event import mistake
-from reconsent.facts.decisions import ledgers
-from reconsent.facts.evidence import with_evidence
-from reconsent.facts.ledger import ledger_json
-from reconsent.facts.notices_listing import Filters, list_notices
-from reconsent.facts.permissions import Check, answer, refuse_past
-from reconsent.facts.story import account_json
-from reconsent.queries import named
+from reconsent.facts.read.account_story import account_json
+from reconsent.facts.read.evidence import with_evidence
+from reconsent.facts.read.ledger import ledger_json
+from reconsent.facts.read.notices import Filters, list_notices
+from reconsent.facts.read.permissions import Check, answer, refuse_past
+from reconsent.facts.record.standings import ledgers
+from reconsent.files.events import STDIN, lines_of
+from reconsent.store.named import named
+from reconsent.store.postgres import Connection, transaction
 
 if TYPE_CHECKING:
-    from reconsent.__main__ import Program
+    from reconsent.program import Program
 
-SQL = named("accounts")
+SQL = named("read/account_story")
+ERASURES = named("read/erasures")
 _AT_ONCE = 10_000
 _OPTIONS = {"data_category": "--category", "data_use": "--use", "at": "--at"}
 _STATES = (
@@ -50,7 +51,7 @@ _STATES = (
 @click.option("--at", help="When it would be used, RFC 3339; by default now.")
 @click.option("--file", "file", type=click.Path(), help="Many checks as NDJSON; - reads stdin.")
 @click.option("--evidence", is_flag=True, help="With --file: say what each answer rests on.")
-@printing.json_option
+@terminal.json_option
 @with_program
 def permit(program: Program, /, **given: Any) -> int:  # noqa: ANN401 -- click's parameters
     """Say whether an account's data may be used, and why. Exit 0 allowed, 1 denied."""
@@ -79,7 +80,7 @@ def permit(program: Program, /, **given: Any) -> int:  # noqa: ANN401 -- click's
         raise BadInputError(f"{_OPTIONS.get(field, field)}: {what}") from error
     (found,) = _answers(program, [check], evidence=True)
     if as_json:
-        printing.document(found)
+        terminal.document(found)
     else:
         why = f" ({found['suppression']})" if found["suppression"] else ""
         said = "allowed" if found["allowed"] else "denied"
@@ -104,7 +105,7 @@ def _permit_many(program: Program, file: str, *, evidence: bool) -> None:
     except OSError as error:
         raise BadInputError(f"{name}: {error.strerror}") from error
     for part in _batches(checks):
-        printing.lines(_answers(program, part, evidence=evidence))
+        terminal.lines(_answers(program, part, evidence=evidence))
 
 
 def _batches(checks: list[Check]) -> Iterator[list[Check]]:
@@ -128,7 +129,7 @@ def _checks(lines: Iterable[tuple[int, bytes]], name: str, now: datetime) -> Ite
 @click.command()
 @click.argument("account")
 @click.option("--property", "property_name", required=True)
-@printing.json_option
+@terminal.json_option
 @with_program
 def explain(program: Program, account: str, property_name: str, *, as_json: bool) -> None:
     """Tell one account's story, with the rule that decided each thing."""
@@ -141,7 +142,7 @@ def explain(program: Program, account: str, property_name: str, *, as_json: bool
     if found is None:
         raise BadInputError(f"{property_name}/{account}: no such account")
     if as_json:
-        printing.document(found)
+        terminal.document(found)
     else:
         click.echo("\n".join(story(found)))
 
@@ -153,7 +154,7 @@ def explain(program: Program, account: str, property_name: str, *, as_json: bool
 @click.option("--state", type=click.Choice(_STATES))
 @click.option("--not-told", is_flag=True, help="Who should have been mailed and was not.")
 @click.option("--letters", is_flag=True, help="With the attempts, reports and words of each.")
-@printing.json_option
+@terminal.json_option
 @with_program
 def notices(
     program: Program,
@@ -171,13 +172,13 @@ def notices(
         found = list_notices(connection, program.cohorts, policies, filters)
         if letters:
             found = with_evidence(connection, found)
-            if printing.for_people(as_json=as_json):
+            if terminal.for_people(as_json=as_json):
                 click.echo_via_pager(f"{line}\n" for notice in found for line in letter(notice))
                 return
-        if not printing.for_people(as_json=as_json):
-            printing.lines(found)
+        if not terminal.for_people(as_json=as_json):
+            terminal.lines(found)
             return
-        printing.table(
+        terminal.table(
             ("property", "account", "version", "#", "kind", "state", "why", "settled", "asks"),
             (
                 (
@@ -192,7 +193,7 @@ def notices(
 @click.command()
 @click.argument("account")
 @click.option("--property", "property_name", required=True)
-@printing.json_option
+@terminal.json_option
 @with_program
 def consents(program: Program, account: str, property_name: str, *, as_json: bool) -> None:
     """List what an account said, oldest first: the ledger."""
@@ -207,24 +208,24 @@ def consents(program: Program, account: str, property_name: str, *, as_json: boo
         return ledger_json(connection, row[0], found[row[0]]) if found else []
 
     entries = transaction(program.connections, work)
-    if not printing.for_people(as_json=as_json):
-        printing.lines(entries)
+    if not terminal.for_people(as_json=as_json):
+        terminal.lines(entries)
         return
-    printing.table(
+    terminal.table(
         ("decided", "became", "about", "channel"),
-        ((e["decided_at"], e["event_state"], printing.used(e), e["channel"]) for e in entries),
+        ((e["decided_at"], e["event_state"], terminal.used(e), e["channel"]) for e in entries),
     )
 
 
 @click.command()
-@printing.json_option
+@terminal.json_option
 @with_program
 def erasures(program: Program, *, as_json: bool) -> None:
     """List data that must be erased: what is held of minors."""
     columns = ("property", "account", "data_category", "collected_under", "reason")
     with program.connections.connection() as connection:
-        rows = connection.execute(SQL["to_erase"]).fetchall()
-    if printing.for_people(as_json=as_json):
-        printing.table(columns, rows)
+        rows = connection.execute(ERASURES["to_erase"]).fetchall()
+    if terminal.for_people(as_json=as_json):
+        terminal.table(columns, rows)
     else:
-        printing.lines(dict(zip(columns, row, strict=True)) for row in rows)
+        terminal.lines(dict(zip(columns, row, strict=True)) for row in rows)

@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import from_json
 
-from reconsent.cli import printing
-from reconsent.facts.ledger import moment
+from reconsent import terminal
+from reconsent.facts.read.ledger import moment
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from reconsent.domain.dead_letters import DeadLetter
-    from reconsent.facts.dead_letters import Retried
+    from reconsent.facts.record.dead_letters import Retried
 
 
 def table(letters: Sequence[DeadLetter]) -> None:
     """Print a line for each letter."""
-    printing.table(
+    terminal.table(
         ("id", "sent (UTC)", "key", "why"),
         ((each.id, _time(each), key_of(each), readable(each.reason)) for each in letters),
     )

@@ -13,22 +13,22 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from reconsent.adapters.dead_letters import read, remove, waiting
-from reconsent.adapters.postgres import transaction
+from reconsent import terminal
 from reconsent.cli import dead_letter_report as report
-from reconsent.cli import printing
 from reconsent.cli.passing import with_program
 from reconsent.domain import dead_letters as rules
 from reconsent.domain.dead_letters import DeadLetter, Id, in_order
 from reconsent.domain.errors import BadInputError
 from reconsent.domain.event import TOPICS
-from reconsent.facts.dead_letters import Retried, retry_lines
-from reconsent.facts.recording import Recorder
+from reconsent.facts.record.dead_letters import Retried, retry_lines
+from reconsent.facts.record.recorder import Recorder
+from reconsent.store.dead_letters import read, remove, waiting
+from reconsent.store.postgres import transaction
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from reconsent.__main__ import Program
+    from reconsent.program import Program
 
 LOG = logging.getLogger("reconsent")
 _SHOWN_BEFORE_ASKING: Final = 20
@@ -47,7 +47,7 @@ def dead_letters_group() -> None:
 @_topic_option
 @click.option("--account", help="Of this account, by the message's key.")
 @click.option("--property", "property_name", help="The web site or app that the account is of.")
-@printing.json_option
+@terminal.json_option
 @with_program
 def list_(
     program: Program,
@@ -63,15 +63,15 @@ def list_(
     key = None if account is None else f"{property_name}/{account}".encode()
     topics = TOPICS if topic is None else [topic]
     found = in_order(transaction(program.connections, lambda c: waiting(c, topics, key)))
-    if printing.for_people(as_json=as_json):
+    if terminal.for_people(as_json=as_json):
         report.table(found)
     else:
-        printing.lines(map(report.in_short, found))
+        terminal.lines(map(report.in_short, found))
 
 
 @dead_letters_group.command()
 @click.argument("id_", metavar="ID")
-@printing.json_option
+@terminal.json_option
 @with_program
 def show(program: Program, id_: str, *, as_json: bool) -> None:
     """Show one dead letter whole: its place, the reason, and what it says."""
@@ -80,7 +80,7 @@ def show(program: Program, id_: str, *, as_json: bool) -> None:
     if letter is None:
         raise _missing(wanted)
     if as_json:
-        printing.document(report.whole(letter))
+        terminal.document(report.whole(letter))
     else:
         click.echo("\n".join(report.told(letter)))
 
@@ -94,7 +94,7 @@ def show(program: Program, id_: str, *, as_json: bool) -> None:
     is_flag=True,
     help="And all that wait behind one of the same key, in order, up to one refused again.",
 )
-@printing.json_option
+@terminal.json_option
 @with_program
 def retry(
     program: Program,
@@ -113,7 +113,7 @@ def retry(
     lines = rules.with_later(letters, set(chosen)) if with_later else [[id_] for id_ in chosen]
     recorder = Recorder(program.versions, program.signer.address_hash, program.now)
     done = Retried()
-    with printing.steps("retry", sum(map(len, lines))) as progress:
+    with terminal.steps("retry", sum(map(len, lines))) as progress:
         for part in retry_lines(program.connections, recorder, lines):
             for letter in part.taken:
                 _log(program, "retried", letter, "taken in")
@@ -122,7 +122,7 @@ def retry(
             progress.advance(len(part.taken + part.refused + part.gone + part.left))
             done += part
     if as_json:
-        printing.document(report.retried(done))
+        terminal.document(report.retried(done))
     else:
         click.echo(report.retried_in_words(done))
     return 1 if done.refused else 0
@@ -133,7 +133,7 @@ def retry(
 @_all_option
 @_topic_option
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@printing.json_option
+@terminal.json_option
 @with_program
 def discard(
     program: Program,
@@ -151,14 +151,14 @@ def discard(
     letters, chosen = _chosen(program, ids, topic, everything=everything)
     going = {letter.id: letter for letter in letters if letter.id in set(chosen)}
     if going and not yes and not _confirmed(list(going.values())):
-        printing.complain("nothing was discarded")
+        terminal.complain("nothing was discarded")
         return 1
     removed = transaction(program.connections, lambda c: remove(c, chosen))
     discarded = [id_ for id_ in chosen if id_ in removed]
     for id_ in discarded:
         _log(program, "discarded", going[id_], going[id_].reason)
     if as_json:
-        printing.document({"discarded": list(map(str, discarded))})
+        terminal.document({"discarded": list(map(str, discarded))})
     else:
         click.echo(f"{len(discarded):,} discarded")
     return 0
@@ -194,9 +194,9 @@ def _confirmed(letters: Collection[DeadLetter]) -> bool:
     if not sys.stdin.isatty():
         raise click.UsageError("--yes is needed where nobody can be asked")
     for letter in list(letters)[:_SHOWN_BEFORE_ASKING]:
-        printing.complain(f"{letter.id} {report.key_of(letter)}: {report.readable(letter.reason)}")
+        terminal.complain(f"{letter.id} {report.key_of(letter)}: {report.readable(letter.reason)}")
     if len(letters) > _SHOWN_BEFORE_ASKING:
-        printing.complain(f"and {len(letters) - _SHOWN_BEFORE_ASKING:,} more")
+        terminal.complain(f"and {len(letters) - _SHOWN_BEFORE_ASKING:,} more")
     return click.confirm(f"Discard {len(letters):,} for good?", err=True)
 
 

@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconsent.adapters.event_file import EventFile, Line, Show, validated
-from reconsent.adapters.postgres import Pool, transaction
-from reconsent.cli import printing
+from reconsent import terminal
 from reconsent.cli.passing import with_program
 from reconsent.domain.errors import OutsideError
 from reconsent.domain.event import TOPICS, AccountEvent
-from reconsent.facts.accounts import Counts
-from reconsent.facts.imports import FileImport, Progress
-from reconsent.facts.recording import Recorder
-from reconsent.running import collect_rarely
+from reconsent.facts.record.accounts import Counts
+from reconsent.facts.record.imports import FileImport, Progress
+from reconsent.facts.record.recorder import Recorder
+from reconsent.files.events import EventFile, Line, Show, validated
+from reconsent.store.postgres import Pool, transaction
+from reconsent.workers.running import collect_rarely
 
 if TYPE_CHECKING:
-    from reconsent.__main__ import Program
+    from reconsent.program import Program
 
 _BATCH = 10_000
 
@@ -30,7 +30,7 @@ _BATCH = 10_000
 @click.command("import")
 @click.argument("topic", metavar="TOPIC", type=click.Choice(["accounts", "collections", "choices"]))
 @click.argument("file", type=click.Path())
-@printing.json_option
+@terminal.json_option
 @with_program
 def import_(program: Program, topic: str, file: str, *, as_json: bool) -> None:
     """Record a FILE of events (NDJSON or CSV; - is NDJSON on standard input) as facts.
@@ -42,16 +42,16 @@ def import_(program: Program, topic: str, file: str, *, as_json: bool) -> None:
     collect_rarely()
     recorder = Recorder(program.versions, program.signer.address_hash, program.now)
     with (
-        printing.reading() as show,
+        terminal.reading() as show,
         validated(file, topic, program.now(), partial(show, "check")) as events,
     ):
         try:
             done = _import(program.connections, recorder, events, partial(show, f"import {topic}"))
         except (KeyboardInterrupt, OutsideError):
-            printing.complain(f"{events.name}: interrupted; the same command again carries on")
+            terminal.complain(f"{events.name}: interrupted; the same command again carries on")
             raise
     if as_json:
-        printing.document(
+        terminal.document(
             {
                 "read": done.events,
                 "new": done.new,
@@ -74,7 +74,7 @@ def _import(connections: Pool, recorder: Recorder, events: EventFile, show: Show
     importing = FileImport(recorder, events.topic, events.digest)
     done = transaction(connections, importing.begin)
     if done.events:
-        printing.complain(f"{events.name}: carrying on after {done.events:,} of {events.count:,}")
+        terminal.complain(f"{events.name}: carrying on after {done.events:,} of {events.count:,}")
     began = done.events
     with ThreadPoolExecutor(1, "import") as worker:
         recording: Future[Progress] | None = None
@@ -102,11 +102,11 @@ def _record(
 
 def _tell(events: EventFile, batch: list[Line], counts: Counts) -> None:
     for position, why in counts.refused:
-        printing.complain(f"{events.name}:{batch[position].number}: {why}")
+        terminal.complain(f"{events.name}:{batch[position].number}: {why}")
     for line in batch:
         data = line.received.data
         if isinstance(data, AccountEvent) and data.email_unusable:
-            printing.complain(
+            terminal.complain(
                 f"{events.name}:{line.number}: email: no mail can go there; recorded without one"
             )
 
@@ -114,7 +114,7 @@ def _tell(events: EventFile, batch: list[Line], counts: Counts) -> None:
 @click.command()
 @click.argument("topic", metavar="TOPIC", type=click.Choice(list(TOPICS)))
 @click.argument("file", type=click.Path())
-@printing.json_option
+@terminal.json_option
 @with_program
 def emit(program: Program, topic: str, file: str, *, as_json: bool) -> None:
     """Put a FILE of events (NDJSON or CSV; - is NDJSON on standard input) on the bus.
@@ -125,7 +125,7 @@ def emit(program: Program, topic: str, file: str, *, as_json: bool) -> None:
     sent = 0
     with (
         validated(file, topic, program.now()) as events,
-        printing.steps(f"emit {topic}", events.count) as progress,
+        terminal.steps(f"emit {topic}", events.count) as progress,
     ):
         for batch in _batches(events):
             producer.send([line.message for line in batch])
@@ -133,7 +133,7 @@ def emit(program: Program, topic: str, file: str, *, as_json: bool) -> None:
             progress.advance(len(batch))
     if as_json:
         # On the bus each is new; what it tells the facts is found by intake.
-        printing.document({"read": sent, "new": sent, "unchanged": 0, "refused": 0})
+        terminal.document({"read": sent, "new": sent, "unchanged": 0, "refused": 0})
     else:
         click.echo(f"{sent:,} events sent to {topic}")
 

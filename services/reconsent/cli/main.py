@@ -11,21 +11,21 @@ from typing import TYPE_CHECKING, Self
 import click
 from typing_extensions import override
 
-from reconsent.adapters.kafka_settings import KafkaSettings
-from reconsent.adapters.policy_file import PolicyFileError
+from reconsent.bus.kafka.settings import KafkaSettings
 from reconsent.cli.answers import consents, erasures, explain, notices, permit
 from reconsent.cli.dead_letters import dead_letters_group
 from reconsent.cli.files import emit, import_
 from reconsent.cli.policies import policy
-from reconsent.cli.printing import complain
 from reconsent.cli.releases import release
 from reconsent.cli.serving import demo, migrate, run_services, status, up
 from reconsent.cli.topics import topics_group
 from reconsent.config import Settings, settings
 from reconsent.domain.errors import BadInputError, OutsideError, ReconsentError
+from reconsent.files.policy import PolicyFileError
+from reconsent.terminal import complain
 
 if TYPE_CHECKING:
-    from reconsent.__main__ import Program
+    from reconsent.program import Program
 
 FAILED_OUTSIDE = 3
 INTERRUPTED = 130
@@ -105,6 +105,13 @@ def run(arguments: Sequence[str], make: Callable[[Settings], Program]) -> int:
 def _print_no_more() -> None:
     """Drop what is left to print: tried again at the end, it would change the exit code."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def main() -> None:
+    """Run the command line of this process."""
+    from reconsent.program import Program  # noqa: PLC0415 -- --help needs none of its parts
+
+    sys.exit(run(sys.argv[1:], Program))
 
 
 class _Lazy:

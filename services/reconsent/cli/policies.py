@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from reconsent.adapters.policy_file import PolicyFile, PolicyFileError, check, load, read
-from reconsent.adapters.postgres import transaction
-from reconsent.cli import printing
+from reconsent import terminal
 from reconsent.cli.passing import with_program
 from reconsent.cli.policy_report import as_json as changes_json
 from reconsent.cli.policy_report import describe
@@ -19,11 +17,13 @@ from reconsent.domain.change import as_event, changes, content_hash
 from reconsent.domain.cloudevents import pack
 from reconsent.domain.errors import BadInputError
 from reconsent.domain.policy import Policy, PolicyVersion
-from reconsent.facts.publishing import publish as record
+from reconsent.facts.record.publishing import publish as record
 from reconsent.facts.versions import Policies
+from reconsent.files.policy import PolicyFile, PolicyFileError, check, load, read
+from reconsent.store.postgres import transaction
 
 if TYPE_CHECKING:
-    from reconsent.__main__ import Program
+    from reconsent.program import Program
 
 Result = TypeVar("Result")
 _FILE = click.Path(path_type=Path)
@@ -38,11 +38,11 @@ def policy() -> None:
 
 @policy.command("check")
 @click.argument("file", type=_FILE)
-@printing.json_option
+@terminal.json_option
 @with_program
 def check_(program: Program, file: Path, *, as_json: bool) -> int:
     """Explain every mistake in a policy FILE, a line each; exit 2 if there is any."""
-    from reconsent.adapters.words import has_phrase  # noqa: PLC0415 -- brings the page templates
+    from reconsent.words.phrases import has_phrase  # noqa: PLC0415 -- brings the page templates
 
     reading = read(file)
     with program.connections.connection() as connection:
@@ -51,7 +51,7 @@ def check_(program: Program, file: Path, *, as_json: bool) -> int:
     line = _line(version, file, policies) if version else None
     findings = check(reading, line, policies.owners, has_phrase)
     if as_json:
-        printing.document(
+        terminal.document(
             {
                 "mistakes": [asdict(mistake) for mistake in findings.mistakes],
                 "warnings": [asdict(warning) for warning in findings.warnings],
@@ -59,9 +59,9 @@ def check_(program: Program, file: Path, *, as_json: bool) -> int:
         )
     else:
         for mistake in findings.mistakes:
-            printing.complain(str(mistake))
+            terminal.complain(str(mistake))
         for warning in findings.warnings:
-            printing.complain(f"{warning} (warning)")
+            terminal.complain(f"{warning} (warning)")
         if not findings.mistakes:
             click.echo(f"{file}: no mistakes")
     return _MISTAKEN if findings.mistakes else 0
@@ -103,13 +103,13 @@ def _drafts(file: Path, name: str) -> list[PolicyVersion]:
 @policy.command("diff")
 @click.argument("old", type=_FILE)
 @click.argument("new", type=_FILE)
-@printing.json_option
+@terminal.json_option
 def diff(old: Path, new: Path, *, as_json: bool) -> int:
     """Say what the NEW policy file changes from the OLD one; exit 1 if anything."""
     before, after = load(old).version, load(new).version
     found = changes(before, after)
     if as_json:
-        printing.document(
+        terminal.document(
             {
                 "old": before.version,
                 "new": after.version,
@@ -126,12 +126,12 @@ def diff(old: Path, new: Path, *, as_json: bool) -> int:
 @policy.command("preview")
 @click.argument("file", type=_FILE)
 @click.option("--mail", type=_FOLDER, help="Write the mails and pages into this folder.")
-@printing.json_option
+@terminal.json_option
 @with_program
 def preview(program: Program, file: Path, *, mail: Path | None, as_json: bool) -> None:
     """Count who would be asked, told and left out if a policy FILE were published now."""
-    from reconsent.preview import preview as count  # noqa: PLC0415 -- bring the mail templates
-    from reconsent.preview import write_mails  # noqa: PLC0415
+    from reconsent.workers.preview import preview as count  # noqa: PLC0415 -- bring the mail templates
+    from reconsent.workers.preview import write_mails  # noqa: PLC0415
 
     loaded = load(file)
     found = _placed(loaded, file, lambda: count(program.connections, loaded.version))
@@ -149,9 +149,9 @@ def preview(program: Program, file: Path, *, mail: Path | None, as_json: bool) -
         "untouched": found.untouched,
     }
     if as_json:
-        printing.document(counts)
+        terminal.document(counts)
         return
-    printing.table(
+    terminal.table(
         ("", "accounts"),
         [
             ("would be asked for a choice", f"{found.choice:,}"),
@@ -167,7 +167,7 @@ def preview(program: Program, file: Path, *, mail: Path | None, as_json: bool) -
 
 @policy.command("publish")
 @click.argument("file", type=_FILE)
-@printing.json_option
+@terminal.json_option
 @with_program
 def publish(program: Program, file: Path, *, as_json: bool) -> None:
     """Publish a policy FILE. A published version never changes; again, it changes nothing."""
@@ -188,7 +188,7 @@ def publish(program: Program, file: Path, *, as_json: bool) -> None:
     )
     program.producer().send([announcement])
     if as_json:
-        printing.document({"policy": version.policy, "version": version.version, "new": new})
+        terminal.document({"policy": version.policy, "version": version.version, "new": new})
     elif new:
         click.echo(f"published {version.policy} {version.version}")
         click.echo("next: reconsent run intake planner dispatcher --until-idle")

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from reconsent.adapters.postgres import Connection, transaction
-from reconsent.cli import printing
+from reconsent import terminal
 from reconsent.cli.passing import with_program
-from reconsent.facts.releases import Order, follow, order, releases
+from reconsent.facts.sending.releases import Order, follow, order, releases
 from reconsent.facts.versions import Policies
+from reconsent.store.postgres import Connection, transaction
 
 if TYPE_CHECKING:
-    from reconsent.__main__ import Program
-    from reconsent.facts.releases import Release
+    from reconsent.facts.sending.releases import Release
+    from reconsent.program import Program
 
 _AT_ONCE = 20_000
 _DONE = {"pause": "paused", "resume": "resumed", "cancel": "cancelled"}
@@ -28,7 +28,7 @@ def release() -> None:
 
 
 @release.command("list")
-@printing.json_option
+@terminal.json_option
 @with_program
 def list_releases(program: Program, *, as_json: bool) -> None:
     """List the releases, each with the states of its notices."""
@@ -38,7 +38,7 @@ def list_releases(program: Program, *, as_json: bool) -> None:
 
     found = transaction(program.connections, read)
     if as_json:
-        printing.lines(map(_json, found))
+        terminal.lines(map(_json, found))
         return
     for one in found:
         states = ", ".join(f"{count:,} {state}" for state, count in _states(one).items())
@@ -64,7 +64,7 @@ def _states(one: Release) -> dict[str, int]:
 @release.command()
 @click.argument("policy")
 @click.argument("version")
-@printing.json_option
+@terminal.json_option
 @with_program
 def pause(program: Program, policy: str, version: str, *, as_json: bool) -> None:
     """Hold the rest of a release back, within a second, until it is resumed.
@@ -77,7 +77,7 @@ def pause(program: Program, policy: str, version: str, *, as_json: bool) -> None
 @release.command()
 @click.argument("policy")
 @click.argument("version")
-@printing.json_option
+@terminal.json_option
 @with_program
 def resume(program: Program, policy: str, version: str, *, as_json: bool) -> None:
     """Let a paused release go on."""
@@ -88,7 +88,7 @@ def resume(program: Program, policy: str, version: str, *, as_json: bool) -> Non
 @click.argument("policy")
 @click.argument("version")
 @click.option("--yes", is_flag=True, help="Do not ask whether this is meant.")
-@printing.json_option
+@terminal.json_option
 @with_program
 def cancel(program: Program, policy: str, version: str, *, yes: bool, as_json: bool) -> int:
     """Mail nobody else about a version, for good; until people say yes its new uses stay denied.
@@ -98,7 +98,7 @@ def cancel(program: Program, policy: str, version: str, *, yes: bool, as_json: b
     """
     question = f"Cancel the release of {policy} {version} for good?"
     if not yes and sys.stdin.isatty() and not click.confirm(question, err=True):
-        printing.complain("nothing was cancelled")
+        terminal.complain("nothing was cancelled")
         return 1
     _order(program, "cancel", policy, version, as_json=as_json)
     return 0
@@ -115,7 +115,7 @@ def _order(program: Program, what: Order, policy: str, version: str, *, as_json:
     while transaction(program.connections, lambda c: follow(c, policies, _AT_ONCE)):
         pass
     if as_json:
-        printing.document(
+        terminal.document(
             {"policy": policy, "policy_version": version, "order": what, "changed": changed}
         )
     else:

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconsent.adapters.postgres import Connection, transaction
-from reconsent.cli import printing
+from reconsent import terminal
 from reconsent.cli.passing import with_program
 from reconsent.config import demo_settings
-from reconsent.facts.status import Status
-from reconsent.facts.status import status as count
-from reconsent.running import run, run_until_idle
+from reconsent.facts.read.counts import Status
+from reconsent.facts.read.counts import status as count
+from reconsent.store.postgres import Connection, transaction
+from reconsent.workers.running import run, run_until_idle
 
 if TYPE_CHECKING:
-    from reconsent.__main__ import Program
+    from reconsent.program import Program
 
 WORKERS = ("intake", "planner", "dispatcher", "scheduler", "relay")
 _PATIENCE = 1.0
@@ -49,7 +49,7 @@ def run_services(program: Program, services: tuple[str, ...], *, until_idle: boo
     """
     workers = program.services(services, patience=0 if until_idle else _PATIENCE)
     if until_idle:
-        with printing.steps("working", None) as progress:
+        with terminal.steps("working", None) as progress:
             run_until_idle(workers, lambda _: progress.advance(1))
         return
     stop = _stopped_by_signal()
@@ -79,7 +79,7 @@ def migrate(program: Program) -> None:
 
 
 @click.command()
-@printing.json_option
+@terminal.json_option
 @with_program
 def status(program: Program, *, as_json: bool) -> None:
     """Show who works, what waits, and the notices by state."""
@@ -92,7 +92,7 @@ def status(program: Program, *, as_json: bool) -> None:
         by_state: dict[str, int] = {}
         for row in found.notices:
             by_state[row.state] = by_state.get(row.state, 0) + row.notices
-        printing.document(
+        terminal.document(
             {
                 "services": found.services,
                 "lags": found.lags,
@@ -102,14 +102,14 @@ def status(program: Program, *, as_json: bool) -> None:
             }
         )
         return
-    printing.table(("service", "processes"), found.services.items())
+    terminal.table(("service", "processes"), found.services.items())
     click.echo()
-    printing.table(
+    terminal.table(
         ("topic", "waiting", "dead letters"),
         ((topic, waiting, found.dead_letters[topic]) for topic, waiting in found.lags.items()),
     )
     click.echo()
-    printing.table(
+    terminal.table(
         ("policy", "version", "kind", "state", "why", "notices"),
         ((*row[:-1], f"{row.notices:,}") for row in found.notices),
     )

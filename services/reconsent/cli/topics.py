@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconsent.cli import printing
+from reconsent import terminal
 from reconsent.domain.topics import LAYOUTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from reconsent.adapters.kafka_settings import KafkaSettings
+    from reconsent.bus.kafka.settings import KafkaSettings
     from reconsent.domain.topics import TopicLayout
 
 
@@ -35,27 +35,27 @@ def topics_group(kafka: Callable[[], KafkaSettings]) -> click.Group:
     @click.option(
         "--replication", type=click.IntRange(1), help="Copies of each [default: the broker's]."
     )
-    @printing.json_option
+    @terminal.json_option
     def create(partitions: int | None, replication: int | None, *, as_json: bool) -> None:
         """Make the topics that are missing; those that exist are left as they are."""
-        from reconsent.adapters import kafka_topics  # noqa: PLC0415 -- a large library
+        from reconsent.bus.kafka import topics as kafka_topics  # noqa: PLC0415 -- a large library
 
         made = kafka_topics.create(kafka(), _layouts(partitions), replication=replication)
         if as_json:
-            printing.document({"created": made})
+            terminal.document({"created": made})
         else:
             click.echo("\n".join(f"created {name}" for name in made) or "nothing to create")
 
     @topics.command()
     @partitions
-    @printing.json_option
+    @terminal.json_option
     def check(partitions: int | None, *, as_json: bool) -> int:
         """Tell what is missing or lies otherwise than it should; exit 1 if anything does."""
-        from reconsent.adapters import kafka_topics  # noqa: PLC0415 -- a large library
+        from reconsent.bus.kafka import topics as kafka_topics  # noqa: PLC0415 -- a large library
 
         differences = kafka_topics.check(kafka(), _layouts(partitions))
         if as_json:
-            printing.document({"differences": differences})
+            terminal.document({"differences": differences})
         else:
             click.echo("\n".join(differences) or "every topic is as it should be")
         return 1 if differences else 0

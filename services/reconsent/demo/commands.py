@@ -16,7 +16,7 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from reconsent.__main__ import Program
+    from reconsent.program import Program
 
 _NAME: Final = "reconsent"
 _HINT: Final = "next: "
@@ -35,11 +35,11 @@ def show(*arguments: object) -> None:
 
 def do(program: Program, *arguments: object, shown: bool = True) -> None:
     """Show a command and do it; what it prints is what it always prints."""
-    from reconsent.cli.main import cli  # noqa: PLC0415 -- the demo is one of these commands
-
     if shown:
         show(*arguments)
-    cli.main(
+    # The demo is one of these commands itself.
+    commands = click.get_current_context().find_root().command
+    commands.main(
         [str(argument) for argument in arguments],
         prog_name=_NAME,
         obj=lambda: program,

@@ -7,13 +7,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any, Final, NamedTuple, TypeVar
 
-from reconsent.adapters.postgres import Connection
-from reconsent.cli import printing
-from reconsent.facts.cohorts import Cohorts
-from reconsent.facts.notices_listing import Filters, list_notices
-from reconsent.facts.status import count_notices
+from reconsent import terminal
+from reconsent.facts.read.counts import count_notices
+from reconsent.facts.read.notices import Filters, list_notices
+from reconsent.facts.sets import Cohorts
 from reconsent.facts.versions import Policies
-from reconsent.queries import named
+from reconsent.store.named import named
+from reconsent.store.postgres import Connection
 
 SQL = named("demo")
 INDENT: Final = "  "
@@ -38,7 +38,7 @@ def show(heading: str, policies: Sequence[str], rows: Iterable[Row]) -> None:
         max(len(column), *(len(f"{line[place]:,}") for line in lines)) if lines else 0
         for place, column in enumerate(columns, start=1)
     ]
-    printing.table(
+    terminal.table(
         (heading, *(f"{name:>{width}}" for name, width in zip(columns, widths, strict=True))),
         (
             (line[0], *(f"{n:>{width},}" for n, width in zip(line[1:], widths, strict=True)))

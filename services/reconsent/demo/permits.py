@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from reconsent.queries import named
+from reconsent.store.named import named
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
-    from reconsent.adapters.postgres import Connection
     from reconsent.facts.versions import Policies
+    from reconsent.store.postgres import Connection
 
 SQL = named("demo")
 POLICY: Final = "campaigner"

@@ -6,19 +6,19 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from reconsent.adapters.mailbox import Mailbox
-from reconsent.adapters.postgres import transaction
 from reconsent.config import LISTEN, PUBLIC_URL
+from reconsent.demo.cases import PLACES
 from reconsent.domain.errors import BadInputError, OutsideError
-from reconsent.example_cases import PLACES
-from reconsent.queries import named
+from reconsent.mail.mailbox import Mailbox
+from reconsent.store.named import named
+from reconsent.store.postgres import transaction
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from reconsent.__main__ import Program
-    from reconsent.adapters.postgres import Connection
     from reconsent.config import Settings
+    from reconsent.program import Program
+    from reconsent.store.postgres import Connection
     from reconsent.web.serving import Web
 
 SQL = named("demo")

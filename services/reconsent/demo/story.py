@@ -11,21 +11,21 @@ from urllib.parse import urlsplit
 
 import click
 
-from reconsent.adapters.mailbox import Mailbox
-from reconsent.adapters.page_views import Site
-from reconsent.adapters.postgres import Connection, transaction
-from reconsent.cli import printing
+from reconsent import terminal
 from reconsent.demo import counting, permits
 from reconsent.demo.commands import do, do_without_hint, heading, program_name, show, timed
+from reconsent.demo.people import choices, save, write_people
 from reconsent.demo.place import keep_apart, local_url, settle
 from reconsent.demo.visitors import MANNERS, Visitors
-from reconsent.example_people import choices, save, write_people
 from reconsent.facts.versions import Policies
-from reconsent.queries import named
-from reconsent.running import Service, run_until_idle
+from reconsent.mail.mailbox import Mailbox
+from reconsent.store.named import named
+from reconsent.store.postgres import Connection, transaction
+from reconsent.words.views import Site
+from reconsent.workers.running import Service, run_until_idle
 
 if TYPE_CHECKING:
-    from reconsent.__main__ import Program
+    from reconsent.program import Program
 
 SQL = named("demo")
 OLDER: Final = (
@@ -90,7 +90,7 @@ class Demo:
         for version in OLDER:
             do_without_hint(self._program, "policy", "publish", _example(version))
         self._folder.mkdir(parents=True, exist_ok=True)
-        with printing.steps("inventing people", self._accounts) as progress:
+        with terminal.steps("inventing people", self._accounts) as progress:
             written = write_people(self._folder, self._accounts, each=lambda: progress.advance(1))
         for topic, count in written.items():
             with timed(count, f"events on {topic}"):
@@ -119,7 +119,7 @@ class Demo:
             return
         show("run", "dispatcher", "--until-idle")
         left = due
-        with timed(due, "mails"), printing.steps("mailing", due) as progress:
+        with timed(due, "mails"), terminal.steps("mailing", due) as progress:
 
             def note(_: str) -> None:
                 nonlocal left
@@ -162,7 +162,7 @@ class Demo:
         with (
             Visitors(local_url(settings), root) as visitors,
             timed(len(new), "people answered"),
-            printing.steps("answering", len(new)) as progress,
+            terminal.steps("answering", len(new)) as progress,
         ):
             for at, one in new:
                 mail = self._mailbox.open(one.notice)
@@ -235,7 +235,7 @@ class Demo:
     def _work(self, name: str) -> None:
         """Let one service work until it is idle."""
         show("run", name, "--until-idle")
-        with printing.steps(name, None) as progress:
+        with terminal.steps(name, None) as progress:
             run_until_idle(self._named(name), lambda _: progress.advance(1))
 
     def _named(self, name: str) -> list[Service]:

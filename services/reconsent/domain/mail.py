@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,8 +16,25 @@ Delivery = Literal["at_most_once", "at_least_once"]
 """What becomes of a message whose outcome nobody tells: it is given up, or sent again."""
 
 
+CHOOSE_LINK: Final = "%choose_link%"
+"""Stands in text and HTML where each person's own choose link belongs."""
+UNSUBSCRIBE_LINK: Final = "%unsubscribe_link%"
+"""Stands in optional mail where each person's own link to leave it belongs."""
+
+
 @dataclass(frozen=True, kw_only=True)
-class Letter:
+class RenderedMail:
+    """A mail's words for all who share them; `template_hash` names the templates used."""
+
+    subject: str
+    text: str
+    html: str
+    locale: str
+    template_hash: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mail:
     """What everyone in a request gets; `link_mark` stands where each one's own link goes.
 
     `sender` is an address, with or without a name. A letter with a `list_name` is optional mail,
@@ -67,7 +84,7 @@ class Provider(Protocol):
     rests_until: datetime | None
     """Before this time it takes nothing at all, as it has said; None where it has not."""
 
-    def send(self, letter: Letter, recipients: Sequence[Recipient]) -> Sequence[Result]:
+    def send(self, letter: Mail, recipients: Sequence[Recipient]) -> Sequence[Result]:
         """Hand a letter over for up to `at_most` recipients; one result each, in their order.
 
         Raises OutsideError where nothing at all was accepted and trying again is safe.

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from reconsent.domain.policy import Policy, PolicyVersion, is_material
-from reconsent.queries import named
+from reconsent.store.named import named
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from reconsent.adapters.postgres import Connection
+    from reconsent.store.postgres import Connection
 
 SQL = named("versions")
 

@@ -9,14 +9,18 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse
 from starlette.exceptions import HTTPException
 
-from reconsent.adapters import page_rendering as pages
-from reconsent.adapters.page_frame import stylesheet
-from reconsent.adapters.page_views import ErrorView
-from reconsent.adapters.translation import own_language
 from reconsent.domain.errors import BadInputError, OutsideError
 from reconsent.domain.event import in_words
-from reconsent.web import api, choose, health, hooks, mailbox, policies, unsubscribe
-from reconsent.web.site import HEADERS, Context, page
+from reconsent.web.access import HEADERS, Context, page
+from reconsent.web.everyone import policies
+from reconsent.web.hooks import sendgrid
+from reconsent.web.operators import health, mailbox
+from reconsent.web.people import choose, unsubscribe
+from reconsent.web.programs import api
+from reconsent.words import pages
+from reconsent.words.frame import stylesheet
+from reconsent.words.translation import own_language
+from reconsent.words.views import ErrorView
 
 _FOR_PROGRAMS = ("/v1/", "/healthz", "/readyz", "/metrics", "/hooks/")
 
@@ -25,7 +29,7 @@ def create_app(context: Context) -> FastAPI:
     """Return the application, working with what it is given."""
     app = FastAPI(title="reconsent", version="1", docs_url=None, redoc_url=None)
     app.state.context = context
-    for part in (choose, unsubscribe, policies, api, health, hooks, mailbox):
+    for part in (choose, unsubscribe, policies, api, health, sendgrid, mailbox):
         app.include_router(part.router)
     app.add_api_route("/", _home, include_in_schema=False)
     app.add_api_route("/static/site.css", _stylesheet, include_in_schema=False)

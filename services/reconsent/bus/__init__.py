@@ -1,0 +1,1 @@
+"""The bus: a log table in PostgreSQL, or Apache Kafka."""

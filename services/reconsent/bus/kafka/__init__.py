@@ -1,0 +1,1 @@
+"""The bus as topics of an Apache Kafka."""

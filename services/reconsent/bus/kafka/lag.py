@@ -1,0 +1,46 @@
+"""How far behind a group is on the topics of a Kafka."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kafka import OffsetSpec, TopicPartition  # type: ignore[import-untyped]
+
+from reconsent.bus.kafka.topics import administration, describe, stored_names
+from reconsent.domain.event import TOPICS
+from reconsent.store.named import named
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from reconsent.bus.kafka.settings import KafkaSettings
+    from reconsent.store.postgres import Connection
+
+SQL = named("offsets")
+
+
+def lag(
+    settings: KafkaSettings, connection: Connection, group: str, topics: Iterable[str] = TOPICS
+) -> dict[str, int]:
+    """Count the messages of each topic that a group has not consumed."""
+    with administration(settings) as admin:
+        found = describe(admin, settings, topics)
+        places = [
+            TopicPartition(settings.topic_prefix + topic, partition)
+            for topic, about in found.items()
+            for partition in range(about.partitions)
+        ]
+        firsts = admin.list_partition_offsets(dict.fromkeys(places, OffsetSpec.EARLIEST))
+        ends = admin.list_partition_offsets(dict.fromkeys(places, OffsetSpec.LATEST))
+    names = stored_names(settings, found)
+    of_group = {"group": group, "topics": list(names.values())}
+    stored = {
+        (topic, partition): offset
+        for topic, partition, offset in connection.execute(SQL["stored"], of_group)
+    }
+    lags = dict.fromkeys(topics, 0)
+    for place in places:
+        stands = stored.get((names[place.topic], place.partition), 0)
+        waiting = ends[place].offset - max(stands, firsts[place].offset)
+        lags[place.topic.removeprefix(settings.topic_prefix)] += max(waiting, 0)
+    return lags

@@ -1,0 +1,173 @@
+"""The partitions that a member of a Kafka group holds, and from where it reads them.
+
+Kafka shares the partitions among the members; where the group stands is kept in PostgreSQL. What
+the group's protocol tells arrives on a thread of the client's own: it is only noted there, and new
+partitions wait, paused, until they have been taken over.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import closing
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import kafka  # type: ignore[import-untyped]
+import psycopg
+from kafka import TopicPartition
+from typing_extensions import override
+
+from reconsent.domain.errors import OutsideError
+from reconsent.store.offsets import take_over
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from reconsent.store.postgres import Connection
+
+LOG = logging.getLogger("reconsent")
+_TAKE_OVER_LIMIT: Final = "1s"
+
+
+class Held(NamedTuple):
+    """A partition that is ours: since which epoch, and up to where it was handed out."""
+
+    epoch: int
+    position: int
+
+
+class _Change(NamedTuple):
+    """What the group's protocol told: these partitions are ours from now on, or no longer."""
+
+    ours: bool
+    partitions: frozenset[TopicPartition]
+
+
+class _Notes(kafka.ConsumerRebalanceListener):  # type: ignore[misc] # the library has no types
+    """Notes what the group's protocol tells, on whatever thread it does."""
+
+    def __init__(self, client: Any) -> None:  # noqa: ANN401
+        self._client = client
+        self.waiting: SimpleQueue[_Change] = SimpleQueue()
+
+    @override
+    def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        """Let nothing be fetched before it is known from where."""
+        partitions = frozenset(assigned)
+        self._client.pause(*partitions)
+        self.waiting.put(_Change(ours=True, partitions=partitions))
+
+    @override
+    def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        """Let go of them before the next poll hands out any."""
+        self.waiting.put(_Change(ours=False, partitions=frozenset(revoked)))
+
+
+class Partitions:
+    """Follows the group's protocol on behalf of one client.
+
+    `name` says under which name a topic's offsets are stored; `connect` opens connections that
+    commit by themselves.
+    """
+
+    def __init__(
+        self,
+        client: Any,  # noqa: ANN401
+        connect: Callable[[], Connection],
+        group: str,
+        name: Mapping[str, str],
+    ) -> None:
+        self.held: dict[TopicPartition, Held] = {}
+        self.listener = _Notes(client)
+        self._client = client
+        self._connect = connect
+        self._group = group
+        self._name = name
+        self._new: set[TopicPartition] = set()
+        self.joined = False
+
+    def follow(self) -> None:
+        """Do what the protocol told: drop what was lost, take over what is new, as far as it goes.
+
+        A partition of which the owner before is still recording a batch is left for the next time.
+        """
+        while not self.listener.waiting.empty():
+            change = self.listener.waiting.get()
+            for partition in change.partitions:
+                self.held.pop(partition, None)
+                self._new.discard(partition)
+            if change.ours:
+                self._new |= change.partitions
+            self.joined = change.ours
+        if self._new:
+            self._begin(self._take_over())
+
+    def settled(self, timeout: float) -> bool:
+        """Tell whether this member has its share and has read it up to the ends (seconds)."""
+        if self._new or not self.joined or not self.listener.waiting.empty():
+            return False
+        if not self.held:
+            return True
+        ends = self._client.end_offsets(list(self.held), timeout_ms=timeout * 1000)
+        return all(self._client.position(place) >= end for place, end in ends.items())
+
+    @property
+    def waits_for(self) -> str:
+        """What keeps this member from being settled."""
+        if not self.joined:
+            return f"the members of {self._group} do not agree who reads what"
+        if self._new:
+            return "another process does not finish its batch of " + ", ".join(
+                f"{place.topic}/{place.partition}" for place in sorted(self._new)
+            )
+        return "does not answer"
+
+    def skipped(self) -> TopicPartition | None:
+        """Name a partition whose last offsets hold nothing that one can read, if there is one.
+
+        Only right where everything fetched was handed out.
+        """
+        for place, held in self.held.items():
+            if self._client.position(place) > held.position:
+                return place
+        return None
+
+    def _take_over(self) -> dict[TopicPartition, Held]:
+        taken = {}
+        try:
+            with closing(self._connect()) as connection:
+                connection.execute(
+                    "SELECT set_config('lock_timeout', %s, false)", (_TAKE_OVER_LIMIT,)
+                )
+                for place in sorted(self._new):
+                    try:
+                        taken[place] = Held(
+                            *take_over(
+                                connection, self._group, self._name[place.topic], place.partition
+                            )
+                        )
+                    except psycopg.errors.LockNotAvailable:
+                        LOG.info("%s: partition %s is still at work elsewhere", *place)
+        except psycopg.OperationalError as error:
+            text = str(error).strip() or type(error).__name__
+            raise OutsideError(f"database: {text.splitlines()[0]}") from error
+        return taken
+
+    def _begin(self, taken: Mapping[TopicPartition, Held]) -> None:
+        """Read on from where the group stands, or from the oldest message that there still is."""
+        if not taken:
+            return
+        firsts = self._client.beginning_offsets(list(taken))
+        ends = self._client.end_offsets(list(taken))
+        for place, held in taken.items():
+            first, end = firsts[place], ends[place]
+            start = held.position if first <= held.position <= end else first
+            if start != held.position and held.position:
+                LOG.warning(
+                    "%s: partition %s has no message %s any more, it keeps %s to %s; reading on "
+                    "from %s", *place, held.position, first, end, start,
+                )  # fmt: skip
+            self._client.seek(place, start)
+            self._client.resume(place)
+            self.held[place] = held
+        self._new -= taken.keys()

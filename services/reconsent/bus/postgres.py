@@ -1,0 +1,180 @@
+"""The bus as a log table in PostgreSQL: the embedded form.
+
+A consumer holds a partition by an advisory lock of its own session: a dead process frees it at
+once, and `offsets.take_over` fences off whoever is only late. NOTIFY merely wakes up.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+import psycopg
+
+from reconsent.domain.bus import Batch, Message
+from reconsent.domain.errors import OutsideError
+from reconsent.domain.event import TOPICS
+from reconsent.store.log import PARTITIONS, Partition, append, from_row
+from reconsent.store.named import named
+from reconsent.store.offsets import take_over
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from reconsent.store.postgres import Connection
+
+SQL = named("bus")
+# Any number, so long as no one else uses it for advisory locks.
+_MEMBERS: Final = 0x7265636F
+_SHARE_SECONDS: Final = 1.0
+# A process that is stopped holds its partitions no longer than this, in PostgreSQL's words.
+_IDLE_LIMIT: Final = "2min"
+_TAKE_OVER_LIMIT: Final = "1s"
+
+
+@contextmanager
+def _outside() -> Iterator[None]:
+    try:
+        yield
+    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+        text = str(error).strip() or type(error).__name__
+        raise OutsideError(f"bus: {text.splitlines()[0]}") from error
+
+
+class PostgresProducer:
+    """Puts messages on the bus, each `send` in a transaction of its own."""
+
+    def __init__(self, connect: Callable[[], Connection]) -> None:
+        self._connect = connect
+        self._connection: Connection | None = None
+
+    def send(self, messages: Sequence[Message]) -> None:
+        """Put all of them on the bus, durable on return; equal keys keep their order."""
+        if not messages:
+            return
+        with _outside():
+            if self._connection is None or self._connection.closed:
+                self._connection = self._connect()
+            with self._connection.transaction():
+                append(self._connection, messages)
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        if self._connection is not None:
+            self._connection.close()
+
+
+class PostgresConsumer:
+    """Takes batches off the bus for a group, sharing the partitions with its other members.
+
+    `connect` opens connections that commit by themselves. Each member holds at most its share of
+    the partitions; it gives back what is more, so that a newcomer finds some.
+    """
+
+    def __init__(
+        self, connect: Callable[[], Connection], group: str, topics: Iterable[str] = TOPICS
+    ) -> None:
+        self._group = group
+        self._membership = {"space": _MEMBERS, "group": group}
+        # By partition first, so that each member's share is mixed.
+        self._all = [(topic, partition) for partition in range(PARTITIONS) for topic in topics]
+        # Epoch and position of the partitions held, the one served least recently first.
+        self._held: dict[Partition, tuple[int, int]] = {}
+        self._shared_at: float | None = None
+        self._connection = connect()
+        with _outside():
+            self._set("idle_session_timeout", _IDLE_LIMIT)
+            self._set("lock_timeout", _TAKE_OVER_LIMIT)
+            self._connection.execute("LISTEN bus")
+            self._connection.execute(SQL["join"], self._membership)
+
+    def poll(self, limit: int, timeout: float) -> Batch | None:
+        """Return up to `limit` messages of one partition; None if none came in time (seconds)."""
+        deadline = time.monotonic() + timeout
+        with _outside():
+            while True:
+                self._share()
+                batch = self._next(limit)
+                left = deadline - time.monotonic()
+                if batch or left <= 0:
+                    return batch
+                for _ in self._connection.notifies(timeout=min(left, _SHARE_SECONDS), stop_after=1):
+                    pass
+
+    def close(self) -> None:
+        """Give the partitions back."""
+        self._connection.close()
+
+    def _set(self, setting: str, value: str) -> None:
+        self._connection.execute("SELECT set_config(%s, %s, false)", (setting, value))
+
+    def _lock_name(self, partition: Partition) -> dict[str, str]:
+        return {"name": f"reconsent.bus {self._group} {partition[0]} {partition[1]}"}
+
+    def _share(self) -> None:
+        """Hold as many partitions as this member should, as far as they are free."""
+        now = time.monotonic()
+        if self._shared_at is not None and now - self._shared_at < _SHARE_SECONDS:
+            return
+        self._shared_at = now
+        members = self._value("members", self._membership)
+        share = -(-len(self._all) // max(members, 1))
+        for partition in self._idle()[: max(0, len(self._held) - share)]:
+            del self._held[partition]
+            self._value("let_go", self._lock_name(partition))
+        for partition in self._all:
+            if len(self._held) < share and partition not in self._held:
+                self._take(partition)
+
+    def _take(self, partition: Partition) -> None:
+        if not self._value("hold", self._lock_name(partition)):
+            return
+        try:
+            self._held[partition] = take_over(self._connection, self._group, *partition)
+        except psycopg.errors.LockNotAvailable:
+            # A batch of the owner before is still being recorded: later.
+            self._value("let_go", self._lock_name(partition))
+
+    def _idle(self) -> list[Partition]:
+        """List the partitions held of which no batch is at work."""
+        found = self._connection.execute(SQL["idle"], {"group": self._group} | self._positions())
+        return found.fetchall()
+
+    def _positions(self) -> dict[str, list[Any]]:
+        return {
+            "topics": [topic for topic, _ in self._held],
+            "partitions": [partition for _, partition in self._held],
+            "offsets": [position for _, position in self._held.values()],
+        }
+
+    def _next(self, limit: int) -> Batch | None:
+        """Return a batch of the partition served least recently, of those that have one."""
+        ahead = {
+            (topic, partition): end
+            for topic, partition, end in self._connection.execute(SQL["ahead"], self._positions())
+        }
+        turn = next((partition for partition in self._held if partition in ahead), None)
+        if turn is None:
+            return None
+        topic, partition = turn
+        epoch, position = self._held.pop(turn)
+        at = {"topic": topic, "partition": partition, "offset": position, "limit": limit}
+        messages = [
+            from_row(row) for row in self._connection.execute(SQL["fetch"], at, binary=True)
+        ]
+        after_last = messages[-1].offset + 1 if messages else 0
+        # Fewer than the limit: between the last one and the end there is nothing any more.
+        next_offset = after_last if len(messages) == limit else max(after_last, ahead[turn])
+        self._held[turn] = (epoch, next_offset)
+        return Batch(
+            topic=topic,
+            partition=partition,
+            epoch=epoch,
+            start_offset=position,
+            next_offset=next_offset,
+            messages=messages,
+        )
+
+    def _value(self, query: str, parameters: Mapping[str, Any]) -> Any:  # noqa: ANN401
+        return self._connection.execute(SQL[query], parameters).fetchall()[0][0]

@@ -1,0 +1,1 @@
+"""The PostgreSQL server that starts when no other is configured."""

@@ -1,0 +1,1 @@
+"""What others were told over topics, and how far."""

@@ -1,0 +1,180 @@
+"""What others are told of accounts: notices, ledger entries, permissions, and who left.
+
+Each function returns all that may have changed of some accounts; what was said of it before, only
+the relay knows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from pydantic_core import to_json
+
+from reconsent.domain.account import Standing
+from reconsent.domain.permission import allowed
+from reconsent.facts.read.ledger import entries, moment
+from reconsent.facts.read.notices import Row, as_they_stand, notice_json
+from reconsent.facts.record.standings import ledgers
+from reconsent.store.named import named
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from reconsent.domain.use import Held
+    from reconsent.facts.sets import Cohorts
+    from reconsent.facts.versions import Policies
+    from reconsent.store.postgres import Connection
+
+SQL = named("published/state")
+_REMEMBERED = 100_000
+
+
+class Item(NamedTuple):
+    """One thing that others are told of; `value` is JSON, None where it is erased."""
+
+    id: Any
+    property: str
+    account: str
+    value: bytes | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Touched:
+    """Accounts of which something may have changed; `since` is the mark of the oldest change."""
+
+    keys: Sequence[int]
+    since: str
+
+
+class Outgoing:
+    """What is said of accounts, by topic."""
+
+    def __init__(self, cohorts: Cohorts) -> None:
+        """Remember what cohorts are asked and allowed."""
+        self._cohorts = cohorts
+        self._allowed: dict[tuple[Any, ...], bytes] = {}
+
+    def notices(self, connection: Connection, policies: Policies, touched: Touched) -> list[Item]:
+        """Return notices as `reconsent notices` prints them."""
+        wanted = {"keys": touched.keys, "latest": policies.latest_ids, "since": touched.since}
+        rows = [Row(*row) for row in connection.execute(SQL["notices_of"], wanted)]
+        return [
+            Item(
+                row.notice_id,
+                row.property,
+                row.account,
+                to_json(notice_json(policies, row, notice)),
+            )
+            for row, notice in as_they_stand(connection, self._cohorts, policies, rows)
+        ]
+
+    def consents(self, connection: Connection, policies: Policies, touched: Touched) -> list[Item]:
+        """Return ledger entries as `reconsent consents` prints them."""
+        said = ledgers(connection, touched.keys, policies)
+        if not said:
+            return []
+        rows = connection.execute(SQL["names_of"], {"keys": list(said)})
+        names = {key: (property_name, account) for key, property_name, account in rows}
+        return [
+            Item(number, *names[key], to_json(entry))
+            for key, found in entries(connection, said).items()
+            for number, entry in found
+        ]
+
+    def permissions(
+        self, connection: Connection, policies: Policies, touched: Touched
+    ) -> list[Item]:
+        """Return what each account's data may be used for, whole; None of deleted accounts."""
+        rows = connection.execute(SQL["cohorts_of"], {"keys": touched.keys}).fetchall()
+        self._cohorts.holdings(connection, {row[3] for row in rows})
+        self._cohorts.standings(connection, {row[4] for row in rows})
+        return [
+            Item(key, property_name, account, self._value(connection, policies, row))
+            for row in rows
+            for key, property_name, account in [row[:3]]
+        ]
+
+    def unsubscribes(self, connection: Connection, _: Policies, touched: Touched) -> list[Item]:
+        """Return who wants no more optional mail, and how they said so."""
+        rows = connection.execute(SQL["of_accounts"], {"keys": touched.keys})
+        return [
+            Item(number, property_name, account, to_json(_left_json(property_name, account, *said)))
+            for number, property_name, account, *said in rows
+        ]
+
+    def _value(
+        self, connection: Connection, policies: Policies, row: tuple[Any, ...]
+    ) -> bytes | None:
+        _, property_name, account, holdings_id, standing_id, status, contact, minor = row
+        if status == "deleted":
+            return None
+        policy = policies.of_property(property_name)
+        reach = "minor" if minor else _reach(status, contact)
+        cohort = (
+            policy and (policy.name, len(policy.versions)),
+            holdings_id,
+            standing_id,
+            reach,
+        )
+        if cohort not in self._allowed:
+            if len(self._allowed) > _REMEMBERED:
+                self._allowed.clear()
+            who = Standing(
+                status=status,
+                contact=contact,
+                minor=minor,
+                decisions=self._cohorts.standings(connection, [standing_id])[standing_id],
+            )
+            held = self._cohorts.holdings(connection, [holdings_id])[holdings_id]
+            self._allowed[cohort] = to_json(
+                [_held_json(who, policies, property_name, pair) for pair in held]
+            )
+        names = to_json({"property": property_name, "account": account})
+        return names[:-1] + b',"permissions":' + self._allowed[cohort] + b"}"
+
+
+def _left_json(
+    property_name: str, account: str, reason: str, channel: str, occurred_at: datetime
+) -> dict[str, Any]:
+    return {
+        "property": property_name,
+        "account": account,
+        "reason": reason,
+        "channel": channel,
+        "occurred_at": moment(occurred_at),
+    }
+
+
+def _reach(status: str, contact: str) -> Literal["suppressed", "active"]:
+    """Tell apart what makes a difference to permissions. RULES 23."""
+    return "suppressed" if status == "deactivated" or contact == "none" else "active"
+
+
+def _held_json(
+    account: Standing, policies: Policies, property_name: str, held: Held
+) -> dict[str, Any]:
+    policy = policies.of_property(property_name)
+    return {
+        "data_category": held.data_category,
+        "collected_under": held.collected_under,
+        "allowed": [
+            {
+                "data_category": one.use.data_category,
+                "data_use": one.use.data_use,
+                "recipient": one.use.recipient,
+                "from": _since(policies, policy.name if policy else "", one.reason, one.version),
+            }
+            for one in allowed(account, policy, held)
+        ],
+    }
+
+
+def _since(policies: Policies, policy: str, reason: str, version: str) -> str | None:
+    """Tell from when on a use is allowed: a declared one once its version is published."""
+    version_id = policies.ids[policy, version]
+    effective = policies.versions[version_id].effective_at
+    if reason == "declared":
+        return moment(min(effective, policies.published_at[version_id]))
+    return moment(effective)

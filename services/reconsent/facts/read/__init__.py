@@ -1,0 +1,1 @@
+"""What follows from the facts, read and derived."""

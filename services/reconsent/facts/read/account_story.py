@@ -1,0 +1,234 @@
+"""One account's story: what is known of it, and what decided what is done with its data.
+
+It is told without the person's name and address, so that it can be read by whoever has to answer
+for a decision.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from reconsent.domain.account import Contact, Standing, Status
+from reconsent.domain.notice import Address, part_refused, questions
+from reconsent.domain.permission import permit
+from reconsent.domain.use import ANY, Held, Use, narrower, sort_key
+from reconsent.facts.read.ledger import ledger_json, moment
+from reconsent.facts.read.notices import Filters, list_notices
+from reconsent.facts.record.standings import ledgers
+from reconsent.store.named import named
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from datetime import datetime
+
+    from reconsent.domain.consent import Decision
+    from reconsent.domain.policy import Policy
+    from reconsent.facts.sets import Cohorts
+    from reconsent.facts.versions import Policies
+    from reconsent.store.postgres import Connection
+
+SQL = named("read/account_story")
+
+
+class _Account(NamedTuple):
+    """The account's row; `at` is the moment for which the story is told."""
+
+    key: int
+    status: Status
+    contact: Contact
+    minor: bool
+    locale: str | None
+    updated_at: datetime | None
+    deleted_at: datetime | None
+    holdings_id: int
+    standing_id: int
+    address: Address
+    unsubscribed_at: datetime | None
+    at: datetime
+
+
+def account_json(
+    connection: Connection,
+    cohorts: Cohorts,
+    policies: Policies,
+    property_name: str,
+    account: str,
+    *,
+    at: datetime | None = None,
+) -> dict[str, Any] | None:
+    """Tell one account's story, without name and address; None where there is no such account.
+
+    `at` is the moment for which permissions are answered, by the database's clock if none is
+    given. The account stays locked against changes until the transaction ends.
+    """
+    name = {"property": property_name, "account": account}
+    row = connection.execute(SQL["account"], name | {"at": at}).fetchone()
+    if row is None:
+        return None
+    found = _Account(*row)
+    policy = policies.of_property(property_name)
+    standing = cohorts.standings(connection, [found.standing_id])[found.standing_id]
+    held = cohorts.holdings(connection, [found.holdings_id])[found.holdings_id]
+    ledger = ledgers(connection, [found.key], policies).get(found.key)
+    wanted = Filters(property=property_name, account=account)
+    return {
+        **name,
+        "policy": policy.name if policy else None,
+        "latest_version": policy.latest.version if policy else None,
+        **_profile(found),
+        "history": _history(connection, found),
+        **_data(connection, found, policy),
+        "asked": _asked(connection, cohorts, policy, found, standing),
+        "notices": _notices(connection, found, list_notices(connection, cohorts, policies, wanted)),
+        "consents": ledger_json(connection, found.key, ledger) if ledger else [],
+        "permissions": _permissions(found, policy, held, standing),
+    }
+
+
+def _profile(found: _Account) -> dict[str, Any]:
+    return {
+        "status": found.status,
+        "contact": found.contact,
+        "minor": found.minor,
+        "stub": found.updated_at is None,
+        "locale": found.locale,
+        "address_state": found.address,
+        "unsubscribed_at": moment(found.unsubscribed_at),
+        "updated_at": moment(found.updated_at),
+        "deleted_at": moment(found.deleted_at),
+    }
+
+
+def _history(connection: Connection, found: _Account) -> list[dict[str, Any]]:
+    rows = connection.execute(SQL["history"], {"account_key": found.key})
+    return [
+        {"since": moment(since), "status": status, "contact": contact, "minor": minor}
+        for since, status, contact, minor in rows
+    ]
+
+
+def _data(connection: Connection, found: _Account, policy: Policy | None) -> dict[str, Any]:
+    """Return what is held and what was erased; a deleted account holds nothing."""
+    holds: list[dict[str, Any]] = []
+    erased: list[dict[str, Any]] = []
+    rows = connection.execute(SQL["of_account"], {"account_key": found.key}).fetchall()
+    for category, version, first, last, source, erased_at in sorted(
+        rows, key=lambda row: sort_key(row[:2])
+    ):
+        pair = {"data_category": category, "collected_under": version}
+        if erased_at is not None:
+            erased.append(pair | {"erased_at": moment(erased_at)})
+        elif found.status != "deleted":
+            holds.append(
+                {
+                    **pair,
+                    "published": _is_published(version, policy),
+                    "first_collected_at": moment(first),
+                    "last_collected_on": last.isoformat(),
+                    "source": source,
+                }
+            )
+    return {"holds": holds, "erased": erased}
+
+
+def _is_published(version: str | None, policy: Policy | None) -> bool | None:
+    """Tell whether a version is published here; None where the data's version is unknown."""
+    if version is None:
+        return None
+    return policy is not None and version in policy.by_name
+
+
+def _asked(
+    connection: Connection,
+    cohorts: Cohorts,
+    policy: Policy | None,
+    found: _Account,
+    standing: tuple[Decision, ...],
+) -> list[dict[str, Any]]:
+    """Return the questions of the account's ask, whether they can be put or not. RULES 7, 8."""
+    if policy is None:
+        return []
+    cohort = (found.holdings_id, found.standing_id)
+    ask = cohorts.asks(connection, policy, [cohort])[cohort]
+    return [
+        {
+            "data_use": question.data_use,
+            "recipient": question.recipient,
+            "new_uses": [use._asdict() for use in question.uses],
+            "refused_before": _use_dicts(part_refused(question, standing)),
+        }
+        for question in questions(ask)
+    ]
+
+
+def _notices(
+    connection: Connection, found: _Account, listed: Iterable[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    rows = connection.execute(SQL["accepted"], {"account_key": found.key})
+    accepted: dict[str, datetime] = dict(rows.fetchall())
+    return [notice | {"accepted_at": moment(accepted.get(notice["notice"]))} for notice in listed]
+
+
+def _permissions(
+    found: _Account,
+    policy: Policy | None,
+    held: tuple[Held, ...],
+    standing: tuple[Decision, ...],
+) -> list[dict[str, Any]]:
+    """Answer for every use that is declared or was decided about the data held. RULES 20 to 26."""
+    account = Standing(
+        status=found.status, contact=found.contact, minor=found.minor, decisions=standing
+    )
+    uses = {
+        use
+        for pair in held
+        for use in (*_declared(pair, policy), *_decided(pair, standing, policy, found.at))
+    }
+    return [_permission(account, policy, use, found.at) for use in sorted(uses, key=sort_key)]
+
+
+def _declared(pair: Held, policy: Policy | None) -> Iterator[Use]:
+    """Yield what the data's own version and the latest one declare on it."""
+    if policy is None:
+        return
+    own = policy.by_name.get(pair.collected_under or "")
+    for version in (own, policy.latest):
+        for category, data_use, recipient in version.declared if version else ():
+            narrow = narrower(pair.data_category, category)
+            if narrow is not None:
+                yield Use(narrow, pair.collected_under, data_use, recipient)
+
+
+def _decided(
+    pair: Held, standing: tuple[Decision, ...], policy: Policy | None, at: datetime
+) -> Iterator[Use]:
+    """Yield what standing decisions say of the data; one that names nobody concerns us too."""
+    for _, use in standing:
+        narrow = narrower(pair.data_category, use.data_category)
+        recipient = use.recipient
+        if recipient == ANY:
+            recipient = policy.in_force(at).controller if policy else ANY
+        if narrow is not None and use.collected_under in (pair.collected_under, ANY):
+            yield Use(narrow, pair.collected_under, use.data_use, recipient)
+
+
+def _permission(account: Standing, policy: Policy | None, use: Use, at: datetime) -> dict[str, Any]:
+    answer = permit(account, policy, use, at)
+    version = policy.by_name.get(answer.version or "") if policy else None
+    return {
+        **use._asdict(),
+        "allowed": answer.allowed,
+        "reason": answer.reason,
+        "suppression": answer.suppression,
+        "rule": answer.rule,
+        "policy_version": answer.version,
+        "effective_at": moment(version.effective_at) if version else None,
+        "decision": {"event_state": answer.decision.event_state.value}
+        | answer.decision.use._asdict()
+        if answer.decision
+        else None,
+    }
+
+
+def _use_dicts(uses: Iterable[Use]) -> list[dict[str, Any]]:
+    return [use._asdict() for use in sorted(uses, key=sort_key)]

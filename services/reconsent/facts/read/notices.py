@@ -1,0 +1,163 @@
+"""Notices as they stand now. RULES 12, 13.
+
+What follows from other facts is looked up rather than stored: that a later version superseded a
+notice, what an unmailed notice asks, whether a mailed question is still open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from reconsent.domain.consent import Decision
+from reconsent.domain.notice import MAILED, REPLACEABLE, UNMAILED, settled
+from reconsent.domain.use import Use, sort_key
+from reconsent.facts.sets import Cohorts
+from reconsent.facts.versions import Policies
+from reconsent.store.named import named
+from reconsent.store.postgres import Connection
+
+SQL = named("read/notices")
+_PAGE = 2000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filters:
+    """Which notices are wanted; None is any."""
+
+    property: str | None = None
+    account: str | None = None
+    policy_version: str | None = None
+    state: str | None = None
+    not_told: bool = False
+
+
+class Row(NamedTuple):
+    """A notice as it is stored, with what decides how it stands; columns of the query."""
+
+    notice_id: Any
+    property: str
+    account: str
+    version_id: int
+    sequence: int
+    kind: Any
+    state: Any
+    suppression: str | None
+    settled: Any
+    ask_id: int
+    dead: bool
+    undelivered: bool
+    is_last: bool
+    holdings_id: int
+    standing_id: int
+
+
+class Notice(NamedTuple):
+    """A notice with what is derived: its state, what became of its question, what it asks."""
+
+    state: str
+    suppression: str | None
+    settled: str | None
+    asks: frozenset[Use]
+
+
+def list_notices(
+    connection: Connection, cohorts: Cohorts, policies: Policies, filters: Filters
+) -> Iterator[dict[str, Any]]:
+    """List notices as `reconsent notices` prints them, by account, version and sequence."""
+    version_ids = [
+        version_id
+        for version_id, version in policies.versions.items()
+        if filters.policy_version in (None, version.version)
+    ]
+    wanted = {
+        "versions": version_ids,
+        "property": filters.property,
+        "account": filters.account,
+    }
+    # A person may take a long time over each page.
+    connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+    with connection.cursor(name="notices") as cursor:
+        cursor.itersize = _PAGE
+        cursor.execute(SQL["list"], wanted)
+        while rows := [Row(*row) for row in cursor.fetchmany(_PAGE)]:
+            for row, notice in as_they_stand(connection, cohorts, policies, rows):
+                if filters.state not in (None, notice.state):
+                    continue
+                if filters.not_told and not _not_told(row, notice):
+                    continue
+                yield notice_json(policies, row, notice)
+
+
+def as_they_stand(
+    connection: Connection, cohorts: Cohorts, policies: Policies, rows: list[Row]
+) -> Iterator[tuple[Row, Notice]]:
+    """Yield stored notices with what is derived."""
+    asked = cohorts.asked(connection, {row.ask_id for row in rows})
+    standings = cohorts.standings(connection, {row.standing_id for row in rows})
+    for row in rows:
+        version = policies.versions[row.version_id]
+        policy = policies.by_name[version.policy]
+        latest = policies.latest_id(policy.name) == row.version_id
+        cohort = (row.holdings_id, row.standing_id)
+        ask = cohorts.asks(connection, policy, [cohort])[cohort] if latest else frozenset[Use]()
+        standing = standings[row.standing_id]
+        yield row, derived(row, asked[row.ask_id], ask, standing, latest=latest)
+
+
+def derived(
+    row: Row,
+    asks: frozenset[Use],
+    ask: frozenset[Use],
+    standing: tuple[Decision, ...],
+    *,
+    latest: bool,
+) -> Notice:
+    """Return a notice as it stands, given what its account is asked now. RULES 12, 13."""
+    if row.kind != "choice":
+        overtaken = row.state in UNMAILED and not latest
+        return Notice("superseded" if overtaken else row.state, row.suppression, None, asks)
+    if row.dead:
+        return Notice(row.state, row.suppression, "void", asks)
+    if row.state in REPLACEABLE:
+        if latest and ask:
+            return Notice(row.state, row.suppression, None, ask)
+        return Notice("superseded", None, "superseded", asks)
+    if row.state in MAILED and latest and row.is_last:
+        return Notice(row.state, None, settled(asks, ask, standing), asks)
+    return Notice(row.state, row.suppression, row.settled or "superseded", asks)
+
+
+def _not_told(row: Row, notice: Notice) -> bool:
+    """Tell whether somebody should have been mailed and was not."""
+    if (
+        row.kind == "reminder"
+        or row.dead
+        or notice.settled is not None
+        or notice.suppression == "not_opted_in"
+    ):
+        return False
+    return (
+        notice.state in UNMAILED
+        or notice.state in {"suppressed", "rejected", "bounced", "unknown", "abandoned"}
+        or row.undelivered
+    )
+
+
+def notice_json(policies: Policies, row: Row, notice: Notice) -> dict[str, Any]:
+    """Return a notice as `reconsent notices` prints it."""
+    version = policies.versions[row.version_id]
+    return {
+        "notice": str(row.notice_id),
+        "property": row.property,
+        "account": row.account,
+        "policy": version.policy,
+        "policy_version": version.version,
+        "sequence": row.sequence,
+        "kind": row.kind,
+        "state": notice.state,
+        "suppression": notice.suppression,
+        "settled": notice.settled,
+        "asks": [use._asdict() for use in sorted(notice.asks, key=sort_key)],
+    }

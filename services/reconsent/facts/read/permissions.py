@@ -1,0 +1,141 @@
+"""Answering permission checks, one or many, from what is recorded. RULES 20 to 26."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+from pydantic import BaseModel, ConfigDict
+
+from reconsent.domain.account import Standing
+from reconsent.domain.errors import BadInputError
+from reconsent.domain.event import CollectedUnder, Name, Property, Time
+from reconsent.domain.permission import Permission, permit
+from reconsent.domain.policy import DottedKey, PartyKey
+from reconsent.domain.use import Use, covers, meet
+from reconsent.facts.read.ledger import ledger_json, moment
+from reconsent.facts.record.standings import decisions, ledgers
+from reconsent.store.named import named
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from reconsent.domain.policy import Policy
+    from reconsent.facts.versions import Policies
+    from reconsent.store.postgres import Connection
+
+SQL = named("read/permissions")
+_CLOCKS_DIFFER: Final = timedelta(minutes=1)
+
+
+class Check(BaseModel):
+    """One question: may this data be used? `collected_under` None is an unknown version."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    property: Property
+    account: Name
+    data_category: DottedKey
+    data_use: DottedKey
+    collected_under: CollectedUnder | None = None
+    recipient: PartyKey | None = None
+    at: Time | None = None
+
+
+def refuse_past(check: Check, now: datetime) -> None:
+    """Refuse a check about the past, which only the history can answer. Raises BadInputError."""
+    if check.at and check.at < now - _CLOCKS_DIFFER:
+        raise BadInputError("at: lies in the past; only now and later can be asked")
+
+
+Answer = dict[str, Annotated[Any, "JSON"]]
+
+
+def answer(
+    connection: Connection,
+    checks: Sequence[Check],
+    policies: Policies,
+    now: datetime,
+    *,
+    evidence: bool,
+) -> list[Answer]:
+    """Answer checks in their order, about now or later."""
+    accounts = _accounts(connection, checks)
+    known = {key for key, _ in accounts.values()}
+    said = _entries(connection, known, policies) if evidence else {}
+    answers = []
+    for check in checks:
+        key, standing = accounts.get((check.property, check.account), (0, None))
+        policy = policies.of_property(check.property)
+        at = check.at or now
+        use = _use(check, policy, at)
+        permission = permit(standing, policy, use, at)
+        found = _json(check, use, permission, at)
+        if evidence:
+            found["evidence"] = _evidence(permission, said.get(key, []), use)
+        answers.append(found)
+    return answers
+
+
+def _accounts(
+    connection: Connection, checks: Sequence[Check]
+) -> dict[tuple[str, str], tuple[int, Standing]]:
+    names = {(check.property, check.account) for check in checks}
+    rows = connection.execute(
+        SQL["many"],
+        {"properties": [name[0] for name in names], "accounts": [name[1] for name in names]},
+    )
+    return {
+        (row[0], row[1]): (
+            row[2],
+            Standing(status=row[3], contact=row[4], minor=row[5], decisions=decisions(row[7])),
+        )
+        for row in rows
+    }
+
+
+def _use(check: Check, policy: Policy | None, at: datetime) -> Use:
+    recipient = check.recipient or (policy.in_force(at).controller if policy else "")
+    return Use(check.data_category, check.collected_under, check.data_use, recipient)
+
+
+def _json(check: Check, use: Use, permission: Permission, at: datetime) -> Answer:
+    return {
+        "allowed": permission.allowed,
+        "reason": permission.reason,
+        "suppression": permission.suppression,
+        "property": check.property,
+        "account": check.account,
+        "data_category": check.data_category,
+        "collected_under": check.collected_under,
+        "data_use": check.data_use,
+        "recipient": use.recipient or None,
+        "at": moment(at),
+    }
+
+
+def _entries(
+    connection: Connection, keys: set[int], policies: Policies
+) -> dict[int, list[dict[str, Any]]]:
+    """Read the ledger entries of some accounts as `consents` prints them."""
+    found = ledgers(connection, sorted(keys), policies)
+    return {key: ledger_json(connection, key, ledger) for key, ledger in found.items()}
+
+
+def _evidence(permission: Permission, entries: Sequence[dict[str, Any]], use: Use) -> Answer:
+    """Name the rule, the version and the ledger entries that the answer rests on."""
+    rests_on = permission.decision
+    relevant = [
+        entry
+        for entry in entries
+        if rests_on
+        and entry["event_state"] == rests_on.event_state
+        and (meet(_named(entry), use) or covers(_named(entry), rests_on.use))
+    ]
+    return {"rule": permission.rule, "policy_version": permission.version, "consents": relevant}
+
+
+def _named(entry: dict[str, Any]) -> Use:
+    fields = ("data_category", "collected_under", "data_use", "recipient")
+    return Use(*(entry[field] for field in fields))

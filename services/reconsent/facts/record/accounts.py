@@ -1,0 +1,281 @@
+"""Recording account events. RULES 27, 28."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from reconsent.domain.account import Profile, told
+from reconsent.facts.record.standings import refresh_holdings
+from reconsent.store.copying import copy_in
+from reconsent.store.log import erase, hide
+from reconsent.store.named import named
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from datetime import datetime
+
+    from reconsent.domain.event import AccountEvent
+    from reconsent.facts.versions import Policies
+    from reconsent.store.postgres import Connection
+
+SQL = named("record/accounts")
+FORGETTING = named("record/forgetting")
+_TOLD: Final = (
+    "int4", "text", "text", "text", "text", "bool", "text", "text", "text", "text", "timestamptz",
+)  # fmt: skip
+_CHANGED: Final = (
+    "int8", "text", "text", "text", "text", "bool", "text", "text", "text", "text", "timestamptz",
+    "timestamptz", "bytea",
+)  # fmt: skip
+_HISTORY: Final = ("int8", "timestamptz", "text", "text", "bool")
+_STUB: Final = Profile()
+
+
+class AccountName(NamedTuple):
+    """How the outside names an account."""
+
+    property: str
+    account: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counts:
+    """How many events told something new; the rest is refused, by position and reason."""
+
+    new: int = 0
+    unchanged: int = 0
+    refused: tuple[tuple[int, str], ...] = ()
+
+
+class Known(NamedTuple):
+    """A locked account."""
+
+    key: int
+    profile: Profile
+
+
+class _Path(NamedTuple):
+    """What events made of an account, step by step; the key of one that is new comes last."""
+
+    key: int | None
+    profiles: list[Profile]
+
+    @property
+    def before(self) -> Profile:
+        """What it was."""
+        return self.profiles[0]
+
+    @property
+    def now(self) -> Profile:
+        """What it has become."""
+        return self.profiles[-1]
+
+
+def lock_accounts(
+    connection: Connection, names: Iterable[tuple[str, str]]
+) -> dict[AccountName, Known]:
+    """Lock accounts until the transaction ends, making stubs of those not seen yet."""
+    distinct = sorted(set(names))
+    named_accounts = {
+        "properties": [name[0] for name in distinct],
+        "accounts": [name[1] for name in distinct],
+    }
+    connection.execute(SQL["ensure"], named_accounts)
+    return _known(connection.execute(SQL["lock"], named_accounts))
+
+
+def _known(rows: Iterable[tuple[Any, ...]]) -> dict[AccountName, Known]:
+    return {
+        AccountName(row[1], row[2]): Known(
+            row[0],
+            Profile(
+                status=row[3],
+                contact=row[4],
+                minor=row[5],
+                email=row[6],
+                name=row[7],
+                locale=row[8],
+                time_zone=row[9],
+                updated_at=row[10],
+                deleted_at=row[11],
+            ),
+        )
+        for row in rows
+    }
+
+
+def record_accounts(
+    connection: Connection,
+    events: Sequence[AccountEvent],
+    policies: Policies,
+    address_hash: Callable[[str], bytes],
+) -> Counts:
+    """Record account events in their order; what is deleted is erased at once."""
+    new = 0
+    left = events
+    while left:
+        telling = _telling(connection, left)
+        if not telling:
+            break
+        paths = _paths(connection, telling)
+        written = _write(connection, paths, address_hash)
+        _write_history(connection, written)
+        _after(connection, written, policies)
+        # Another transaction has added these in the meantime: now they are known.
+        left = [event for event, _ in telling if _name(event) not in written]
+        _clear_bus(connection, [event for event, _ in telling if _name(event) in written], written)
+        new += sum(len(path.profiles) - 1 for path in written.values())
+    return Counts(new=new, unchanged=len(events) - new)
+
+
+def _name(event: AccountEvent) -> AccountName:
+    return AccountName(event.property, event.account)
+
+
+def _telling(
+    connection: Connection, events: Sequence[AccountEvent]
+) -> list[tuple[AccountEvent, int | None]]:
+    """Return the events that say anything but what is known, with their accounts' keys."""
+    connection.execute(SQL["told"])
+    rows = (
+        (
+            position, event.property, event.account, event.status, event.contact, event.minor,
+            event.email, event.name, event.locale, event.time_zone, event.updated_at,
+        )
+        for position, event in enumerate(events)
+    )  # fmt: skip
+    copy_in(connection, SQL["tell"], _TOLD, rows)
+    found = connection.execute(SQL["compare"]).fetchall()
+    connection.execute(SQL["forget_told"])
+    return [(events[position], key) for position, key in found]
+
+
+def _paths(
+    connection: Connection, telling: Sequence[tuple[AccountEvent, int | None]]
+) -> dict[AccountName, _Path]:
+    """Lock the accounts that are known, and find what events make of all of them."""
+    keys = {key for _, key in telling if key is not None}
+    known = _known(connection.execute(SQL["lock_profiles"], {"keys": list(keys)})) if keys else {}
+    paths: dict[AccountName, _Path] = {
+        name: _Path(account.key, [account.profile]) for name, account in known.items()
+    }
+    for event, _ in telling:
+        name = _name(event)
+        path = paths.get(name)
+        if path is None:
+            path = paths[name] = _Path(None, [_STUB])
+        after = told(path.now, event.profile)
+        if after != path.now:
+            path.profiles.append(after)
+    return paths
+
+
+def _clear_bus(
+    connection: Connection, events: Sequence[AccountEvent], paths: Mapping[AccountName, _Path]
+) -> None:
+    """Erase what comes after a deletion but is dated before it, and minors' names and addresses."""
+    deleted: dict[AccountName, datetime] = {}
+    minors: dict[bytes, datetime] = {}
+    for event in events:
+        name = _name(event)
+        profile = paths[name].now
+        at = profile.deleted_at
+        if at and event.updated_at <= at and _is_personal(event):
+            deleted[name] = at
+        if profile.minor and profile.updated_at:
+            minors[_bus_key(name)] = profile.updated_at
+    erase_from_bus(connection, deleted)
+    if minors:
+        hide(connection, minors)
+
+
+def _is_personal(event: AccountEvent) -> bool:
+    """Tell whether an event says more than that an account was deleted."""
+    return event.status != "deleted" or bool(event.given_email or event.name)
+
+
+def erase_from_bus(connection: Connection, until: Mapping[AccountName, datetime]) -> None:
+    """Erase from the embedded bus what it says of accounts up to their deletions. RULES 28."""
+    if until:
+        erase(connection, {_bus_key(name): at for name, at in until.items()})
+
+
+def _bus_key(name: AccountName) -> bytes:
+    return f"{name.property}/{name.account}".encode()
+
+
+def _state(profile: Profile) -> tuple[str, str, bool]:
+    return profile.status, profile.contact, profile.minor
+
+
+def _write(
+    connection: Connection,
+    paths: Mapping[AccountName, _Path],
+    address_hash: Callable[[str], bytes],
+) -> dict[AccountName, _Path]:
+    """Write what accounts have become; return all of them but those that another has just added."""
+    changed = {name: path for name, path in paths.items() if len(path.profiles) > 1}
+    if not changed:
+        return dict(paths)
+    connection.execute(SQL["changed"])
+    copy_in(connection, SQL["change"], _CHANGED, _rows(changed, address_hash))
+    added = {
+        AccountName(property_name, account): key
+        for key, property_name, account in connection.execute(SQL["add_profiles"])
+    }
+    connection.execute(SQL["write_profiles"])
+    connection.execute(SQL["forget_changed"])
+    return {
+        name: path if path.key is not None else path._replace(key=added[name])
+        for name, path in paths.items()
+        if path.key is not None or name in added
+    }
+
+
+def _rows(
+    changed: Mapping[AccountName, _Path], address_hash: Callable[[str], bytes]
+) -> Iterator[tuple[Any, ...]]:
+    for (property_name, account), path in changed.items():
+        now = path.now
+        yield (
+            path.key, property_name, account, now.status, now.contact, now.minor, now.email,
+            now.name, now.locale, now.time_zone, now.updated_at, now.deleted_at,
+            address_hash(now.email) if now.email else None,
+        )  # fmt: skip
+
+
+def _write_history(connection: Connection, written: Mapping[AccountName, _Path]) -> None:
+    steps = [
+        (path.key, after.updated_at, *_state(after))
+        for path in written.values()
+        for before, after in pairwise(path.profiles)
+        if before.updated_at is None or _state(after) != _state(before)
+    ]
+    if steps:
+        copy_in(connection, SQL["write_history"], _HISTORY, steps)
+
+
+def _after(
+    connection: Connection, written: Mapping[AccountName, _Path], policies: Policies
+) -> None:
+    """Erase what deletions take along, and find anew what returned accounts hold."""
+    deleted = {
+        name: path.now.deleted_at
+        for name, path in written.items()
+        if path.now.deleted_at and path.now.deleted_at != path.before.deleted_at
+    }
+    if deleted:
+        keys = {"keys": [written[name].key for name in deleted], "latest": policies.latest_ids}
+        for query in ("drop_deleted", "forget_erasures"):
+            connection.execute(FORGETTING[query], keys)
+        for query in ("close_notices", "forget_evidence"):
+            connection.execute(FORGETTING[query], keys)
+    erase_from_bus(connection, deleted)
+    returned = [
+        path.key
+        for name, path in written.items()
+        if path.key is not None and (name in deleted or path.now.status != path.before.status)
+    ]
+    refresh_holdings(connection, returned, policies)

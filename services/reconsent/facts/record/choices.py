@@ -1,0 +1,100 @@
+"""Recording choices: from the page, the stream and imports alike. RULES 17."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from psycopg.types.json import Jsonb
+
+from reconsent.domain.use import ANY, Use
+from reconsent.facts.record.accounts import AccountName, Counts, lock_accounts
+from reconsent.facts.record.standings import refresh_standings
+from reconsent.store.named import named
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+    from uuid import UUID
+
+    from reconsent.domain.consent import Answer
+    from reconsent.domain.event import ChoiceEvent
+    from reconsent.facts.record.accounts import Known
+    from reconsent.facts.versions import Policies
+    from reconsent.store.postgres import Connection
+
+SQL = named("record/choices")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """One thing that was said; `source` and `event_id` and `item` tell it from all others."""
+
+    name: AccountName
+    answer: Answer
+    use: Use
+    decided_at: datetime
+    source: str
+    event_id: str
+    item: int = 0
+    policy_version: str | None = None
+    channel: str | None = None
+    notice_id: UUID | None = None
+    text_hash: str | None = None
+    evidence: Any = None
+
+
+def as_choice(event: ChoiceEvent, source: str, event_id: str) -> Choice:
+    """Read a streamed or imported choice, keeping what it leaves out as ANY."""
+    return Choice(
+        name=AccountName(event.property, event.account),
+        answer=event.answer,
+        use=Use(
+            event.data_category or ANY,
+            event.collected_under or ANY,
+            event.data_use,
+            event.recipient or ANY,
+        ),
+        decided_at=event.decided_at,
+        source=source,
+        event_id=event_id,
+        policy_version=event.policy_version,
+        channel=event.channel,
+        evidence=event.evidence,
+    )
+
+
+def record_choices(connection: Connection, choices: Sequence[Choice], policies: Policies) -> Counts:
+    """Add choices to the ledger and find what now stands."""
+    known = lock_accounts(connection, (choice.name for choice in choices))
+    added = connection.execute(SQL["add"], _columns(choices, known)).fetchall()
+    evidence = {
+        (c.source, c.event_id, c.item): c.evidence for c in choices if c.evidence is not None
+    }
+    kept = [(row[0], evidence[row[2:]]) for row in added if row[2:] in evidence]
+    if kept:
+        connection.execute(
+            SQL["add_evidence"],
+            {"consent_id": [row[0] for row in kept], "evidence": [Jsonb(row[1]) for row in kept]},
+        )
+    refresh_standings(connection, sorted({row[1] for row in added}), policies)
+    return Counts(new=len(added), unchanged=len(choices) - len(added))
+
+
+def _columns(choices: Sequence[Choice], known: Mapping[AccountName, Known]) -> dict[str, list[Any]]:
+    return {
+        "account_key": [known[choice.name].key for choice in choices],
+        "answer": [choice.answer for choice in choices],
+        "data_category": [choice.use.data_category for choice in choices],
+        "collected_under": [choice.use.collected_under for choice in choices],
+        "data_use": [choice.use.data_use for choice in choices],
+        "recipient": [choice.use.recipient for choice in choices],
+        "policy_version": [choice.policy_version for choice in choices],
+        "channel": [choice.channel for choice in choices],
+        "notice_id": [choice.notice_id for choice in choices],
+        "text_hash": [choice.text_hash for choice in choices],
+        "decided_at": [choice.decided_at for choice in choices],
+        "source": [choice.source for choice in choices],
+        "event_id": [choice.event_id for choice in choices],
+        "item": [choice.item for choice in choices],
+    }

@@ -1,0 +1,93 @@
+"""What becomes of dead letters: taken in again by the same rules, or thrown away. RULES 27."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from reconsent.domain import cloudevents
+from reconsent.domain.errors import BadInputError, ReconsentError, RefusedError
+from reconsent.store.dead_letters import hold, read, remove, renew
+from reconsent.store.postgres import transaction
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from reconsent.domain.dead_letters import DeadLetter, Id
+    from reconsent.facts.record.recorder import Recorder
+    from reconsent.store.postgres import Connection, Pool
+
+_AT_ONCE: Final = 500
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retried:
+    """What became of dead letters: taken in, refused again, gone before, left behind another."""
+
+    taken: tuple[DeadLetter, ...] = ()
+    refused: tuple[tuple[DeadLetter, str], ...] = ()
+    gone: tuple[Id, ...] = ()
+    left: tuple[Id, ...] = ()
+
+    def __add__(self, other: Retried) -> Retried:
+        return Retried(
+            taken=self.taken + other.taken,
+            refused=self.refused + other.refused,
+            gone=self.gone + other.gone,
+            left=self.left + other.left,
+        )
+
+
+def retry(connection: Connection, recorder: Recorder, ids: Sequence[Id]) -> Retried:
+    """Take dead letters in again in this order, each of which then waits no more.
+
+    What is refused again waits on, with the new reason. All of it belongs to the caller's
+    transaction; two that retry the same letter do so one after the other, and the second finds it
+    gone or refused.
+    """
+    hold(connection, ids)
+    found = read(connection, ids)
+    letters = [found[each] for each in ids if each in found]
+    readable: list[tuple[DeadLetter, cloudevents.Received]] = []
+    wrong: dict[Id, ReconsentError] = {}
+    for letter in letters:
+        try:
+            readable.append((letter, cloudevents.read(letter.message)))
+        except BadInputError as error:
+            wrong[letter.id] = error
+    counts = recorder.record(connection, [received for _, received in readable])
+    wrong |= {readable[at][0].id: RefusedError(why) for at, why in counts.refused}
+    taken = [letter for letter in letters if letter.id not in wrong]
+    remove(connection, [letter.id for letter in taken])
+    # A deletion among them erases what waits of its account: that is gone as well.
+    still = renew(connection, wrong)
+    return Retried(
+        taken=tuple(taken),
+        refused=tuple((found[each], str(why)) for each, why in wrong.items() if each in still),
+        gone=tuple(each for each in ids if each not in found or each in wrong.keys() - still),
+    )
+
+
+def retry_lines(
+    connections: Pool, recorder: Recorder, lines: Sequence[Sequence[Id]]
+) -> Iterator[Retried]:
+    """Retry lines of dead letters, none of which overtakes another of its line.
+
+    Each step is a transaction of its own. A line stops at the first letter that is refused again:
+    those behind it are `left` as they are.
+    """
+    while lines:
+        refused: set[Id] = set()
+        for start in range(0, len(lines), _AT_ONCE):
+            part = lines[start : start + _AT_ONCE]
+            heads = [line[0] for line in part]
+            done = transaction(connections, _retrying(recorder, heads))
+            stopped = {letter.id for letter, _ in done.refused}
+            left = tuple(id_ for line in part if line[0] in stopped for id_ in line[1:])
+            yield replace(done, left=left)
+            refused |= stopped
+        lines = [line[1:] for line in lines if len(line) > 1 and line[0] not in refused]
+
+
+def _retrying(recorder: Recorder, ids: Sequence[Id]) -> Callable[[Connection], Retried]:
+    return lambda connection: retry(connection, recorder, ids)

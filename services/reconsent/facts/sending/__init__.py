@@ -1,0 +1,1 @@
+"""Notices on their way: releases, claims, attempts, pace, renderings."""

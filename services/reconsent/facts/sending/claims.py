@@ -1,0 +1,236 @@
+"""Claiming notices that are due: look again under lock, write what is to be said. RULES 14, 16.
+
+A claim is one transaction. It ends with attempts that name their members, committed before the
+first byte leaves: whoever dies then leaves behind what may have been sent.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from reconsent.domain.locales import best_locale
+from reconsent.domain.notice import MAILED, Kind, State, part_refused, questions, suppression
+from reconsent.domain.use import Use
+from reconsent.facts.sending.renderings import Wording
+from reconsent.facts.sets import Who
+from reconsent.store.named import named
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from datetime import datetime
+    from uuid import UUID
+
+    from reconsent.domain.mail import Provider, RenderedMail
+    from reconsent.facts.sending.renderings import Renderings
+    from reconsent.facts.sets import Cohorts
+    from reconsent.facts.versions import Policies
+    from reconsent.store.postgres import Connection, Lease
+
+SQL = named("sending/claims")
+
+
+class About(NamedTuple):
+    """The notice that a reminder reminds of; nothing of it is known for other notices."""
+
+    notice_id: UUID | None
+    state: State | None
+    ask_id: int | None
+    open: bool
+    accepted_at: datetime | None
+
+
+class Claimed(NamedTuple):
+    """A notice under lock, with its account as it is at this moment."""
+
+    who: Who
+    about: About
+    notice_id: UUID
+    kind: Kind
+    version_id: int
+    property_name: str
+    email: Any
+    name: str | None
+    locale: str | None
+    address_hash: bytes
+
+    @property
+    def asks_on(self) -> UUID | None:
+        """The notice whose page the link opens; a reminder's is that of what it reminds of."""
+        if self.kind == "reminder":
+            return self.about.notice_id
+        return self.notice_id if self.kind == "choice" else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attempt:
+    """Notices about to be handed over together."""
+
+    attempt_id: int
+    mail: RenderedMail
+    members: Sequence[Claimed]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """How many notices were looked at, and the attempts that came of it."""
+
+    claimed: int
+    attempts: Sequence[Attempt]
+
+
+class Claims:
+    """Claims notices for one provider."""
+
+    def __init__(
+        self, *, cohorts: Cohorts, renderings: Renderings, provider: Provider, lease: Lease
+    ) -> None:
+        """Begin attempts in the name of a sender, whose lease says that it lives."""
+        self._cohorts = cohorts
+        self._renderings = renderings
+        self._provider = provider
+        self._lease = lease
+
+    def claim(self, connection: Connection, policies: Policies, limit: int, now: datetime) -> Claim:
+        """Claim up to `limit` notices, in the caller's transaction."""
+        connection.execute(SQL["by_index"])
+        rows = connection.execute(
+            SQL["claim"], {"latest": policies.latest_ids, "limit": limit, "now": now}
+        )
+        claimed = [Claimed(Who(*row[13:]), About(*row[8:13]), *row[:8]) for row in rows]
+        asks = self._asks(connection, policies, claimed)
+        held_back = {
+            notice.notice_id: why
+            for notice in claimed
+            if (why := _held_back(notice, asks[notice.notice_id], policies, now))
+        }
+        if held_back:
+            columns = {
+                "notice_id": list(held_back),
+                "state": [state for state, _ in held_back.values()],
+                "suppression": [why for _, why in held_back.values()],
+            }
+            connection.execute(SQL["let_go"], columns)
+        sent = [notice for notice in claimed if notice.notice_id not in held_back]
+        wordings = self._wordings(connection, policies, sent, asks)
+        parts = [
+            (wording, members)
+            for wording, all_members in wordings.items()
+            for members in _parts(all_members, self._provider.at_most)
+        ]
+        if self._provider.together and len(claimed) == limit:
+            # There is more to come: what does not fill a request stays due for the next one.
+            parts = [part for part in parts if len(part[1]) == self._provider.at_most] or parts
+        attempts = [self._begin(connection, policies, *part) for part in parts]
+        return Claim(claimed=len(claimed), attempts=attempts)
+
+    def _asks(
+        self, connection: Connection, policies: Policies, claimed: Sequence[Claimed]
+    ) -> dict[UUID, frozenset[Use]]:
+        """Look at what each claimed notice asks, or reminds of, at this moment."""
+        by_policy: dict[str, set[tuple[int, int]]] = {}
+        for notice in claimed:
+            policy = policies.versions[notice.version_id].policy
+            by_policy.setdefault(policy, set()).add(notice.who.cohort)
+        asks = {
+            (policy, cohort): ask
+            for policy, cohorts in by_policy.items()
+            for cohort, ask in self._cohorts.asks(
+                connection, policies.by_name[policy], cohorts
+            ).items()
+        }
+        reminded = {n.about.ask_id for n in claimed if n.about.ask_id is not None}
+        asked = self._cohorts.asked(connection, reminded)
+        found = {}
+        for notice in claimed:
+            ask = asks[policies.versions[notice.version_id].policy, notice.who.cohort]
+            if notice.kind == "reminder":
+                ask &= asked[notice.about.ask_id or 0]
+            found[notice.notice_id] = ask
+        return found
+
+    def _wordings(
+        self,
+        connection: Connection,
+        policies: Policies,
+        notices: Sequence[Claimed],
+        asks: Mapping[UUID, frozenset[Use]],
+    ) -> dict[Wording, list[Claimed]]:
+        """Group notices by what decides the words of their mail."""
+        standings = self._cohorts.standings(connection, {n.who.standing_id for n in notices})
+        wordings: dict[tuple[Any, ...], Wording] = {}
+        grouped: dict[Wording, list[Claimed]] = {}
+        for notice in notices:
+            ask, standing_id = asks[notice.notice_id], notice.who.standing_id
+            same = (notice.kind, notice.version_id, ask, notice.property_name)
+            if (known := wordings.get((*same, standing_id, notice.locale))) is None:
+                refused = (part_refused(q, standings[standing_id]) for q in questions(ask))
+                known = Wording(
+                    kind=notice.kind,
+                    version_id=notice.version_id,
+                    ask=ask,
+                    refused=frozenset[Use]().union(*refused),
+                    property_name=notice.property_name,
+                    locale=best_locale(notice.locale, policies.versions[notice.version_id]),
+                )
+                wordings[*same, standing_id, notice.locale] = known
+            grouped.setdefault(known, []).append(notice)
+        return grouped
+
+    def _begin(
+        self,
+        connection: Connection,
+        policies: Policies,
+        wording: Wording,
+        members: Sequence[Claimed],
+    ) -> Attempt:
+        kept = self._renderings.keep(connection, policies, wording)
+        payload = "".join([kept.rendering, *(notice.notice_id.hex for notice in members)])
+        row = connection.execute(
+            SQL["begin_attempt"],
+            {
+                "provider": self._provider.name,
+                "lease": self._lease.number,
+                "members": len(members),
+                "payload_hash": hashlib.sha256(payload.encode()).hexdigest(),
+            },
+        ).fetchone()
+        attempt_id = int(row[0]) if row else 0
+        connection.execute(
+            SQL["attempt"],
+            {
+                "attempt_id": attempt_id,
+                "ask_id": kept.ask_id,
+                "rendering": kept.rendering,
+                "notice_id": [notice.notice_id for notice in members],
+                "address_hash": [notice.address_hash for notice in members],
+            },
+        )
+        return Attempt(attempt_id=attempt_id, mail=kept.mail, members=members)
+
+
+def _held_back(
+    notice: Claimed, ask: frozenset[Use], policies: Policies, now: datetime
+) -> tuple[State, str | None] | None:
+    """Look at a claimed notice again: suppression wins, then whether it still fits. RULES 14."""
+    if why := suppression(notice.kind, notice.who.reach):
+        return "suppressed", why
+    if notice.kind == "reminder" and not _still_open(notice, policies, now):
+        return "superseded", None
+    if bool(ask) == (notice.kind == "information"):
+        return "superseded", None
+    return None
+
+
+def _still_open(notice: Claimed, policies: Policies, now: datetime) -> bool:
+    """Tell whether what a reminder reminds of was mailed, and may still be answered in time."""
+    about = notice.about
+    within = policies.versions[notice.version_id].respond_within
+    if about.state not in MAILED or not about.open or about.accepted_at is None:
+        return False
+    return within is None or now < about.accepted_at + within
+
+
+def _parts(members: Sequence[Claimed], size: int) -> Iterable[Sequence[Claimed]]:
+    return (members[start : start + size] for start in range(0, len(members), size))

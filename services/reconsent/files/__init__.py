@@ -1,0 +1,1 @@
+"""Files that people and programs hand in: policies and events."""

@@ -1,0 +1,257 @@
+"""Policy files: reading one with its Markdown texts, and finding every mistake with its line.
+
+`read` never stops at the first mistake; `check` adds what the policy's line says about the
+version, and warns of what people would be poorly told; `load` is for those who want a version
+or an error.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from pydantic import ValidationError
+from typing_extensions import override
+
+from reconsent.domain.change import content_hash
+from reconsent.domain.errors import BadInputError
+from reconsent.domain.policy import Policy, PolicyVersion
+from reconsent.domain.policy_line import mistakes
+from reconsent.domain.policy_warnings import HasPhrase, warnings
+from reconsent.files.lined_yaml import Document, Place, parse
+from reconsent.files.policy_mistakes import field_of, in_words, is_echo, unknown_key
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LARGEST: Final = 2_000_000
+"""The most bytes that a policy file or one of its texts may have."""
+
+_FILE_NAME: Final = re.compile(r"\S+\.[A-Za-z0-9]{1,8}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mistake:
+    """One thing wrong, or to be warned of; without a line it is about the whole file."""
+
+    file: str
+    line: int | None
+    field: str
+    message: str
+
+    @override
+    def __str__(self) -> str:
+        place = self.file if self.line is None else f"{self.file}:{self.line}"
+        return ": ".join(part for part in (place, self.field, self.message) if part)
+
+
+class PolicyFileError(BadInputError):
+    """A policy file with mistakes, one a line, in the order of the file."""
+
+    def __init__(self, mistakes: tuple[Mistake, ...]) -> None:
+        super().__init__("\n".join(map(str, mistakes)))
+        self.mistakes = mistakes
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicyFile:
+    """A policy version without mistakes of form, and the line of each place in its file."""
+
+    version: PolicyVersion
+    lines: Callable[[Place], int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """What came of reading a policy file: its version, where it can be told, and its mistakes.
+
+    There may be both: an unknown key or an unreadable text leaves the rest to be checked.
+    """
+
+    file: str
+    version: PolicyVersion | None
+    mistakes: tuple[Mistake, ...]
+    lines: Callable[[Place], int]
+
+    def mistake(self, place: Place, message: str) -> Mistake:
+        """Name a place of the file and what is wrong with it."""
+        return Mistake(
+            file=self.file, line=self.lines(place), field=field_of(place), message=message
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Findings:
+    """All mistakes, which keep a version from being published, and warnings, which do not."""
+
+    mistakes: tuple[Mistake, ...]
+    warnings: tuple[Mistake, ...]
+
+
+def load(path: Path) -> PolicyFile:
+    """Read a policy file. Raises PolicyFileError with all its mistakes."""
+    reading = read(path)
+    if reading.mistakes or reading.version is None:
+        raise PolicyFileError(reading.mistakes)
+    return PolicyFile(version=reading.version, lines=reading.lines)
+
+
+def read(path: Path) -> Reading:
+    """Read a policy file and the texts beside it, and list its mistakes in the file's order.
+
+    Raises PolicyFileError where the file itself cannot be read.
+    """
+    document = parse(_policy_text(path))
+    found = [
+        Mistake(file=str(path), line=fault.line, field=field_of(fault.place), message=fault.message)
+        for fault in document.faults
+    ]
+
+    def note(place: Place, message: str) -> None:
+        line = document.line(place)
+        found.append(Mistake(file=str(path), line=line, field=field_of(place), message=message))
+
+    version = None
+    if document.root is not None:
+        version = _version(_with_bodies(document.value, path.parent, note), note)
+    found.sort(key=lambda mistake: mistake.line or 0)
+    return Reading(
+        file=str(path), version=version, mistakes=tuple(found), lines=_lines_of(document)
+    )
+
+
+def _lines_of(document: Document) -> Callable[[Place], int]:
+    return document.line
+
+
+def check(
+    reading: Reading, line: Policy | None, owners: dict[str, str], has_phrase: HasPhrase
+) -> Findings:
+    """List all mistakes of a version that would continue its policy's line, and warnings.
+
+    `line` is what is published of the policy that the version names; `owners` names the policy
+    of each property known. A version that is published already, unchanged, has no mistakes.
+    """
+    version = reading.version
+    if version is None:
+        return Findings(mistakes=reading.mistakes, warnings=())
+    published = line.by_name.get(version.version) if line else None
+    if published is None:
+        against = mistakes(version, line, owners)
+    elif content_hash(published) == content_hash(version):
+        against = []
+    else:
+        message = f"{version.version!r} is published already, with other content"
+        against = [(("version",), message)]
+    against += [
+        (("words", locale), "has no text in this language")
+        for locale in version.words
+        if locale not in version.texts
+    ]
+    return Findings(
+        mistakes=_in_order(*reading.mistakes, *(reading.mistake(*one) for one in against)),
+        warnings=_in_order(*(reading.mistake(*one) for one in warnings(version, line, has_phrase))),
+    )
+
+
+def _in_order(*found: Mistake) -> tuple[Mistake, ...]:
+    return tuple(sorted(found, key=lambda mistake: mistake.line or 0))
+
+
+def _policy_text(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return _decoded(file.read(LARGEST + 1))
+    except OSError as error:
+        message, line = _reason(error), None
+    except UnicodeDecodeError as error:
+        message = f"byte {error.object[error.start]:#04x} is no UTF-8"
+        line = error.object.count(b"\n", 0, error.start) + 1
+    raise PolicyFileError((Mistake(file=str(path), line=line, field="", message=message),))
+
+
+def _decoded(content: bytes) -> str:
+    if len(content) > LARGEST:
+        raise OSError(f"larger than {LARGEST:,} bytes")
+    # The same text has the same hash, whichever line ends its editor writes.
+    return content.decode("utf-8-sig").replace("\r\n", "\n")
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()
+
+
+def _with_bodies(value: object, folder: Path, note: Callable[[Place, str], None]) -> object:
+    """Return what the file says with the Markdown in place of each text's file name."""
+    if not isinstance(value, dict) or not isinstance(value.get("texts"), dict):
+        return value
+    texts = {}
+    for locale, text in value["texts"].items():
+        texts[locale] = text
+        if isinstance(text, dict) and isinstance(text.get("body"), str):
+            try:
+                texts[locale] = {**text, "body": _body(text["body"], folder)}
+            except ValueError as error:
+                note(("texts", locale, "body"), str(error))
+    return {**value, "texts": texts}
+
+
+def _body(named: str, folder: Path) -> str:
+    """Read the Markdown file that a text names; other text is the body itself, as in events."""
+    if "\n" in named or not named.endswith(".md"):
+        if _FILE_NAME.fullmatch(named):
+            raise ValueError(f"{named!r} names no Markdown file (NAME.md)")
+        if not named.strip():
+            raise ValueError("is empty")
+        return named
+    inside = folder.resolve()
+    try:
+        path = (inside / named).resolve()
+        if not path.is_relative_to(inside):
+            raise ValueError(f"{named!r} lies outside the policy file's folder")
+        if not path.is_file():
+            raise ValueError(f"{named!r} is no file beside the policy file")
+        with path.open("rb") as file:
+            body = _decoded(file.read(LARGEST + 1))
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise ValueError(f"{named!r} is no UTF-8 in its line {line}") from error
+    except OSError as error:
+        raise ValueError(f"{named!r} cannot be read: {_reason(error)}") from error
+    if not body.strip():
+        raise ValueError(f"{named!r} is empty")
+    if "\0" in body:
+        raise ValueError(f"{named!r} holds a NUL character")
+    return body
+
+
+def _version(value: object, note: Callable[[Place, str], None]) -> PolicyVersion | None:
+    """Make a version of what the file says, noting mistakes; unknown keys are left out."""
+    try:
+        return PolicyVersion.model_validate(value)
+    except ValidationError as error:
+        errors = error.errors(include_url=False)
+    for one in errors:
+        if one["type"] == "extra_forbidden":
+            note(one["loc"], unknown_key(one["loc"]))
+            value = _without(value, one["loc"])
+        elif not is_echo(one):
+            note(one["loc"], in_words(one))
+    try:
+        return PolicyVersion.model_validate(value)
+    except ValidationError:
+        return None
+
+
+def _without(value: Any, place: Place) -> Any:  # noqa: ANN401 (as deep as the file)
+    first, *rest = place
+    if isinstance(value, list):
+        return [
+            _without(item, tuple(rest)) if index == first else item
+            for index, item in enumerate(value)
+        ]
+    if not rest:
+        return {key: item for key, item in value.items() if key != first}
+    return {**value, first: _without(value[first], tuple(rest))}

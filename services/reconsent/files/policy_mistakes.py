@@ -1,0 +1,111 @@
+"""Mistakes of form in a policy file, in words that its author understands."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Final
+
+from reconsent.domain.policy import NoticeSettings, Party, PolicyVersion, Row, Text
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+    from pydantic_core import ErrorDetails
+
+    from reconsent.files.lined_yaml import Place
+
+_PARTS: Final[dict[str, type[BaseModel]]] = {
+    "declares": Row,
+    "parties": Party,
+    "texts": Text,
+    "notice": NoticeSettings,
+}
+_DOTTED: Final = "is no dotted key (words of letters, digits, - and _ joined by dots)"
+_PARTY: Final = "is no party key (lower-case letters, digits and hyphens)"
+_NAME: Final = "is no name (letters, digits, dots, - and _, beginning with a letter or digit)"
+_LOCALE: Final = "is no locale such as en or nb-NO"
+_WANTED: Final = {
+    "controller": _PARTY,
+    "country": "is no country code (two capital letters such as NO)",
+    "data": _DOTTED,
+    "follows": _NAME,
+    "parties": _PARTY,
+    "policy": _NAME,
+    "properties": "is no property (a name without spaces and slashes)",
+    "recipients": _PARTY,
+    "texts": _LOCALE,
+    "uses": _DOTTED,
+    "version": _NAME,
+    "words": _LOCALE,
+}
+_A_KEY: Final = "[key]"
+"""What pydantic adds to the place of a mapping's key."""
+
+
+def field_of(place: Place) -> str:
+    """Write a place with dots, positions counted from 0."""
+    return ".".join(str(step) for step in place if step != _A_KEY)
+
+
+def is_echo(error: ErrorDetails) -> bool:
+    """Tell whether an error only repeats that parts of a list are wrong."""
+    return error["type"] == "too_short" and bool(error["input"])
+
+
+def unknown_key(place: Place) -> str:
+    """Say that a key is unknown, and which known one may have been meant."""
+    part: type[BaseModel] = PolicyVersion
+    if len(place) > 1:
+        part = _PARTS[str(place[0])]
+    near = get_close_matches(str(place[-1]), part.model_fields, n=1, cutoff=0.6)
+    return "is an unknown key" + (f": did you mean {near[0]}?" if near else "")
+
+
+def in_words(error: ErrorDetails) -> str:
+    """Say what is wrong with a value."""
+    kind, given, context = error["type"], error["input"], error.get("ctx", {})
+    if kind == "missing":
+        return "is missing"
+    if given is None:
+        return "is empty"
+    if kind == "value_error":
+        return str(context["error"])
+    if kind == "string_pattern_mismatch":
+        return f"{_short(given)} {_wanted(error['loc'])}"
+    if kind == "literal_error":
+        return f"{_short(given)} is neither {str(context['expected']).replace(' or ', ' nor ')}"
+    if kind == "string_too_long":
+        return f"is longer than {context['max_length']} characters"
+    fixed = {
+        "bool_parsing": f"{_short(given)} is neither true nor false",
+        "bool_type": "must be true or false",
+        "dict_type": "must be a mapping (key: value)",
+        "model_type": "must be a mapping (key: value)",
+        "string_too_short": "is empty",
+        "string_type": _no_text(given),
+        "timezone_aware": f"{_short(given)} lacks a time with its zone, as 2027-01-15T00:00:00Z",
+        "too_short": "is empty",
+        "tuple_type": "must be a list, such as [one, another]",
+    }
+    return fixed.get(kind) or (
+        f"{_short(given)} is no time such as 2027-01-15T00:00:00Z"
+        if kind.startswith("datetime")
+        else f"{_short(given)}: {error['msg']}"
+    )
+
+
+def _no_text(given: object) -> str:
+    if isinstance(given, bool):
+        return f"must be text: put {str(given).lower()} in quotes"
+    return "must be text, not a list or a mapping"
+
+
+def _wanted(place: Place) -> str:
+    if place[-1] == _A_KEY:
+        return _WANTED.get(str(place[0]), "is not allowed here")
+    names = [step for step in place if isinstance(step, str)]
+    return _WANTED.get(names[-1], "is not allowed here")
+
+
+def _short(given: object) -> str:
+    text = given if isinstance(given, str) else str(given)
+    return repr(text if len(text) <= 60 else text[:59] + "…")  # noqa: PLR2004 (fits a line)

@@ -1,0 +1,1 @@
+"""What takes mail to people: a local mailbox, SMTP, SendGrid."""

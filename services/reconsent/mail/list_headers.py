@@ -1,0 +1,51 @@
+"""The headers of optional mail, by which mail programs let people leave it at once.
+
+RFC 8058: one POST to the link, made by the mail program, is enough. There is no mailto beside it,
+for nobody reads it, and no List-Help or List-Owner, for there is no such page or address.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from reconsent.mail.address import domain_name
+
+if TYPE_CHECKING:
+    from reconsent.domain.mail import Mail, Recipient
+
+ONE_CLICK: Final = "List-Unsubscribe=One-Click"
+"""What a mail program posts (RFC 8058)."""
+
+_LINK: Final = re.compile(r"https?://[!#-;=?-~]+")
+_LONGEST_NAME: Final = 240
+
+
+def list_headers(letter: Mail, recipient: Recipient) -> dict[str, str]:
+    """Return the headers of a letter that people may leave; none of one that is owed to them.
+
+    Raises ValueError where the recipient's link cannot stand in a header.
+    """
+    if letter.list_name is None:
+        return {}
+    if not _LINK.fullmatch(recipient.link):
+        message = f"{recipient.link!r} is no link to leave a list by"
+        raise ValueError(message)
+    headers = {
+        "List-Unsubscribe": f"<{recipient.link}>",
+        "List-Unsubscribe-Post": ONE_CLICK,
+    }
+    if name := _list_id(letter.list_name):
+        headers["List-Id"] = f"<{name}>"
+    return headers
+
+
+def _list_id(name: str) -> str | None:
+    """Return what lets mail programs tell lists apart (RFC 2919): a name within a domain's.
+
+    None where the list is named after no domain: who else uses that name cannot be known.
+    """
+    domain = domain_name(name)
+    if domain is None or "." not in domain or len(domain) > _LONGEST_NAME:
+        return None
+    return f"information.{domain.lower()}"

@@ -1,0 +1,148 @@
+"""A letter as the bytes of a message, built once for all who get it.
+
+Only the recipient's own bytes are put in for each: address, notice and link. Both parts are
+quoted-printable: lines are short and ASCII, so any server takes them, and the words come back
+exactly as they were written. A link stands on lines of its own, which soft breaks join to what is
+around it: whatever its length, not a byte beside it depends on it.
+"""
+
+from __future__ import annotations
+
+import re
+from binascii import b2a_qp
+from email.header import Header
+from email.utils import format_datetime, quote
+from typing import TYPE_CHECKING, Final
+
+from reconsent.mail.address import display_name, one_line, sender_parts
+from reconsent.mail.list_headers import list_headers
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from reconsent.domain.mail import Mail, Recipient
+
+_OPAQUE: Final = re.compile(r"[A-Za-z0-9_-]{1,200}")
+_LONGEST_LINE: Final = 76
+# Neither can come up in quoted-printable text: = stands before hex digits or at a line's end only.
+_BOUNDARY: Final = "=_reconsent"
+_LINK: Final = b"\0"
+
+
+class MimeMail:
+    """A letter, dated once; `sender` is the address it comes from."""
+
+    def __init__(self, letter: Mail, *, date: datetime) -> None:
+        """Prepare what is the same for everyone. Raises ValueError where it cannot be sent."""
+        name, address = sender_parts(letter.sender)
+        self.sender = address
+        self._letter = letter
+        self._from = f"From: {_mailbox('From', name, address)}\n".encode("ascii")
+        self._domain = address.rpartition("@")[2]
+        headers = (
+            f"Subject: {_words('Subject', one_line(letter.subject))}\n"
+            f"Date: {format_datetime(date)}\n"
+            f"Content-Language: {_token(letter.locale)}\n"
+            "Auto-Submitted: auto-generated\n"
+            "MIME-Version: 1.0\n"
+            f'Content-Type: multipart/alternative; boundary="{_BOUNDARY}"\n\n'
+        )
+        rest = b"".join(
+            (
+                headers.encode("ascii"),
+                _part("plain", letter.text, letter.link_mark),
+                _part("html", letter.html, letter.link_mark),
+                f"--{_BOUNDARY}--\n".encode("ascii"),
+            )
+        )
+        self._between_links = rest.split(_LINK)
+        self._transmitted_between_links = [_transmitted(piece) for piece in self._between_links]
+
+    def addressed(self, recipient: Recipient, address: str) -> bytes:
+        """Return one recipient's message; lines end in LF.
+
+        `address` is theirs as mail_address gives it; with letters outside ASCII before its @ the
+        header is in UTF-8, and everything else in ASCII as ever.
+        """
+        link = _link(recipient.link)
+        return self._own(recipient, address) + link.join(self._between_links)
+
+    def transmitted(self, recipient: Recipient, address: str) -> bytes:
+        """Return the same message as it crosses the line of SMTP, up to the dot that ends it.
+
+        Lines end in CRLF, and a dot that begins a line is doubled.
+        """
+        link = _transmitted(_link(recipient.link))
+        own = _transmitted(self._own(recipient, address))
+        return own + link.join(self._transmitted_between_links)
+
+    def _own(self, recipient: Recipient, address: str) -> bytes:
+        """Return the headers that a message begins with."""
+        notice = _token(recipient.notice)
+        own = (
+            f"To: {_mailbox('To', display_name(recipient.name), address)}\n"
+            f"Message-ID: <{notice}@{self._domain}>\n"
+            f"X-Reconsent-Notice: {notice}\n"
+        )
+        listed = list_headers(self._letter, recipient)
+        own += "".join(f"{header}: {value}\n" for header, value in listed.items())
+        return self._from + own.encode()
+
+
+def _transmitted(lines: bytes) -> bytes:
+    """Return a part of a message for SMTP: each of the parts begins a line, or with no dot."""
+    doubled = lines.replace(b"\n.", b"\n..")
+    if doubled.startswith(b"."):
+        doubled = b"." + doubled
+    return doubled.replace(b"\n", b"\r\n")
+
+
+def _token(text: str) -> str:
+    """Return what is to stand in a header as it is; raises ValueError where it cannot."""
+    if not _OPAQUE.fullmatch(text):
+        message = f"{text!r} is no plain identifier"
+        raise ValueError(message)
+    return text
+
+
+def _link(url: str) -> bytes:
+    """Return a link as it stands in a part; raises ValueError where it is more than a line."""
+    if not url.isprintable():
+        message = f"{url!r} is no link"
+        raise ValueError(message)
+    return b2a_qp(url.encode())
+
+
+def _part(subtype: str, text: str, link_mark: str) -> bytes:
+    lines = text.replace("\r\n", "\n").replace("\r", "\n")
+    pieces = lines.split(link_mark) if link_mark else [lines]
+    body = b"=\n\0=\n".join(b2a_qp(piece.encode()) for piece in pieces)
+    head = (
+        f"--{_BOUNDARY}\n"
+        f'Content-Type: text/{subtype}; charset="utf-8"\n'
+        "Content-Transfer-Encoding: quoted-printable\n\n"
+    )
+    return head.encode("ascii") + body + b"\n"
+
+
+def _mailbox(header: str, name: str, address: str) -> str:
+    if not name:
+        return address
+    if _plain(name):
+        return f'"{quote(name)}" <{address}>'
+    return f"{_words(header, name)}\n <{address}>"
+
+
+def _words(header: str, text: str) -> str:
+    """Return a text for a header, folded; with encoded words where it is not plain ASCII.
+
+    A word that no line holds cannot be folded as it is, but in parts as encoded words.
+    """
+    foldable = all(len(word) < _LONGEST_LINE for word in text.split())
+    charset = "us-ascii" if _plain(text) and foldable else "utf-8"
+    return Header(text, charset, header_name=header, maxlinelen=_LONGEST_LINE).encode()
+
+
+def _plain(text: str) -> bool:
+    """Tell whether a text says the same to a reader who looks for encoded words in it."""
+    return text.isascii() and text.isprintable() and "=?" not in text

@@ -1,0 +1,1 @@
+"""Mail through SendGrid's v3 API."""

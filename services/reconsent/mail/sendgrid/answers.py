@@ -1,0 +1,80 @@
+"""What SendGrid's answers to a request come to, for each of its recipients."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from reconsent.mail.address import without_addresses
+
+if TYPE_CHECKING:
+    from reconsent.domain.mail import Outcome
+
+_LONGEST_REASON: Final = 500
+# Not their headers, arguments or substitutions: these are the same for everyone, and ours.
+_RECIPIENT_FIELD: Final = re.compile(r"personalizations(?:\.\d+|\[\d+\])?(?:\.to\b.*)?")
+
+
+class Answer(NamedTuple):
+    """How a request ended."""
+
+    outcome: Outcome
+    reason: str | None = None
+    not_before: datetime | None = None
+    """When SendGrid wants to be asked again, if it said so."""
+    halves: bool = False
+    """Whether a smaller request may do better."""
+    fatal: bool = False
+    """Whether somebody has to change something (key, host, letter) before it can do better."""
+    doubtful: bool = False
+    """Whether it is not said if the recipient is at fault, or what is the same for everyone."""
+    barred: bool = False
+    """Whether the key or the sender is not let in, which no waiting mends."""
+
+
+def refusal(error: Any) -> Answer:  # noqa: ANN401 -- the client has no types
+    """Say what an answer other than success comes to."""
+    status = int(error.status_code)
+    fields, words = _explained(error.body)
+    said = f"SendGrid answered {status}: {words or error.reason}"[:_LONGEST_REASON]
+    if status == 429:  # noqa: PLR2004 -- Too Many Requests
+        until = _moment(error.headers.get("X-RateLimit-Reset"))
+        return Answer("retry", said + (f"; again from {until:%FT%TZ}" if until else ""), until)
+    if status >= 500:  # noqa: PLR2004 -- a server's own error begins here
+        return Answer("unknown", said)
+    if status == 413:  # noqa: PLR2004 -- Content Too Large
+        return Answer("retry", said, halves=True, fatal=True)
+    if status == 400 and not any(fields):  # noqa: PLR2004 -- Bad Request
+        return Answer("retry", said, halves=True, fatal=True, doubtful=True)
+    if status == 400 and all(map(_RECIPIENT_FIELD.fullmatch, fields)):  # noqa: PLR2004 -- Bad Request
+        return Answer("rejected", said, halves=True)
+    if status in {401, 403}:
+        return Answer("retry", f"SENDGRID_API_KEY, MAIL_FROM: {said}", fatal=True, barred=True)
+    return Answer("retry", said, fatal=True)
+
+
+def _explained(body: bytes) -> tuple[list[str], str]:
+    """Return the fields that an error document blames, and its words in one line.
+
+    The words are kept, so addresses are taken out of them.
+    """
+    try:
+        errors = [error for error in json.loads(body)["errors"] if isinstance(error, dict)]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return [], ""
+    fields = [str(error.get("field") or "") for error in errors]
+    words = [
+        f"{error.get('message')} ({error['field']})" if error.get("field") else error.get("message")
+        for error in errors
+    ]
+    return fields, without_addresses("; ".join(map(str, words)))
+
+
+def _moment(reset: str | None) -> datetime | None:
+    """Read when a rate limit ends, in seconds since 1970; None where it does not say."""
+    try:
+        return datetime.fromtimestamp(int(reset or ""), UTC)
+    except (ValueError, OverflowError, OSError):
+        return None

@@ -1,0 +1,122 @@
+"""SendGrid's webhook events, as mail events of ours. RULES 15."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final, TypeGuard
+from uuid import UUID
+
+from pydantic import ValidationError
+
+from reconsent.domain.errors import BadInputError
+from reconsent.domain.event import NOT_THE_ADDRESS, MailEvent, ahead, mistake
+from reconsent.mail.address import without_addresses
+
+_REPORTED: Final = {
+    "delivered": "delivered",
+    "deferred": "deferred",
+    "bounce": "bounced",
+    "blocked": "bounced",
+    "dropped": "dropped",
+    "spamreport": "complained",
+    "unsubscribe": "unsubscribed",
+    "group_unsubscribe": "unsubscribed",
+}
+# A resubscription lifts a block of SendGrid's own. Whoever told us that they want no more optional
+# mail has not taken that back by it, and scanners follow links.
+_UNIMPORTANT: Final = frozenset({"processed", "open", "click", "group_resubscribe"})
+# Why SendGrid drops a mail where the address is not to blame, but the letter or the plan is.
+_OUR_FAULTS: Final = ("spam content", "invalid smtpapi header", "recipient list over package quota")
+_LONGEST_REASON: Final = 500
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reports:
+    """What a post of the webhook said."""
+
+    mail: list[MailEvent] = field(default_factory=list)
+    ignored: Counter[str] = field(default_factory=Counter)
+    """How many events say nothing that counts, by their kind, or are about other mail."""
+    unreadable: list[str] = field(default_factory=list)
+    """What is wrong with events about a notice of ours: `place.field: what is wrong`."""
+
+
+def read_events(body: str, now: datetime) -> Reports:
+    """Read a post. Raises BadInputError where it is no JSON array of objects."""
+    try:
+        events = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise BadInputError("the body is no JSON") from error
+    if not isinstance(events, list) or not all(isinstance(event, dict) for event in events):
+        raise BadInputError("the body is no JSON array of objects")
+    reports = Reports()
+    for place, event in enumerate(events):
+        try:
+            _read(event, now, reports)
+        except ValidationError as error:
+            reports.unreadable.append(f"{place}.{mistake(error)}")
+        except BadInputError as error:
+            reports.unreadable.append(f"{place}.{error}")
+    return reports
+
+
+def _read(event: dict[str, Any], now: datetime, reports: Reports) -> None:
+    """Add one event to the reports."""
+    notice, kind = event.get("reconsent_notice"), event.get("event")
+    if not _is_notice(notice):
+        reports.ignored["about other mail"] += 1
+    elif not isinstance(kind, str) or kind not in _REPORTED:
+        known = isinstance(kind, str) and kind in _UNIMPORTANT
+        reports.ignored[str(kind) if known else "of another kind"] += 1
+    else:
+        said = MailEvent.model_validate(
+            {
+                "notice": notice,
+                "event": _REPORTED[kind],
+                "occurred_at": _moment(event.get("timestamp")),
+                "reason": _reason(kind, event),
+                "provider_id": _text(event.get("sg_event_id")),
+            }
+        )
+        if early := ahead(said, now):
+            raise BadInputError(early)
+        reports.mail.append(said)
+
+
+def _is_notice(value: object) -> TypeGuard[str]:
+    try:
+        return isinstance(value, str) and bool(UUID(value))
+    except ValueError:
+        return False
+
+
+def _moment(value: object) -> datetime:
+    """Read seconds since 1970. Raises BadInputError."""
+    try:
+        if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+            return datetime.fromtimestamp(value, UTC)
+    except (ValueError, OverflowError, OSError):
+        pass
+    raise BadInputError("timestamp: should be a time in seconds since 1970")
+
+
+def _reason(kind: str, event: dict[str, Any]) -> str | None:
+    """Return the words that explain an event, without anybody's address.
+
+    They say if the address is not to blame: a server turned this mail down, not the mailbox.
+    """
+    words = _text(event.get("reason")) or _text(event.get("response")) or ""
+    words = without_addresses(words)[:_LONGEST_REASON]
+    blocked = kind == "blocked" or (kind == "bounce" and event.get("type") == "blocked")
+    if blocked or (kind == "dropped" and words.casefold().startswith(_OUR_FAULTS)):
+        return NOT_THE_ADDRESS + words
+    # Whatever a receiving server says, it does not decide which of the two it is.
+    return words.removeprefix(NOT_THE_ADDRESS) or None
+
+
+def _text(value: object) -> str | None:
+    # What is half a sign in UTF-16 can be said in JSON and nowhere else.
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) and value else None

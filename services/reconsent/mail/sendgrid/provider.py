@@ -1,0 +1,231 @@
+"""SendGrid as a mail provider: one request for up to 1,000 recipients of the same letter.
+
+SendGrid cannot be told that a request repeats an earlier one. So every request ends in one of
+these ways, and only what was surely not accepted may be sent again:
+
+    202                                        accepted
+    400 about a recipient                      halved, until the one at fault stands alone: rejected
+    400 about nothing in particular            halved; alone rejected only if others are accepted
+    413                                        halved
+    429, or the request did not leave wholly   retry
+    5xx, silence, a broken answer              unknown
+    anything else (key, host, letter)          OutsideError: no recipient is at fault
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from datetime import UTC, datetime, timedelta
+from http.client import HTTPException
+from typing import TYPE_CHECKING, Any, Final
+from urllib.error import URLError
+from urllib.parse import urlsplit
+
+from python_http_client.exceptions import (  # type: ignore[import-untyped]  # it has no types
+    HTTPError,
+)
+from sendgrid import SendGridAPIClient  # type: ignore[import-untyped]  # it has no types
+
+from reconsent.domain.errors import BadInputError, OutsideError, StoppedError
+from reconsent.domain.mail import Result
+from reconsent.mail.address import UnusableAddressError, postal_address
+from reconsent.mail.sendgrid.answers import Answer, refusal
+from reconsent.mail.sendgrid.request import Addressed, request_body
+from reconsent.mail.sendgrid.settings import HOST, Handling
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from reconsent.domain.mail import Mail, Recipient
+
+TIMEOUT: Final = 30.0
+"""Seconds to connect, and for each wait after that: the client knows only one limit."""
+
+_LONGEST_REST: Final = timedelta(hours=1)
+_MOST_BYTES: Final = 30_000_000
+_MOST_SUBSTITUTED: Final = 10_000
+_PERSONAL_BYTES: Final = 2500
+"""What JSON makes of one recipient at most, beside the link: above all of a name in any script."""
+_MOST_DOUBTFUL: Final = 3
+"""How many in a row may be turned down for an unclear reason before it must be the letter's."""
+
+
+class SendGrid:
+    """Send through SendGrid's v3 API."""
+
+    name: str = "sendgrid"
+    at_most: int = 1000
+    together: bool = True
+    repeats_safely: bool = False
+    rests_until: datetime | None = None
+    """When SendGrid's rate limit ends, by its own word."""
+
+    def __init__(
+        self,
+        api_key: str,
+        host: str,
+        *,
+        handling: Handling = Handling(),  # noqa: B008 -- it is frozen
+        timeout: float = TIMEOUT,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        """Take a host as a URL; raises BadInputError where it is none, or the key is empty."""
+        if not api_key.strip():
+            raise BadInputError("SENDGRID_API_KEY: is needed to send through SendGrid")
+        if not (api_key.strip().isascii() and api_key.strip().isprintable()):
+            raise BadInputError("SENDGRID_API_KEY: has signs that no key has")
+        self._client = SendGridAPIClient(api_key.strip(), host=_checked(host)).client
+        self._client.timeout = timeout
+        self._handling = handling
+        self._now = now
+        # At its debug level the client logs the key, the addresses and the links.
+        logging.getLogger("python_http_client").setLevel(logging.INFO)
+
+    def send(self, letter: Mail, recipients: Sequence[Recipient]) -> Sequence[Result]:
+        """Hand a letter over; raises OutsideError where nothing was accepted and none is at fault.
+
+        A retry says until when SendGrid wants to be left alone, where it did say.
+        """
+        results: dict[int, Result] = {}
+        addressed = list(_usable(recipients, results))
+        stopped = self._hand_over(letter, addressed, results)
+        self.rests_until = self._believed(stopped.not_before) if stopped else None
+        if stopped and stopped.fatal and not _any(results, "accepted", "unknown"):
+            raise (StoppedError if stopped.barred else OutsideError)(str(stopped.reason))
+        rest = Result("retry", stopped.reason if stopped else None, self.rests_until)
+        for one in addressed:
+            # What was not handed over any more, after SendGrid said or showed that it cannot.
+            results.setdefault(one.place, rest)
+        return [results[place] for place in range(len(recipients))]
+
+    def _believed(self, until: datetime | None) -> datetime | None:
+        """Return the end of a rate limit, but none so far off that it must be a mistake."""
+        return min(until, self._now() + _LONGEST_REST) if until else None
+
+    def _hand_over(
+        self, letter: Mail, addressed: list[Addressed], results: dict[int, Result]
+    ) -> Answer | None:
+        """Send request by request, adding results; return the answer that ended it early."""
+        most = min(self.at_most, self._most(letter, addressed))
+        waiting = list(reversed(_requests(addressed, most)))
+        doubtful: dict[int, Answer] = {}
+        while waiting:
+            request = waiting.pop()
+            answer = self._post(request_body(letter, request, self._handling))
+            if answer.halves and len(request) > 1:
+                middle = len(request) // 2
+                waiting += [request[middle:], request[:middle]]
+            elif answer.doubtful:
+                doubtful[request[0].place] = answer
+                if len(doubtful) >= _MOST_DOUBTFUL and not _any(results, "accepted"):
+                    return answer
+            else:
+                if answer.outcome != "retry":
+                    result = Result(answer.outcome, answer.reason)
+                    results.update((one.place, result) for one in request)
+                if answer.outcome in {"retry", "unknown"}:
+                    return answer
+        return _settle(doubtful, results)
+
+    def _most(self, letter: Mail, addressed: Sequence[Addressed]) -> int:
+        """Return for how many one request surely stays within SendGrid's limits.
+
+        Raises OutsideError where it does not for one.
+        """
+        link = max((len(one.recipient.link.encode()) for one in addressed), default=0)
+        if link + len(letter.link_mark) >= _MOST_SUBSTITUTED:
+            raise OutsideError(
+                f"PUBLIC_URL: makes links of {link} bytes, SendGrid takes less than"
+                f" {_MOST_SUBSTITUTED}"
+            )
+        alike = len(json.dumps(request_body(letter, [], self._handling)))
+        # A link stands in the text and, where people may leave by it, in a header.
+        most = (_MOST_BYTES - 1 - alike) // (_PERSONAL_BYTES + len(letter.link_mark) + 12 * link)
+        if most < 1:
+            raise OutsideError(
+                f"a letter of {alike} bytes is too large for SendGrid, which takes less than"
+                f" {_MOST_BYTES}"
+            )
+        return most
+
+    def _post(self, body: dict[str, Any]) -> Answer:
+        try:
+            response = self._client.mail.send.post(request_body=body)
+        except HTTPError as error:
+            return refusal(error)
+        except URLError as error:
+            # Raised while connecting or sending only: the request is not whole on the other side.
+            return Answer("retry", f"SendGrid cannot be reached: {error.reason}")
+        except (OSError, HTTPException) as error:
+            return Answer(
+                "unknown", f"SendGrid did not answer: {str(error) or type(error).__name__}"
+            )
+        if response.status_code == 202:  # noqa: PLR2004 -- HTTP's name for it is Accepted
+            return Answer("accepted")
+        status = response.status_code
+        return Answer(
+            "retry", f"SENDGRID_HOST: answered {status}, SendGrid answers 202", fatal=True
+        )
+
+
+def _checked(host: str) -> str:
+    parts = urlsplit(host)
+    try:
+        # As the client will encode it: a name that has no encoding fails here, not with every mail.
+        known = parts.scheme in {"http", "https"} and (parts.hostname or "").encode("idna")
+        _ = parts.port
+    except ValueError:
+        known = False
+    if not known or not host.isprintable() or " " in host:
+        message = f"SENDGRID_HOST: {host!r} is no URL such as {HOST}"
+        raise BadInputError(message)
+    return host.rstrip("/")
+
+
+def _usable(recipients: Iterable[Recipient], results: dict[int, Result]) -> Iterable[Addressed]:
+    """Yield the recipients with a usable address, and add a rejection for each other one."""
+    for place, recipient in enumerate(recipients):
+        try:
+            address = postal_address(recipient.email)
+        except UnusableAddressError as error:
+            results[place] = Result("rejected", str(error))
+        else:
+            yield Addressed(place=place, recipient=recipient, address=address)
+
+
+def _requests(addressed: Sequence[Addressed], at_most: int) -> list[list[Addressed]]:
+    """Divide recipients so that none of the requests has an address twice, however it is cased.
+
+    One that SendGrid finds twice spoils its request. That some systems pass over dots, or over
+    what follows a plus, is not known of others, where these are other people's addresses. Should
+    SendGrid take two for equal after all, halving parts them.
+    """
+    requests: list[list[Addressed]] = []
+    times: dict[str, int] = {}
+    for one in addressed:
+        canonical = one.address.casefold()
+        turn = times.get(canonical, 0)
+        while turn < len(requests) and len(requests[turn]) == at_most:
+            turn += 1
+        if turn == len(requests):
+            requests.append([])
+        requests[turn].append(one)
+        times[canonical] = turn + 1
+    return requests
+
+
+def _settle(doubtful: Mapping[int, Answer], results: dict[int, Result]) -> Answer | None:
+    """Reject those turned down for an unclear reason if others got the same letter.
+
+    If nobody did, it is the letter that is wrong, and nobody must be rejected for it.
+    """
+    if not _any(results, "accepted"):
+        return next(iter(doubtful.values()), None)
+    for place, answer in doubtful.items():
+        results[place] = Result("rejected", answer.reason)
+    return None
+
+
+def _any(results: Mapping[int, Result], *outcomes: str) -> bool:
+    return any(result.outcome in outcomes for result in results.values())

@@ -1,0 +1,171 @@
+"""One letter on its way to many over SMTP: who still waits, and what became of the others."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from reconsent.domain.mail import Result
+from reconsent.mail.address import UnusableAddressError, international_address
+from reconsent.mail.smtp.backoff import A_WHILE
+from reconsent.mail.smtp.connection import Envelope
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from reconsent.domain.mail import Recipient
+    from reconsent.mail.mime import MimeMail
+    from reconsent.mail.smtp.backoff import Backoff
+    from reconsent.mail.smtp.replies import Refusal, Reply
+
+_LETTER_AT_FAULT: Final = 5
+"""So many refused for no reason of their own, and none accepted: it is the letter."""
+_GIVE_UP: Final = 20
+_NO_SMTPUTF8: Final = (
+    "the address has letters outside ASCII before its @,"
+    " which the mail server does not take (it offers no SMTPUTF8)"
+)
+
+
+class Message(NamedTuple):
+    """One recipient's message, ready to be handed over; the place is that in the order asked."""
+
+    place: int
+    domain: str
+    envelope: Envelope
+    content: bytes
+
+
+@dataclass(kw_only=True)
+class Batch:
+    """What tasks that send one letter share.
+
+    Each message ends with a result, or nothing more is sent for a reason that `stopped` tells; with
+    a time in `stopped_until` it is this letter only.
+    """
+
+    letter: MimeMail
+    recipients: Sequence[Recipient]
+    backoff: Backoff
+    now: datetime
+    stopped: str | None = None
+    stopped_until: datetime | None = None
+    accepted: int = 0
+    results: dict[int, Result] = field(default_factory=dict)
+    _given_back: deque[Message] = field(default_factory=deque)
+    _given_back_once: set[int] = field(default_factory=set)
+    _doubtful: dict[int, tuple[Refusal, datetime]] = field(default_factory=dict)
+    _next: int = 0
+
+    def waiting(self) -> bool:
+        """Tell whether anything is left to send."""
+        left = self._given_back or self._next < len(self.recipients)
+        return bool(left) and self.stopped is None
+
+    def take(self, extensions: Mapping[str, str]) -> Message | None:
+        """Take what is to be sent next to a server that offers these extensions."""
+        while self.waiting():
+            if self._given_back:
+                return self._given_back.popleft()
+            place = self._next
+            self._next += 1
+            message = self._message(place, self.recipients[place], extensions)
+            if isinstance(message, Message):
+                return message
+            self.results[place] = message
+        return None
+
+    def _message(
+        self, place: int, recipient: Recipient, extensions: Mapping[str, str]
+    ) -> Message | Result:
+        try:
+            address = international_address(recipient.email)
+        except UnusableAddressError as error:
+            return Result("rejected", str(error))
+        if not address.isascii() and "SMTPUTF8" not in extensions:
+            return Result("rejected", _NO_SMTPUTF8)
+        domain = address.rpartition("@")[2].lower()
+        if until := self.backoff.left_alone_until(domain, self.now):
+            return Result("retry", f"{domain} takes no mail for now", until)
+        content = self.letter.transmitted(recipient, address)
+        limit = extensions.get("SIZE", "")
+        if limit.isdigit() and 0 < int(limit) < len(content):
+            self._stop_letter(f"the letter has {len(content)} bytes, the mail server takes {limit}")
+            return Result("retry", self.stopped, self.stopped_until)
+        size = f" SIZE={len(content)}" if "SIZE" in extensions else ""
+        wide = "" if address.isascii() else " BODY=8BITMIME SMTPUTF8"
+        envelope = Envelope(
+            f"MAIL FROM:<{self.letter.sender}>{size}{wide}\r\n".encode(),
+            f"RCPT TO:<{address}>\r\n".encode(),
+        )
+        return Message(place, domain, envelope, content)
+
+    # ------------------------------------------------------------------ what became of one
+
+    def give_back(self, message: Message, why: str, *, worked: bool) -> None:
+        """Let another connection try, after one that had worked so far broke; surely not sent."""
+        if worked and message.place not in self._given_back_once:
+            self._given_back_once.add(message.place)
+            self._given_back.appendleft(message)
+        else:
+            self.results[message.place] = Result("retry", why)
+
+    def untouched(self, message: Message) -> None:
+        """Put back what nothing was done about."""
+        self._given_back.appendleft(message)
+
+    def may_have_left(self, message: Message, why: str) -> None:
+        """Note that only the server knows whether it took a message."""
+        self.results[message.place] = Result("unknown", why)
+
+    def took(self, message: Message) -> None:
+        """Note that the server took a message."""
+        self.results[message.place] = Result("accepted")
+        self.accepted += 1
+        self.backoff.took(message.domain)
+
+    def refused(self, message: Message, refusal: Refusal) -> None:
+        """Note that the server did not take a message, for now or for good."""
+        if refusal.of_the_letter:
+            self._stop_letter(refusal.reason)
+        elif refusal.of_the_sender:
+            self.stopped = refusal.reason
+        elif refusal.reply.temporary:
+            until = self._again(message, refusal.reply)
+            self.results[message.place] = Result("retry", refusal.reason, until)
+        elif refusal.doubtful:
+            self._doubtful[message.place] = refusal, self._again(message, refusal.reply)
+            if not self.accepted and len(self._doubtful) >= _GIVE_UP:
+                self._stop_letter(refusal.reason)
+        else:
+            self.results[message.place] = Result("rejected", refusal.reason)
+
+    def _stop_letter(self, why: str) -> None:
+        self.stopped, self.stopped_until = why, self.now + A_WHILE
+
+    def _again(self, message: Message, reply: Reply) -> datetime:
+        if reply.about_mailbox:
+            return self.now + A_WHILE
+        return self.backoff.refused(message.domain, self.now)
+
+    # ------------------------------------------------------------------ the end
+
+    def settle(self, why: str | None, *, proven: bool) -> list[Result]:
+        """Return a result each: what was not sent may be tried again, for the reason given.
+
+        `proven` tells that the server has taken mail of ours. Where it took none, and refuses us
+        rather than a recipient, nobody is rejected.
+        """
+        for place, (refusal, until) in self._doubtful.items():
+            of_the_client = refusal.stage != "." and not proven
+            of_the_letter = len(self._doubtful) >= _LETTER_AT_FAULT
+            nobodys = not self.accepted and (of_the_client or of_the_letter)
+            self.results[place] = (
+                Result("retry", refusal.reason, until)
+                if nobodys
+                else Result("rejected", refusal.reason)
+            )
+        left = Result("retry", self.stopped or why, self.stopped_until)
+        return [self.results.get(place, left) for place in range(len(self.recipients))]

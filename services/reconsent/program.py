@@ -1,0 +1,260 @@
+"""The composition root: settings -> parts -> services.
+
+What only some commands need, and takes long to import, is imported where it is made: a question
+of permission does not wait for a web server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Self
+from uuid import uuid4
+
+from reconsent.bus.postgres import PostgresConsumer, PostgresProducer
+from reconsent.config import Settings
+from reconsent.domain.bus import DEAD, Consumer, Producer
+from reconsent.domain.errors import BadInputError
+from reconsent.domain.event import TOPICS
+from reconsent.domain.mail import Provider
+from reconsent.domain.signing import Signer
+from reconsent.embedded.user import EmbeddedUser, join
+from reconsent.facts.published.state import Outgoing
+from reconsent.facts.sets import Cohorts
+from reconsent.facts.versions import PublishedVersions
+from reconsent.mail.maildir import Maildir
+from reconsent.store import log
+from reconsent.store.postgres import (
+    Connection,
+    Lease,
+    Pool,
+    SoleRight,
+    connect,
+    migrate,
+    pool,
+)
+from reconsent.workers import dead_letter_relay
+from reconsent.workers.dead_letter_relay import DeadLetterRelay
+from reconsent.workers.intake import GROUP, Intake
+from reconsent.workers.planner import Planner
+from reconsent.workers.relay import Outlet, Relay, outlets
+from reconsent.workers.running import Service, collect_rarely
+from reconsent.workers.scheduler import Scheduler
+
+if TYPE_CHECKING:
+    from reconsent.bus.kafka.settings import KafkaSettings
+    from reconsent.web.serving import Web
+    from reconsent.workers.dispatcher import Dispatcher
+
+WORKERS = ("intake", "planner", "dispatcher", "scheduler", "relay")
+SERVICES = (*WORKERS, "web")
+
+
+def now() -> datetime:
+    """Return the time; everything else is told it."""
+    return datetime.now(UTC)
+
+
+class Program:
+    """Everything that the settings configure, made when it is first needed."""
+
+    now = staticmethod(now)
+
+    def __init__(self, settings: Settings) -> None:
+        """Start nothing yet."""
+        self.settings = settings
+        self.signer = Signer(settings.secret)
+        self.versions = PublishedVersions()
+        self.cohorts = Cohorts()
+        self.application = f"reconsent command {uuid4().hex[:8]}"
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    @cached_property
+    def conninfo(self) -> str:
+        """Where the database is; the embedded one is started when nobody runs it."""
+        return self.settings.database_url or self._embedded.conninfo
+
+    @cached_property
+    def _embedded(self) -> EmbeddedUser:
+        return self._stack.enter_context(join(self.settings.home))
+
+    @cached_property
+    def connections(self) -> Pool:
+        """Connections to the database, with every migration applied."""
+        self.migrate()
+        revive = None if self.settings.database_url else self._embedded.ensure
+        kept = pool(self.conninfo, name=self.application, revive=revive)
+        return self._stack.enter_context(kept)
+
+    def migrate(self) -> list[str]:
+        """Apply the migrations that are missing; return their names."""
+        return migrate(self.conninfo)
+
+    def producer(self) -> Producer:
+        """Return a way to put messages on the bus."""
+        producer = self._producer()
+        self._stack.callback(producer.close)
+        return producer
+
+    def lags(self, connection: Connection) -> dict[str, int]:
+        """Count the messages of each input topic that are not consumed yet."""
+        if self.settings.kafka is None:
+            return log.lag(connection, GROUP)
+        from reconsent.bus.kafka import lag as kafka_lag  # noqa: PLC0415
+
+        return kafka_lag.lag(self.settings.kafka, connection, GROUP, TOPICS)
+
+    def services(self, names: Sequence[str], *, patience: float) -> list[Service]:
+        """Make the workers of these names, in the order in which they feed one another."""
+        collect_rarely()
+        self.application = f"reconsent {','.join(names)} {uuid4().hex[:8]}"
+        makers: dict[str, Callable[[], Service]] = {
+            "intake": lambda: self._intake(patience),
+            "planner": lambda: Planner(self.connections),
+            "dispatcher": self._dispatcher,
+            "scheduler": self._scheduler,
+        }
+        made = [makers[name]() for name in WORKERS if name in names and name in makers]
+        return made + self._relays(patience) if "relay" in names else made
+
+    def web(self) -> Web:
+        """Make the pages and the API; they answer once started."""
+        from reconsent.mail.sendgrid.webhook import Webhook  # noqa: PLC0415
+        from reconsent.web.access import Context  # noqa: PLC0415
+        from reconsent.web.app import create_app  # noqa: PLC0415
+        from reconsent.web.serving import Web  # noqa: PLC0415
+        from reconsent.words.views import Site  # noqa: PLC0415
+
+        key = self.settings.sendgrid.webhook_key
+        context = Context(
+            connections=self.connections,
+            signer=self.signer,
+            api_token=self.settings.api_token,
+            site=Site(public_url=self.settings.public_url, contact=self.settings.contact),
+            mailbox=self.settings.mailbox,
+            lags=self.lags,
+            now=now,
+            versions=PublishedVersions(),
+            cohorts=Cohorts(),
+            sendgrid=Webhook(key) if key else None,
+        )
+        web = Web(create_app(context), self.settings.listen)
+        self._stack.callback(web.close)
+        return web
+
+    def _producer(self) -> Producer:
+        if self.settings.kafka:
+            from reconsent.bus.kafka.consumer import KafkaProducer  # noqa: PLC0415
+
+            return KafkaProducer(self.settings.kafka)
+        migrate(self.conninfo)
+        return PostgresProducer(lambda: connect(self.conninfo))
+
+    def _consumer(self) -> Consumer:
+        def connected() -> Connection:
+            return connect(self.conninfo, autocommit=True)
+
+        if self.settings.kafka:
+            from reconsent.bus.kafka.consumer import KafkaConsumer  # noqa: PLC0415
+
+            return KafkaConsumer(self.settings.kafka, connected, GROUP)
+        return PostgresConsumer(connected, GROUP)
+
+    def _intake(self, patience: float) -> Intake:
+        _ = self.connections  # the tables have to be there
+        intake = Intake(
+            self.connections,
+            self._consumer,
+            self.signer.address_hash,
+            patience=patience,
+            now=now,
+            ahead=self.settings.kafka is not None,
+        )
+        self._stack.callback(intake.close)
+        return intake
+
+    def _relays(self, patience: float) -> list[Service]:
+        """Make what publishes each topic. The embedded bus has no readers but reconsent's own."""
+        if self.settings.kafka is None:
+            return []
+        published = outlets(Outgoing(Cohorts()))
+        publishing = [self._relay(self.settings.kafka, outlet) for outlet in published]
+        return [*publishing, self._dead_letter_relay(patience)]
+
+    def _relay(self, kafka: KafkaSettings, outlet: Outlet) -> Relay:
+        from reconsent.bus.kafka.consumer import KafkaProducer  # noqa: PLC0415
+
+        sole = f"reconsent.workers.relay.{outlet.topic}"
+        publishing = Relay(
+            self.connections,
+            outlet,
+            SoleRight(self.conninfo, f"relay {outlet.topic}"),
+            lambda: KafkaProducer(kafka, sole=sole),
+            source=self.settings.public_url,
+            now=now,
+        )
+        self._stack.callback(publishing.close)
+        return publishing
+
+    def _dead_letter_relay(self, patience: float) -> DeadLetterRelay:
+        _ = self.connections  # the tables have to be there
+        letters = [topic + DEAD for topic in TOPICS]
+
+        def consume() -> PostgresConsumer:
+            connected = partial(connect, self.conninfo, autocommit=True)
+            return PostgresConsumer(connected, dead_letter_relay.GROUP, letters)
+
+        passing = DeadLetterRelay(self.connections, consume, self.producer(), patience=patience)
+        self._stack.callback(passing.close)
+        return passing
+
+    def _dispatcher(self) -> Dispatcher:
+        from reconsent.workers.dispatcher import Dispatcher  # noqa: PLC0415
+
+        provider = self._provider()
+        connections = self.connections
+        lease = Lease(self.conninfo)
+        self._stack.callback(lease.close)
+        return Dispatcher(
+            connections,
+            lease,
+            provider,
+            self.signer,
+            public_url=self.settings.public_url,
+            sender=self.settings.mail_from,
+            information_sender=self.settings.mail_from_information,
+            now=now,
+            per_second=self.settings.mails_per_second,
+        )
+
+    def _scheduler(self) -> Scheduler:
+        return Scheduler(
+            self.connections,
+            now,
+            delivery=self.settings.delivery,
+            settle_after=self.settings.settle_after,
+        )
+
+    def _provider(self) -> Provider:
+        if self.settings.mailbox:
+            return Maildir(self.settings.mailbox)
+        if self.settings.smtp:
+            from reconsent.mail.smtp.provider import Smtp  # noqa: PLC0415
+
+            provider = Smtp(self.settings.smtp)
+            self._stack.callback(provider.close)
+            return provider
+        sendgrid = self.settings.sendgrid
+        if not sendgrid.api_key:
+            raise BadInputError("SENDGRID_API_KEY: is needed when MAIL_URL is sendgrid://")
+        from reconsent.mail.sendgrid.provider import SendGrid  # noqa: PLC0415
+
+        return SendGrid(sendgrid.api_key, sendgrid.host, handling=sendgrid.handling)

@@ -1,0 +1,1 @@
+"""PostgreSQL: connections, migrations, offsets, the log, and all SQL."""

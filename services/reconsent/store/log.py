@@ -1,0 +1,170 @@
+"""The log: messages of the embedded bus, and dead letters of any bus, as rows of PostgreSQL.
+
+Whoever appends to a partition holds its row, so offsets become visible in their order. What a
+deletion erases of an account is erased here as well.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Final
+
+from reconsent.domain.bus import DEAD, Message, dead_letter
+from reconsent.domain.cloudevents import read, without_address, without_evidence
+from reconsent.domain.errors import BadInputError
+from reconsent.domain.event import TOPICS, AccountEvent, ChoiceEvent, CollectionEvent
+from reconsent.store.named import named
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from datetime import datetime
+
+    from reconsent.store.postgres import Connection
+
+SQL = named("log")
+PARTITIONS: Final = 4
+Partition = tuple[str, int]
+
+_COLUMNS: Final = ("text", "int4", "int8", "bytea", "bytea", "text", "timestamptz")
+_PERSONAL: Final = tuple(
+    topic + suffix for topic in ("accounts", "collections", "choices") for suffix in ("", DEAD)
+)
+
+
+def append(connection: Connection, messages: Sequence[Message]) -> None:
+    """Append messages in the caller's transaction, which holds their partitions until it ends.
+
+    A message without a partition goes where its key says.
+    """
+    placed = [(message.topic, _partition(message), message) for message in messages]
+    counts = Counter((topic, partition) for topic, partition, _ in placed)
+    offsets = _reserve(connection, counts)
+    missing = {place: counts[place] for place in counts.keys() - offsets.keys()}
+    if missing:
+        topics = sorted({topic for topic, _ in missing})
+        connection.execute(SQL["ensure_topics"], {"topics": topics, "partitions": PARTITIONS})
+        offsets |= _reserve(connection, missing)
+    with connection.cursor() as cursor, cursor.copy(SQL["copy"]) as copy:
+        copy.set_types(_COLUMNS)
+        for topic, partition, message in placed:
+            offset = offsets[topic, partition]
+            offsets[topic, partition] = offset + 1
+            headers = headers_json(message)
+            copy.write_row(
+                (topic, partition, offset, message.key, message.value, headers, message.timestamp)
+            )
+    connection.execute(SQL["notify"])
+
+
+def _partition(message: Message) -> int:
+    if 0 <= message.partition < PARTITIONS:
+        return message.partition
+    return zlib.crc32(message.value or b"" if message.key is None else message.key) % PARTITIONS
+
+
+def _reserve(connection: Connection, counts: Mapping[Partition, int]) -> dict[Partition, int]:
+    wanted = {
+        "topics": [topic for topic, _ in counts],
+        "partitions": [partition for _, partition in counts],
+        "messages": list(counts.values()),
+    }
+    return {
+        (topic, partition): first
+        for topic, partition, first in connection.execute(SQL["reserve"], wanted)
+    }
+
+
+def append_dead_letter(
+    connection: Connection, message: Message, group: str, error: BaseException
+) -> None:
+    """Append a message to its topic's dead letters in the caller's transaction."""
+    append(connection, [dead_letter(message, group, error)])
+
+
+def lag(connection: Connection, group: str, topics: Iterable[str] = TOPICS) -> dict[str, int]:
+    """Count the messages of each topic that a group has not consumed."""
+    rows = connection.execute(SQL["lag"], {"group": group, "topics": list(topics)})
+    return dict(rows.fetchall())
+
+
+def erase(connection: Connection, deletions: Mapping[bytes, datetime]) -> None:
+    """Erase what the bus knows of deleted accounts, given by key with the time of deletion.
+
+    Of accounts and collections what is dated up to a deletion is removed, choices lose their
+    evidence, and what nobody can read is removed; so with their dead letters. Tombstones stay. The
+    facts need none of it, consumed or not: it no longer tells anything.
+    """
+    _rewrite(connection, deletions, _left)
+
+
+def hide(connection: Connection, minors: Mapping[bytes, datetime]) -> None:
+    """Take names and addresses out of what the bus says of minors up to some times, by key.
+
+    What nobody can read is removed; all else, read or yet to be read, says what it said.
+    """
+    _rewrite(connection, minors, _left_of_minor)
+
+
+def _rewrite(
+    connection: Connection,
+    until: Mapping[bytes, datetime],
+    left_of: Callable[[Message, datetime], Message | None],
+) -> None:
+    of_keys = {"keys": list(until), "topics": list(_PERSONAL)}
+    gone: list[Message] = []
+    for message in map(from_row, connection.execute(SQL["of_keys"], of_keys).fetchall()):
+        left = left_of(message, until[message.key or b""])
+        if left is None:
+            gone.append(message)
+        elif left != message:
+            connection.execute(SQL["rewrite"], left._asdict() | {"headers": headers_json(left)})
+    if gone:
+        places = {
+            "topics": [message.topic for message in gone],
+            "partitions": [message.partition for message in gone],
+            "offsets": [message.offset for message in gone],
+        }
+        connection.execute(SQL["remove"], places)
+
+
+def _left(message: Message, deleted_at: datetime) -> Message | None:
+    """Return what stays of a message after a deletion."""
+    try:
+        data = read(message).data
+    except BadInputError:
+        return None
+    match data:
+        case AccountEvent(updated_at=at) | CollectionEvent(collected_at=at) if at <= deleted_at:
+            return None
+        case ChoiceEvent(decided_at=at) if at <= deleted_at and data.evidence is not None:
+            return without_evidence(message)
+    return message
+
+
+def _left_of_minor(message: Message, minor_at: datetime) -> Message | None:
+    """Return what stays of a message about a minor."""
+    try:
+        data = read(message).data
+    except BadInputError:
+        return None
+    if isinstance(data, AccountEvent) and data.updated_at <= minor_at:
+        has_any = data.given_email is not None or data.name is not None
+        return without_address(message) if has_any else message
+    return message
+
+
+def from_row(row: tuple[Any, ...]) -> Message:
+    """Return the message that a row of the log holds."""
+    topic, key, value, headers, recorded, partition, offset = row
+    pairs = tuple((name, text.encode("utf-8", "surrogateescape")) for name, text in headers)
+    return Message(topic, key, value, pairs, recorded, partition, offset)
+
+
+def headers_json(message: Message) -> str:
+    """Write a message's headers as the log keeps them."""
+    # Bytes that are no UTF-8 become lone surrogates, which JSON can write and PostgreSQL keeps.
+    return json.dumps(
+        [(name, value.decode("utf-8", "surrogateescape")) for name, value in message.headers]
+    )

@@ -1,0 +1,59 @@
+-- :name ensure_topics
+-- Make the partitions of topics that have none yet.
+INSERT INTO bus_partitions (topic, partition)
+SELECT topic, partition
+FROM unnest(%(topics)s::text[]) AS topic, generate_series(0, %(partitions)s - 1) AS partition
+ORDER BY topic, partition
+ON CONFLICT DO NOTHING;
+
+-- :name reserve
+-- Reserve offsets and hold the partitions: offsets become visible in their order.
+WITH locked AS (
+    SELECT topic, partition, messages
+    FROM unnest(%(topics)s::text[], %(partitions)s::integer[], %(messages)s::bigint[])
+         AS wanted (topic, partition, messages)
+    JOIN bus_partitions USING (topic, partition)
+    ORDER BY topic, partition
+    FOR UPDATE OF bus_partitions
+)
+UPDATE bus_partitions AS bus SET next_offset = bus.next_offset + locked.messages
+FROM locked WHERE bus.topic = locked.topic AND bus.partition = locked.partition
+RETURNING bus.topic, bus.partition, bus.next_offset - locked.messages;
+
+-- :name copy
+-- Write messages.
+COPY bus_messages (topic, partition, "offset", key, value, headers, recorded) FROM STDIN (FORMAT BINARY);
+
+-- :name notify
+-- Wake up consumers, once the transaction commits.
+NOTIFY bus;
+
+-- :name lag
+-- Count the messages of each topic that a group has not consumed.
+SELECT wanted.topic, coalesce(sum(bus.next_offset - coalesce(stored.next_offset, 0)), 0)::bigint
+FROM unnest(%(topics)s::text[]) AS wanted (topic)
+LEFT JOIN bus_partitions AS bus USING (topic)
+LEFT JOIN consumer_offsets AS stored
+       ON stored."group" = %(group)s
+      AND (stored.topic, stored.partition) = (bus.topic, bus.partition)
+GROUP BY wanted.topic ORDER BY wanted.topic;
+
+-- :name of_keys
+-- Read what some keys' messages on some topics say; tombstones say nothing.
+SELECT topic, key, value, headers, recorded, partition, "offset" FROM bus_messages
+WHERE key = ANY(%(keys)s) AND topic = ANY(%(topics)s) AND value IS NOT NULL
+ORDER BY topic, partition, "offset"
+FOR UPDATE;
+
+-- :name remove
+-- Remove messages.
+DELETE FROM bus_messages
+USING unnest(%(topics)s::text[], %(partitions)s::integer[], %(offsets)s::bigint[])
+      AS gone (topic, partition, "offset")
+WHERE (bus_messages.topic, bus_messages.partition, bus_messages."offset")
+    = (gone.topic, gone.partition, gone."offset");
+
+-- :name rewrite
+-- Write messages anew in their places.
+UPDATE bus_messages SET value = %(value)s, headers = %(headers)s::json
+WHERE topic = %(topic)s AND partition = %(partition)s AND "offset" = %(offset)s;

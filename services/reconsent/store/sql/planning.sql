@@ -1,0 +1,130 @@
+-- :name look_up
+-- Look notices up by index: the statement that plans makes the table grow while it reads it.
+SET LOCAL enable_seqscan = off;
+
+-- :name unplanned
+-- Find the versions whose planning is not finished, oldest first.
+SELECT version_id, planned_to FROM releases
+WHERE state = 'planning' AND version_id = ANY(%(versions)s) ORDER BY version_id;
+
+-- :name any_unplanned
+-- Tell whether any version waits to be planned.
+SELECT EXISTS (SELECT FROM releases WHERE state = 'planning');
+
+-- :name slice
+-- Take the next accounts of some properties.
+SELECT account_key FROM accounts
+WHERE account_key > %(after)s AND property = ANY(%(properties)s)
+ORDER BY account_key LIMIT %(limit)s;
+
+-- :name touched
+-- Take the next accounts that changed, up to the oldest transaction still running.
+SELECT accounts.account_key, accounts.changed::text
+FROM accounts, cursors
+WHERE cursors.name = 'planner'
+  AND (accounts.changed, accounts.account_key) > (cursors.changed, cursors.account_key)
+  AND accounts.changed < pg_snapshot_xmin(pg_current_snapshot())
+ORDER BY accounts.changed, accounts.account_key
+LIMIT %(limit)s;
+
+-- :name any_touched
+-- Tell whether any account changed that was not looked at since.
+SELECT EXISTS (
+    SELECT FROM accounts, cursors
+    WHERE cursors.name = 'planner'
+      AND (accounts.changed, accounts.account_key) > (cursors.changed, cursors.account_key));
+
+-- :name follow
+-- Note which change was looked at last.
+UPDATE cursors SET changed = %(changed)s::xid8, account_key = %(account_key)s
+WHERE name = 'planner';
+
+-- :name look_at
+-- Look at some accounts once, for both of the following.
+CREATE TEMPORARY TABLE looked_at ON COMMIT DROP AS
+SELECT account_key, version_id, holdings_id, standing_id, status, contact, minor, address,
+       last_notice, last_sequence, last_kind, last_state, last_ask, last_undelivered, last_dead,
+       %(release)s AND (account_key > %(inform_after)s OR passes_on) AS inform
+FROM situations
+WHERE account_key = ANY(%(keys)s) AND policy = %(policy)s;
+
+-- :name looked
+-- Another policy's accounts may be looked at next.
+DROP TABLE looked_at;
+
+-- :name situations
+-- Tell the situations apart that some accounts are in: the rules answer once for each.
+SELECT holdings_id, standing_id, status, contact, minor, address, last_kind, last_state, last_ask,
+       last_undelivered, last_dead, inform, count(*)
+FROM looked_at
+GROUP BY holdings_id, standing_id, status, contact, minor, address, last_kind, last_state,
+         last_ask, last_undelivered, last_dead, inform;
+
+-- :name take_steps
+-- Do for each account what the rules answered for its situation.
+WITH steps AS (
+    SELECT * FROM unnest(
+        %(holdings_id)s::integer[], %(standing_id)s::integer[], %(status)s::text[],
+        %(contact)s::text[], %(minor)s::boolean[], %(address)s::text[], %(last_kind)s::text[],
+        %(last_state)s::text[], %(last_ask)s::integer[], %(last_undelivered)s::boolean[],
+        %(last_dead)s::boolean[], %(inform)s::boolean[], %(plan)s::text[], %(last)s::text[],
+        %(suppression)s::text[], %(settles)s::boolean[], %(settled)s::text[],
+        %(ask_id)s::integer[]
+    ) AS steps (holdings_id, standing_id, status, contact, minor, address, last_kind, last_state,
+                last_ask, last_undelivered, last_dead, inform, plan, last, suppression, settles,
+                settled, ask_id)
+), slice AS (
+    SELECT looked_at.account_key, version_id, last_notice, last_sequence, plan,
+           CASE WHEN last = 'due' THEN %(ready)s ELSE last END AS last,
+           suppression, settles, settled, ask_id
+    FROM looked_at
+    JOIN steps USING (holdings_id, standing_id, status, contact, minor, address, last_kind,
+                      last_state, last_ask, last_undelivered, last_dead, inform)
+), ended AS (
+    UPDATE notices SET
+        changed = pg_current_xact_id(),
+        state = slice.last,
+        suppression = CASE WHEN slice.last = 'suppressed' THEN slice.suppression END,
+        ask_id = CASE WHEN slice.last = 'superseded' THEN notices.ask_id ELSE slice.ask_id END,
+        dead = slice.last = 'suppressed' AND slice.suppression = 'deleted'
+    FROM slice
+    WHERE notices.notice_id = slice.last_notice AND slice.last IS NOT NULL
+      AND notices.state IN ('planned', 'due', 'suppressed') AND NOT notices.dead
+      AND (notices.state, notices.suppression, notices.ask_id) IS DISTINCT FROM (
+          slice.last, CASE WHEN slice.last = 'suppressed' THEN slice.suppression END,
+          slice.ask_id)
+), settling AS (
+    UPDATE notices SET settled = slice.settled, changed = pg_current_xact_id()
+    FROM slice
+    WHERE notices.notice_id = slice.last_notice AND slice.settles
+      AND notices.settled IS DISTINCT FROM slice.settled
+)
+INSERT INTO notices (account_key, version_id, sequence, kind, state, suppression, ask_id)
+SELECT account_key, version_id,
+       -- Reminders have sequences too.
+       CASE WHEN last_sequence = 0 THEN 1
+            ELSE (SELECT max(sequence) + 1 FROM notices
+                  WHERE notices.account_key = slice.account_key
+                    AND notices.version_id = slice.version_id) END, plan,
+       CASE WHEN suppression IS NULL THEN %(ready)s ELSE 'suppressed' END, suppression,
+       CASE WHEN plan = 'choice' THEN ask_id ELSE 0 END
+FROM slice WHERE plan IS NOT NULL
+ON CONFLICT DO NOTHING;
+
+-- :name planned_to
+-- Note how far the planning of some versions has come.
+UPDATE releases SET planned_to = %(planned_to)s WHERE version_id = %(version_id)s;
+
+-- :name finish
+-- The planning of versions that were planned together is done.
+UPDATE releases SET
+    state = CASE WHEN version_id = %(version_id)s THEN 'sending' ELSE 'done' END,
+    planned = version_id = %(version_id)s
+WHERE version_id = ANY(%(versions)s);
+
+-- :name audience
+-- Tell the situations apart that a policy's accounts are in before a version is planned.
+SELECT holdings_id, standing_id, status, contact, minor, address, passes_on, count(*)
+FROM situations
+WHERE policy = %(policy)s AND status <> 'deleted'
+GROUP BY holdings_id, standing_id, status, contact, minor, address, passes_on;

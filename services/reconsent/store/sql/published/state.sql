@@ -1,0 +1,29 @@
+-- :name notices_of
+-- Read those notices of some accounts of which something may have to be said.
+SELECT notice_id, property, account, version_id, sequence, kind, state, suppression, settled,
+       ask_id, dead, undelivered,
+       NOT EXISTS (
+           SELECT FROM notices AS later
+           WHERE later.account_key = notices.account_key
+             AND later.version_id = notices.version_id
+             AND later.sequence > notices.sequence AND later.kind <> 'reminder'),
+       holdings_id, standing_id
+FROM notices JOIN accounts USING (account_key)
+WHERE account_key = ANY(%(keys)s)
+  AND (version_id = ANY(%(latest)s) OR notices.changed >= %(since)s::xid8)
+ORDER BY notices.account_key, version_id, sequence;
+
+-- :name names_of
+-- Read what some accounts are called.
+SELECT account_key, property, account FROM accounts WHERE account_key = ANY(%(keys)s);
+
+-- :name cohorts_of
+-- Read what decides about permissions of some accounts.
+SELECT account_key, property, account, holdings_id, standing_id, status, contact, minor
+FROM accounts WHERE account_key = ANY(%(keys)s) ORDER BY account_key;
+
+-- :name of_accounts
+-- Read how the owners of some accounts left.
+SELECT unsubscribe_id, property, account, reason, channel, occurred_at
+FROM unsubscribes JOIN accounts USING (account_key)
+WHERE account_key = ANY(%(keys)s) ORDER BY unsubscribe_id;

@@ -1,0 +1,15 @@
+-- :name list
+-- Read notices with what decides how they stand, by account, version and sequence.
+SELECT notice_id, property, account, version_id, sequence, kind, state, suppression, settled,
+       ask_id, dead, undelivered,
+       NOT EXISTS (
+           SELECT FROM notices AS later
+           WHERE later.account_key = notices.account_key
+             AND later.version_id = notices.version_id
+             AND later.sequence > notices.sequence AND later.kind <> 'reminder'),
+       holdings_id, standing_id
+FROM notices JOIN accounts USING (account_key)
+WHERE version_id = ANY(%(versions)s)
+  AND (%(property)s::text IS NULL OR property = %(property)s)
+  AND (%(account)s::text IS NULL OR account = %(account)s)
+ORDER BY property COLLATE "C", account COLLATE "C", version_id, sequence;

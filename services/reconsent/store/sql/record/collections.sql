@@ -1,0 +1,96 @@
+-- :name told
+-- Have a table for collections and erasures that were told, which each transaction finds empty.
+CREATE TEMPORARY TABLE IF NOT EXISTS told_collections (
+    property text, account text, data_category text, collected_under text, source text,
+    erased boolean, at timestamptz
+) ON COMMIT DELETE ROWS;
+
+-- :name tell
+-- Fill it.
+COPY told_collections FROM STDIN (FORMAT BINARY);
+
+-- :name drop_known
+-- Leave out what is known, except of accounts that were ever deleted. Each is looked up by itself:
+-- told are thousands, known may be millions.
+DELETE FROM told_collections AS told WHERE (
+    SELECT CASE WHEN told.erased THEN EXISTS (
+            SELECT FROM collection_erasures AS erasure
+            WHERE erasure.account_key = known.account_key
+              AND erasure.data_category = told.data_category
+              AND erasure.collected_under IS NOT DISTINCT FROM told.collected_under
+              AND erasure.erased_at >= told.at)
+        ELSE EXISTS (
+            SELECT FROM collections AS collection
+            WHERE collection.account_key = known.account_key
+              AND collection.data_category = told.data_category
+              AND collection.collected_under IS NOT DISTINCT FROM told.collected_under
+              AND collection.collected_at = told.at) END
+    FROM accounts AS known
+    WHERE known.property = told.property AND known.account = told.account
+      AND known.deleted_at IS NULL
+);
+
+-- :name ensure
+-- Make a stub for each account that is not known yet.
+INSERT INTO accounts (property, account)
+SELECT DISTINCT property, account FROM told_collections AS told
+WHERE (SELECT account_key FROM accounts AS known
+       WHERE known.property = told.property AND known.account = told.account) IS NULL
+ORDER BY property, account
+ON CONFLICT DO NOTHING;
+
+-- :name lock
+-- Lock the accounts against any other change, always in the same order; find those ever deleted.
+WITH locked AS (
+    SELECT property, account, deleted_at FROM accounts WHERE account_key = ANY(ARRAY(
+        SELECT (SELECT account_key FROM accounts AS known
+                WHERE known.property = told.property AND known.account = told.account)
+        FROM told_collections AS told))
+    ORDER BY account_key FOR NO KEY UPDATE
+)
+SELECT property, account, deleted_at FROM locked WHERE deleted_at IS NOT NULL;
+
+-- :name erase
+-- Remember erasures with their times; one dated up to a deletion tells nothing new.
+INSERT INTO collection_erasures AS known
+SELECT account_key, data_category, collected_under, max(at)
+FROM told_collections AS told
+CROSS JOIN LATERAL (
+    SELECT account_key, deleted_at FROM accounts
+    WHERE property = told.property AND account = told.account OFFSET 0) AS owner
+WHERE erased AND (deleted_at IS NULL OR at > deleted_at)
+GROUP BY account_key, data_category, collected_under
+ON CONFLICT (account_key, data_category, collected_under) DO UPDATE
+SET erased_at = excluded.erased_at WHERE excluded.erased_at > known.erased_at
+RETURNING account_key;
+
+-- :name add
+-- Add collections that no erasure or deletion has taken back.
+INSERT INTO collections
+SELECT account_key, data_category, collected_under, at, min(source)
+FROM told_collections AS told
+CROSS JOIN LATERAL (
+    SELECT account_key, deleted_at FROM accounts
+    WHERE property = told.property AND account = told.account OFFSET 0) AS owner
+WHERE NOT erased AND (deleted_at IS NULL OR at > deleted_at) AND NOT EXISTS (
+    SELECT FROM collection_erasures AS erasure
+    WHERE erasure.account_key = owner.account_key
+      AND erasure.data_category = told.data_category
+      AND erasure.collected_under IS NOT DISTINCT FROM told.collected_under
+      AND erasure.erased_at >= told.at)
+GROUP BY account_key, data_category, collected_under, at
+ON CONFLICT DO NOTHING
+RETURNING account_key;
+
+-- :name forget_told
+-- Empty the table before the transaction ends.
+DELETE FROM told_collections;
+
+-- :name drop_erased
+-- Drop the collections that an erasure takes back.
+DELETE FROM collections USING collection_erasures AS erasure
+WHERE collections.account_key = ANY(%(keys)s)
+  AND erasure.account_key = collections.account_key
+  AND erasure.data_category = collections.data_category
+  AND erasure.collected_under IS NOT DISTINCT FROM collections.collected_under
+  AND collections.collected_at <= erasure.erased_at;

@@ -1,0 +1,48 @@
+-- :name settle
+-- Note what became of questions.
+UPDATE notices SET settled = %(settled)s, changed = pg_current_xact_id()
+WHERE notice_id = ANY(%(notice_ids)s);
+
+-- :name hold_alone
+-- Wait for all transactions that count on the published versions, and keep others out.
+SELECT pg_advisory_xact_lock(hashtext('reconsent.versions'));
+
+-- :name content_hash
+-- Read the hash of a version's content.
+SELECT content_hash FROM policy_versions WHERE policy = %(policy)s AND version = %(version)s;
+
+-- :name publish
+-- Add a version to its policy's line, with its release.
+WITH line AS (
+    INSERT INTO policies (policy) VALUES (%(policy)s) ON CONFLICT DO NOTHING
+), version AS (
+    INSERT INTO policy_versions (policy, version, document, content_hash)
+    VALUES (%(policy)s, %(version)s, %(document)s::json, %(content_hash)s)
+    RETURNING version_id
+)
+INSERT INTO releases (version_id) SELECT version_id FROM version RETURNING version_id;
+
+-- :name own_properties
+-- Note which policy governs the properties that a version lists.
+INSERT INTO properties (property, policy)
+SELECT property, %(policy)s FROM unnest(%(properties)s::text[]) AS property
+ON CONFLICT DO NOTHING;
+
+-- :name counting_on_controller
+-- Find accounts of some properties that allowed something without naming who may do it.
+SELECT DISTINCT account_key
+FROM consents JOIN accounts USING (account_key)
+WHERE property = ANY(%(properties)s) AND answer = 'allow' AND recipient = '*';
+
+-- :name not_settled_yet
+-- Find a version's mailed questions whose accounts changed since the planner looked at them.
+SELECT notices.notice_id, notices.ask_id, accounts.holdings_id, accounts.standing_id
+FROM notices JOIN accounts USING (account_key) JOIN cursors ON cursors.name = 'planner'
+WHERE notices.version_id = %(version_id)s AND notices.kind = 'choice' AND NOT notices.dead
+  AND notices.attempt_id IS NOT NULL
+  AND notices.state NOT IN ('due', 'suppressed', 'superseded')
+  AND (accounts.changed, accounts.account_key) > (cursors.changed, cursors.account_key)
+  AND NOT EXISTS (
+      SELECT FROM notices AS later
+      WHERE later.account_key = notices.account_key AND later.version_id = notices.version_id
+        AND later.sequence > notices.sequence AND later.kind <> 'reminder');

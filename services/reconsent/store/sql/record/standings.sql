@@ -1,0 +1,50 @@
+-- :name make_holdings
+-- Make the sets that accounts hold, where nobody has held the same yet.
+INSERT INTO holdings (members, digest)
+SELECT DISTINCT ON (made.digest) sets.members, made.digest
+FROM (SELECT jsonb_agg(jsonb_build_array(data_category, collected_under)
+                       ORDER BY data_category COLLATE "C", collected_under COLLATE "C" NULLS FIRST)
+                       AS members
+      FROM (SELECT DISTINCT account_key, data_category, collected_under FROM collections
+            WHERE account_key = ANY(%(keys)s)) AS held
+      GROUP BY account_key) AS sets
+CROSS JOIN LATERAL sha256(convert_to(sets.members::text, 'UTF8')) AS made (digest)
+WHERE NOT EXISTS (SELECT FROM holdings WHERE holdings.digest = made.digest)
+ORDER BY made.digest
+ON CONFLICT DO NOTHING;
+
+-- :name point_to_holdings
+-- Point accounts to what they hold now; a deleted account holds nothing.
+UPDATE accounts SET holdings_id = holdings.holdings_id, changed = pg_current_xact_id()
+FROM unnest(%(keys)s::bigint[]) AS named (account_key)
+LEFT JOIN (
+    SELECT account_key,
+           jsonb_agg(jsonb_build_array(data_category, collected_under)
+                     ORDER BY data_category COLLATE "C", collected_under COLLATE "C" NULLS FIRST)
+           AS members
+    FROM (SELECT DISTINCT account_key, data_category, collected_under FROM collections
+          WHERE account_key = ANY(%(keys)s)) AS held
+    GROUP BY account_key
+) AS sets USING (account_key)
+JOIN holdings ON holdings.digest = sha256(convert_to(coalesce(sets.members, '[]')::text, 'UTF8'))
+WHERE accounts.account_key = named.account_key
+  AND accounts.status <> 'deleted'
+  AND accounts.holdings_id <> holdings.holdings_id;
+
+-- :name make_standings
+-- Make the sets of decisions that now stand, where nobody has had the same yet.
+INSERT INTO standings (members, digest)
+SELECT DISTINCT ON (made.digest) told.members, made.digest
+FROM unnest(%(members)s::jsonb[]) AS told (members)
+CROSS JOIN LATERAL sha256(convert_to(told.members::text, 'UTF8')) AS made (digest)
+WHERE NOT EXISTS (SELECT FROM standings WHERE standings.digest = made.digest)
+ORDER BY made.digest
+ON CONFLICT DO NOTHING;
+
+-- :name point_to_standings
+-- Point accounts to the decisions that now stand for them.
+UPDATE accounts SET standing_id = standings.standing_id, changed = pg_current_xact_id()
+FROM unnest(%(keys)s::bigint[], %(members)s::jsonb[]) AS found (account_key, members)
+JOIN standings ON standings.digest = sha256(convert_to(found.members::text, 'UTF8'))
+WHERE accounts.account_key = found.account_key
+  AND accounts.standing_id <> standings.standing_id;

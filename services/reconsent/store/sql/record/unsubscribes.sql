@@ -1,0 +1,27 @@
+-- :name accounts
+-- Find the accounts that some notices were sent to.
+SELECT DISTINCT account_key FROM notices WHERE notice_id = ANY(%(notice_id)s);
+
+-- :name add
+-- Keep who left, once for each mail and reason: of several times the first.
+INSERT INTO unsubscribes (account_key, notice_id, reason, channel, occurred_at)
+SELECT DISTINCT ON (notice_id, told.reason)
+       account_key, notice_id, told.reason, told.channel, told.occurred_at
+FROM unnest(%(notice_id)s::uuid[], %(reason)s::text[], %(channel)s::text[],
+            %(occurred_at)s::timestamptz[]) AS told (notice_id, reason, channel, occurred_at)
+JOIN notices USING (notice_id)
+ORDER BY notice_id, told.reason, told.occurred_at, told.channel
+ON CONFLICT (notice_id, reason) DO UPDATE SET
+    channel = excluded.channel, occurred_at = excluded.occurred_at, changed = pg_current_xact_id()
+WHERE (excluded.occurred_at, excluded.channel) < (unsubscribes.occurred_at, unsubscribes.channel)
+RETURNING account_key;
+
+-- :name stop
+-- Stop optional mail to accounts whose owners unsubscribed.
+UPDATE accounts SET unsubscribed_at = said.latest, changed = pg_current_xact_id()
+FROM (
+    SELECT account_key, max(occurred_at) AS latest FROM unsubscribes
+    WHERE account_key = ANY(%(keys)s) AND reason = 'unsubscribed' GROUP BY account_key
+) AS said
+WHERE accounts.account_key = said.account_key
+  AND accounts.unsubscribed_at IS DISTINCT FROM said.latest;

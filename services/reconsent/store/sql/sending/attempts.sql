@@ -1,0 +1,55 @@
+-- :name end_attempt
+-- Note when an attempt ended, and how many of its members had which outcome.
+UPDATE attempts SET ended_at = clock_timestamp(), outcome = %(outcome)s
+WHERE attempt_id = %(attempt_id)s;
+
+-- :name outcomes
+-- Write what became of the members of an attempt, unless something later is known already.
+UPDATE notices SET
+    changed = pg_current_xact_id(),
+    state = CASE WHEN told.outcome = 'retry' AND notices.dead THEN 'suppressed'
+                 WHEN told.outcome = 'retry' THEN 'due' ELSE told.outcome END,
+    suppression = CASE WHEN told.outcome = 'retry' AND notices.dead THEN 'deleted' END,
+    accepted_at = CASE WHEN told.outcome = 'accepted' THEN %(now)s::timestamptz END,
+    undelivered = told.outcome = 'rejected',
+    reason = told.reason,
+    not_before = told.not_before,
+    tried = CASE WHEN told.outcome = 'retry'
+                 THEN coalesce(tried, '[]') || jsonb_build_array(jsonb_build_array(attempt_id, 'retry'))
+                 ELSE tried END
+FROM unnest(%(notice_id)s::uuid[], %(outcome)s::text[], %(reason)s::text[],
+            %(not_before)s::timestamptz[]) AS told (notice_id, outcome, reason, not_before)
+WHERE notices.notice_id = told.notice_id AND notices.attempt_id = %(attempt_id)s
+  AND (notices.state IN ('attempting', 'unknown')
+       -- Whoever was taken for dead tells what it knows, as long as nobody has sent it again.
+       OR notices.state = 'abandoned' AND told.outcome <> 'unknown'
+       OR notices.state = 'due' AND told.outcome IN ('accepted', 'rejected'));
+
+-- :name hand_over
+-- Note that an attempt is handed over from now on; nothing where it was taken for abandoned.
+UPDATE attempts SET outcome = 'handed over'
+WHERE attempt_id = %(attempt_id)s AND ended_at IS NULL RETURNING attempt_id;
+
+-- :name abandoned_attempts
+-- Find attempts that were begun and never ended, whose sender's lease is gone or is the asking
+-- one's own, and tell whether they were handed over.
+SELECT attempt_id, outcome IS NOT NULL FROM attempts
+WHERE ended_at IS NULL AND (lease = %(lease)s OR pg_try_advisory_xact_lock(lease))
+ORDER BY attempt_id FOR UPDATE SKIP LOCKED;
+
+-- :name settle_abandoned
+-- What became of unfinished attempts is unknown, or they may be made again: surely where they were
+-- never handed over (retry).
+WITH ended AS (
+    UPDATE attempts SET ended_at = clock_timestamp(), outcome = 'abandoned'
+    WHERE attempt_id = ANY(%(attempts)s)
+)
+UPDATE notices SET
+    state = CASE WHEN NOT dead THEN %(state)s
+                 WHEN %(why)s = 'retry' THEN 'suppressed' ELSE 'unknown' END,
+    suppression = CASE WHEN dead AND %(why)s = 'retry' THEN 'deleted' END,
+    tried = CASE WHEN %(state)s = 'unknown' OR (dead AND %(why)s <> 'retry') THEN tried
+                 ELSE coalesce(tried, '[]')
+                      || jsonb_build_array(jsonb_build_array(attempt_id, %(why)s::text)) END,
+    changed = pg_current_xact_id()
+WHERE attempt_id = ANY(%(attempts)s) AND state = 'attempting';

@@ -1,0 +1,64 @@
+-- :name claim
+-- Claim notices that are due, with their accounts as they are now; whoever is busy is passed over.
+SELECT notices.notice_id, notices.kind, notices.version_id, accounts.property, accounts.email,
+       accounts.name, accounts.locale, accounts.address_hash,
+       reminded.notice_id, reminded.state, reminded.ask_id,
+       NOT reminded.dead AND NOT reminded.undelivered AND reminded.settled IS NULL
+           AND NOT EXISTS (
+               SELECT FROM notices AS later
+               WHERE later.account_key = reminded.account_key
+                 AND later.version_id = reminded.version_id
+                 AND later.sequence > reminded.sequence AND later.kind <> 'reminder'),
+       reminded.accepted_at, accounts.holdings_id, accounts.standing_id, accounts.status,
+       CASE WHEN contact = 'all' AND unsubscribed THEN 'service' ELSE contact END, accounts.minor,
+       CASE WHEN email IS NULL THEN 'none'
+            WHEN complained OR EXISTS (
+                SELECT FROM bounced_addresses AS bounced
+                WHERE bounced.address_hash = accounts.address_hash) THEN 'bounced'
+            ELSE 'ok' END
+FROM notices JOIN accounts USING (account_key)
+LEFT JOIN notices AS reminded ON reminded.notice_id = notices.about
+WHERE notices.state = 'due' AND notices.version_id = ANY(%(latest)s)
+  AND (notices.not_before IS NULL OR notices.not_before <= %(now)s)
+  AND notices.version_id NOT IN (
+      SELECT version_id FROM releases WHERE coalesce(paused_at, cancelled_at) IS NOT NULL)
+ORDER BY notices.version_id, notices.ask_id
+LIMIT %(limit)s
+FOR NO KEY UPDATE OF notices SKIP LOCKED
+FOR SHARE OF accounts SKIP LOCKED;
+
+-- :name any_due
+-- Tell whether any notice waits to be sent.
+SELECT EXISTS (
+    SELECT FROM notices
+    WHERE state = 'due' AND version_id = ANY(%(latest)s)
+      AND (not_before IS NULL OR not_before <= %(now)s)
+      AND version_id NOT IN (
+          SELECT version_id FROM releases WHERE coalesce(paused_at, cancelled_at) IS NOT NULL));
+
+-- :name let_go
+-- Write what a second look made of claimed notices that are not to be sent.
+UPDATE notices SET state = told.state, suppression = told.suppression,
+    changed = pg_current_xact_id(),
+    dead = told.suppression IS NOT DISTINCT FROM 'deleted'
+FROM unnest(%(notice_id)s::uuid[], %(state)s::text[], %(suppression)s::text[])
+     AS told (notice_id, state, suppression)
+WHERE notices.notice_id = told.notice_id;
+
+-- :name begin_attempt
+-- Note that notices are about to be handed to a provider.
+INSERT INTO attempts (provider, lease, members, payload_hash)
+VALUES (%(provider)s, %(lease)s, %(members)s, %(payload_hash)s) RETURNING attempt_id;
+
+-- :name attempt
+-- Notices become part of an attempt, with what they ask and say and where they go.
+UPDATE notices SET state = 'attempting', attempt_id = %(attempt_id)s, ask_id = %(ask_id)s,
+    not_before = NULL,
+    rendering = %(rendering)s, address_hash = told.address_hash,
+    changed = pg_current_xact_id()
+FROM unnest(%(notice_id)s::uuid[], %(address_hash)s::bytea[]) AS told (notice_id, address_hash)
+WHERE notices.notice_id = told.notice_id;
+
+-- :name by_index
+-- Look notices up by index: going through all of them would take longer with each that there is.
+SET LOCAL enable_seqscan = off;

@@ -1,0 +1,69 @@
+-- :name settle_unknown
+-- Let time settle what became of some messages: given up, or sent again.
+UPDATE notices SET
+    state = CASE WHEN dead THEN 'abandoned' ELSE %(state)s END,
+    tried = CASE WHEN dead OR %(state)s = 'abandoned' THEN tried
+                 ELSE coalesce(tried, '[]')
+                      || jsonb_build_array(jsonb_build_array(attempt_id, 'unknown')) END,
+    changed = pg_current_xact_id()
+WHERE state = 'unknown' AND notice_id IN (
+    SELECT notice_id FROM notices JOIN attempts USING (attempt_id)
+    WHERE state = 'unknown' AND ended_at <= %(until)s
+    LIMIT %(limit)s FOR NO KEY UPDATE OF notices SKIP LOCKED);
+
+-- :name to_remind_of
+-- Find open mailed questions for which a reminder's time has come, and no later one's.
+SELECT notices.notice_id, notices.account_key, notices.version_id, notices.ask_id,
+       accounts.holdings_id, accounts.standing_id, accounts.status, accounts.contact,
+       accounts.minor,
+       CASE WHEN email IS NULL THEN 'none'
+            WHEN complained OR EXISTS (
+                SELECT FROM bounced_addresses AS bounced
+                WHERE bounced.address_hash = accounts.address_hash) THEN 'bounced'
+            ELSE 'ok' END
+FROM notices JOIN accounts USING (account_key)
+WHERE notices.version_id = %(version_id)s AND notices.kind = 'choice'
+  AND notices.settled IS NULL AND NOT notices.undelivered AND NOT notices.dead
+  AND notices.state IN ('accepted', 'delivered', 'complained')
+  AND notices.accepted_at <= %(accepted_until)s AND notices.accepted_at > %(accepted_after)s
+  AND NOT EXISTS (
+      SELECT FROM notices AS reminder
+      WHERE reminder.about = notices.notice_id AND reminder.occasion >= %(occasion)s)
+  AND NOT EXISTS (
+      SELECT FROM notices AS later
+      WHERE later.account_key = notices.account_key AND later.version_id = notices.version_id
+        AND later.sequence > notices.sequence AND later.kind = 'choice')
+ORDER BY notices.account_key
+LIMIT %(limit)s
+FOR SHARE OF accounts SKIP LOCKED;
+
+-- :name remind
+-- Plan reminders, each with the next sequence of its account.
+INSERT INTO notices (account_key, version_id, sequence, kind, state, suppression, ask_id, about,
+                     occasion)
+SELECT told.account_key, told.version_id,
+       (SELECT max(sequence) + 1 FROM notices
+        WHERE notices.account_key = told.account_key
+          AND notices.version_id = told.version_id),
+       'reminder', told.state, told.suppression, told.ask_id, told.about, %(occasion)s
+FROM unnest(%(account_key)s::bigint[], %(version_id)s::integer[], %(state)s::text[],
+            %(suppression)s::text[], %(ask_id)s::integer[], %(about)s::uuid[])
+     AS told (account_key, version_id, state, suppression, ask_id, about);
+
+-- :name overdue
+-- Find open mailed questions whose time to respond is over.
+SELECT notices.notice_id, accounts.property, accounts.account, notices.accepted_at,
+       accounts.holdings_id, accounts.standing_id, notices.ask_id
+FROM notices JOIN accounts USING (account_key)
+WHERE notices.version_id = %(version_id)s AND notices.kind = 'choice'
+  AND notices.settled IS NULL AND NOT notices.undelivered AND NOT notices.dead
+  AND notices.state IN ('accepted', 'delivered', 'complained')
+  AND notices.accepted_at <= %(accepted_until)s
+  AND NOT EXISTS (
+      SELECT FROM notices AS later
+      WHERE later.account_key = notices.account_key AND later.version_id = notices.version_id
+        AND later.sequence > notices.sequence AND later.kind = 'choice')
+ORDER BY notices.account_key
+LIMIT %(limit)s
+FOR NO KEY UPDATE OF notices SKIP LOCKED
+FOR NO KEY UPDATE OF accounts SKIP LOCKED;

@@ -1,0 +1,50 @@
+-- :name lock
+-- Let one planner work at a time.
+SELECT pg_advisory_xact_lock(hashtext('reconsent.planner'));
+
+-- :name pause
+-- Hold a release back.
+UPDATE releases SET paused_at = clock_timestamp()
+WHERE version_id = %(version_id)s AND paused_at IS NULL AND cancelled_at IS NULL;
+
+-- :name resume
+-- Let a release go on.
+UPDATE releases SET paused_at = NULL WHERE version_id = %(version_id)s AND paused_at IS NOT NULL;
+
+-- :name cancel
+-- Stop a release for good.
+UPDATE releases SET cancelled_at = clock_timestamp(), paused_at = NULL
+WHERE version_id = %(version_id)s AND cancelled_at IS NULL;
+
+-- :name flags
+-- Tell which of some releases are paused, and which were cancelled.
+SELECT version_id, paused_at IS NOT NULL, cancelled_at IS NOT NULL
+FROM releases WHERE version_id = ANY(%(versions)s);
+
+-- :name follow
+-- Give unmailed notices the state that their release gives them, some at a time.
+UPDATE notices SET
+    state = CASE WHEN version_id = ANY(%(cancelled)s) THEN 'suppressed'
+                 WHEN version_id = ANY(%(paused)s) THEN 'planned' ELSE 'due' END,
+    suppression = CASE WHEN version_id = ANY(%(cancelled)s) THEN 'cancelled' END,
+    changed = pg_current_xact_id()
+WHERE notice_id IN (
+    SELECT notice_id FROM (
+        SELECT notice_id FROM notices
+        WHERE state = 'planned' AND version_id = ANY(%(going_on)s::integer[])
+        UNION ALL
+        SELECT notice_id FROM notices
+        WHERE state = 'due' AND version_id = ANY(%(paused)s::integer[])
+        UNION ALL
+        SELECT notice_id FROM notices
+        WHERE state IN ('planned', 'due') AND version_id = ANY(%(cancelled)s::integer[])
+    ) AS others LIMIT %(limit)s);
+
+-- :name any_to_follow
+-- Tell whether any unmailed notice has another state than its release gives it.
+SELECT EXISTS (SELECT FROM notices
+               WHERE state = 'planned' AND version_id = ANY(%(going_on)s::integer[]))
+    OR EXISTS (SELECT FROM notices
+               WHERE state = 'due' AND version_id = ANY(%(paused)s::integer[]))
+    OR EXISTS (SELECT FROM notices WHERE state IN ('planned', 'due')
+                 AND version_id = ANY(%(cancelled)s::integer[]));

@@ -1,0 +1,11 @@
+-- :name hold
+-- Keep versions from being published until this transaction ends.
+SELECT pg_advisory_xact_lock_shared(hashtext('reconsent.versions'));
+
+-- :name newest
+-- Tell whether anything was published since a known version.
+SELECT coalesce(max(version_id), 0) FROM policy_versions;
+
+-- :name all
+-- Read every published version, in the order of publication.
+SELECT version_id, document, published_at FROM policy_versions ORDER BY version_id;

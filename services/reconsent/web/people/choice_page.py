@@ -1,0 +1,235 @@
+"""What an opened choose link leads to: a person's notice, and what is asked of them now."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from fastapi import Request
+
+from reconsent.domain.consent import NO, Answer, Decision, EventState, Ledger, spell_out
+from reconsent.domain.locales import best_locale
+from reconsent.domain.notice import Question, part_refused, questions
+from reconsent.domain.policy import Policy
+from reconsent.domain.use import Use, broadest, covers, meet
+from reconsent.facts.record.accounts import AccountName
+from reconsent.facts.record.choices import Choice, record_choices
+from reconsent.facts.record.standings import ledgers
+from reconsent.facts.record.standings import uses as read_uses
+from reconsent.facts.sending.renderings import keep_words
+from reconsent.facts.sets import ask_ids
+from reconsent.facts.versions import Policies
+from reconsent.store.named import named
+from reconsent.store.postgres import Connection
+from reconsent.web.access import Context
+from reconsent.words.pages import question_block
+from reconsent.words.views import Answered, Asked
+
+SQL = named("read/asked")
+ACCOUNTS = named("record/accounts")
+GIVEN = frozenset({EventState.GIVEN})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """What a page showed, in the words of a version; kept under the hash."""
+
+    uses: frozenset[Use]
+    version_id: int
+    text_hash: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opened:
+    """A link that works. `ask` is what is asked now, `decided` what was answered before."""
+
+    notice_id: UUID
+    name: AccountName
+    policies: Policies
+    policy: Policy
+    locale: str
+    ask: frozenset[Use]
+    mailed: frozenset[Use]
+    mailed_at: datetime | None
+    decided: frozenset[Use]
+    standing: Sequence[Decision]
+    ledger: Ledger | None
+    answers_url: str
+
+    @property
+    def version_id(self) -> int:
+        """The version in whose words is asked now."""
+        return self.policies.latest_id(self.policy.name)
+
+    def asked(self, shown: frozenset[Use]) -> Asked:
+        """Return what a page about some uses asks, the same for everyone who shares it."""
+        return Asked(
+            version=self.policy.latest,
+            published=self.policy.by_name,
+            questions=questions(shown),
+            property_name=self.name.property,
+            locale=self.locale,
+        )
+
+    def refused_before(self, shown: frozenset[Use]) -> frozenset[Use]:
+        """Return the standing refusals that an open question is broader than."""
+        open_questions = questions(shown & self.ask)
+        return frozenset[Use]().union(*(part_refused(q, self.standing) for q in open_questions))
+
+    def said(self, shown: frozenset[Use]) -> tuple[Answered, ...]:
+        """Return the last answer to each question about some uses."""
+        found = ((question, self._last_said(question.uses)) for question in questions(shown))
+        return tuple(
+            Answered(
+                question=question,
+                answer=last[0],
+                said_at=last[1],
+                counts_from=self._counts_from(question),
+            )
+            for question, last in found
+            if last
+        )
+
+    def _counts_from(self, question: Question) -> datetime:
+        """Return when the first version that declares a question's use takes effect. RULES 24."""
+        category = question.concerns[0].data_category
+        wanted = (category, question.data_use, question.recipient)
+        declaring = [v.effective_at for v in self.policy.versions if v.declares_use(*wanted)]
+        return min(declaring, default=self.policy.latest.effective_at)
+
+    def _last_said(self, uses: Sequence[Use]) -> tuple[Answer, datetime] | None:
+        if self.ledger is None:
+            return None
+        about = [
+            (said.answer != "expired", said.decided_at, position, said.answer)
+            for position, said in enumerate(self.ledger.said)
+            if self.ledger.stands(said)
+            and any(covers(told, use) for told in spell_out(said, self.ledger) for use in uses)
+        ]
+        if not about:
+            return None
+        _, at, _, answer = max(about)
+        return answer, at
+
+
+def open_link(
+    connection: Connection, context: Context, token: str, request: Request, *, lock: bool = False
+) -> Opened | None:
+    """Find what a link leads to; None for any that does not work. RULES 12, 18."""
+    notice_id = context.signer.notice(token)
+    if notice_id is None:
+        return None
+    policies = context.versions.held(connection)
+    found = connection.execute(SQL["find"], {"notice_id": notice_id}).fetchone()
+    if found is not None and lock:
+        connection.execute(ACCOUNTS["lock_keys"], {"keys": [found[-1]]})
+        found = connection.execute(SQL["find"], {"notice_id": notice_id}).fetchone()
+    if found is None:
+        return None
+    _, kind, _, ask_id, mailed_at, dead, *account = found
+    property_name, account_name, status, minor, locale, *cohort, account_key = account
+    policy = policies.of_property(property_name)
+    if kind != "choice" or dead or minor or status == "deleted" or policy is None:
+        return None
+    mailed = context.cohorts.asked(connection, [ask_id])[ask_id]
+    ask = context.cohorts.asks(connection, policy, [(cohort[0], cohort[1])])[cohort[0], cohort[1]]
+    standing = context.cohorts.standings(connection, [cohort[1]])[cohort[1]]
+    new_uses = context.cohorts.new_uses(connection, policy, cohort[0])
+    wanted = locale or request.headers.get("accept-language")
+    return Opened(
+        notice_id=notice_id,
+        name=AccountName(property_name, account_name),
+        policies=policies,
+        policy=policy,
+        locale=best_locale(wanted, policy.latest),
+        ask=ask,
+        mailed=mailed,
+        mailed_at=mailed_at,
+        decided=_decided(new_uses | mailed, ask, standing),
+        standing=standing,
+        ledger=ledgers(connection, [account_key], policies).get(account_key),
+        answers_url=f"{context.site.root}/c/{token}/answers",
+    )
+
+
+def _decided(
+    asked: frozenset[Use], ask: frozenset[Use], standing: Sequence[Decision]
+) -> frozenset[Use]:
+    """Return what this person decided and can decide otherwise, the broadest of each."""
+    answered = {use for use in asked - ask if any(covers(d.use, use) for d in standing)}
+    agreed = {d.use for d in standing if d.event_state == EventState.GIVEN}
+    return broadest(answered | agreed) - ask
+
+
+def keep_shown(connection: Connection, opened: Opened, uses: frozenset[Use]) -> Shown:
+    """Keep the words in which a page shows some uses now."""
+    content = {"questions": question_block(opened.asked(uses))}
+    ask_id = ask_ids(connection, [uses])[uses]
+    digest = keep_words(
+        connection,
+        content,
+        version_id=opened.version_id,
+        ask_id=ask_id,
+        property=opened.name.property,
+        locale=opened.locale,
+        template="page",
+    )
+    return Shown(uses=uses, version_id=opened.version_id, text_hash=digest)
+
+
+def shown_before(connection: Connection, opened: Opened, text_hash: str) -> Shown | None:
+    """Return what a page of that hash showed; None where none was shown for the property."""
+    found = connection.execute(
+        SQL["page_shown"], {"rendering": text_hash, "property": opened.name.property}
+    ).fetchone()
+    if found is None:
+        return None
+    return Shown(uses=read_uses(found[0]), version_id=found[1], text_hash=text_hash)
+
+
+def record_answers(
+    connection: Connection,
+    context: Context,
+    opened: Opened,
+    shown: Shown,
+    answers: Mapping[Use, Answer],
+) -> None:
+    """Write answers to the ledger with the words that were shown; said before, nothing is new."""
+    now = context.now()
+    event_id = f"{opened.notice_id}:{uuid.uuid4()}"
+    said = [
+        Choice(
+            name=opened.name,
+            answer=answer,
+            use=use,
+            decided_at=now,
+            source="reconsent:page",
+            event_id=event_id,
+            item=item,
+            policy_version=opened.policies.versions[shown.version_id].version,
+            channel="page",
+            notice_id=opened.notice_id,
+            text_hash=shown.text_hash,
+        )
+        for item, (use, answer) in enumerate(answers.items())
+        if not _stands(use, answer, opened.standing)
+    ]
+    if said:
+        record_choices(connection, said, opened.policies)
+
+
+def _stands(use: Use, answer: Answer, standing: Sequence[Decision]) -> bool:
+    """Tell whether exactly this was said, and nothing said later speaks against it."""
+    same, other = (GIVEN, NO) if answer == "allow" else (NO, GIVEN)
+    return any(
+        decision.use == use
+        and decision.event_state in same
+        and not any(
+            later.event_state in other and meet(later.use, use)
+            for later in standing[position + 1 :]
+        )
+        for position, decision in enumerate(standing)
+    )

@@ -1,0 +1,1 @@
+"""Calls for programs that are about to use data."""

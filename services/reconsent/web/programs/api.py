@@ -1,0 +1,65 @@
+"""For programs about to use data: ask first. A token opens everything under /v1."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, HTTPException, Path
+from pydantic import BaseModel, ConfigDict, Field
+
+from reconsent.domain.errors import BadInputError
+from reconsent.facts.read.account_story import account_json
+from reconsent.facts.read.permissions import Answer, Check, answer, refuse_past
+from reconsent.store.postgres import Connection, transaction
+from reconsent.web.access import Given, authorized
+
+_MOST_CHECKS = 10_000
+
+
+router = APIRouter(dependencies=[Depends(authorized)])
+
+
+class Checks(BaseModel):
+    """Questions, and whether their answers should name what they rest on."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    checks: Annotated[list[Check], Field(max_length=_MOST_CHECKS)]
+    evidence: bool = False
+
+
+class Answers(BaseModel):
+    """The answers, in the order of the questions."""
+
+    answers: list[Answer]
+
+
+@router.post("/v1/permissions")
+def permissions(checks: Checks, context: Given) -> Answers:
+    """Answer whether data may be used, with the reason."""
+    now = context.now()
+    for position, check in enumerate(checks.checks):
+        try:
+            refuse_past(check, now)
+        except BadInputError as error:
+            raise BadInputError(f"checks.{position}.{error}") from error
+
+    def work(connection: Connection) -> list[Answer]:
+        policies = context.versions.now(connection)
+        return answer(connection, checks.checks, policies, now, evidence=checks.evidence)
+
+    return Answers(answers=transaction(context.connections, work))
+
+
+@router.get("/v1/accounts/{property_name}/{account:path}")
+def account(property_name: str, account: Annotated[str, Path()], context: Given) -> dict[str, Any]:
+    """Tell all that is known and decided about one account, without its name or address."""
+
+    def work(connection: Connection) -> dict[str, Any] | None:
+        policies = context.versions.now(connection)
+        return account_json(connection, context.cohorts, policies, property_name, account)
+
+    found = transaction(context.connections, work)
+    if found is None:
+        raise HTTPException(404, "no such account")
+    return found

@@ -1,0 +1,1 @@
+"""What people read: phrases, translations, mails, pages."""

@@ -1,0 +1,258 @@
+"""Keys, parties and dates in the words that people read.
+
+Sentences are in the language of the locale where the program speaks it, else in English, and so
+are the phrases in them; only where English has no more than a parent's phrase does the policy's
+own stand among them, for it says more. A policy's texts stay in the locale they were written in.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
+
+from babel.dates import format_date
+from babel.lists import format_list
+
+from reconsent.domain.locales import match
+from reconsent.domain.use import ANY, meet
+from reconsent.words.translation import (
+    LANGUAGES,
+    calendar,
+    catalogue,
+    language_of,
+    moment,
+    phrases,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import datetime
+
+    from babel import Locale
+    from babel.support import NullTranslations
+
+    from reconsent.domain.notice import Question
+    from reconsent.domain.policy import PolicyVersion, Text
+    from reconsent.domain.use import Declared, Use
+
+_PERIOD: Final = re.compile(r"P(?:(\d+)Y)?(?:(\d+)M)?(?:(\d+)W)?(?:(\d+)D)?(?:T(?:(\d+)H)?.*)?")
+
+
+def has_phrase(key: str, locale: str) -> bool:
+    """Tell whether the program brings a phrase for a key, or for a parent of it, in a locale."""
+    table = phrases(language_of(locale))
+    return any(name in table for name in _lineage(key))
+
+
+def _lineage(key: str) -> Iterable[str]:
+    """Yield a dotted key and its parents, the nearest first."""
+    while key:
+        yield key
+        key = key.rpartition(".")[0]
+
+
+def _tables(version: PolicyVersion, locale: str) -> list[Mapping[str, str]]:
+    """Return the phrases of a locale's sentences: the policy's, then the program's."""
+    language = language_of(locale)
+    wanted = locale if match(locale, LANGUAGES) else language
+    own = match(wanted, version.words)
+    return [*([version.words[own]] if own else []), phrases(language)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CollectedUnder:
+    """The version that data was collected under, and how to say it; None where it is unknown."""
+
+    version: str | None
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeldRow:
+    """One line of what we hold: data in words, and the versions it was collected under."""
+
+    data: str
+    collected_under: tuple[CollectedUnder, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Words:
+    """A policy version in the words of one of its locales."""
+
+    version: PolicyVersion
+    locale: str
+
+    @cached_property
+    def language(self) -> str:
+        """The language of the sentences around the policy's own texts."""
+        return language_of(self.locale)
+
+    @cached_property
+    def catalogue(self) -> NullTranslations:
+        """The program's own sentences."""
+        return catalogue(self.language)
+
+    @property
+    def text(self) -> Text:
+        """The version's title, summary and body."""
+        return self.version.texts[self.locale]
+
+    @cached_property
+    def calendar(self) -> Locale:
+        """How dates and lists are written."""
+        return calendar(self.locale)
+
+    def phrase(self, key: str) -> str:
+        """Return what people read for a category or use: the nearest parent's, at last the key."""
+        if key == ANY:
+            return self._say("any of your data")
+        tables = _tables(self.version, self.locale)
+        if self.locale in self.version.words:
+            tables.append(self.version.words[self.locale])
+        known = (table[name] for name in _lineage(key) for table in tables if name in table)
+        return next(known, key)
+
+    def legal_basis(self, basis: str) -> str:
+        """Return what people read for a legal basis, at last the basis as it is written."""
+        return phrases(self.language).get(f"legal_basis.{basis}", basis)
+
+    def party(self, key: str) -> str:
+        """Return a party's name; the key of one that the policy does not name."""
+        named = self.version.parties.get(key)
+        return named.name if named else key
+
+    def party_and_country(self, key: str) -> str:
+        """Return a party's name with its country in brackets, where the policy gives one."""
+        country = self.country(key)
+        return f"{self.party(key)} ({country})" if country else self.party(key)
+
+    def country(self, key: str) -> str | None:
+        """Return the name of a party's country, where the policy gives one."""
+        named = self.version.parties.get(key)
+        if named is None or named.country is None:
+            return None
+        return str(self.calendar.territories.get(named.country, named.country))
+
+    @property
+    def controller(self) -> str:
+        """The name of the company that asks."""
+        return self.party(self.version.controller)
+
+    def data(self, categories: Iterable[str]) -> str:
+        """Return categories as one phrase: your name, your email address and your messages."""
+        return self.listed(self.phrase(category) for category in categories)
+
+    def listed(self, parts: Iterable[str]) -> str:
+        """Return distinct phrases as one: this, that and the other."""
+        return str(format_list(list(dict.fromkeys(parts)), locale=self.calendar))
+
+    def question(self, question: Question) -> str:
+        """Return a question as the sentence that is asked."""
+        values = {
+            "data": self.data(held.data_category for held in question.concerns),
+            "use": self.phrase(question.data_use),
+        }
+        if question.recipient == self.version.controller:
+            return self._say("May we use %(data)s to %(use)s?") % values
+        if question.recipient == ANY:
+            return self._say("May we or anyone else use %(data)s to %(use)s?") % values
+        values["party"] = self.party_and_country(question.recipient)
+        return self._say("May we let %(party)s use %(data)s to %(use)s?") % values
+
+    def declared(self, declared: Iterable[Declared], *, us: str) -> list[str]:
+        """Return declared uses as sentences, one for each use and recipient; `us` is we."""
+        grouped: dict[tuple[str, str], list[str]] = {}
+        for category, data_use, recipient in sorted(declared):
+            grouped.setdefault((data_use, recipient), []).append(category)
+        return [
+            self._use_by(recipient, us)
+            % {
+                "party": self.party_and_country(recipient),
+                "data": self.data(categories),
+                "use": self.phrase(data_use),
+            }
+            for (data_use, recipient), categories in sorted(grouped.items())
+        ]
+
+    def _use_by(self, recipient: str, us: str) -> str:
+        if recipient == us:
+            return self._say("We use %(data)s to %(use)s.")
+        return self._say("%(party)s uses %(data)s to %(use)s.")
+
+    def held(
+        self, question: Question, published: Mapping[str, PolicyVersion]
+    ) -> tuple[HeldRow, ...]:
+        """Return what a question concerns, a line for each kind of data."""
+        rows: dict[str, list[CollectedUnder]] = {}
+        for category, name in question.concerns:
+            under = CollectedUnder(version=name, text=self._under(name, published))
+            versions = rows.setdefault(sentence_case(self.phrase(category)), [])
+            if under not in versions:
+                versions.append(under)
+        return tuple(
+            HeldRow(data=data, collected_under=tuple(versions)) for data, versions in rows.items()
+        )
+
+    def _under(self, name: str | None, published: Mapping[str, PolicyVersion]) -> str:
+        if name is None:
+            return self._say("an unknown version")
+        if name not in published:
+            return self._say("version %(name)s") % {"name": name}
+        date = self.date(published[name].effective_at)
+        return self._say("version %(name)s, from %(date)s") % {"name": name, "date": date}
+
+    def taken_over_from(
+        self, questions: Iterable[Question], published: Mapping[str, PolicyVersion]
+    ) -> str | None:
+        """Name the earlier controllers of the data asked about, where another one asks now."""
+        earlier = [
+            published[name]
+            for question in questions
+            for _, name in question.concerns
+            if name is not None and name in published
+        ]
+        names = [
+            Words(version=version, locale=self.locale).controller
+            for version in earlier
+            if version.controller != self.version.controller
+        ]
+        return self.listed(names) if names else None
+
+    def period(self, duration: str) -> str:
+        """Return an ISO 8601 duration in words, whole units only: 7 years."""
+        found = _PERIOD.fullmatch(duration)
+        if found is None:
+            return duration
+        years, months, weeks, days, hours = (int(number or 0) for number in found.groups())
+        say = self.catalogue.ngettext
+        parts = [
+            (years, say("%(num)d year", "%(num)d years", years)),
+            (months, say("%(num)d month", "%(num)d months", months)),
+            (weeks * 7 + days, say("%(num)d day", "%(num)d days", weeks * 7 + days)),
+            (hours, say("%(num)d hour", "%(num)d hours", hours)),
+        ]
+        named = [form % {"num": number} for number, form in parts if number]
+        return self.listed(named) if named else duration
+
+    def date(self, at: datetime) -> str:
+        """Return the day of a time, in the zone that it carries."""
+        return format_date(at, "long", locale=self.calendar)
+
+    def moment(self, at: datetime, time_zone: str = "UTC") -> str:
+        """Return a time to the minute with its zone, in a zone's clock; in UTC if it is unknown."""
+        return moment(at, self.calendar, time_zone)
+
+    def _say(self, message: str) -> str:
+        return str(self.catalogue.gettext(message))
+
+
+def touches(question: Question, refusals: Iterable[Use]) -> bool:
+    """Tell whether a question takes in something that was refused before. RULES 7."""
+    return any(meet(no, use) for no in refusals for use in question.uses)
+
+
+def sentence_case(phrase: str) -> str:
+    """Return a phrase as the start of a sentence."""
+    return phrase[:1].upper() + phrase[1:]

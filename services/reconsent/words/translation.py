@@ -1,0 +1,136 @@
+"""The program's own sentences and phrases, in each language that it speaks.
+
+Sentences are gettext messages: English stands in the code and templates, other languages in
+templates/locale/<language>/LC_MESSAGES/reconsent.po. Phrases for common keys stand in
+templates/locale/<language>/phrases.yaml.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+from io import BytesIO
+from typing import TYPE_CHECKING, Final
+
+import yaml
+from babel import Locale, UnknownLocaleError
+from babel.dates import format_date, get_timezone
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po
+from babel.support import NullTranslations, Translations
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from reconsent.domain.locales import best_of, match, normal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import datetime
+    from importlib.resources.abc import Traversable
+
+LANGUAGES: Final = ("en", "nb")
+"""The languages of the program's own sentences, the fallback first."""
+
+_LOCALE: Final = files("reconsent.templates") / "locale"
+
+
+def language_of(locale: str) -> str:
+    """Return the language of the program's own sentences for a locale: English where none fits."""
+    return match(locale, LANGUAGES) or LANGUAGES[0]
+
+
+def own_language(wanted: str | None) -> str:
+    """Return the program's own language that serves a locale or Accept-Language header."""
+    return best_of(wanted, LANGUAGES) or LANGUAGES[0]
+
+
+def calendar(locale: str) -> Locale:
+    """Return how dates and lists are written in one of our languages, or in a region of one.
+
+    English that names no region is written as most of the world does.
+    """
+    language = language_of(locale)
+    try:
+        found = Locale.parse(normal(locale), sep="-")
+    except (UnknownLocaleError, ValueError):
+        found = None
+    if found is None or found.language != language:
+        found = Locale(language)
+    return Locale("en", "001") if found == Locale("en") else found
+
+
+def autonym(locale: str) -> str:
+    """Return a language's name in itself; the locale as it is written where nobody knows it."""
+    try:
+        return Locale.parse(normal(locale), sep="-").get_display_name() or locale
+    except (UnknownLocaleError, ValueError):
+        return locale
+
+
+def moment(at: datetime, written: Locale, time_zone: str = "UTC") -> str:
+    """Write a time to the minute with its zone; in UTC where the zone is unknown."""
+    try:
+        zone = get_timezone(time_zone)
+    except (LookupError, ValueError):
+        zone = get_timezone("UTC")
+    local = at.astimezone(zone)
+    offset = local.strftime("%z")
+    name = f"UTC{offset[:3]}:{offset[3:5]}" if local.utcoffset() else "UTC"
+    return f"{format_date(local, 'long', locale=written)}, {local:%H:%M} {name}"
+
+
+@cache
+def catalogue(language: str) -> NullTranslations:
+    """Read the program's sentences in one of LANGUAGES."""
+    source = _LOCALE / language / "LC_MESSAGES" / "reconsent.po"
+    if not source.is_file():  # English is what the messages are written in
+        return NullTranslations()
+    compiled = BytesIO()
+    with source.open("rb") as opened:
+        write_mo(compiled, read_po(opened, locale=language))
+    compiled.seek(0)
+    return Translations(compiled)
+
+
+@cache
+def phrases(language: str) -> Mapping[str, str]:
+    """Read the program's phrases for common keys in one of LANGUAGES."""
+    table = yaml.safe_load((_LOCALE / language / "phrases.yaml").read_text("utf-8"))
+    return {str(key): str(phrase) for key, phrase in table.items()}
+
+
+@cache
+def environment(language: str, *, html: bool) -> Environment:
+    """Return the templates with their sentences in one of LANGUAGES.
+
+    HTML escapes whatever it is given; plain text does not. A name that a template is not given
+    is an error.
+    """
+    made = Environment(
+        loader=PackageLoader("reconsent.templates", ""),
+        autoescape=html,  # noqa: S701 (plain text must not be escaped)
+        undefined=StrictUndefined,
+        extensions=["jinja2.ext.i18n"],
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.policies["ext.i18n.trimmed"] = True
+    made.install_gettext_translations(  # type: ignore[attr-defined]
+        catalogue(language), newstyle=True
+    )
+    return made
+
+
+def sources(*folders: str) -> Iterable[tuple[str, bytes]]:
+    """Yield every file below folders of the templates, by path, in a fixed order."""
+    root = files("reconsent.templates")
+    for folder in folders:
+        yield from _below(root / folder, folder)
+
+
+def _below(folder: Traversable, path: str) -> Iterable[tuple[str, bytes]]:
+    for entry in sorted(folder.iterdir(), key=lambda entry: entry.name):
+        name = f"{path}/{entry.name}"
+        if entry.is_dir():
+            yield from _below(entry, name)
+        else:
+            yield name, entry.read_bytes()

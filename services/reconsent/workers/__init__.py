@@ -1,0 +1,1 @@
+"""The services that run beside one another; none knows another one."""

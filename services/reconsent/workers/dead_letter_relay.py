@@ -1,0 +1,74 @@
+"""Dead letters -> their topics on another bus.
+
+They are recorded in PostgreSQL, in the transaction that moves the offset behind them, so none is
+lost or doubled, and those of a deleted account can be erased. From there they are passed on, at
+least once each: where from and which one is in their headers.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from reconsent.store.offsets import FencedError, advance
+from reconsent.store.postgres import transaction
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from reconsent.domain.bus import Consumer, Producer
+    from reconsent.store.postgres import Pool
+
+GROUP: Final = "relay"
+BATCH: Final = 500
+PATIENCE: Final = 1.0
+
+
+class DeadLetterRelay:
+    """Passes dead letters on from the embedded log to another bus.
+
+    `consume` opens consumers of GROUP for the topics of dead letters in the embedded log.
+    """
+
+    name = "relay"
+
+    def __init__(
+        self,
+        connections: Pool,
+        consume: Callable[[], Consumer],
+        producer: Producer,
+        *,
+        patience: float = PATIENCE,
+    ) -> None:
+        """Wait `patience` seconds for dead letters at a time."""
+        self._connections = connections
+        self._consume = consume
+        self._producer = producer
+        self._patience = patience
+        self._consumer: Consumer | None = None
+
+    def work(self) -> bool:
+        """Pass one batch on; False where none came in time."""
+        if self._consumer is None:
+            self._consumer = self._consume()
+        try:
+            batch = self._consumer.poll(BATCH, self._patience)
+            if batch is None:
+                return False
+            self._producer.send([letter._replace(partition=-1) for letter in batch.messages])
+            transaction(self._connections, lambda connection: advance(connection, GROUP, batch))
+        except FencedError:
+            self.close()  # another one works on the partition: begin where the store stands
+        except BaseException:
+            self.close()
+            raise
+        return True
+
+    def idle(self) -> bool:
+        """Tell that nothing waits: what does, `work` finds."""
+        return True
+
+    def close(self) -> None:
+        """Give the partitions back."""
+        if self._consumer is not None:
+            self._consumer.close()
+            self._consumer = None

@@ -1,0 +1,291 @@
+"""Send what is due: claim under lock, hand over to a provider, write what it said. RULES 14, 15.
+
+The attempt is committed before the first byte leaves, and again that it is about to. Whoever dies
+in between leaves an attempt that names its members: it is sent again at once only where it had not
+begun, or where the provider makes one message of two. What became of the others is unknown, until
+the provider tells or time settles it (scheduler).
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from reconsent.domain.errors import OutsideError
+from reconsent.domain.mail import (
+    CHOOSE_LINK,
+    UNSUBSCRIBE_LINK,
+    Mail,
+    Provider,
+    Recipient,
+    RenderedMail,
+    Result,
+)
+from reconsent.domain.notice import questions
+from reconsent.facts.sending.attempts import begin_handing_over, end, recover
+from reconsent.facts.sending.claims import Attempt, Claim, Claimed, Claims
+from reconsent.facts.sending.pace import Pace
+from reconsent.facts.sending.renderings import Renderings, Wording
+from reconsent.facts.sets import Cohorts
+from reconsent.facts.versions import Policies, PublishedVersions
+from reconsent.store.named import named
+from reconsent.store.postgres import transaction
+from reconsent.words.mails import render_mail
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+
+    from reconsent.domain.signing import Signer
+    from reconsent.store.postgres import Connection, Lease, Pool
+
+SQL = named("sending/claims")
+AT_MOST: Final = 1000
+REQUESTS: Final = 4
+_AT_FIRST: Final = 50
+# A release that is paused or cancelled stops with the claim at work.
+_LONGEST_CLAIM: Final = 0.3
+_LONGEST_STEP: Final = 0.5
+_SHORTEST_WAIT: Final = 0.02
+_OFTEN: Final = 0.02
+
+
+_NOTHING: Final = Claim(claimed=0, attempts=())
+_WAIT: Final = Claim(claimed=1, attempts=())
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Handed:
+    """How a claim's attempts went; `put_off` tells of some mails to be tried again."""
+
+    stopped: OutsideError | None
+    put_off: bool
+    seconds: float
+
+
+class Dispatcher:
+    """Hands due notices to a mail provider."""
+
+    name = "dispatcher"
+
+    def __init__(  # noqa: PLR0913 (all that it works with, by name)
+        self,
+        connections: Pool,
+        lease: Lease,
+        provider: Provider,
+        signer: Signer,
+        *,
+        public_url: str,
+        sender: str,
+        information_sender: str | None = None,
+        now: Callable[[], datetime],
+        per_second: float | None = None,
+    ) -> None:
+        """Send over one provider; the lease tells others that this sender lives.
+
+        Information comes from a sender of its own, where there is one: it is optional mail, and
+        what people make of it must not stand in the way of notices that are owed.
+        All dispatchers together hand the provider at most `per_second` mails a second.
+        """
+        self._connections = connections
+        self._provider = provider
+        self._signer = signer
+        self._public_url = public_url
+        self._sender = sender
+        self._information_sender = information_sender or sender
+        self._now = now
+        self._pace = Pace(provider.name, per_second)
+        self._versions = PublishedVersions()
+        self._claims = Claims(
+            cohorts=Cohorts(),
+            renderings=Renderings(self._render),
+            provider=provider,
+            lease=lease,
+        )
+        # Of requests that take many together as few as possible are made.
+        self._size = REQUESTS * provider.at_most if provider.together else min(_AT_FIRST, AT_MOST)
+        self._lease = lease
+        # What became of attempts, and is not recorded yet: kept whatever breaks meanwhile.
+        self._handed: deque[tuple[Attempt, Sequence[Result]]] = deque()
+
+    def work(self) -> bool:
+        """Claim and hand over what is due, for a short while; False where nothing was.
+
+        All that was handed over is recorded on return. Raises OutsideError when mail cannot leave.
+        """
+        self._lease.renew()
+        self._record_handed()
+        recovered = transaction(
+            self._connections,
+            partial(
+                recover, lease=self._lease.number, repeats_safely=self._provider.repeats_safely
+            ),
+        )
+        worked, stopped = self._pump()
+        if stopped:
+            raise stopped
+        return bool(recovered or worked)
+
+    def _pump(self) -> tuple[bool, OutsideError | None]:
+        """Hand over one batch while the next is claimed; return whether any, and what ended it.
+
+        Whatever breaks, what is being handed over is waited for, and kept to be recorded.
+        """
+        until = time.monotonic() + _LONGEST_STEP
+        worked = False
+        stopped: OutsideError | None = None
+        at_work: Future[_Handed] | None = None
+        with ThreadPoolExecutor(1, "handing over") as hands:
+            while True:
+                claim = self._next() if time.monotonic() < until else _NOTHING
+                worked |= claim.claimed > 0
+                following = (
+                    hands.submit(self._hand_over, claim.attempts) if claim.attempts else None
+                )
+                if at_work:
+                    while not wait([at_work], timeout=_OFTEN).done:
+                        self._record_handed()  # the less is unknown if this sender is killed
+                    handed = at_work.result()
+                    self._record_handed()
+                    self._keep_size(handed)
+                    stopped = stopped or handed.stopped
+                    if handed.stopped or handed.put_off:
+                        until = 0.0  # it is not tried again at once
+                at_work = following
+                if at_work is None and not claim.claimed:
+                    return worked, stopped
+
+    def idle(self) -> bool:
+        """Tell whether nothing is due that could be sent now."""
+        if self._rests():
+            return True
+        with self._connections.connection() as connection:
+            latest = self._versions.now(connection).latest_ids
+            due = {"latest": latest, "now": self._now()}
+            row = connection.execute(SQL["any_due"], due).fetchone()
+        return not (row and row[0])
+
+    def _rests(self) -> bool:
+        """Tell whether the provider takes nothing before a later time."""
+        return self._provider.rests_until is not None and self._now() < self._provider.rests_until
+
+    def _keep_size(self, handed: _Handed) -> None:
+        """Claim as many at a time as are handed over quickly."""
+        if self._provider.together:
+            return
+        if handed.seconds > _LONGEST_CLAIM:
+            self._size = max(1, round(self._size * _LONGEST_CLAIM / handed.seconds))
+        elif handed.seconds < _LONGEST_CLAIM / 2:
+            self._size = min(AT_MOST, self._size * 2)
+
+    def _next(self) -> Claim:
+        """Claim the next batch; while the pace lets none pass, nothing after a short wait."""
+        if self._rests():
+            return _NOTHING
+        claim = transaction(self._connections, self._claim)
+        if claim is _WAIT:
+            time.sleep(_SHORTEST_WAIT)
+        return claim
+
+    def _claim(self, connection: Connection) -> Claim:
+        if not self._lease.held(connection):
+            # Others would take what is claimed now for abandoned; the next step renews it.
+            raise OutsideError("database: the connection that shows that this sender lives is gone")
+        policies = self._versions.held(connection)
+        limit = self._pace.lets_pass(connection, self._size)
+        if limit == 0:
+            due = {"latest": policies.latest_ids, "now": self._now()}
+            any_due = connection.execute(SQL["any_due"], due).fetchall()[0][0]
+            return _WAIT if any_due else _NOTHING
+        claim = self._claims.claim(connection, policies, limit, self._now())
+        self._pace.spend(connection, sum(len(attempt.members) for attempt in claim.attempts))
+        return claim
+
+    def _hand_over(self, attempts: Sequence[Attempt]) -> _Handed:
+        """Hand attempts over, up to the first that could not leave at all."""
+        began = time.monotonic()
+        all_said: list[Result] = []
+        stopped: OutsideError | None = None
+        for attempt in attempts:
+            said: Sequence[Result] | None = None
+            if stopped is None:
+                try:
+                    said = self._said(attempt)
+                except OutsideError as error:
+                    stopped = error
+            if said is None:
+                why = str(stopped) if stopped else "its sender was stopped, and taken for dead"
+                said = [Result("retry", why)] * len(attempt.members)
+            else:
+                all_said += said
+            self._handed.append((attempt, said))
+        put_off = [r for r in all_said if r.outcome == "retry" and r.not_before is None]
+        if put_off and len(put_off) == len(all_said) and stopped is None:
+            reason = put_off[0].reason
+            stopped = OutsideError(f"{self._provider.name}: takes no mail now: {reason}")
+        seconds = time.monotonic() - began
+        return _Handed(stopped=stopped, put_off=bool(put_off), seconds=seconds)
+
+    def _said(self, attempt: Attempt) -> Sequence[Result] | None:
+        """Return what the provider says of an attempt; None where it must not be handed over."""
+        if not transaction(self._connections, lambda c: begin_handing_over(c, attempt)):
+            return None
+        return self._provider.send(self._mail(attempt), self._recipients(attempt))
+
+    def _record_handed(self) -> None:
+        """Record what the provider said; what cannot be recorded now is kept for later."""
+        while self._handed:
+            attempt, results = self._handed[0]
+            transaction(
+                self._connections, partial(end, attempt=attempt, results=results, now=self._now())
+            )
+            self._handed.popleft()
+
+    def _render(self, wording: Wording, policies: Policies) -> RenderedMail:
+        version = policies.versions[wording.version_id]
+        return render_mail(
+            wording.kind,
+            version=version,
+            property_name=wording.property_name,
+            locale=wording.locale,
+            questions=questions(wording.ask),
+            refused_before=wording.refused,
+            published=policies.by_name[version.policy].by_name,
+            public_url=self._public_url,
+            sender=self._sender,
+        )
+
+    def _recipients(self, attempt: Attempt) -> list[Recipient]:
+        return [
+            Recipient(
+                notice=str(notice.notice_id),
+                email=notice.email,
+                name=notice.name,
+                link=self._link(notice),
+            )
+            for notice in attempt.members
+        ]
+
+    def _link(self, notice: Claimed) -> str:
+        """Return where somebody answers or, of optional mail, where they leave it."""
+        if notice.asks_on is None:
+            token = self._signer.token(notice.notice_id, "unsubscribe")
+            return f"{self._public_url}/u/{token}"
+        return f"{self._public_url}/c/{self._signer.token(notice.asks_on)}"
+
+    def _mail(self, attempt: Attempt) -> Mail:
+        first = attempt.members[0]  # what a letter says and is, all have in common
+        optional = first.kind == "information"
+        return Mail(
+            sender=self._information_sender if optional else self._sender,
+            subject=attempt.mail.subject,
+            text=attempt.mail.text,
+            html=attempt.mail.html,
+            locale=attempt.mail.locale,
+            link_mark=UNSUBSCRIBE_LINK if optional else CHOOSE_LINK,
+            list_name=first.property_name if optional else None,
+        )

@@ -1,0 +1,183 @@
+"""Take events off the bus and make facts of them, exactly once.
+
+A batch and the offset behind it move in one transaction, which also checks that the partition is
+still ours. A message that cannot be read, or that the rules refuse, goes to the dead letters in
+the same transaction; too many in a row stop the consumer, for then the fault is not theirs.
+
+While PostgreSQL works on a batch, the next one is fetched and read. Its own transaction begins when
+the one before has ended, so batches still are recorded one after the other.
+"""
+
+from __future__ import annotations
+
+import logging
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from reconsent.domain.cloudevents import Received, read
+from reconsent.domain.errors import BadInputError, RefusedError, StoppedError
+from reconsent.facts.record.recorder import Recorder
+from reconsent.facts.versions import PublishedVersions
+from reconsent.store.log import append_dead_letter
+from reconsent.store.offsets import FencedError, advance
+from reconsent.store.postgres import transaction
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+
+    from reconsent.domain.bus import Batch, Consumer, Message
+    from reconsent.domain.errors import ReconsentError
+    from reconsent.store.postgres import Connection, Pool
+
+LOG = logging.getLogger("reconsent")
+GROUP: Final = "reconsent"
+BATCH: Final = 10_000
+PATIENCE: Final = 1.0
+TOO_MANY_DEAD: Final = 100
+
+
+class _Read(NamedTuple):
+    """A batch as it was understood: events by their positions, and what nobody can read."""
+
+    batch: Batch
+    events: list[tuple[int, Received]]
+    unreadable: dict[int, ReconsentError]
+
+
+class Intake:
+    """Reads every input topic for one consumer group."""
+
+    name = "intake"
+
+    def __init__(
+        self,
+        connections: Pool,
+        consume: Callable[[], Consumer],
+        address_hash: Callable[[str], bytes],
+        *,
+        patience: float = PATIENCE,
+        now: Callable[[], datetime] | None = None,
+        ahead: bool = False,
+    ) -> None:
+        """Read over consumers that `consume` opens; a new one after each that was given up.
+
+        `patience` is how many seconds to wait for messages at a time; `now` as for a Recorder.
+        `ahead` is for a bus that no recording erases from: there the next batch is fetched while
+        one is being recorded.
+        """
+        self._patience = patience
+        self._ahead = ahead
+        self._connections = connections
+        self._consume = consume
+        self._recorder = Recorder(PublishedVersions(), address_hash, now)
+        self._consumer: Consumer | None = None
+        self._worker = ThreadPoolExecutor(1, "intake")
+        self._recording: Future[int] | None = None
+        self._dead_in_a_row = 0
+
+    def work(self) -> bool:
+        """Take one batch and see to it that the one before is recorded; False where none came."""
+        try:
+            if self._consumer is None:
+                self._consumer = self._consume()
+            batch = self._consumer.poll(BATCH, 0 if self._recording else self._patience)
+            understood = batch and _read(batch)
+            recorded = self._finish()
+            if understood:
+                self._begin(understood)
+            if not self._ahead:
+                self._finish()
+        except FencedError:
+            self.close()  # another one works on the partition: begin where the store stands
+        except BaseException:
+            self.close()
+            raise
+        else:
+            return recorded or batch is not None
+        return True
+
+    def idle(self) -> bool:
+        """Tell that nothing waits: what does, `work` finds."""
+        return True
+
+    def close(self) -> None:
+        """Give the partitions back, once what is being recorded is."""
+        if self._recording is not None:
+            wait([self._recording])
+            self._recording = None
+        if self._consumer is not None:
+            self._consumer.close()
+            self._consumer = None
+
+    def _begin(self, understood: _Read) -> None:
+        """Begin to record a batch; on return the offset is moved and held until that has ended.
+
+        So nobody takes the partition over in between while the consumer is polled again.
+        """
+        advanced: Future[None] = Future()
+
+        def work(connection: Connection) -> int:
+            advance(connection, GROUP, understood.batch)
+            if not advanced.done():
+                advanced.set_result(None)
+            return self._record(connection, understood)
+
+        def record() -> int:
+            try:
+                return transaction(self._connections, work)
+            except BaseException as error:
+                if not advanced.done():
+                    advanced.set_exception(error)
+                raise
+
+        recording = self._worker.submit(record)
+        advanced.result()
+        self._recording = recording
+
+    def _finish(self) -> bool:
+        """Wait until the batch before is recorded; False if there was none."""
+        if self._recording is None:
+            return False
+        recording, self._recording = self._recording, None
+        self._dead_in_a_row = recording.result()
+        return True
+
+    def _record(self, connection: Connection, understood: _Read) -> int:
+        """Record a batch; return how many messages in a row, up to its end, were refused."""
+        batch, events, unreadable = understood
+        dead = dict(unreadable)
+        counts = self._recorder.record(connection, [received for _, received in events])
+        for at, why in counts.refused:
+            dead[events[at][0]] = RefusedError(why)
+        for position in sorted(dead):
+            LOG.warning(
+                "intake: a message of %s goes to the dead letters: %s", batch.topic, dead[position]
+            )
+            append_dead_letter(connection, batch.messages[position], GROUP, dead[position])
+        return self._dead_run(batch.messages, dead)
+
+    def _dead_run(self, messages: Sequence[Message], dead: dict[int, ReconsentError]) -> int:
+        """Count dead letters in a row. Raises StoppedError when there are too many."""
+        run = self._dead_in_a_row
+        for position, message in enumerate(messages):
+            run = run + 1 if position in dead else 0
+            if run >= TOO_MANY_DEAD:
+                message_text = (
+                    f"{message.topic}: {run} messages in a row cannot be used, the last one "
+                    f"because of {dead[position]}; stopped rather than dead-letter them all"
+                )
+                raise StoppedError(message_text)
+        return run
+
+
+def _read(batch: Batch) -> _Read:
+    """Understand a batch's messages, each by itself."""
+    events: list[tuple[int, Received]] = []
+    unreadable: dict[int, ReconsentError] = {}
+    for position, message in enumerate(batch.messages):
+        try:
+            events.append((position, read(message)))
+        except BadInputError as error:
+            unreadable[position] = error
+    return _Read(batch, events, unreadable)
