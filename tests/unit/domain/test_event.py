@@ -27,7 +27,7 @@ from reconsent.domain.event import (
 )
 from reconsent.files.schemas import schemas
 
-SCHEMAS = Path(__file__).parents[2] / "schemas" / "events"
+SCHEMAS = Path(__file__).parents[3] / "schemas" / "events"
 NOW = datetime(2026, 12, 1, 8, tzinfo=UTC)
 ACCOUNT: dict[str, object] = {
     "property": "shop.example",
