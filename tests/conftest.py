@@ -13,7 +13,8 @@ import pytest
 from hypothesis import Phase, settings
 
 from reconsent.embedded.user import join
-from reconsent.store.postgres import Pool, migrate, pool
+from reconsent.store.migrations import migrate
+from reconsent.store.postgres import Database, open_database
 
 # Machines differ in speed, and to explain failures every line of every example would be traced.
 _PHASES = tuple(phase for phase in Phase if phase is not Phase.explain)
@@ -72,15 +73,15 @@ def _create(server: str, command: LiteralString) -> None:
 
 
 @pytest.fixture
-def database(make_database: Callable[[], str]) -> str:
+def conninfo(make_database: Callable[[], str]) -> str:
     """Return the conninfo of a fresh database."""
     return make_database()
 
 
 @pytest.fixture
-def connections(database: str) -> Iterator[Pool]:
-    """Give connections to a fresh database."""
-    with pool(database) as made:
+def database(conninfo: str) -> Iterator[Database]:
+    """Open a fresh database."""
+    with open_database(conninfo) as made:
         yield made
 
 

@@ -20,7 +20,8 @@ from reconsent.facts.record.recorder import Recorder
 from reconsent.facts.sets import Cohorts
 from reconsent.facts.versions import PublishedVersions
 from reconsent.mail.maildir import Maildir
-from reconsent.store.postgres import Lease, Pool
+from reconsent.store.leases import Lease
+from reconsent.store.postgres import Database
 from reconsent.workers.dispatcher import Dispatcher
 from reconsent.workers.planner import Planner
 from reconsent.workers.running import run_until_idle
@@ -56,10 +57,10 @@ V2 = version("v2", "v1", ["essential.service", OFFERS], "2030-01-01T00:00:00Z")
 class World:
     """A database with the services that plan and mail, and a way to tell events."""
 
-    def __init__(self, connections: Pool, dispatcher: Dispatcher) -> None:
+    def __init__(self, database: Database, dispatcher: Dispatcher) -> None:
         """Start with the first version published."""
-        self.connections = connections
-        self._services = (Planner(connections), dispatcher)
+        self.database = database
+        self._services = (Planner(database), dispatcher)
         self._versions = PublishedVersions()
         self._recorder = Recorder(self._versions, Signer("secret").address_hash)
         self._told = 0
@@ -70,7 +71,7 @@ class World:
         self._told += 1
         event = parse(topic, json.dumps(data).encode())
         received = Received(topic, "urn:test", str(self._told), event)
-        with self.connections.connection() as connection:
+        with self.database.connection() as connection:
             assert self._recorder.record(connection, [received]).refused == ()
 
     def account(self, account: str, **changed: Any) -> None:  # noqa: ANN401 (as in an event)
@@ -118,7 +119,7 @@ class World:
     def time_passes(self) -> None:
         """Let the scheduler do what a hundred days bring."""
         later = datetime.now(UTC) + timedelta(days=100)
-        run_until_idle([Scheduler(self.connections, lambda: later)])
+        run_until_idle([Scheduler(self.database, lambda: later)])
 
     def work(self) -> None:
         """Plan and mail what there is."""
@@ -126,7 +127,7 @@ class World:
 
     def json(self, account: str, at: datetime = BEFORE, site: str = PROPERTY) -> dict[str, Any]:
         """Return an account's story as JSON that has been written out and read again."""
-        with self.connections.connection() as connection:
+        with self.database.connection() as connection:
             policies = self._versions.now(connection)
             told = account_json(connection, Cohorts(), policies, site, account, at=at)
         assert told is not None
@@ -144,7 +145,7 @@ class World:
             )
             for use in told["permissions"]
         ]
-        with self.connections.connection() as connection:
+        with self.database.connection() as connection:
             policies = self._versions.now(connection)
             answers = answer(connection, checks, policies, at, evidence=True)
         return [
@@ -153,11 +154,11 @@ class World:
 
 
 @contextmanager
-def small_world(database: str, connections: Pool, mailbox: Path) -> Iterator[World]:
+def small_world(conninfo: str, database: Database, mailbox: Path) -> Iterator[World]:
     """Give a world in which v1 is published, mailing into a folder."""
-    lease = Lease(database)
+    lease = Lease(conninfo)
     dispatcher = Dispatcher(
-        connections,
+        database,
         lease,
         Maildir(mailbox),
         Signer("secret"),
@@ -166,7 +167,7 @@ def small_world(database: str, connections: Pool, mailbox: Path) -> Iterator[Wor
         now=lambda: datetime.now(UTC),
     )
     try:
-        yield World(connections, dispatcher)
+        yield World(database, dispatcher)
     finally:
         lease.close()
 

@@ -26,15 +26,9 @@ from reconsent.facts.sets import Cohorts
 from reconsent.facts.versions import PublishedVersions
 from reconsent.mail.maildir import Maildir
 from reconsent.store import log
-from reconsent.store.postgres import (
-    Connection,
-    Lease,
-    Pool,
-    SoleRight,
-    connect,
-    migrate,
-    pool,
-)
+from reconsent.store.leases import Lease, SoleRight
+from reconsent.store.migrations import migrate
+from reconsent.store.postgres import Connection, Database, connect, open_database
 from reconsent.workers import dead_letter_relay
 from reconsent.workers.dead_letter_relay import DeadLetterRelay
 from reconsent.workers.intake import GROUP, Intake
@@ -87,11 +81,11 @@ class Program:
         return self._stack.enter_context(join(self.settings.home))
 
     @cached_property
-    def connections(self) -> Pool:
+    def database(self) -> Database:
         """Connections to the database, with every migration applied."""
         self.migrate()
         revive = None if self.settings.database_url else self._embedded.ensure
-        kept = pool(self.conninfo, name=self.application, revive=revive)
+        kept = open_database(self.conninfo, name=self.application, revive=revive)
         return self._stack.enter_context(kept)
 
     def migrate(self) -> list[str]:
@@ -118,7 +112,7 @@ class Program:
         self.application = f"reconsent {','.join(names)} {uuid4().hex[:8]}"
         makers: dict[str, Callable[[], Service]] = {
             "intake": lambda: self._intake(patience),
-            "planner": lambda: Planner(self.connections),
+            "planner": lambda: Planner(self.database),
             "dispatcher": self._dispatcher,
             "scheduler": self._scheduler,
         }
@@ -135,7 +129,7 @@ class Program:
 
         key = self.settings.sendgrid.webhook_key
         context = Context(
-            connections=self.connections,
+            database=self.database,
             signer=self.signer,
             api_token=self.settings.api_token,
             site=Site(public_url=self.settings.public_url, contact=self.settings.contact),
@@ -169,9 +163,9 @@ class Program:
         return PostgresConsumer(connected, GROUP)
 
     def _intake(self, patience: float) -> Intake:
-        _ = self.connections  # the tables have to be there
+        _ = self.database  # the tables have to be there
         intake = Intake(
-            self.connections,
+            self.database,
             self._consumer,
             self.signer.address_hash,
             patience=patience,
@@ -194,7 +188,7 @@ class Program:
 
         sole = f"reconsent.workers.relay.{outlet.topic}"
         publishing = Relay(
-            self.connections,
+            self.database,
             outlet,
             SoleRight(self.conninfo, f"relay {outlet.topic}"),
             lambda: KafkaProducer(kafka, sole=sole),
@@ -205,14 +199,14 @@ class Program:
         return publishing
 
     def _dead_letter_relay(self, patience: float) -> DeadLetterRelay:
-        _ = self.connections  # the tables have to be there
+        _ = self.database  # the tables have to be there
         letters = [topic + DEAD for topic in TOPICS]
 
         def consume() -> PostgresConsumer:
             connected = partial(connect, self.conninfo, autocommit=True)
             return PostgresConsumer(connected, dead_letter_relay.GROUP, letters)
 
-        passing = DeadLetterRelay(self.connections, consume, self.producer(), patience=patience)
+        passing = DeadLetterRelay(self.database, consume, self.producer(), patience=patience)
         self._stack.callback(passing.close)
         return passing
 
@@ -220,11 +214,11 @@ class Program:
         from reconsent.workers.dispatcher import Dispatcher  # noqa: PLC0415
 
         provider = self._provider()
-        connections = self.connections
+        database = self.database
         lease = Lease(self.conninfo)
         self._stack.callback(lease.close)
         return Dispatcher(
-            connections,
+            database,
             lease,
             provider,
             self.signer,
@@ -237,7 +231,7 @@ class Program:
 
     def _scheduler(self) -> Scheduler:
         return Scheduler(
-            self.connections,
+            self.database,
             now,
             delivery=self.settings.delivery,
             settle_after=self.settings.settle_after,

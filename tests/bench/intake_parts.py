@@ -8,14 +8,14 @@ from functools import partial
 from reconsent.bus.kafka.consumer import KafkaConsumer
 from reconsent.bus.kafka.settings import KafkaSettings
 from reconsent.domain.signing import Signer
-from reconsent.store.postgres import Pool, connect
+from reconsent.store.postgres import Database, connect
 from reconsent.workers import intake
 from reconsent.workers.running import collect_rarely
 
 
-def consumer(settings: KafkaSettings, database: str, topic: str) -> KafkaConsumer:
+def consumer(settings: KafkaSettings, conninfo: str, topic: str) -> KafkaConsumer:
     """Join the group whose offsets are in a database, for one topic."""
-    open_one = partial(connect, database, autocommit=True)
+    open_one = partial(connect, conninfo, autocommit=True)
     return KafkaConsumer(settings, open_one, intake.GROUP, [topic])
 
 
@@ -33,8 +33,8 @@ def join(ours: KafkaConsumer, partitions: int) -> None:
         ours._partitions.follow()
 
 
-def reader(connections: Pool, ours: KafkaConsumer) -> intake.Intake:
+def reader(database: Database, ours: KafkaConsumer) -> intake.Intake:
     """Make intake as it is with Kafka, but without patience."""
     collect_rarely()
     hashed = Signer("s").address_hash
-    return intake.Intake(connections, lambda: ours, hashed, patience=0, ahead=True)
+    return intake.Intake(database, lambda: ours, hashed, patience=0, ahead=True)

@@ -11,7 +11,7 @@ import sys
 from contextlib import closing
 
 from reconsent.bus.kafka.settings import KafkaSettings
-from reconsent.store.postgres import pool
+from reconsent.store.postgres import open_database
 from tests.bench.intake_parts import consumer, join, reader
 
 
@@ -19,12 +19,12 @@ def main(server: str, prefix: str, conninfo: str, topic: str, partitions: str) -
     """Join the group, and record."""
     settings = KafkaSettings(bootstrap_servers=(server,), topic_prefix=prefix)
     with (
-        pool(conninfo, size=2) as connections,
+        open_database(conninfo, size=2) as database,
         closing(consumer(settings, conninfo, topic)) as ours,
     ):
         join(ours, int(partitions))
         print("ready", flush=True)
-        with closing(reader(connections, ours)) as intake:
+        with closing(reader(database, ours)) as intake:
             while intake.work():
                 pass
             print("done", flush=True)

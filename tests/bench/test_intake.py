@@ -22,7 +22,7 @@ from psycopg.conninfo import conninfo_to_dict
 from reconsent.bus.kafka.consumer import KafkaProducer
 from reconsent.bus.kafka.settings import KafkaSettings
 from reconsent.domain.bus import Message
-from reconsent.store.postgres import pool
+from reconsent.store.postgres import open_database
 from reconsent.workers import intake
 from tests.bench.intake_parts import consumer, reader, warm_up
 from tests.bus_contract import PARTITIONS
@@ -77,11 +77,11 @@ def test_intake_over_kafka(
         keep(best, BARE, EVENTS / bare_loop(topics, make_database(), topic))
         for batch in BATCHES:
             monkeypatch.setattr(intake, "BATCH", batch)
-            database = make_database()
-            seconds = into_facts(topics, database, topic)
+            conninfo = make_database()
+            seconds = into_facts(topics, conninfo, topic)
             keep(best, f"new, batches of {batch:,}", EVENTS / seconds)
-            forget_offsets(database)
-            seconds = into_facts(topics, database, topic)
+            forget_offsets(conninfo)
+            seconds = into_facts(topics, conninfo, topic)
             keep(best, f"known, batches of {batch:,}", EVENTS / seconds)
         monkeypatch.setattr(intake, "BATCH", 1)
         seconds = into_facts(topics, make_database(), topic, ONE_BY_ONE)
@@ -97,11 +97,11 @@ def test_two_processes_beside_one(topics: KafkaSettings, make_database: Callable
     for _ in range(ROUNDS):
         keep(best, BARE, EVENTS / bare_loop(topics, make_database(), "accounts"))
         for count in (1, 2):
-            database = make_database()
+            conninfo = make_database()
             for what in ("new", "known"):
-                seconds = in_processes(topics, database, count)
+                seconds = in_processes(topics, conninfo, count)
                 keep(best, f"{what}, processes: {count}", EVENTS / seconds)
-                forget_offsets(database)
+                forget_offsets(conninfo)
     print_table("accounts", best)
 
 
@@ -126,9 +126,9 @@ def print_table(topic: str, best: Best) -> None:
         print(f"{what:24} {rate:10,.0f} {rate / best[BARE]:18.2f} {one}")
 
 
-def bare_loop(settings: KafkaSettings, database: str, topic: str) -> float:
+def bare_loop(settings: KafkaSettings, conninfo: str, topic: str) -> float:
     """Poll the library's own consumer, set up as ours is, for all messages; return seconds."""
-    with closing(consumer(settings, database, topic)) as ours:
+    with closing(consumer(settings, conninfo, topic)) as ours:
         warm_up(ours, PARTITIONS)
         # As the library comes, whatever was measured before.
         gc.set_threshold(*AS_PYTHON_COMES)
@@ -140,14 +140,14 @@ def bare_loop(settings: KafkaSettings, database: str, topic: str) -> float:
         return time.perf_counter() - began
 
 
-def into_facts(settings: KafkaSettings, database: str, topic: str, events: int = EVENTS) -> float:
+def into_facts(settings: KafkaSettings, conninfo: str, topic: str, events: int = EVENTS) -> float:
     """Record so many messages; return seconds."""
     with (
-        pool(database, size=2) as connections,
-        closing(consumer(settings, database, topic)) as ours,
+        open_database(conninfo, size=2) as database,
+        closing(consumer(settings, conninfo, topic)) as ours,
     ):
         warm_up(ours, PARTITIONS)
-        with closing(reader(connections, ours)) as intake_:
+        with closing(reader(database, ours)) as intake_:
             began = time.perf_counter()
             while sum(held.position for held in ours._partitions.held.values()) < events:
                 intake_.work()
@@ -156,11 +156,11 @@ def into_facts(settings: KafkaSettings, database: str, topic: str, events: int =
             return time.perf_counter() - began
 
 
-def in_processes(settings: KafkaSettings, database: str, count: int) -> float:
+def in_processes(settings: KafkaSettings, conninfo: str, count: int) -> float:
     """Record all messages in so many processes; return seconds."""
     program = [sys.executable, "-m", "tests.bench.intake_process", *settings.bootstrap_servers]
-    program += [settings.topic_prefix, database, "accounts", str(PARTITIONS // count)]
-    with ExitStack() as stack, psycopg.connect(database) as gate:
+    program += [settings.topic_prefix, conninfo, "accounts", str(PARTITIONS // count)]
+    with ExitStack() as stack, psycopg.connect(conninfo) as gate:
         # Nobody takes a partition over before all are there.
         gate.execute("LOCK TABLE consumer_offsets")
         running = [
@@ -170,7 +170,7 @@ def in_processes(settings: KafkaSettings, database: str, count: int) -> float:
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     text=True,
-                    pass_fds=descriptors(database),
+                    pass_fds=descriptors(conninfo),
                 )
             )
             for _ in range(count)
@@ -188,9 +188,9 @@ def in_processes(settings: KafkaSettings, database: str, count: int) -> float:
         return seconds
 
 
-def descriptors(database: str) -> list[int]:
+def descriptors(conninfo: str) -> list[int]:
     """Return what else a process needs to reach a database: an embedded one lies behind one."""
-    _, embedded, number = str(conninfo_to_dict(database)["host"]).rpartition("/proc/self/fd/")
+    _, embedded, number = str(conninfo_to_dict(conninfo)["host"]).rpartition("/proc/self/fd/")
     return [int(number)] if embedded else []
 
 
@@ -200,7 +200,7 @@ def said(process: subprocess.Popen[str]) -> str:
     return process.stdout.readline().strip()
 
 
-def forget_offsets(database: str) -> None:
+def forget_offsets(conninfo: str) -> None:
     """Let everything come again."""
-    with psycopg.connect(database) as connection:
+    with psycopg.connect(conninfo) as connection:
         connection.execute("DELETE FROM consumer_offsets")

@@ -11,7 +11,7 @@ from reconsent.domain.policy import PolicyVersion
 from reconsent.facts.record.publishing import publish
 from reconsent.facts.record.standings import refresh_holdings
 from reconsent.facts.versions import read_policies
-from reconsent.store.postgres import Pool, transaction
+from reconsent.store.postgres import Database
 from reconsent.workers.planner import Planner
 from reconsent.workers.preview import preview
 from reconsent.workers.running import run_until_idle
@@ -30,9 +30,9 @@ def version(name: str, follows: str | None, *uses: str) -> PolicyVersion:
     return draft(version=name, follows=follows, declares=[row("user", *uses)])
 
 
-def fill(connections: Pool, database: str) -> None:
+def fill(database: Database, conninfo: str) -> None:
     """Make accounts that hold one to three kinds of data, collected under the first version."""
-    with connections.connection() as connection:
+    with database.connection() as connection:
         publish(connection, version("v1", None, "essential.service"))
         connection.execute(
             """
@@ -54,7 +54,7 @@ def fill(connections: Pool, database: str) -> None:
             )
         keys = [key for (key,) in connection.execute("SELECT account_key FROM accounts")]
         refresh_holdings(connection, keys, read_policies(connection))
-    with psycopg.connect(database, autocommit=True) as connection:
+    with psycopg.connect(conninfo, autocommit=True) as connection:
         connection.execute("VACUUM ANALYZE")
 
 
@@ -65,24 +65,23 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def test_planning_beside_a_bare_insert(connections: Pool, database: str) -> None:
+def test_planning_beside_a_bare_insert(database: Database, conninfo: str) -> None:
     """A release of one version to many accounts, and the count of it beforehand."""
-    fill(connections, database)
-    planner = Planner(connections)
+    fill(database, conninfo)
+    planner = Planner(database)
     run_until_idle([planner])
     draft_version = version("v2", "v1", "essential.service", "marketing")
-    counting = seconds(lambda: preview(connections, draft_version))
-    transaction(connections, lambda connection: publish(connection, draft_version))
+    counting = seconds(lambda: preview(database, draft_version))
+    database.transaction(lambda connection: publish(connection, draft_version))
     planning = seconds(lambda: run_until_idle([planner]))
-    with connections.connection() as connection:
+    with database.connection() as connection:
         connection.execute("CREATE TABLE bare (LIKE notices INCLUDING ALL)")
     bare = seconds(
-        lambda: transaction(
-            connections,
+        lambda: database.transaction(
             lambda connection: connection.execute("INSERT INTO bare SELECT * FROM notices"),
         )
     )
-    with connections.connection() as connection:
+    with database.connection() as connection:
         (planned,) = connection.execute("SELECT count(*) FROM notices").fetchone() or (0,)
     assert planned == ACCOUNTS
     print(

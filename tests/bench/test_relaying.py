@@ -16,7 +16,8 @@ from reconsent.domain.bus import Message
 from reconsent.facts.published.state import Outgoing
 from reconsent.facts.record.publishing import publish
 from reconsent.facts.sets import Cohorts
-from reconsent.store.postgres import Pool, SoleRight, transaction
+from reconsent.store.leases import SoleRight
+from reconsent.store.postgres import Database
 from reconsent.workers.planner import Planner
 from reconsent.workers.relay import Relay, outlets
 from reconsent.workers.running import collect_rarely, run_until_idle
@@ -43,19 +44,19 @@ class Remembering:
 
 @pytest.mark.kafka
 def test_relay_beside_a_bare_producer(
-    connections: Pool, database: str, topics: KafkaSettings
+    database: Database, conninfo: str, topics: KafkaSettings
 ) -> None:
     """All permissions and notices of a release, and the permissions after the next version."""
-    fill(connections, database)
+    fill(database, conninfo)
     draft = version("v2", "v1", "essential.service", "marketing")
-    transaction(connections, lambda connection: publish(connection, draft))
-    run_until_idle([Planner(connections)])
+    database.transaction(lambda connection: publish(connection, draft))
+    run_until_idle([Planner(database)])
     sent: list[Message] = []
     relays = [
         Relay(
-            connections,
+            database,
             outlet,
-            SoleRight(database, f"relay {outlet.topic}"),
+            SoleRight(conninfo, f"relay {outlet.topic}"),
             partial(_remembering, topics, f"reconsent.workers.relay.{outlet.topic}", sent),
             source="urn:bench",
             now=partial(datetime.now, UTC),
@@ -69,7 +70,7 @@ def test_relay_beside_a_bare_producer(
     told = len(sent)
     assert told > ACCOUNTS
     later = version("v3", "v2", "essential.service", "marketing")
-    transaction(connections, lambda connection: publish(connection, later))
+    database.transaction(lambda connection: publish(connection, later))
     again = seconds(lambda: run_until_idle(relays[:1]))
     for relay in relays:
         relay.close()

@@ -15,7 +15,8 @@ import pytest
 
 from reconsent.domain.signing import Signer
 from reconsent.mail.sendgrid.provider import SendGrid
-from reconsent.store.postgres import Lease, Pool
+from reconsent.store.leases import Lease
+from reconsent.store.postgres import Database
 from reconsent.workers.dispatcher import Dispatcher
 from reconsent.workers.running import run_until_idle
 from tests.bench import test_smtp
@@ -47,15 +48,15 @@ def bare(stand_in: SendGridStandIn, requests: int) -> None:
 
 
 def test_notices_a_second(
-    connections: Pool, database: str, monkeypatch: pytest.MonkeyPatch
+    database: Database, conninfo: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The whole dispatcher, in parts, so that what it keeps in memory would show."""
     monkeypatch.setattr(test_smtp, "NOTICES", NOTICES)
-    test_smtp.fill(connections, database)
+    test_smtp.fill(database, conninfo)
     with running_sendgrid(keep=1) as stand_in:
-        lease = Lease(database)
+        lease = Lease(conninfo)
         dispatcher = Dispatcher(
-            connections,
+            database,
             lease,
             SendGrid(stand_in.api_key, stand_in.host),
             Signer("secret of the benchmark"),

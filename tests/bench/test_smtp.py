@@ -25,7 +25,8 @@ from reconsent.facts.versions import read_policies
 from reconsent.mail.mime import MimeMail
 from reconsent.mail.smtp.provider import Smtp
 from reconsent.mail.smtp.settings import smtp_settings
-from reconsent.store.postgres import Lease, Pool, transaction
+from reconsent.store.leases import Lease
+from reconsent.store.postgres import Database
 from reconsent.workers.dispatcher import Dispatcher
 from reconsent.workers.planner import Planner
 from reconsent.workers.running import run_until_idle
@@ -58,9 +59,9 @@ def port() -> Iterator[int]:
         yield port
 
 
-def fill(connections: Pool, database: str) -> None:
+def fill(database: Database, conninfo: str) -> None:
     """Make accounts, each of which has a choice notice due."""
-    with connections.connection() as connection:
+    with database.connection() as connection:
         publish(connection, draft(declares=[row("user", "essential.service")]))
         connection.execute(
             """
@@ -81,8 +82,8 @@ def fill(connections: Pool, database: str) -> None:
         refresh_holdings(connection, keys, read_policies(connection))
         uses = [row("user", "essential.service", "marketing")]
         publish(connection, draft(version="v2", follows="v1", declares=uses))
-    run_until_idle([Planner(connections)])
-    with psycopg.connect(database, autocommit=True) as connection:
+    run_until_idle([Planner(database)])
+    with psycopg.connect(conninfo, autocommit=True) as connection:
         connection.execute("VACUUM ANALYZE")
 
 
@@ -120,13 +121,13 @@ def rate(count: int, work: Callable[[], object]) -> tuple[float, float]:
     return count / start, count / busy
 
 
-def test_mails_a_second(connections: Pool, database: str, port: int) -> None:
+def test_mails_a_second(database: Database, conninfo: str, port: int) -> None:
     """Bare sending of prepared bytes, the provider alone, and the whole dispatcher."""
-    fill(connections, database)
+    fill(database, conninfo)
     smtp = Noting(smtp_settings(f"smtp://127.0.0.1:{port}"))
-    lease = Lease(database)
+    lease = Lease(conninfo)
     dispatcher = Dispatcher(
-        connections,
+        database,
         lease,
         smtp,
         Signer("secret of the benchmark"),
@@ -136,8 +137,7 @@ def test_mails_a_second(connections: Pool, database: str, port: int) -> None:
     )
     rates = {"dispatcher": rate(NOTICES, lambda: run_until_idle([dispatcher]))}
     lease.close()
-    counts = transaction(
-        connections,
+    counts = database.transaction(
         lambda connection: connection.execute(
             "SELECT state, count(*) FROM notices GROUP BY state"
         ).fetchall(),

@@ -11,7 +11,8 @@ from reconsent.bus.postgres import PostgresConsumer, PostgresProducer
 from reconsent.domain.bus import Message
 from reconsent.domain.mail import Mail, Recipient, Result
 from reconsent.domain.signing import Signer
-from reconsent.store.postgres import Lease, connect, pool
+from reconsent.store.leases import Lease
+from reconsent.store.postgres import connect, open_database
 from reconsent.workers.dispatcher import Dispatcher
 from reconsent.workers.intake import GROUP, Intake
 from reconsent.workers.planner import Planner
@@ -43,21 +44,21 @@ def clean_run(conninfo: str, happenings: Happenings) -> Outcome:
     signer = Signer(SECRET)
     open_one = partial(connect, conninfo, autocommit=True)
     with (
-        pool(conninfo, size=2) as connections,
+        open_database(conninfo, size=2) as database,
         closing(Lease(conninfo)) as lease,
         closing(PostgresProducer(partial(connect, conninfo))) as producer,
         closing(
             Intake(
-                connections,
+                database,
                 lambda: PostgresConsumer(open_one, GROUP),
                 signer.address_hash,
                 patience=0,
             )
         ) as intake,
     ):
-        planner = Planner(connections)
+        planner = Planner(database)
         dispatcher = Dispatcher(
-            connections, lease, _Mailbox(), signer, public_url="http://x.test", sender=SENDER,
+            database, lease, _Mailbox(), signer, public_url="http://x.test", sender=SENDER,
             now=partial(datetime.now, UTC),
         )  # fmt: skip
 

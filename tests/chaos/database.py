@@ -15,7 +15,7 @@ from typing import Final, LiteralString
 import psycopg
 
 from reconsent.embedded.user import EmbeddedUser, join
-from reconsent.store.postgres import migrate
+from reconsent.store.migrations import migrate
 from tests.embedded_programs import postmaster_of, processes_in, wait_until
 
 _KEPT: Final = {

@@ -9,7 +9,7 @@ from typing import Final
 from reconsent.facts.record.publishing import publish
 from reconsent.facts.record.standings import refresh_holdings
 from reconsent.facts.versions import read_policies
-from reconsent.store.postgres import Connection, Pool, transaction
+from reconsent.store.postgres import Connection, Database
 from reconsent.workers.planner import Planner
 from tests.drafts import draft, row
 
@@ -17,13 +17,13 @@ SITES: Final = ("shop.example", "blog.example")
 LOCALES: Final = ("en", "nb")
 
 
-def asked(connections: Pool, emails: Sequence[str], *, letters: int = 1) -> None:
+def asked(database: Database, emails: Sequence[str], *, letters: int = 1) -> None:
     """Make an account for each address, p0 and so on, and have each asked something.
 
     Their notices are due. They come in up to four letters, by site and language.
     """
-    transaction(connections, lambda connection: _ask(connection, emails, letters))
-    planner = Planner(connections)
+    database.transaction(lambda connection: _ask(connection, emails, letters))
+    planner = Planner(database)
     while planner.work():
         pass
 

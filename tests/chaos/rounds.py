@@ -23,7 +23,7 @@ from reconsent.domain.bus import Message
 from reconsent.domain.errors import OutsideError
 from reconsent.domain.event import TOPICS
 from reconsent.domain.topics import LAYOUTS
-from reconsent.store.postgres import connect, pool
+from reconsent.store.postgres import connect, open_database
 from reconsent.workers.intake import GROUP
 from reconsent.workers.planner import Planner
 from tests.chaos.clean_run import SECRET, SENDER
@@ -226,8 +226,8 @@ class Round:
                 return False
             if not self.services.of("planner"):
                 return True
-            with pool(self.conninfo, size=1) as connections:
-                if not Planner(connections).idle():
+            with open_database(self.conninfo, size=1) as database:
+                if not Planner(database).idle():
                     return False
             # After the planner, which makes them due.
             [(busy,)] = connection.execute(

@@ -18,7 +18,7 @@ from reconsent.facts.read.evidence import with_evidence
 from reconsent.facts.read.notices import Filters, list_notices
 from reconsent.facts.sets import Cohorts
 from reconsent.facts.versions import PublishedVersions
-from reconsent.store.postgres import connect, pool
+from reconsent.store.postgres import connect, open_database
 from tests.chaos.clean_run import SECRET, SENDER
 from tests.chaos.database import Server
 from tests.chaos.moments import MOMENTS, cut_off, watched
@@ -81,8 +81,8 @@ class SendingRound:
         shared = [email for email in emails if email not in self.refused]
         # Some share an address: these go in different requests.
         emails += chance.sample(shared, chance.choice([0, 1, 3]))
-        with pool(place.conninfo, size=2, name="reconsent chaos") as connections:
-            asked(connections, emails, letters=chance.choice([1, 2, 4]))
+        with open_database(place.conninfo, size=2, name="reconsent chaos") as database:
+            asked(database, emails, letters=chance.choice([1, 2, 4]))
         place.sendgrid.refuse(*self.refused)
         place.sendgrid.post_events(place.webhook, otherwise=[])
         self.fates = self._report(shared) if chance.random() < 0.5 else None

@@ -18,7 +18,7 @@ import psycopg
 from reconsent.bus.postgres import PostgresProducer
 from reconsent.domain.bus import Message
 from reconsent.store.log import lag
-from reconsent.store.postgres import connect, pool
+from reconsent.store.postgres import connect, open_database
 from reconsent.workers.intake import GROUP
 from tests.chaos.clean_run import SECRET, SENDER
 from tests.chaos.people import SITES, asked
@@ -67,8 +67,8 @@ def test_who_has_left_is_not_mailed(sending_place: Place, tmp_path: Path) -> Non
     conninfo = place.server.make()
     with psycopg.connect(conninfo) as connection:
         connection.execute(_NOTING)
-    with pool(conninfo, size=2) as connections:
-        asked(connections, [f"p{n}@example.org" for n in range(PEOPLE)], letters=4)
+    with open_database(conninfo, size=2) as database:
+        asked(database, [f"p{n}@example.org" for n in range(PEOPLE)], letters=4)
     place.sendgrid.forget()
     leaving = [_leaves(n, chance) for n in chance.sample(range(PEOPLE), PEOPLE)]
     environment = _environment(conninfo, place)

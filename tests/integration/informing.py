@@ -105,7 +105,7 @@ class Informing:
 
     def kept(self) -> list[tuple[Any, ...]]:
         """Return who left: account, reason, channel, time."""
-        with self.place.connections.connection() as connection:
+        with self.place.database.connection() as connection:
             return connection.execute(
                 "SELECT account, reason, channel, occurred_at FROM unsubscribes"
                 " JOIN accounts USING (account_key) ORDER BY account, occurred_at, reason"
@@ -113,7 +113,7 @@ class Informing:
 
     def unsubscribed(self, account: str) -> bool:
         """Tell whether an account gets no optional mail any more."""
-        with self.place.connections.connection() as connection:
+        with self.place.database.connection() as connection:
             rows = connection.execute(
                 "SELECT unsubscribed FROM accounts WHERE account = %s", [account]
             )

@@ -54,10 +54,10 @@ class Pipeline(Readings):
         """Start with nothing published and nobody known."""
         super().__init__(place)
         self.mailbox = Mailbox()
-        connections = place.connections
-        self.planner = Planner(connections)
+        database = place.database
+        self.planner = Planner(database)
         self.dispatcher = Dispatcher(
-            connections,
+            database,
             place.lease,
             self.mailbox,
             place.signer,
@@ -66,7 +66,7 @@ class Pipeline(Readings):
             information_sender=INFORMATION_SENDER,
             now=place.now,
         )
-        self.scheduler = Scheduler(connections, place.now)
+        self.scheduler = Scheduler(database, place.now)
         self._links: dict[NoticeKey, str] = {}
         self._pages: dict[str, Opened] = {}
         self._reported: dict[str, UUID] = {}
@@ -139,7 +139,7 @@ class Pipeline(Readings):
     # ------------------------------------------------------------------ mail and page
 
     def _dispatch(self, step: Dispatch) -> list[dict[str, Any]]:
-        with self._stage.connections.connection() as connection:
+        with self._stage.database.connection() as connection:
             rows = connection.execute(
                 "SELECT notice_id, property, account FROM notices JOIN accounts USING (account_key)"
             ).fetchall()

@@ -39,7 +39,7 @@ class Readings:
 
     def dead_letters(self) -> list[str]:
         """Return why messages could not be used."""
-        with self._stage.connections.connection() as connection:
+        with self._stage.database.connection() as connection:
             rows = connection.execute("SELECT headers FROM bus_messages WHERE topic LIKE '%.dead'")
             return [dict(headers)["dead-letter-exception-message"] for (headers,) in rows]
 
@@ -90,14 +90,14 @@ class Readings:
     def notices(self) -> list[dict[str, Any]]:
         """Return all notices as the command of that name prints them."""
         self.settle()
-        with self._stage.connections.connection() as connection:
+        with self._stage.database.connection() as connection:
             policies = self._versions.now(connection)
             return list(list_notices(connection, self._cohorts, policies, Filters()))
 
     def consents(self, site: str, account: str) -> list[dict[str, Any]]:
         """Return an account's ledger as the command of that name prints it."""
         self.settle()
-        with self._stage.connections.connection() as connection:
+        with self._stage.database.connection() as connection:
             row = connection.execute(
                 "SELECT account_key FROM accounts WHERE property = %s AND account = %s",
                 (site, account),
@@ -111,6 +111,6 @@ class Readings:
         """Return what has to be erased as the command of that name prints it."""
         self.settle()
         names = ("property", "account", "data_category", "collected_under", "reason")
-        with self._stage.connections.connection() as connection:
+        with self._stage.database.connection() as connection:
             rows = connection.execute(named("read/erasures")["to_erase"]).fetchall()
         return [dict(zip(names, row, strict=True)) for row in rows]

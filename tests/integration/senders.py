@@ -19,7 +19,8 @@ from reconsent.facts.read.evidence import with_evidence
 from reconsent.facts.read.notices import Filters, list_notices
 from reconsent.facts.sets import Cohorts
 from reconsent.facts.versions import PublishedVersions
-from reconsent.store.postgres import Lease, Pool, pool
+from reconsent.store.leases import Lease
+from reconsent.store.postgres import Database, open_database
 from reconsent.workers.dispatcher import Dispatcher
 from reconsent.workers.scheduler import Scheduler
 from tests.integration.stage import SENDER, URL, Mailbox
@@ -46,7 +47,7 @@ class Interrupted(Mailbox):
 class Sender:
     """A dispatcher with connections and a lease of its own."""
 
-    connections: Pool
+    database: Database
     lease: Lease
     provider: Mailbox
     dispatcher: Dispatcher
@@ -76,7 +77,7 @@ class Sender:
 
     def lose_lease(self) -> None:
         """Lose the lease as if it had been silent for too long."""
-        with self.connections.connection() as connection:
+        with self.database.connection() as connection:
             connection.execute(
                 "SELECT pg_terminate_backend(pid, 10000) FROM pg_locks"
                 " WHERE locktype = 'advisory' AND classid = %s AND objid = %s",
@@ -87,9 +88,9 @@ class Sender:
 @contextmanager
 def sending(conninfo: str, provider: Mailbox) -> Iterator[Sender]:
     """Give one that hands over to a provider."""
-    with pool(conninfo, size=4) as connections, closing(Lease(conninfo)) as lease:
+    with open_database(conninfo, size=4) as database, closing(Lease(conninfo)) as lease:
         dispatcher = Dispatcher(
-            connections,
+            database,
             lease,
             provider,
             Signer("secret of the tests"),
@@ -97,35 +98,35 @@ def sending(conninfo: str, provider: Mailbox) -> Iterator[Sender]:
             sender=SENDER,
             now=partial(datetime.now, UTC),
         )
-        yield Sender(connections=connections, lease=lease, provider=provider, dispatcher=dispatcher)
+        yield Sender(database=database, lease=lease, provider=provider, dispatcher=dispatcher)
 
 
-def settle(connections: Pool, delivery: Delivery) -> None:
+def settle(database: Database, delivery: Delivery) -> None:
     """Let it be late."""
     now = partial(datetime.now, UTC)
-    scheduler = Scheduler(connections, now, delivery=delivery, settle_after=timedelta())
+    scheduler = Scheduler(database, now, delivery=delivery, settle_after=timedelta())
     while scheduler.work():
         pass
 
 
-def states(connections: Pool) -> Counter[str]:
+def states(database: Database) -> Counter[str]:
     """Count notices by their state."""
-    with connections.connection() as connection:
+    with database.connection() as connection:
         return Counter(state for (state,) in connection.execute("SELECT state FROM notices"))
 
 
-def outcomes(connections: Pool) -> Counter[str]:
+def outcomes(database: Database) -> Counter[str]:
     """Count attempts by what became of them; nothing of those under way."""
-    with connections.connection() as connection:
+    with database.connection() as connection:
         rows = connection.execute(
             "SELECT CASE WHEN ended_at IS NULL THEN '' ELSE outcome END FROM attempts"
         )
         return Counter(outcome for (outcome,) in rows)
 
 
-def proven(connections: Pool) -> list[Json]:
+def proven(database: Database) -> list[Json]:
     """Return notices with their evidence, as `reconsent notices --letters` prints them."""
-    with connections.connection() as connection:
+    with database.connection() as connection:
         policies = PublishedVersions().now(connection)
         listed = list_notices(connection, Cohorts(), policies, Filters())
         return list(with_evidence(connection, listed))

@@ -16,7 +16,7 @@ from reconsent.facts.record.publishing import publish
 from reconsent.facts.record.standings import refresh_holdings
 from reconsent.facts.versions import read_policies
 from reconsent.program import Program
-from reconsent.store.postgres import Connection, transaction
+from reconsent.store.postgres import Connection
 from reconsent.workers.running import run_until_idle
 from tests.drafts import draft, row
 from tests.stand_ins.sendgrid import SendGridStandIn
@@ -79,7 +79,7 @@ class Place:
         def work(connection: Connection) -> list[tuple[Any, ...]]:
             return connection.execute(query.encode(), parameters).fetchall()
 
-        return transaction(self.program.connections, work)
+        return self.program.database.transaction(work)
 
 
 def report(kind: str, notice: str, at: float, **changed: object) -> Json:
@@ -88,12 +88,12 @@ def report(kind: str, notice: str, at: float, **changed: object) -> Json:
 
 
 @contextmanager
-def mailed(people: int, stand_in: SendGridStandIn, database: str, home: Path) -> Iterator[Place]:
+def mailed(people: int, stand_in: SendGridStandIn, conninfo: str, home: Path) -> Iterator[Place]:
     """Mail as many people, p0 and so on, and serve the pages."""
     signing = Signing()
     environment = {
         "RECONSENT_HOME": str(home),
-        "DATABASE_URL": database,
+        "DATABASE_URL": conninfo,
         "RECONSENT_SECRET": "secret of the tests",
         "RECONSENT_API_TOKEN": "token of the tests",
         "RECONSENT_LISTEN": "127.0.0.1:0",
@@ -104,9 +104,9 @@ def mailed(people: int, stand_in: SendGridStandIn, database: str, home: Path) ->
         "SENDGRID_WEBHOOK_KEY": signing.public_key,
     }
     with Program(settings(environment)) as program:
-        transaction(program.connections, lambda connection: _ask(connection, people))
+        program.database.transaction(lambda connection: _ask(connection, people))
         run_until_idle(program.services(["planner", "dispatcher"], patience=0))
-        rows = transaction(program.connections, _notices)
+        rows = program.database.transaction(_notices)
         web = program.web()
         web.start()
         url = f"http://127.0.0.1:{web.port}"

@@ -20,8 +20,9 @@ from reconsent.domain.mail import Mail, Outcome, Recipient, Result
 from reconsent.domain.signing import Signer
 from reconsent.facts.sets import Cohorts
 from reconsent.facts.versions import PublishedVersions
+from reconsent.store.leases import Lease
 from reconsent.store.log import lag
-from reconsent.store.postgres import Lease, Pool, connect, pool
+from reconsent.store.postgres import Database, connect, open_database
 from reconsent.web.access import Context
 from reconsent.web.app import create_app
 from reconsent.words.views import Site
@@ -63,7 +64,7 @@ class Mailbox:
         return results
 
 
-class Database:
+class Playground:
     """A database that worlds are played in one after the other."""
 
     def __init__(self, conninfo: str) -> None:
@@ -106,9 +107,10 @@ class Stage:
         consume: Callable[[], Consumer] | None = None,
     ) -> None:
         """Open everything; the bus is the embedded one unless its ends are given."""
-        self.database = Database(conninfo)
-        resources.callback(self.database.close)
-        self.connections: Pool = resources.enter_context(pool(conninfo, size=4))
+        self.conninfo = conninfo
+        self._playground = Playground(conninfo)
+        resources.callback(self._playground.close)
+        self.database: Database = resources.enter_context(open_database(conninfo, size=4))
         self.signer = Signer("secret of the tests")
         self.lease = Lease(conninfo)
         resources.callback(self.lease.close)
@@ -116,7 +118,7 @@ class Stage:
         resources.callback(self.producer.close)
         embedded = partial(PostgresConsumer, partial(connect, conninfo, autocommit=True), GROUP)
         self.intake = Intake(
-            self.connections,
+            self.database,
             consume or embedded,
             self.signer.address_hash,
             patience=0,
@@ -130,7 +132,7 @@ class Stage:
 
     def _context(self) -> Context:
         return Context(
-            connections=self.connections,
+            database=self.database,
             signer=self.signer,
             api_token=TOKEN,
             site=Site(public_url=URL, contact=SENDER),
@@ -147,7 +149,7 @@ class Stage:
 
     def empty(self) -> None:
         """Make place for another world."""
-        self.database.empty()
+        self._playground.empty()
         self.app.state.context = self._context()
 
 

@@ -24,8 +24,10 @@ from typing_extensions import override
 from reconsent.bus.postgres import PostgresConsumer
 from reconsent.domain.errors import OutsideError
 from reconsent.domain.mail import Mail, Outcome, Recipient, Result
+from reconsent.store.leases import Lease
 from reconsent.store.log import lag
-from reconsent.store.postgres import Lease, connect, migrate
+from reconsent.store.migrations import migrate
+from reconsent.store.postgres import connect
 from reconsent.workers.dispatcher import Dispatcher
 from reconsent.workers.intake import GROUP, Intake
 from reconsent.workers.planner import Planner
@@ -62,17 +64,17 @@ def test_a_planner_that_stops_goes_on_where_it_stopped(
 ) -> None:
     """However many planners each do a slice and are gone, nothing is doubled or missing."""
     world = _gathered(place)
-    while Planner(place.connections, slice_size=7).work():
+    while Planner(place.database, slice_size=7).work():
         pass
     assert _notices(world) == alone[0]
 
 
 _PLANNING = """
 import sys
-from reconsent.store.postgres import pool
+from reconsent.store.postgres import open_database
 from reconsent.workers.planner import Planner
-with pool(sys.argv[1]) as connections:
-    planner = Planner(connections, slice_size=2)
+with open_database(sys.argv[1]) as database:
+    planner = Planner(database, slice_size=2)
     while planner.work():
         pass
 """
@@ -86,7 +88,7 @@ def test_a_planner_that_is_killed_goes_on_where_it_was(
     seen = 0
     for _ in range(2):
         # The embedded server's address is one of this process's own descriptors.
-        conninfo = place.database.conninfo.replace("/proc/self/", f"/proc/{os.getpid()}/")
+        conninfo = place.conninfo.replace("/proc/self/", f"/proc/{os.getpid()}/")
         planner = subprocess.Popen([sys.executable, "-c", _PLANNING, conninfo])
         while planner.poll() is None and _count_notices(place) < seen + 20:
             time.sleep(0.002)
@@ -110,7 +112,7 @@ def test_two_of_each_do_what_one_does(
         intakes = [_intake(place, opened) for _ in range(2)]
         world.send(crowd(150))
         _side_by_side(intakes, until=lambda: _lag(place) == 0)
-    _side_by_side([Planner(place.connections, slice_size=5) for _ in range(2)])
+    _side_by_side([Planner(place.database, slice_size=5) for _ in range(2)])
     assert _notices(world) == alone[0]
     mailbox = Mailbox()
     with ExitStack() as opened:
@@ -141,7 +143,7 @@ def test_whoever_opts_out_first_gets_no_mail(place: Stage, monkeypatch: pytest.M
     world.send(leaving[::-1])  # those first who are mailed last: they meet in the middle
     with ExitStack() as opened:
         _side_by_side([place.intake, _dispatcher(place, opened, mailbox)])
-    with place.connections.connection() as connection:
+    with place.database.connection() as connection:
         rows = connection.execute(
             "SELECT started_at < recorded_at FROM notices JOIN attempts USING (attempt_id)"
             " JOIN account_history AS history USING (account_key) WHERE history.since = %s",
@@ -244,30 +246,30 @@ def _notices(world: Pipeline) -> list[Json]:
 
 
 def _count_notices(place: Stage) -> int:
-    with place.connections.connection() as connection:
+    with place.database.connection() as connection:
         [(count,)] = connection.execute("SELECT count(*) FROM notices").fetchall()
     return int(count)
 
 
 def _lag(place: Stage) -> int:
-    with place.connections.connection() as connection:
+    with place.database.connection() as connection:
         return sum(lag(connection, GROUP).values())
 
 
 def _intake(place: Stage, opened: ExitStack) -> Intake:
     def consume() -> PostgresConsumer:
-        return PostgresConsumer(partial(connect, place.database.conninfo, autocommit=True), GROUP)
+        return PostgresConsumer(partial(connect, place.conninfo, autocommit=True), GROUP)
 
-    intake = Intake(place.connections, consume, place.signer.address_hash, patience=0)
+    intake = Intake(place.database, consume, place.signer.address_hash, patience=0)
     opened.callback(intake.close)
     return intake
 
 
 def _dispatcher(place: Stage, opened: ExitStack, mailbox: Mailbox) -> Dispatcher:
-    lease = Lease(place.database.conninfo)
+    lease = Lease(place.conninfo)
     opened.callback(lease.close)
     return Dispatcher(
-        place.connections,
+        place.database,
         lease,
         mailbox,
         place.signer,

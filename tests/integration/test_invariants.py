@@ -18,7 +18,7 @@ from reconsent.domain.consent import standing
 from reconsent.domain.policy import PolicyVersion
 from reconsent.facts.record.standings import decisions, ledgers
 from reconsent.facts.versions import PublishedVersions
-from reconsent.store.postgres import Connection, Pool
+from reconsent.store.postgres import Connection, Database
 from reconsent.workers.preview import preview
 from tests.integration.messages import MESSAGES, interleaved
 from tests.integration.pipeline import Both, Pipeline
@@ -40,7 +40,7 @@ def place(make_database: Callable[[], str]) -> Iterator[Stage]:
 
 @pytest.mark.parametrize("table", ["consents", "account_history", "policy_versions"])
 @pytest.mark.parametrize("change", ["UPDATE {0} SET {1} = {1}", "DELETE FROM {0}", "TRUNCATE {0}"])
-def test_what_was_said_and_published_stays(connections: Pool, table: str, change: str) -> None:
+def test_what_was_said_and_published_stays(database: Database, table: str, change: str) -> None:
     """The ledger, the accounts' history and the published versions refuse every change."""
     columns = {"consents": "answer", "account_history": "status", "policy_versions": "document"}
     # TRUNCATE is refused before that as long as other tables refer to this one.
@@ -48,7 +48,7 @@ def test_what_was_said_and_published_stays(connections: Pool, table: str, change
     statement = sql.SQL(change + cascade).format(
         sql.Identifier(table), sql.Identifier(columns[table])
     )
-    with connections.connection() as connection, pytest.raises(psycopg.errors.RestrictViolation):
+    with database.connection() as connection, pytest.raises(psycopg.errors.RestrictViolation):
         connection.execute(statement)
 
 
@@ -58,7 +58,7 @@ def test_what_stands_is_the_ledger_replayed(place: Stage, story: Sequence[Step])
     """Each account's standing is what its ledger comes to, its holdings what was collected."""
     both = Both(place)
     both.play(story)
-    with place.connections.connection() as connection:
+    with place.database.connection() as connection:
         policies = PublishedVersions().now(connection)
         rows = connection.execute(
             "SELECT account_key, standings.members, holdings.members, status"
@@ -105,7 +105,7 @@ def test_a_preview_counts_what_the_rules_say(place: Stage, story: Sequence[Step]
     for step in story:
         if isinstance(step, Publish) and not _is_published(both.world, step):
             both.real.settle()
-            found = preview(place.connections, PolicyVersion.model_validate(step.document))
+            found = preview(place.database, PolicyVersion.model_validate(step.document))
             counts = both.world.preview(step.document)
             assert {name: getattr(found, name) for name in counts} == counts
             told = found.choice + found.information + sum(found.suppressed.values())
@@ -138,7 +138,7 @@ def test_replaying_everything_changes_nothing(
 def _everything(place: Stage) -> dict[str, list[tuple[Any, ...]]]:
     """Every row of the facts, but for which transaction wrote it last."""
     facts = ("accounts", "collections", "collection_erasures", "consents", "account_history")
-    with place.connections.connection() as connection:
+    with place.database.connection() as connection:
         found = {
             table: connection.execute(
                 sql.SQL(
@@ -179,7 +179,7 @@ def test_of_the_deleted_and_of_minors_no_address_is_left(
     """Neither the accounts nor the bus keep name or address of who is deleted, or of a minor."""
     both = Both(place)
     both.play(story)
-    with place.connections.connection() as connection:
+    with place.database.connection() as connection:
         rows = connection.execute(
             "SELECT property || '/' || account, deleted_at, minor, status, updated_at, email, name"
             " FROM accounts WHERE deleted_at IS NOT NULL OR minor"

@@ -106,9 +106,9 @@ def topics(settings: KafkaSettings) -> KafkaSettings:
 
 
 @pytest.fixture
-def connection(database: str) -> Iterator[Connection]:
+def connection(conninfo: str) -> Iterator[Connection]:
     """A connection of the service's own."""
-    with connect(database) as opened:
+    with connect(conninfo) as opened:
         yield opened
 
 
@@ -127,12 +127,12 @@ class Join(Protocol):
 
 
 @pytest.fixture
-def join(topics: KafkaSettings, database: str) -> Iterator[Join]:
+def join(topics: KafkaSettings, conninfo: str) -> Iterator[Join]:
     """What makes consumers, and closes them in the end."""
     with ExitStack() as stack:
 
         def made(*names: str, group: str = GROUP, stuck: float = 10) -> KafkaConsumer:
-            open_one = partial(connect, database, autocommit=True)
+            open_one = partial(connect, conninfo, autocommit=True)
             consumer = KafkaConsumer(topics, open_one, group, names, session=2, stuck=stuck)
             return stack.enter_context(closing(consumer))
 

@@ -19,7 +19,7 @@ from reconsent.domain.bus import DEAD, Batch, Consumer, Message
 from reconsent.domain.cloudevents import STRUCTURED
 from reconsent.domain.event import TOPICS
 from reconsent.domain.signing import Signer
-from reconsent.store.postgres import connect, pool
+from reconsent.store.postgres import connect, open_database
 from reconsent.workers.dead_letter_relay import GROUP as RELAY
 from reconsent.workers.dead_letter_relay import DeadLetterRelay
 from reconsent.workers.intake import GROUP, Intake
@@ -96,8 +96,8 @@ def expected(make_database: Callable[[], str]) -> Callable[[Sequence[Message]], 
 @contextmanager
 def intake(conninfo: str, consume: Callable[[], Consumer]) -> Iterator[Intake]:
     """Make an intake that has no patience."""
-    with pool(conninfo, size=2) as connections:
-        made = Intake(connections, consume, SIGNER.address_hash, patience=0, ahead=True)
+    with open_database(conninfo, size=2) as database:
+        made = Intake(database, consume, SIGNER.address_hash, patience=0, ahead=True)
         with closing(made):
             yield made
 
@@ -110,25 +110,25 @@ def embedded(conninfo: str, group: str, topics: list[str]) -> PostgresConsumer:
 def test_events_become_the_same_facts(
     join: Join,
     producer: KafkaProducer,
-    database: str,
+    conninfo: str,
     expected: Callable[[Sequence[Message]], Facts],
 ) -> None:
     """Facts and dead letters are those of the embedded bus; seeing all again changes nothing."""
     events = story(100)
     producer.send(events)
-    with intake(database, partial(join, *TOPICS, group=GROUP)) as reader:
+    with intake(conninfo, partial(join, *TOPICS, group=GROUP)) as reader:
         while reader.work():
             pass
-        found = facts(database)
+        found = facts(conninfo)
         assert found == expected(events)
         producer.send([event for event in events if b"poison" not in (event.value or b"")])
         while reader.work():
             pass
-    assert facts(database) == found
+    assert facts(conninfo) == found
 
 
 def test_dead_letters_reach_their_topic(
-    join: Join, topics: KafkaSettings, producer: KafkaProducer, database: str
+    join: Join, topics: KafkaSettings, producer: KafkaProducer, conninfo: str
 ) -> None:
     """What cannot be used is passed on with the headers that say why, key and value as they came.
 
@@ -139,13 +139,13 @@ def test_dead_letters_reach_their_topic(
         account(2)._replace(value=b"[]", key=None, headers=(("any", b"\xff"),)),
     ]
     producer.send([*poison, account(3)])
-    with intake(database, partial(join, *TOPICS, group=GROUP)) as reader:
+    with intake(conninfo, partial(join, *TOPICS, group=GROUP)) as reader:
         while reader.work():
             pass
     dead = [topic + DEAD for topic in TOPICS]
-    open_relay = partial(embedded, database, RELAY, dead)
-    with pool(database, size=2) as connections, closing(KafkaProducer(topics)) as onward:
-        relay = DeadLetterRelay(connections, open_relay, onward, patience=0)
+    open_relay = partial(embedded, conninfo, RELAY, dead)
+    with open_database(conninfo, size=2) as database, closing(KafkaProducer(topics)) as onward:
+        relay = DeadLetterRelay(database, open_relay, onward, patience=0)
         with closing(relay):
             while relay.work():
                 pass
@@ -163,7 +163,7 @@ def test_dead_letters_reach_their_topic(
 
 
 def test_a_zombie_writes_nothing(
-    join: Join, producer: KafkaProducer, database: str, topics: KafkaSettings
+    join: Join, producer: KafkaProducer, conninfo: str, topics: KafkaSettings
 ) -> None:
     """A batch that was handed out before another process took over leaves no trace."""
     producer.send([account(number)._replace(value=b"poison") for number in range(50)])
@@ -180,7 +180,7 @@ def test_a_zombie_writes_nothing(
             if not held:
                 held.append(self._inner)
                 self._inner.close()
-                with intake(database, partial(join, "accounts", group=GROUP)) as other:
+                with intake(conninfo, partial(join, "accounts", group=GROUP)) as other:
                     while other.work():
                         pass
             return batch
@@ -188,10 +188,10 @@ def test_a_zombie_writes_nothing(
         def close(self) -> None:
             self._inner.close()
 
-    with intake(database, Slow) as late:
+    with intake(conninfo, Slow) as late:
         while late.work():
             pass
     assert held
-    assert len(facts(database)[-1]) == 50
-    with psycopg.connect(database) as connection:
+    assert len(facts(conninfo)[-1]) == 50
+    with psycopg.connect(conninfo) as connection:
         assert lag(topics, connection, GROUP)["accounts"] == 0

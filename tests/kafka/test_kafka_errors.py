@@ -50,13 +50,13 @@ def secured(cluster: KafkaSettings, started: SharedBroker | None) -> KafkaSettin
 
 
 def test_tls_and_a_password_let_us_in(
-    secured: KafkaSettings, database: str, connection: Connection
+    secured: KafkaSettings, conninfo: str, connection: Connection
 ) -> None:
     """Everything works over TLS with SASL."""
     create(secured, [LAYOUTS["accounts"]])
     with closing(KafkaProducer(secured)) as producer:
         producer.send([account(1)])
-    open_one = partial(connect, database, autocommit=True)
+    open_one = partial(connect, conninfo, autocommit=True)
     with closing(KafkaConsumer(secured, open_one, "intake", ["accounts"])) as consumer:
         assert len(drain(consumer, connection)) == 1
 
@@ -93,10 +93,10 @@ def test_each_closed_door_says_why(
 
 
 def test_missing_topics_are_named(
-    settings: KafkaSettings, database: str, cluster: KafkaSettings
+    settings: KafkaSettings, conninfo: str, cluster: KafkaSettings
 ) -> None:
     """Producers and consumers say which topics are missing, and do not make them."""
-    open_one = partial(connect, database, autocommit=True)
+    open_one = partial(connect, conninfo, autocommit=True)
     line = f"Kafka at {cluster.address}: no topic {settings.topic_prefix}accounts"
     with pytest.raises(OutsideError, match=f"^{line}; `reconsent topics create` makes them$"):
         KafkaConsumer(settings, open_one, "intake", ["accounts"])

@@ -23,7 +23,7 @@ from reconsent.domain.errors import OutsideError
 from reconsent.domain.topics import LAYOUTS
 from reconsent.facts.published.state import Outgoing
 from reconsent.facts.sets import Cohorts
-from reconsent.store.postgres import SoleRight
+from reconsent.store.leases import SoleRight
 from reconsent.workers.relay import Relay, outlets
 from reconsent.workers.running import run_until_idle
 from tests.integration.messages import message
@@ -36,9 +36,9 @@ ROUNDS = 6
 
 
 @pytest.fixture
-def place(database: str) -> Iterator[Stage]:
+def place(conninfo: str) -> Iterator[Stage]:
     """Give a place whose facts are published."""
-    with stage(database) as made:
+    with stage(conninfo) as made:
         yield made
 
 
@@ -103,9 +103,9 @@ def _message(account: str, value: bytes) -> Message:
 def _relays(place: Stage, topics: KafkaSettings) -> list[Relay]:
     return [
         Relay(
-            place.connections,
+            place.database,
             outlet,
-            SoleRight(place.database.conninfo, f"relay {outlet.topic}"),
+            SoleRight(place.conninfo, f"relay {outlet.topic}"),
             partial(KafkaProducer, topics, sole=f"reconsent.workers.relay.{outlet.topic}"),
             source=URL,
             now=place.now,
@@ -134,7 +134,7 @@ def _collection(account: str, category: str, day: int) -> Record:
 
 
 def _held(place: Stage, account: str) -> list[Any]:
-    with place.connections.connection() as connection:
+    with place.database.connection() as connection:
         rows = connection.execute(
             "SELECT DISTINCT data_category FROM collections JOIN accounts USING (account_key)"
             " WHERE account = %s",

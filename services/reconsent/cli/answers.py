@@ -26,7 +26,7 @@ from reconsent.facts.read.permissions import Check, answer, refuse_past
 from reconsent.facts.record.standings import ledgers
 from reconsent.files.events import STDIN, lines_of
 from reconsent.store.named import named
-from reconsent.store.postgres import Connection, transaction
+from reconsent.store.postgres import Connection
 
 if TYPE_CHECKING:
     from reconsent.program import Program
@@ -93,7 +93,7 @@ def _answers(program: Program, checks: list[Check], *, evidence: bool) -> list[d
         policies = program.versions.now(connection)
         return answer(connection, checks, policies, program.now(), evidence=evidence)
 
-    return transaction(program.connections, work)
+    return program.database.transaction(work)
 
 
 def _permit_many(program: Program, file: str, *, evidence: bool) -> None:
@@ -138,7 +138,7 @@ def explain(program: Program, account: str, property_name: str, *, as_json: bool
         policies = program.versions.now(connection)
         return account_json(connection, program.cohorts, policies, property_name, account)
 
-    found = transaction(program.connections, work)
+    found = program.database.transaction(work)
     if found is None:
         raise BadInputError(f"{property_name}/{account}: no such account")
     if as_json:
@@ -167,7 +167,7 @@ def notices(
 ) -> None:
     """List notices, their states and what they ask."""
     filters = Filters(property=property_name, **given)
-    with program.connections.connection() as connection:
+    with program.database.connection() as connection:
         policies = program.versions.now(connection)
         found = list_notices(connection, program.cohorts, policies, filters)
         if letters:
@@ -207,7 +207,7 @@ def consents(program: Program, account: str, property_name: str, *, as_json: boo
         found = ledgers(connection, [row[0]], policies)
         return ledger_json(connection, row[0], found[row[0]]) if found else []
 
-    entries = transaction(program.connections, work)
+    entries = program.database.transaction(work)
     if not terminal.for_people(as_json=as_json):
         terminal.lines(entries)
         return
@@ -223,7 +223,7 @@ def consents(program: Program, account: str, property_name: str, *, as_json: boo
 def erasures(program: Program, *, as_json: bool) -> None:
     """List data that must be erased: what is held of minors."""
     columns = ("property", "account", "data_category", "collected_under", "reason")
-    with program.connections.connection() as connection:
+    with program.database.connection() as connection:
         rows = connection.execute(ERASURES["to_erase"]).fetchall()
     if terminal.for_people(as_json=as_json):
         terminal.table(columns, rows)

@@ -23,7 +23,6 @@ from reconsent.domain.event import TOPICS
 from reconsent.facts.record.dead_letters import Retried, retry_lines
 from reconsent.facts.record.recorder import Recorder
 from reconsent.store.dead_letters import read, remove, waiting
-from reconsent.store.postgres import transaction
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -62,7 +61,7 @@ def list_(
         raise click.UsageError("--account and --property go together")
     key = None if account is None else f"{property_name}/{account}".encode()
     topics = TOPICS if topic is None else [topic]
-    found = in_order(transaction(program.connections, lambda c: waiting(c, topics, key)))
+    found = in_order(program.database.transaction(lambda c: waiting(c, topics, key)))
     if terminal.for_people(as_json=as_json):
         report.table(found)
     else:
@@ -76,7 +75,7 @@ def list_(
 def show(program: Program, id_: str, *, as_json: bool) -> None:
     """Show one dead letter whole: its place, the reason, and what it says."""
     wanted = Id.parse(id_)
-    letter = transaction(program.connections, lambda c: read(c, [wanted])).get(wanted)
+    letter = program.database.transaction(lambda c: read(c, [wanted])).get(wanted)
     if letter is None:
         raise _missing(wanted)
     if as_json:
@@ -114,7 +113,7 @@ def retry(
     recorder = Recorder(program.versions, program.signer.address_hash, program.now)
     done = Retried()
     with terminal.steps("retry", sum(map(len, lines))) as progress:
-        for part in retry_lines(program.connections, recorder, lines):
+        for part in retry_lines(program.database, recorder, lines):
             for letter in part.taken:
                 _log(program, "retried", letter, "taken in")
             for letter, why in part.refused:
@@ -153,7 +152,7 @@ def discard(
     if going and not yes and not _confirmed(list(going.values())):
         terminal.complain("nothing was discarded")
         return 1
-    removed = transaction(program.connections, lambda c: remove(c, chosen))
+    removed = program.database.transaction(lambda c: remove(c, chosen))
     discarded = [id_ for id_ in chosen if id_ in removed]
     for id_ in discarded:
         _log(program, "discarded", going[id_], going[id_].reason)
@@ -176,7 +175,7 @@ def _chosen(
     if topic and not everything:
         raise click.UsageError("--topic goes with --all")
     wanted = [Id.parse(text) for text in ids]
-    letters = in_order(transaction(program.connections, waiting))
+    letters = in_order(program.database.transaction(waiting))
     there = {letter.id for letter in letters}
     for id_ in wanted:
         if id_ not in there:

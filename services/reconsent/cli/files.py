@@ -18,7 +18,7 @@ from reconsent.facts.record.accounts import Counts
 from reconsent.facts.record.imports import FileImport, Progress
 from reconsent.facts.record.recorder import Recorder
 from reconsent.files.events import EventFile, Line, Show, validated
-from reconsent.store.postgres import Pool, transaction
+from reconsent.store.postgres import Database
 from reconsent.workers.running import collect_rarely
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def import_(program: Program, topic: str, file: str, *, as_json: bool) -> None:
         validated(file, topic, program.now(), partial(show, "check")) as events,
     ):
         try:
-            done = _import(program.connections, recorder, events, partial(show, f"import {topic}"))
+            done = _import(program.database, recorder, events, partial(show, f"import {topic}"))
         except (KeyboardInterrupt, OutsideError):
             terminal.complain(f"{events.name}: interrupted; the same command again carries on")
             raise
@@ -66,13 +66,13 @@ def import_(program: Program, topic: str, file: str, *, as_json: bool) -> None:
         )
 
 
-def _import(connections: Pool, recorder: Recorder, events: EventFile, show: Show) -> Progress:
+def _import(database: Database, recorder: Recorder, events: EventFile, show: Show) -> Progress:
     """Record the events of a file that were not recorded by an import that was interrupted.
 
     While PostgreSQL works on a batch, the next one is read.
     """
     importing = FileImport(recorder, events.topic, events.digest)
-    done = transaction(connections, importing.begin)
+    done = database.transaction(importing.begin)
     if done.events:
         terminal.complain(f"{events.name}: carrying on after {done.events:,} of {events.count:,}")
     began = done.events
@@ -80,22 +80,22 @@ def _import(connections: Pool, recorder: Recorder, events: EventFile, show: Show
         recording: Future[Progress] | None = None
         for batch in _batches(islice(events, began, None)):
             done = recording.result() if recording else done
-            recording = worker.submit(_record, connections, importing, done, events, batch)
+            recording = worker.submit(_record, database, importing, done, events, batch)
             show(events.position, events.size, done.events - began)
         done = recording.result() if recording else done
-    transaction(connections, importing.end)
+    database.transaction(importing.end)
     return done
 
 
 def _record(
-    connections: Pool,
+    database: Database,
     importing: FileImport,
     done: Progress,
     events: EventFile,
     batch: list[Line],
 ) -> Progress:
     received = [line.received for line in batch]
-    done, counts = transaction(connections, lambda c: importing.record(c, done, received))
+    done, counts = database.transaction(lambda c: importing.record(c, done, received))
     _tell(events, batch, counts)
     return done
 

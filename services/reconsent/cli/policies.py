@@ -20,7 +20,6 @@ from reconsent.domain.policy import Policy, PolicyVersion
 from reconsent.facts.record.publishing import publish as record
 from reconsent.facts.versions import Policies
 from reconsent.files.policy import PolicyFile, PolicyFileError, check, load, read
-from reconsent.store.postgres import transaction
 
 if TYPE_CHECKING:
     from reconsent.program import Program
@@ -45,7 +44,7 @@ def check_(program: Program, file: Path, *, as_json: bool) -> int:
     from reconsent.words.phrases import has_phrase  # noqa: PLC0415 -- brings the page templates
 
     reading = read(file)
-    with program.connections.connection() as connection:
+    with program.database.connection() as connection:
         policies = program.versions.now(connection)
     version = reading.version
     line = _line(version, file, policies) if version else None
@@ -134,7 +133,7 @@ def preview(program: Program, file: Path, *, mail: Path | None, as_json: bool) -
     from reconsent.workers.preview import write_mails  # noqa: PLC0415
 
     loaded = load(file)
-    found = _placed(loaded, file, lambda: count(program.connections, loaded.version))
+    found = _placed(loaded, file, lambda: count(program.database, loaded.version))
     written = []
     if mail:
         settings = program.settings
@@ -176,7 +175,7 @@ def publish(program: Program, file: Path, *, as_json: bool) -> None:
     new = _placed(
         loaded,
         file,
-        lambda: transaction(program.connections, lambda connection: record(connection, version)),
+        lambda: program.database.transaction(lambda connection: record(connection, version)),
     )
     announcement = pack(
         "policy-versions",

@@ -12,7 +12,7 @@ from reconsent import terminal
 from reconsent.cli.passing import with_program
 from reconsent.facts.sending.releases import Order, follow, order, releases
 from reconsent.facts.versions import Policies
-from reconsent.store.postgres import Connection, transaction
+from reconsent.store.postgres import Connection
 
 if TYPE_CHECKING:
     from reconsent.facts.sending.releases import Release
@@ -36,7 +36,7 @@ def list_releases(program: Program, *, as_json: bool) -> None:
     def read(connection: Connection) -> list[Release]:
         return releases(connection, program.versions.now(connection))
 
-    found = transaction(program.connections, read)
+    found = program.database.transaction(read)
     if as_json:
         terminal.lines(map(_json, found))
         return
@@ -111,8 +111,8 @@ def _order(program: Program, what: Order, policy: str, version: str, *, as_json:
         policies = program.versions.held(connection)
         return order(connection, policies, what, policy, version), policies
 
-    changed, policies = transaction(program.connections, set_flag)
-    while transaction(program.connections, lambda c: follow(c, policies, _AT_ONCE)):
+    changed, policies = program.database.transaction(set_flag)
+    while program.database.transaction(lambda c: follow(c, policies, _AT_ONCE)):
         pass
     if as_json:
         terminal.document(

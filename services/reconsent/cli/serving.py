@@ -13,7 +13,7 @@ from reconsent.cli.passing import with_program
 from reconsent.config import demo_settings
 from reconsent.facts.read.counts import Status
 from reconsent.facts.read.counts import status as count
-from reconsent.store.postgres import Connection, transaction
+from reconsent.store.postgres import Connection
 from reconsent.workers.running import run, run_until_idle
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def status(program: Program, *, as_json: bool) -> None:
     def work(connection: Connection) -> Status:
         return count(connection, program.versions.now(connection), program.lags(connection))
 
-    found = transaction(program.connections, work)
+    found = program.database.transaction(work)
     if as_json:
         by_state: dict[str, int] = {}
         for row in found.notices:

@@ -11,7 +11,6 @@ from reconsent.demo.cases import PLACES
 from reconsent.domain.errors import BadInputError, OutsideError
 from reconsent.mail.mailbox import Mailbox
 from reconsent.store.named import named
-from reconsent.store.postgres import transaction
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +30,7 @@ def keep_apart(program: Program) -> None:
     """Raise BadInputError where mail would really leave, or the database holds other data."""
     if program.settings.mailbox is None:
         raise BadInputError("MAIL_URL: the demo writes to a mailbox on this machine only; unset it")
-    stranger = transaction(program.connections, _stranger)
+    stranger = program.database.transaction(_stranger)
     if stranger:
         setting = "DATABASE_URL" if program.settings.database_url else "RECONSENT_HOME"
         message = f"{setting}: the database there holds {stranger}; the demo needs one of its own"

@@ -20,7 +20,7 @@ from reconsent.demo.visitors import MANNERS, Visitors
 from reconsent.facts.versions import Policies
 from reconsent.mail.mailbox import Mailbox
 from reconsent.store.named import named
-from reconsent.store.postgres import Connection, transaction
+from reconsent.store.postgres import Connection
 from reconsent.words.views import Site
 from reconsent.workers.running import Service, run_until_idle
 
@@ -253,8 +253,7 @@ class Demo:
 
     def _read(self, work: Callable[[Connection, Policies], counting.Found]) -> counting.Found:
         """Read something from the database, given the published versions."""
-        return transaction(
-            self._program.connections,
+        return self._program.database.transaction(
             lambda connection: work(connection, self._program.versions.now(connection)),
         )
 

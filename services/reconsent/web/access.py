@@ -16,7 +16,7 @@ from reconsent.domain.signing import Signer
 from reconsent.facts.sets import Cohorts
 from reconsent.facts.versions import PublishedVersions
 from reconsent.mail.sendgrid.webhook import Webhook
-from reconsent.store.postgres import Connection, Pool
+from reconsent.store.postgres import Connection, Database
 from reconsent.words.views import Site
 
 # No page runs anything or loads anything but the one stylesheet.
@@ -35,7 +35,7 @@ HEADERS = {
 class Context:
     """What the pages work with."""
 
-    connections: Pool
+    database: Database
     signer: Signer
     api_token: str
     site: Site

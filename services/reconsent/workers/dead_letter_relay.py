@@ -10,13 +10,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from reconsent.store.offsets import FencedError, advance
-from reconsent.store.postgres import transaction
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from reconsent.domain.bus import Consumer, Producer
-    from reconsent.store.postgres import Pool
+    from reconsent.store.postgres import Database
 
 GROUP: Final = "relay"
 BATCH: Final = 500
@@ -33,14 +32,14 @@ class DeadLetterRelay:
 
     def __init__(
         self,
-        connections: Pool,
+        database: Database,
         consume: Callable[[], Consumer],
         producer: Producer,
         *,
         patience: float = PATIENCE,
     ) -> None:
         """Wait `patience` seconds for dead letters at a time."""
-        self._connections = connections
+        self._database = database
         self._consume = consume
         self._producer = producer
         self._patience = patience
@@ -55,7 +54,7 @@ class DeadLetterRelay:
             if batch is None:
                 return False
             self._producer.send([letter._replace(partition=-1) for letter in batch.messages])
-            transaction(self._connections, lambda connection: advance(connection, GROUP, batch))
+            self._database.transaction(lambda connection: advance(connection, GROUP, batch))
         except FencedError:
             self.close()  # another one works on the partition: begin where the store stands
         except BaseException:

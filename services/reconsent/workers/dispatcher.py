@@ -33,7 +33,6 @@ from reconsent.facts.sending.renderings import Renderings, Wording
 from reconsent.facts.sets import Cohorts
 from reconsent.facts.versions import Policies, PublishedVersions
 from reconsent.store.named import named
-from reconsent.store.postgres import transaction
 from reconsent.words.mails import render_mail
 
 if TYPE_CHECKING:
@@ -41,7 +40,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from reconsent.domain.signing import Signer
-    from reconsent.store.postgres import Connection, Lease, Pool
+    from reconsent.store.leases import Lease
+    from reconsent.store.postgres import Connection, Database
 
 SQL = named("sending/claims")
 AT_MOST: Final = 1000
@@ -74,7 +74,7 @@ class Dispatcher:
 
     def __init__(  # noqa: PLR0913 (all that it works with, by name)
         self,
-        connections: Pool,
+        database: Database,
         lease: Lease,
         provider: Provider,
         signer: Signer,
@@ -91,7 +91,7 @@ class Dispatcher:
         what people make of it must not stand in the way of notices that are owed.
         All dispatchers together hand the provider at most `per_second` mails a second.
         """
-        self._connections = connections
+        self._database = database
         self._provider = provider
         self._signer = signer
         self._public_url = public_url
@@ -119,8 +119,7 @@ class Dispatcher:
         """
         self._lease.renew()
         self._record_handed()
-        recovered = transaction(
-            self._connections,
+        recovered = self._database.transaction(
             partial(
                 recover, lease=self._lease.number, repeats_safely=self._provider.repeats_safely
             ),
@@ -163,7 +162,7 @@ class Dispatcher:
         """Tell whether nothing is due that could be sent now."""
         if self._rests():
             return True
-        with self._connections.connection() as connection:
+        with self._database.connection() as connection:
             latest = self._versions.now(connection).latest_ids
             due = {"latest": latest, "now": self._now()}
             row = connection.execute(SQL["any_due"], due).fetchone()
@@ -186,7 +185,7 @@ class Dispatcher:
         """Claim the next batch; while the pace lets none pass, nothing after a short wait."""
         if self._rests():
             return _NOTHING
-        claim = transaction(self._connections, self._claim)
+        claim = self._database.transaction(self._claim)
         if claim is _WAIT:
             time.sleep(_SHORTEST_WAIT)
         return claim
@@ -232,7 +231,7 @@ class Dispatcher:
 
     def _said(self, attempt: Attempt) -> Sequence[Result] | None:
         """Return what the provider says of an attempt; None where it must not be handed over."""
-        if not transaction(self._connections, lambda c: begin_handing_over(c, attempt)):
+        if not self._database.transaction(lambda c: begin_handing_over(c, attempt)):
             return None
         return self._provider.send(self._mail(attempt), self._recipients(attempt))
 
@@ -240,8 +239,8 @@ class Dispatcher:
         """Record what the provider said; what cannot be recorded now is kept for later."""
         while self._handed:
             attempt, results = self._handed[0]
-            transaction(
-                self._connections, partial(end, attempt=attempt, results=results, now=self._now())
+            self._database.transaction(
+                partial(end, attempt=attempt, results=results, now=self._now())
             )
             self._handed.popleft()
 

@@ -20,7 +20,6 @@ from reconsent.facts.record.recorder import Recorder
 from reconsent.facts.versions import PublishedVersions
 from reconsent.store.log import append_dead_letter
 from reconsent.store.offsets import FencedError, advance
-from reconsent.store.postgres import transaction
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 
     from reconsent.domain.bus import Batch, Consumer, Message
     from reconsent.domain.errors import ReconsentError
-    from reconsent.store.postgres import Connection, Pool
+    from reconsent.store.postgres import Connection, Database
 
 LOG = logging.getLogger("reconsent")
 GROUP: Final = "reconsent"
@@ -52,7 +51,7 @@ class Intake:
 
     def __init__(
         self,
-        connections: Pool,
+        database: Database,
         consume: Callable[[], Consumer],
         address_hash: Callable[[str], bytes],
         *,
@@ -68,7 +67,7 @@ class Intake:
         """
         self._patience = patience
         self._ahead = ahead
-        self._connections = connections
+        self._database = database
         self._consume = consume
         self._recorder = Recorder(PublishedVersions(), address_hash, now)
         self._consumer: Consumer | None = None
@@ -125,7 +124,7 @@ class Intake:
 
         def record() -> int:
             try:
-                return transaction(self._connections, work)
+                return self._database.transaction(work)
             except BaseException as error:
                 if not advanced.done():
                     advanced.set_exception(error)

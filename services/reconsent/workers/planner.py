@@ -25,14 +25,13 @@ from reconsent.facts.sending.releases import HeldBack, any_to_follow, follow, he
 from reconsent.facts.sets import Cohorts, Who, ask_ids
 from reconsent.facts.versions import Policies, PublishedVersions, informs
 from reconsent.store.named import named
-from reconsent.store.postgres import transaction
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from reconsent.domain.consent import Decision
     from reconsent.domain.use import Use
-    from reconsent.store.postgres import Connection, Pool
+    from reconsent.store.postgres import Connection, Database
 
 SQL = named("planning")
 RELEASES = named("sending/releases")
@@ -79,20 +78,20 @@ class Planner:
 
     name = "planner"
 
-    def __init__(self, connections: Pool, *, slice_size: int = SLICE) -> None:
-        """Plan over these connections."""
-        self._connections = connections
+    def __init__(self, database: Database, *, slice_size: int = SLICE) -> None:
+        """Plan in this database."""
+        self._database = database
         self._slice_size = slice_size
         self._versions = PublishedVersions()
         self._cohorts = Cohorts()
 
     def work(self) -> bool:
         """Plan one slice; False where there was nothing to plan."""
-        return transaction(self._connections, self._plan)
+        return self._database.transaction(self._plan)
 
     def idle(self) -> bool:
         """Tell whether nothing waits to be planned, also nothing just being committed."""
-        with self._connections.connection() as connection:
+        with self._database.connection() as connection:
             waiting = [
                 connection.execute(SQL[query]).fetchone()
                 for query in ("any_unplanned", "any_touched")

@@ -20,7 +20,7 @@ from reconsent.facts.record.publishing import publish
 from reconsent.facts.sets import Cohorts, Who
 from reconsent.facts.versions import informs, read_policies
 from reconsent.store.named import named
-from reconsent.store.postgres import Connection, Pool
+from reconsent.store.postgres import Connection, Database
 from reconsent.words.mails import render_mail
 from reconsent.words.pages import choose
 from reconsent.words.views import Asked, ChooseView, Site
@@ -41,9 +41,9 @@ class Preview:
     policy: Policy
 
 
-def preview(connections: Pool, version: PolicyVersion) -> Preview:
+def preview(database: Database, version: PolicyVersion) -> Preview:
     """Count as if the version were published and mailed now. Raises BadInputError as publishing."""
-    with connections.connection() as connection:
+    with database.connection() as connection:
         try:
             publish(connection, version)
             return _count(connection, version)

@@ -22,7 +22,6 @@ from reconsent.facts.published.state import Touched
 from reconsent.facts.versions import PublishedVersions
 from reconsent.store.named import named
 from reconsent.store.offsets import FencedError, advance, take_over
-from reconsent.store.postgres import transaction
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -31,7 +30,8 @@ if TYPE_CHECKING:
     from reconsent.domain.bus import Producer
     from reconsent.facts.published.state import Item, Outgoing
     from reconsent.facts.versions import Policies
-    from reconsent.store.postgres import Connection, Pool, SoleRight
+    from reconsent.store.leases import SoleRight
+    from reconsent.store.postgres import Connection, Database
 
 SQL = named("published/cursors")
 SWEEPS = named("published/sweeps")
@@ -89,7 +89,7 @@ class Relay:
 
     def __init__(
         self,
-        connections: Pool,
+        database: Database,
         outlet: Outlet,
         right: SoleRight,
         produce: Callable[[], Producer],
@@ -99,7 +99,7 @@ class Relay:
         page: int = PAGE,
     ) -> None:
         """Publish as `source`, the changes of up to `page` accounts at a time."""
-        self._connections = connections
+        self._database = database
         self._outlet = outlet
         self._right = right
         self._produce = produce
@@ -118,13 +118,13 @@ class Relay:
                 return False
             if self._producer is None:
                 self._begin()
-            page = transaction(self._connections, self._read)
+            page = self._database.transaction(self._read)
             if page is None:
                 return False
             if page.messages and self._producer is not None:
-                transaction(self._connections, lambda c: self._intend(c, page.said))
+                self._database.transaction(lambda c: self._intend(c, page.said))
                 self._producer.send(page.messages)
-            self._count = transaction(self._connections, lambda c: self._keep(c, page))
+            self._count = self._database.transaction(lambda c: self._keep(c, page))
         except FencedError:
             self.close()  # another one has taken over: wait for the right like anybody else
         except BaseException:
@@ -136,7 +136,7 @@ class Relay:
         """Tell whether nothing waits that this relay would publish."""
         if self._producer is None:
             return True
-        with self._connections.connection() as connection:
+        with self._database.connection() as connection:
             return not any(
                 connection.execute(SQL[f"any_{table}"], _after(cursor)).fetchall()[0][0]
                 for table, cursor in self._cursors(connection).items()
@@ -157,7 +157,7 @@ class Relay:
             doubt(connection, self._outlet.topic)
             return taken
 
-        self._epoch, self._count = transaction(self._connections, begin)
+        self._epoch, self._count = self._database.transaction(begin)
         self._producer = self._produce()
 
     def _intend(self, connection: Connection, items: Iterable[Any]) -> None:

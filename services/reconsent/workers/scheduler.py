@@ -16,7 +16,6 @@ from reconsent.facts.sending.releases import held_back
 from reconsent.facts.sets import Cohorts, Who, ask_ids
 from reconsent.facts.versions import Policies, PublishedVersions
 from reconsent.store.named import named
-from reconsent.store.postgres import transaction
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
     from reconsent.domain.mail import Delivery
     from reconsent.domain.policy import Policy, Reminder
-    from reconsent.store.postgres import Connection, Pool
+    from reconsent.store.postgres import Connection, Database
 
 SQL = named("sending/due_by_time")
 PUBLISHING = named("record/publishing")
@@ -42,18 +41,18 @@ class Scheduler:
 
     def __init__(
         self,
-        connections: Pool,
+        database: Database,
         now: Callable[[], datetime],
         *,
         delivery: Delivery = "at_most_once",
         settle_after: timedelta = SETTLE_AFTER,
     ) -> None:
-        """Act over these connections by this clock.
+        """Act in this database by this clock.
 
         An outcome that is unknown for `settle_after` is settled by `delivery`: the message is given
         up, or sent again.
         """
-        self._connections = connections
+        self._database = database
         self._now = now
         self._delivery = delivery
         self._settle_after = settle_after
@@ -64,7 +63,7 @@ class Scheduler:
         """Take one batch of each; False where no time had come for any."""
         worked = False
         for task in (self._settle, self._expire, self._remind):
-            worked |= transaction(self._connections, task)
+            worked |= self._database.transaction(task)
         return worked
 
     def idle(self) -> bool:

@@ -24,27 +24,27 @@ from tests.kafka.events import GROUP, NOW, account, drain, message, plain
 
 
 @pytest.fixture
-def connection(database: str) -> Iterator[Connection]:
+def connection(conninfo: str) -> Iterator[Connection]:
     """A connection of the service's own."""
-    with connect(database) as opened:
+    with connect(conninfo) as opened:
         yield opened
 
 
 @pytest.fixture
-def producer(database: str) -> Iterator[PostgresProducer]:
+def producer(conninfo: str) -> Iterator[PostgresProducer]:
     """A producer."""
-    made = PostgresProducer(partial(connect, database))
+    made = PostgresProducer(partial(connect, conninfo))
     yield made
     made.close()
 
 
 @pytest.fixture
-def join(database: str) -> Iterator[Join]:
+def join(conninfo: str) -> Iterator[Join]:
     """What makes consumers, and closes them in the end."""
     with ExitStack() as stack:
 
         def made(*topics: str, group: str = GROUP) -> PostgresConsumer:
-            connect_anew = partial(connect, database, autocommit=True)
+            connect_anew = partial(connect, conninfo, autocommit=True)
             return stack.enter_context(closing(PostgresConsumer(connect_anew, group, topics)))
 
         yield made
@@ -69,10 +69,10 @@ class TestPostgresBus(BusContract):
 
 
 def test_offsets_are_whole_when_producers_race(
-    join: Join, database: str, connection: Connection
+    join: Join, conninfo: str, connection: Connection
 ) -> None:
     """Several producers at once leave no gap and no message out, on topics nobody has seen."""
-    producers = [PostgresProducer(partial(connect, database)) for _ in range(4)]
+    producers = [PostgresProducer(partial(connect, conninfo)) for _ in range(4)]
 
     def send(producer: PostgresProducer, first: int) -> None:
         for number in range(first, first + 300, 10):

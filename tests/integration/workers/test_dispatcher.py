@@ -17,7 +17,6 @@ from reconsent.domain.mail import Delivery, Result
 from reconsent.facts.read.evidence import with_evidence
 from reconsent.facts.sending.releases import Order, follow, order
 from reconsent.facts.versions import read_policies
-from reconsent.store.postgres import transaction
 from reconsent.workers.dispatcher import Dispatcher
 from reconsent.workers.scheduler import Scheduler
 from tests.drafts import draft, row
@@ -102,18 +101,18 @@ class Sending:
 
     def order(self, what: Order) -> bool:
         """Give an order about the release."""
-        policies = transaction(self.place.connections, read_policies)
-        done = transaction(
-            self.place.connections, lambda c: order(c, policies, what, "campaigner", "v2")
+        policies = self.place.database.transaction(read_policies)
+        done = self.place.database.transaction(
+            lambda c: order(c, policies, what, "campaigner", "v2")
         )
-        while transaction(self.place.connections, lambda c: follow(c, policies, 2)):
+        while self.place.database.transaction(lambda c: follow(c, policies, 2)):
             pass
         return done
 
     def schedule(self, delivery: Delivery, settle_after: timedelta) -> None:
         """Settle unknown outcomes so from now on."""
         self.scheduler = Scheduler(
-            self.place.connections, self.place.now, delivery=delivery, settle_after=settle_after
+            self.place.database, self.place.now, delivery=delivery, settle_after=settle_after
         )
 
     def _publish(self, version: str, follows: str | None, *uses: str, **notice: Any) -> None:  # noqa: ANN401
@@ -252,7 +251,7 @@ def test_an_unknown_outcome_is_sent_again_at_least_once(sending: Sending) -> Non
     sending.pipeline.mailbox.answers.clear()
     sending.place.clock = datetime.now(UTC)
     assert sending.later(2 * DAY) == ["ann@example.org"]
-    with sending.place.connections.connection() as connection:
+    with sending.place.database.connection() as connection:
         rows = connection.execute("SELECT tried, attempt_id FROM notices").fetchall()
         outcomes = connection.execute("SELECT outcome FROM attempts ORDER BY attempt_id").fetchall()
     [(tried, attempt_id)] = rows
@@ -319,7 +318,7 @@ def test_all_dispatchers_together_keep_to_a_pace(sending: Sending) -> None:
     slow = 1e-6
     dispatchers = [
         Dispatcher(
-            sending.place.connections,
+            sending.place.database,
             sending.place.lease,
             sending.pipeline.mailbox,
             sending.place.signer,
@@ -349,7 +348,7 @@ def test_the_words_that_were_sent_are_kept(sending: Sending) -> None:
     step = Report(now=now, event="delivered", occurred_at=now, identity="1", notice=name)
     sending.pipeline.take(step, name)
     [listed] = sending.pipeline.notices()
-    with sending.place.connections.connection() as connection:
+    with sending.place.database.connection() as connection:
         [proven] = with_evidence(connection, [listed])
     assert [a["outcome"] for a in proven["attempts"]] == ["retry", "delivered"]
     assert [e["event"] for e in proven["events"]] == ["delivered"]

@@ -14,15 +14,9 @@ import pytest
 
 from reconsent.domain.errors import OutsideError
 from reconsent.domain.mail import Result
-from reconsent.store.postgres import (
-    Connection,
-    Lease,
-    SoleRight,
-    connect,
-    migrate,
-    pool,
-    transaction,
-)
+from reconsent.store.leases import Lease, SoleRight
+from reconsent.store.migrations import migrate
+from reconsent.store.postgres import Connection, connect, open_database
 from tests.chaos.database import Server, running_server
 from tests.chaos.people import asked
 from tests.embedded_programs import wait_until
@@ -135,11 +129,11 @@ def test_a_migration_that_is_cut_off_is_told_in_one_line(conninfo: str) -> None:
 
 def test_connections_that_are_lost_together_are_replaced_together(conninfo: str) -> None:
     """After one has failed the next step has one that works, however many were lost."""
-    with pool(conninfo, size=6) as connections:
-        connections.timeout = 5.0
+    with open_database(conninfo, size=6) as database:
+        database.patience = 5.0
         with ExitStack() as opened:
             for _ in range(6):
-                opened.enter_context(connections.connection())
+                opened.enter_context(database.connection())
 
         def cut(connection: Connection) -> None:
             connection.execute(
@@ -148,8 +142,8 @@ def test_connections_that_are_lost_together_are_replaced_together(conninfo: str)
             )
 
         with pytest.raises(OutsideError):
-            transaction(connections, cut)
-        one = transaction(connections, lambda connection: connection.execute("SELECT 1").fetchall())
+            database.transaction(cut)
+        one = database.transaction(lambda connection: connection.execute("SELECT 1").fetchall())
     assert one == [(1,)]
 
 
@@ -173,17 +167,17 @@ def test_nobody_who_lives_is_taken_for_dead(
     left_alone: list[bool] = []
     provider = Interrupted()
     with sending(conninfo, provider) as sender, sending(conninfo, Mailbox()) as other:
-        asked(sender.connections, SIX * 3)
+        asked(sender.database, SIX * 3)
 
         def look() -> None:
             other.look_after()
-            left_alone.append("" in outcomes(other.connections))
+            left_alone.append("" in outcomes(other.database))
 
         lose = sender.lose_lease if lost == "the lease" else partial(own.crash, signal.SIGKILL)
         # By the third time everything was claimed after that.
         provider.meanwhile = [lose, lambda: None, look, look, look, look]
         sender.send_all()
-        assert states(sender.connections) == {"accepted": 18}
+        assert states(sender.database) == {"accepted": 18}
     assert left_alone == [True] * 4
     assert most_often(provider) == 1
 
@@ -196,11 +190,11 @@ def test_what_was_handed_over_is_not_forgotten(
     monkeypatch.setattr("reconsent.workers.dispatcher.AT_MOST", 3)
     provider = Interrupted(meanwhile=[partial(own.crash, how)] * 3)
     with sending(conninfo, provider) as sender:
-        asked(sender.connections, SIX * 2)
+        asked(sender.database, SIX * 2)
         sender.send_all()
-        assert states(sender.connections) == {"accepted": 12}
+        assert states(sender.database) == {"accepted": 12}
         # How many were claimed at a time is up to how quickly they left.
-        assert all(outcome.startswith("accepted=") for outcome in outcomes(sender.connections))
+        assert all(outcome.startswith("accepted=") for outcome in outcomes(sender.database))
     assert most_often(provider) == 1
 
 
@@ -208,17 +202,17 @@ def test_a_claim_that_nobody_was_told_of_is_not_lost(own: Server, conninfo: str)
     """A sender whose claim was committed, though the answer never came, sends what it claimed."""
     provider = Mailbox()
     with sending(conninfo, provider) as sender:
-        asked(sender.connections, SIX)
+        asked(sender.database, SIX)
         with own.unanswered() as cut:
             working = Thread(target=sender.fails)
             working.start()
             cut()
             working.join()
-        assert states(sender.connections) == {"attempting": 6}
+        assert states(sender.database) == {"attempting": 6}
         assert not provider.kept
         sender.send_all()
-        assert states(sender.connections) == {"accepted": 6}
-        [first, *_] = proven(sender.connections)
+        assert states(sender.database) == {"accepted": 6}
+        [first, *_] = proven(sender.database)
     assert [attempt["outcome"] for attempt in first["attempts"]] == ["retry", "accepted"]
     assert len(provider.kept) == 6
 
@@ -229,8 +223,8 @@ def test_a_record_that_nobody_was_told_of_is_made_once(own: Server, conninfo: st
     unanswered = ExitStack()
     provider = Interrupted()
     with sending(conninfo, provider) as sender, unanswered:
-        asked(sender.connections, SIX)
-        first, *_ = proven(sender.connections)
+        asked(sender.database, SIX)
+        first, *_ = proven(sender.database)
         provider.answers = {UUID(first["notice"]): later}
         cuts: list[Callable[[], None]] = []
         provider.meanwhile = [
@@ -244,7 +238,7 @@ def test_a_record_that_nobody_was_told_of_is_made_once(own: Server, conninfo: st
         working.join()
         unanswered.close()
         sender.send_all()
-        assert states(sender.connections) == {"accepted": 5, "due": 1}
-        [first, *_] = proven(sender.connections)
+        assert states(sender.database) == {"accepted": 5, "due": 1}
+        [first, *_] = proven(sender.database)
     assert [attempt["outcome"] for attempt in first["attempts"]] == ["retry"]
     assert most_often(provider) == 1

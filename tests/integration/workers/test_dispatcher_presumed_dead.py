@@ -10,7 +10,6 @@ import pytest
 from reconsent.domain.event import MailEvent
 from reconsent.domain.mail import Delivery, Outcome
 from reconsent.facts.record.mail_events import record_mail_events
-from reconsent.store.postgres import transaction
 from tests.chaos.people import asked
 from tests.integration.senders import NEVER, SIX, Interrupted, proven, sending, settle, states
 from tests.integration.stage import Mailbox
@@ -30,25 +29,25 @@ from tests.integration.stage import Mailbox
     ],
 )
 def test_who_was_taken_for_dead_tells_what_it_knows(
-    database: str, delivery: Delivery, outcome: Outcome, state: str, shown: str
+    conninfo: str, delivery: Delivery, outcome: Outcome, state: str, shown: str
 ) -> None:
     """What it knows counts, also where time has settled it, as long as nobody sent it again."""
     provider = Interrupted()
-    with sending(database, provider) as sender, sending(database, Mailbox()) as other:
-        asked(sender.connections, SIX[:2])
-        first, _ = proven(sender.connections)
+    with sending(conninfo, provider) as sender, sending(conninfo, Mailbox()) as other:
+        asked(sender.database, SIX[:2])
+        first, _ = proven(sender.database)
         provider.answers = {UUID(first["notice"]): outcome}
 
         def judge() -> None:
             sender.lose_lease()
             other.look_after()
-            assert states(other.connections) == {"unknown": 2}
-            settle(other.connections, delivery)
+            assert states(other.database) == {"unknown": 2}
+            settle(other.database, delivery)
             provider.rests_until = NEVER
 
         provider.meanwhile = [judge]
         sender.send_all()
-        first, second = proven(sender.connections)
+        first, second = proven(sender.database)
     assert first["state"] == state
     assert [attempt["outcome"] for attempt in first["attempts"]] == [shown]
     assert second["state"] == "accepted"
@@ -56,23 +55,23 @@ def test_who_was_taken_for_dead_tells_what_it_knows(
 
 @pytest.mark.parametrize("delivery", ["at_most_once", "at_least_once"])
 def test_who_is_stopped_before_it_hands_over_does_not_double(
-    database: str, delivery: Delivery
+    conninfo: str, delivery: Delivery
 ) -> None:
     """What was claimed and not begun is sent by somebody else, and not again by who goes on."""
     provider = Interrupted()
     others = Mailbox()
-    with sending(database, provider) as sender, sending(database, others) as other:
-        asked(sender.connections, SIX)
+    with sending(conninfo, provider) as sender, sending(conninfo, others) as other:
+        asked(sender.database, SIX)
 
         def take_over() -> None:
             sender.lose_lease()
             other.look_after()
-            settle(other.connections, delivery)
+            settle(other.database, delivery)
             other.send_all()
 
         provider.meanwhile = [take_over]  # while the first three of six are handed over
         sender.send_all()
-        notices = {notice["notice"]: notice for notice in proven(sender.connections)}
+        notices = {notice["notice"]: notice for notice in proven(sender.database)}
     under_way = {to.notice for _, to in provider.kept}
     unknown = ["accepted"] if delivery == "at_most_once" else ["unknown", "accepted"]
     assert len(provider.kept) == 3
@@ -83,21 +82,21 @@ def test_who_is_stopped_before_it_hands_over_does_not_double(
         assert shown == (unknown if name in under_way else ["retry", "accepted"])
 
 
-def test_what_is_reported_is_not_sent_again(database: str) -> None:
+def test_what_is_reported_is_not_sent_again(conninfo: str) -> None:
     """Whatever is reported of a notice shows that the provider has it: it is not to be repeated."""
     provider = Mailbox()
-    with sending(database, provider) as sender:
-        asked(sender.connections, SIX[:1])
-        [notice] = proven(sender.connections)
+    with sending(conninfo, provider) as sender:
+        asked(sender.database, SIX[:1])
+        [notice] = proven(sender.database)
         provider.answers = {UUID(notice["notice"]): "unknown"}
         sender.send_all()
-        settle(sender.connections, "at_least_once")
-        assert states(sender.connections) == {"due": 1}
+        settle(sender.database, "at_least_once")
+        assert states(sender.database) == {"due": 1}
         told = MailEvent(notice=notice["notice"], event="deferred", occurred_at=datetime.now(UTC))
-        transaction(sender.connections, lambda connection: record_mail_events(connection, [told]))
+        sender.database.transaction(lambda connection: record_mail_events(connection, [told]))
         provider.answers.clear()
         sender.send_all()
-        [notice] = proven(sender.connections)
+        [notice] = proven(sender.database)
     assert not provider.kept
     assert notice["state"] == "accepted"
     assert [attempt["outcome"] for attempt in notice["attempts"]] == ["accepted"]

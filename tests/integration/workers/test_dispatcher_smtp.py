@@ -49,11 +49,11 @@ def ask(connection: Connection) -> None:
     publish(connection, draft(version="v2", follows="v1", declares=asking))
 
 
-def program(mail_server: MailServer, database: str, home: Path) -> Program:
+def program(mail_server: MailServer, conninfo: str, home: Path) -> Program:
     """Return the program, sending to a server."""
     environment = {
         "RECONSENT_HOME": str(home),
-        "DATABASE_URL": database,
+        "DATABASE_URL": conninfo,
         "RECONSENT_SECRET": "secret of the tests",
         "RECONSENT_API_TOKEN": "token of the tests",
         "MAIL_URL": mail_server.url("starttls=never&connections=1"),
@@ -78,16 +78,16 @@ def mail_server() -> Iterator[MailServer]:
 
 
 def test_what_the_server_said_is_recorded(
-    mail_server: MailServer, database: str, home: Path
+    mail_server: MailServer, conninfo: str, home: Path
 ) -> None:
     """Taken, refused for good, or nobody knows: each notice says so, and nobody is mailed twice."""
     mail_server.odd_for["RCPT", "bo@bo.example"] = "550 5.1.1 No such user"
     mail_server.odd_for[".", "cy@cy.example"] = TAKE_AND_HANG_UP
-    with program(mail_server, database, home) as running_:
-        with running_.connections.connection() as connection:
+    with program(mail_server, conninfo, home) as running_:
+        with running_.database.connection() as connection:
             ask(connection)
         run_until_idle(running_.services(["planner", "dispatcher"], patience=0))
-        with running_.connections.connection() as connection:
+        with running_.database.connection() as connection:
             expected = dict.fromkeys(PEOPLE, "accepted") | {"bo": "rejected", "cy": "unknown"}
             assert states(connection) == expected
     told = sorted(reached(mail_server))
@@ -101,20 +101,20 @@ def test_what_the_server_said_is_recorded(
 
 
 def test_a_server_that_is_out_of_order_loses_nothing(
-    mail_server: MailServer, database: str, home: Path
+    mail_server: MailServer, conninfo: str, home: Path
 ) -> None:
     """The fault is told, everything stays due, and goes out once the server works again."""
     mail_server.odd["MAIL"].extend(["451 4.3.0 Out of order"] * 2)
-    with program(mail_server, database, home) as running_:
-        with running_.connections.connection() as connection:
+    with program(mail_server, conninfo, home) as running_:
+        with running_.database.connection() as connection:
             ask(connection)
         services = running_.services(["planner", "dispatcher"], patience=0)
         with pytest.raises(OutsideError, match=r"MAIL_URL: localhost:\d+: .* Out of order"):
             run_until_idle(services)
-        with running_.connections.connection() as connection:
+        with running_.database.connection() as connection:
             assert set(states(connection).values()) == {"due"}
         mail_server.odd.clear()
         run_until_idle(services)
-        with running_.connections.connection() as connection:
+        with running_.database.connection() as connection:
             assert set(states(connection).values()) == {"accepted"}
     assert sorted(reached(mail_server)) == [f"{account}@{account}.example" for account in PEOPLE]

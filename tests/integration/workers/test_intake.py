@@ -22,7 +22,7 @@ from reconsent.domain.signing import Signer
 from reconsent.facts.record.accounts import record_accounts
 from reconsent.facts.record.recorder import Recorder
 from reconsent.facts.versions import Policies, PublishedVersions
-from reconsent.store.postgres import Connection, Pool, connect, pool, transaction
+from reconsent.store.postgres import Connection, Database, connect, open_database
 from reconsent.workers import intake as intake_module
 from reconsent.workers.intake import GROUP, Intake
 
@@ -46,8 +46,8 @@ def account(name: str = "ann", at: datetime = NOW, **fields: object) -> Message:
 
 @contextmanager
 def intake(
-    connections: Pool,
-    database: str,
+    database: Database,
+    conninfo: str,
     *,
     now: Callable[[], datetime] = lambda: NOW,
     ahead: bool = False,
@@ -55,16 +55,16 @@ def intake(
     """Read the embedded bus, without patience."""
 
     def consume() -> Consumer:
-        return PostgresConsumer(partial(connect, database, autocommit=True), GROUP)
+        return PostgresConsumer(partial(connect, conninfo, autocommit=True), GROUP)
 
-    made = Intake(connections, consume, SIGNER.address_hash, patience=0, now=now, ahead=ahead)
+    made = Intake(database, consume, SIGNER.address_hash, patience=0, now=now, ahead=ahead)
     with closing(made):
         yield made
 
 
-def send(database: str, messages: Sequence[Message]) -> None:
+def send(conninfo: str, messages: Sequence[Message]) -> None:
     """Put messages on the bus."""
-    with closing(PostgresProducer(partial(connect, database))) as producer:
+    with closing(PostgresProducer(partial(connect, conninfo))) as producer:
         producer.send(messages)
 
 
@@ -74,10 +74,10 @@ def drain(reader: Intake) -> None:
         pass
 
 
-def dead_letters(database: str) -> list[tuple[str, str]]:
+def dead_letters(conninfo: str) -> list[tuple[str, str]]:
     """Read the topics of the dead letters, and why they are dead."""
     why = {}
-    with psycopg.connect(database) as connection:
+    with psycopg.connect(conninfo) as connection:
         rows = connection.execute(
             'SELECT topic, headers FROM bus_messages WHERE topic LIKE %s ORDER BY topic, "offset"',
             (f"%{DEAD}",),
@@ -89,9 +89,9 @@ def dead_letters(database: str) -> list[tuple[str, str]]:
     ]
 
 
-def accounts(database: str) -> list[tuple[str, str, datetime | None]]:
+def accounts(conninfo: str) -> list[tuple[str, str, datetime | None]]:
     """Read the accounts."""
-    with psycopg.connect(database) as connection:
+    with psycopg.connect(conninfo) as connection:
         return connection.execute(
             "SELECT account, status, updated_at FROM accounts ORDER BY account"
         ).fetchall()
@@ -112,8 +112,8 @@ _CHOICE: dict[str, object] = {**ACCOUNT, "answer": "deny", "data_use": "marketin
     ],
 )
 def test_a_clock_that_is_far_ahead_is_not_believed(
-    connections: Pool,
-    database: str,
+    database: Database,
+    conninfo: str,
     caplog: pytest.LogCaptureFixture,
     topic: str,
     field: str,
@@ -125,10 +125,10 @@ def test_a_clock_that_is_far_ahead_is_not_believed(
     """
     at = NOW + timedelta(days=365, seconds=1)
     message = event(topic, data | {field: at.isoformat()})
-    send(database, [message])
-    with caplog.at_level(logging.WARNING), intake(connections, database) as reader:
+    send(conninfo, [message])
+    with caplog.at_level(logging.WARNING), intake(database, conninfo) as reader:
         drain(reader)
-    [(dead, why)] = dead_letters(database)
+    [(dead, why)] = dead_letters(conninfo)
     assert dead == topic + DEAD
     assert why.startswith(f"{field}: ")
     assert at.isoformat() in why
@@ -136,32 +136,32 @@ def test_a_clock_that_is_far_ahead_is_not_believed(
     [line] = [record.getMessage() for record in caplog.records]
     assert why in line
     assert "\n" not in line
-    assert accounts(database) == []
+    assert accounts(conninfo) == []
     if topic != "mail-events":  # which the rules refuse for another reason: no such notice
         later = Recorder(PublishedVersions(), SIGNER.address_hash, lambda: at)
-        assert transaction(connections, lambda c: later.record(c, [read(message)])).new == 1
+        assert database.transaction(lambda c: later.record(c, [read(message)])).new == 1
 
 
-def test_a_clock_that_is_a_little_ahead_is_believed(connections: Pool, database: str) -> None:
+def test_a_clock_that_is_a_little_ahead_is_believed(database: Database, conninfo: str) -> None:
     """Up to a day is taken for a clock or a time zone that is a little wrong; so is the past."""
     send(
-        database, [account(at=NOW + timedelta(days=365)), account("bo", at=NOW - timedelta(days=9))]
+        conninfo, [account(at=NOW + timedelta(days=365)), account("bo", at=NOW - timedelta(days=9))]
     )
-    with intake(connections, database) as reader:
+    with intake(database, conninfo) as reader:
         drain(reader)
-    assert dead_letters(database) == []
-    assert [name for name, *_ in accounts(database)] == ["ann", "bo"]
+    assert dead_letters(conninfo) == []
+    assert [name for name, *_ in accounts(conninfo)] == ["ann", "bo"]
 
 
-def test_a_deletion_from_far_ahead_deletes_nothing(connections: Pool, database: str) -> None:
+def test_a_deletion_from_far_ahead_deletes_nothing(database: Database, conninfo: str) -> None:
     """A tombstone has its message's time, which is looked at in the same way."""
     far = NOW + timedelta(days=400)
     gone = pack("accounts", None, source="s", id="1", time=far, key=b"shop.example/ann")
-    send(database, [account(), gone])
-    with intake(connections, database) as reader:
+    send(conninfo, [account(), gone])
+    with intake(database, conninfo) as reader:
         drain(reader)
-    assert accounts(database) == [("ann", "active", NOW)]
-    assert [topic for topic, _ in dead_letters(database)] == ["accounts.dead"]
+    assert accounts(conninfo) == [("ann", "active", NOW)]
+    assert [topic for topic, _ in dead_letters(conninfo)] == ["accounts.dead"]
 
 
 _LARGE = "x" * 5_000_000
@@ -180,37 +180,37 @@ _LARGE = "x" * 5_000_000
     ids=["cut off", "5 MB of no JSON", "5 MB of name", "5 MB of status", "type", "next version"],
 )
 def test_what_cannot_be_used_is_told_in_one_line(
-    connections: Pool,
-    database: str,
+    database: Database,
+    conninfo: str,
     caplog: pytest.LogCaptureFixture,
     message: Message,
     what: str,
 ) -> None:
     """It becomes a dead letter with all its bytes, and what follows it a fact."""
-    send(database, [message, account("bo")])
-    with caplog.at_level(logging.WARNING), intake(connections, database) as reader:
+    send(conninfo, [message, account("bo")])
+    with caplog.at_level(logging.WARNING), intake(database, conninfo) as reader:
         drain(reader)
     [line] = [record.getMessage() for record in caplog.records]
     assert what in line
     assert "\n" not in line
     assert len(line) < 300
-    [(topic, why)] = dead_letters(database)
+    [(topic, why)] = dead_letters(conninfo)
     assert topic == "accounts.dead"
     assert why in line
-    with psycopg.connect(database) as connection:
+    with psycopg.connect(conninfo) as connection:
         kept = connection.execute("SELECT value FROM bus_messages WHERE topic = 'accounts.dead'")
         assert kept.fetchall() == [(message.value,)]
-    assert [name for name, *_ in accounts(database)] == ["bo"]
+    assert [name for name, *_ in accounts(conninfo)] == ["bo"]
 
 
-def test_a_large_event_is_recorded(connections: Pool, database: str) -> None:
+def test_a_large_event_is_recorded(database: Database, conninfo: str) -> None:
     """An event of 5 MB that says something is a fact like any other."""
     said = {"decided_at": NOW.isoformat(), "evidence": {"text": _LARGE}}
-    send(database, [event("choices", _CHOICE | said), account(locale=_LARGE)])
-    with intake(connections, database) as reader:
+    send(conninfo, [event("choices", _CHOICE | said), account(locale=_LARGE)])
+    with intake(database, conninfo) as reader:
         drain(reader)
-    assert dead_letters(database) == []
-    with psycopg.connect(database) as connection:
+    assert dead_letters(conninfo) == []
+    with psycopg.connect(conninfo) as connection:
         [(length,)] = connection.execute(
             "SELECT length(evidence #>> '{text}') FROM consent_evidence"
         )
@@ -230,22 +230,22 @@ def test_recording_while_fetching_comes_to_the_same(
         messages += [account(name, at=at, status=status), account("zoe")._replace(value=b"{")]
     found = []
     for ahead in (False, True):
-        database = make_database()
-        send(database, messages)
-        with pool(database) as connections, intake(connections, database, ahead=ahead) as reader:
+        conninfo = make_database()
+        send(conninfo, messages)
+        with open_database(conninfo) as database, intake(database, conninfo, ahead=ahead) as reader:
             drain(reader)
-        found.append((accounts(database), sorted(dead_letters(database))))
+        found.append((accounts(conninfo), sorted(dead_letters(conninfo))))
     assert found[0] == found[1]
     assert len(found[0][1]) == 40
 
 
 def test_a_batch_that_cannot_be_recorded_comes_again(
-    connections: Pool, database: str, monkeypatch: pytest.MonkeyPatch
+    database: Database, conninfo: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is told, nothing behind it is recorded before it, and nothing is lost or doubled."""
     monkeypatch.setattr(intake_module, "BATCH", 1)
     events = [account(at=NOW - timedelta(minutes=left), email="a@b.example") for left in (2, 1, 0)]
-    send(database, [*events, account(at=NOW, contact="none", email="a@b.example")])
+    send(conninfo, [*events, account(at=NOW, contact="none", email="a@b.example")])
     tries = iter([True, False])
 
     def failing_once(address: str) -> bytes:
@@ -254,30 +254,30 @@ def test_a_batch_that_cannot_be_recorded_comes_again(
         return SIGNER.address_hash(address)
 
     def consume() -> Consumer:
-        return PostgresConsumer(partial(connect, database, autocommit=True), GROUP)
+        return PostgresConsumer(partial(connect, conninfo, autocommit=True), GROUP)
 
-    with closing(Intake(connections, consume, failing_once, patience=0, ahead=True)) as reader:
+    with closing(Intake(database, consume, failing_once, patience=0, ahead=True)) as reader:
         assert reader.work()
         assert reader.work()
         with pytest.raises(OutsideError, match="the second time"):
             reader.work()
-        assert accounts(database) == [("ann", "active", NOW - timedelta(minutes=2))]
+        assert accounts(conninfo) == [("ann", "active", NOW - timedelta(minutes=2))]
         drain(reader)
-    assert accounts(database) == [("ann", "active", NOW)]
-    with psycopg.connect(database) as connection:
+    assert accounts(conninfo) == [("ann", "active", NOW)]
+    with psycopg.connect(conninfo) as connection:
         rows = connection.execute("SELECT contact FROM account_history ORDER BY since").fetchall()
     assert rows == [("all",), ("none",)]
 
 
-def test_closing_waits_for_what_is_being_recorded(connections: Pool, database: str) -> None:
+def test_closing_waits_for_what_is_being_recorded(database: Database, conninfo: str) -> None:
     """A batch that was taken is a fact once the consumer has been closed."""
-    send(database, [account()])
-    with intake(connections, database, ahead=True) as reader:
+    send(conninfo, [account()])
+    with intake(database, conninfo, ahead=True) as reader:
         assert reader.work()
-    assert accounts(database) == [("ann", "active", NOW)]
+    assert accounts(conninfo) == [("ann", "active", NOW)]
 
 
-def test_an_account_that_two_add_at_once_is_added_once(connections: Pool, database: str) -> None:
+def test_an_account_that_two_add_at_once_is_added_once(database: Database, conninfo: str) -> None:
     """Whoever comes second finds it there, and what both say counts."""
     counted = []
 
@@ -288,24 +288,24 @@ def test_an_account_that_two_add_at_once_is_added_once(connections: Pool, databa
         counted.append((counts.new, counts.unchanged))
 
     later = account(at=NOW + timedelta(minutes=1), contact="none")
-    with psycopg.connect(database) as first:
+    with psycopg.connect(conninfo) as first:
         say(first, account())
-        second = Thread(target=transaction, args=(connections, partial(say, message=later)))
+        second = Thread(target=database.transaction, args=(partial(say, message=later),))
         second.start()
-        while not _waits(database):
+        while not _waits(conninfo):
             pass
         first.commit()
         second.join()
     assert counted == [(1, 0), (1, 0)]
-    assert accounts(database) == [("ann", "active", NOW + timedelta(minutes=1))]
-    with psycopg.connect(database) as connection:
+    assert accounts(conninfo) == [("ann", "active", NOW + timedelta(minutes=1))]
+    with psycopg.connect(conninfo) as connection:
         rows = connection.execute("SELECT contact FROM account_history ORDER BY since").fetchall()
     assert rows == [("all",), ("none",)]
 
 
-def _waits(database: str) -> bool:
+def _waits(conninfo: str) -> bool:
     """Tell whether any transaction waits for another."""
-    with psycopg.connect(database) as connection:
+    with psycopg.connect(conninfo) as connection:
         [(waiting,)] = connection.execute(
             "SELECT count(*) FROM pg_stat_activity"
             " WHERE datname = current_database() AND wait_event_type = 'Lock'"

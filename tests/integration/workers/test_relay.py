@@ -18,7 +18,7 @@ from reconsent.domain.errors import OutsideError
 from reconsent.domain.use import Use
 from reconsent.facts.published.state import Outgoing
 from reconsent.facts.sets import Cohorts
-from reconsent.store.postgres import SoleRight
+from reconsent.store.leases import SoleRight
 from reconsent.workers.relay import Relay, outlets
 from reconsent.workers.running import run_until_idle
 from tests.integration.others import Others, lists
@@ -43,9 +43,9 @@ def relays(place: Stage, others: Others, page: int = 3) -> list[Relay]:
     """Make what publishes each topic, a few accounts at a time."""
     return [
         Relay(
-            place.connections,
+            place.database,
             outlet,
-            SoleRight(place.database.conninfo, f"relay {outlet.topic}"),
+            SoleRight(place.conninfo, f"relay {outlet.topic}"),
             lambda: others,
             source=URL,
             now=place.now,

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Final
 from reconsent.domain import cloudevents
 from reconsent.domain.errors import BadInputError, ReconsentError, RefusedError
 from reconsent.store.dead_letters import hold, read, remove, renew
-from reconsent.store.postgres import transaction
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from reconsent.domain.dead_letters import DeadLetter, Id
     from reconsent.facts.record.recorder import Recorder
-    from reconsent.store.postgres import Connection, Pool
+    from reconsent.store.postgres import Connection, Database
 
 _AT_ONCE: Final = 500
 
@@ -69,7 +68,7 @@ def retry(connection: Connection, recorder: Recorder, ids: Sequence[Id]) -> Retr
 
 
 def retry_lines(
-    connections: Pool, recorder: Recorder, lines: Sequence[Sequence[Id]]
+    database: Database, recorder: Recorder, lines: Sequence[Sequence[Id]]
 ) -> Iterator[Retried]:
     """Retry lines of dead letters, none of which overtakes another of its line.
 
@@ -81,7 +80,7 @@ def retry_lines(
         for start in range(0, len(lines), _AT_ONCE):
             part = lines[start : start + _AT_ONCE]
             heads = [line[0] for line in part]
-            done = transaction(connections, _retrying(recorder, heads))
+            done = database.transaction(_retrying(recorder, heads))
             stopped = {letter.id for letter, _ in done.refused}
             left = tuple(id_ for line in part if line[0] in stopped for id_ in line[1:])
             yield replace(done, left=left)

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from reconsent.facts.sending.renderings import Renderings
     from reconsent.facts.sets import Cohorts
     from reconsent.facts.versions import Policies
-    from reconsent.store.postgres import Connection, Lease
+    from reconsent.store.leases import Lease
+    from reconsent.store.postgres import Connection
 
 SQL = named("sending/claims")
 

@@ -24,7 +24,7 @@ router = APIRouter(include_in_schema=False)
 
 
 def _published(context: Context) -> Policies:
-    with context.connections.connection() as connection:
+    with context.database.connection() as connection:
         return context.versions.now(connection)
 
 

@@ -19,7 +19,7 @@ from reconsent.facts.record.accounts import Counts
 from reconsent.facts.record.mail_events import record_mail_events
 from reconsent.mail.sendgrid.events import Reports, read_events
 from reconsent.mail.sendgrid.webhook import SIGNATURE, TIMESTAMP, Webhook
-from reconsent.store.postgres import Connection, transaction
+from reconsent.store.postgres import Connection
 from reconsent.web.access import Context, Given
 
 LOG = logging.getLogger("reconsent")
@@ -103,7 +103,7 @@ def _record(context: Context, reports: Reports) -> Counts:
     def work(connection: Connection) -> Counts:
         return record_mail_events(connection, reports.mail)
 
-    return transaction(context.connections, work)
+    return context.database.transaction(work)
 
 
 def _tell(reports: Reports, counts: Counts) -> None:

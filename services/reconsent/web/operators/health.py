@@ -7,7 +7,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 
 from reconsent.domain.errors import OutsideError
 from reconsent.facts.read.counts import Status, status
-from reconsent.store.postgres import Connection, transaction
+from reconsent.store.postgres import Connection
 from reconsent.web.access import Given, authorized
 
 router = APIRouter()
@@ -23,7 +23,7 @@ def alive() -> Response:
 def ready(context: Given) -> Response:
     """Tell whether the database answers."""
     try:
-        transaction(context.connections, lambda connection: connection.execute("SELECT 1"))
+        context.database.transaction(lambda connection: connection.execute("SELECT 1"))
     except OutsideError as error:
         return JSONResponse({"status": "not ready", "error": str(error)}, 503)
     return JSONResponse({"status": "ready"})
@@ -36,7 +36,7 @@ def metrics(context: Given) -> Response:
     def work(connection: Connection) -> Status:
         return status(connection, context.versions.now(connection), context.lags(connection))
 
-    found = transaction(context.connections, work)
+    found = context.database.transaction(work)
     return PlainTextResponse(_exposed(found), media_type="text/plain; version=0.0.4")
 
 

@@ -15,7 +15,7 @@ from fastapi.responses import RedirectResponse
 from reconsent.domain.consent import Answer
 from reconsent.domain.notice import Question, covered_by, questions
 from reconsent.domain.use import Use
-from reconsent.store.postgres import Connection, transaction
+from reconsent.store.postgres import Connection
 from reconsent.web.access import Context, Given, page
 from reconsent.web.people.choice_page import (
     Opened,
@@ -55,7 +55,7 @@ def ask(token: str, request: Request, context: Given) -> Response:
             return page(pages.nothing_left(_nothing_left(opened), context.site))
         return _choose(connection, context, opened, opened.ask or opened.decided)
 
-    return transaction(context.connections, show)
+    return context.database.transaction(show)
 
 
 @router.api_route("/c/{token}/answers", methods=["GET", "HEAD"])
@@ -68,7 +68,7 @@ def earlier(token: str, request: Request, context: Given) -> Response:
             return dead_link(request, context)
         return _choose(connection, context, opened, opened.ask | opened.decided)
 
-    return transaction(context.connections, show)
+    return context.database.transaction(show)
 
 
 @router.api_route("/c/{token}/receipt", methods=["GET", "HEAD"])
@@ -89,7 +89,7 @@ def receipt(token: str, request: Request, context: Given) -> Response:
         )
         return page(pages.receipt(view, context.site))
 
-    return transaction(context.connections, show)
+    return context.database.transaction(show)
 
 
 @router.post("/c/{token}")
@@ -108,7 +108,7 @@ def answer(token: str, request: Request, form: Form, context: Given) -> Response
             return _choose(connection, context, opened, opened.ask, status=409, changed=True)
         return _record(connection, context, opened, shown, form, token)
 
-    return transaction(context.connections, record)
+    return context.database.transaction(record)
 
 
 @router.post("/c/{token}/answers")
@@ -127,7 +127,7 @@ def change(token: str, request: Request, form: Form, context: Given) -> Response
             return _choose(connection, context, opened, questions_now, status=409, changed=True)
         return _record(connection, context, opened, shown, form, token)
 
-    return transaction(context.connections, record)
+    return context.database.transaction(record)
 
 
 def _record(

@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect
 from reconsent.domain.locales import best_locale
 from reconsent.facts.record.unsubscribes import Unsubscribe, record_unsubscribes
 from reconsent.store.named import named
-from reconsent.store.postgres import Connection, transaction
+from reconsent.store.postgres import Connection
 from reconsent.web.access import Context, Given, page
 from reconsent.web.people.choose import dead_link
 from reconsent.words import pages
@@ -59,7 +59,7 @@ def offer(token: str, request: Request, context: Given) -> Response:
             return dead_link(request, context)
         return page(pages.unsubscribe(found.view, context.site))
 
-    return transaction(context.connections, show)
+    return context.database.transaction(show)
 
 
 @router.post("/u/{token}")
@@ -84,7 +84,7 @@ def unsubscribe(
         record_unsubscribes(connection, [said])
         return page(pages.unsubscribed(found.view, context.site))
 
-    return transaction(context.connections, record)
+    return context.database.transaction(record)
 
 
 def _leaving(

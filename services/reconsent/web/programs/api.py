@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from reconsent.domain.errors import BadInputError
 from reconsent.facts.read.account_story import account_json
 from reconsent.facts.read.permissions import Answer, Check, answer, refuse_past
-from reconsent.store.postgres import Connection, transaction
+from reconsent.store.postgres import Connection
 from reconsent.web.access import Given, authorized
 
 _MOST_CHECKS = 10_000
@@ -48,7 +48,7 @@ def permissions(checks: Checks, context: Given) -> Answers:
         policies = context.versions.now(connection)
         return answer(connection, checks.checks, policies, now, evidence=checks.evidence)
 
-    return Answers(answers=transaction(context.connections, work))
+    return Answers(answers=context.database.transaction(work))
 
 
 @router.get("/v1/accounts/{property_name}/{account:path}")
@@ -59,7 +59,7 @@ def account(property_name: str, account: Annotated[str, Path()], context: Given)
         policies = context.versions.now(connection)
         return account_json(connection, context.cohorts, policies, property_name, account)
 
-    found = transaction(context.connections, work)
+    found = context.database.transaction(work)
     if found is None:
         raise HTTPException(404, "no such account")
     return found

@@ -13,7 +13,7 @@ from reconsent.facts.read.account_story import account_json
 from reconsent.facts.record.accounts import lock_accounts
 from reconsent.facts.sets import Cohorts
 from reconsent.facts.versions import PublishedVersions
-from reconsent.store.postgres import Pool, connect
+from reconsent.store.postgres import Database, connect
 from tests.story_world import (
     CONTROLLER,
     OFFERS,
@@ -28,15 +28,15 @@ from tests.story_world import (
 
 
 @pytest.fixture
-def world(database: str, connections: Pool, tmp_path: Path) -> Iterator[World]:
+def world(conninfo: str, database: Database, tmp_path: Path) -> Iterator[World]:
     """Give a world in which v1 is published."""
-    with small_world(database, connections, tmp_path / "mail") as made:
+    with small_world(conninfo, database, tmp_path / "mail") as made:
         yield made
 
 
 def test_no_such_account(world: World) -> None:
     """Of an account that nobody spoke of there is no story."""
-    with world.connections.connection() as connection:
+    with world.database.connection() as connection:
         policies = PublishedVersions().now(connection)
         assert account_json(connection, Cohorts(), policies, PROPERTY, "nobody") is None
 
@@ -250,10 +250,10 @@ def test_registered_again(world: World) -> None:
     assert line_with(told_of(told), "back since").endswith("(rule 28)")
 
 
-def test_nothing_changes_while_the_story_is_told(world: World, database: str) -> None:
+def test_nothing_changes_while_the_story_is_told(world: World, conninfo: str) -> None:
     """An account stays as it is until the transaction that tells its story ends."""
     world.account("oda")
-    with world.connections.connection() as connection, connect(database) as other:
+    with world.database.connection() as connection, connect(conninfo) as other:
         policies = PublishedVersions().now(connection)
         account_json(connection, Cohorts(), policies, PROPERTY, "oda")
         other.execute("SET lock_timeout = '50ms'")

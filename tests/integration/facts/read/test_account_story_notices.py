@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from reconsent.store.postgres import Pool
+from reconsent.store.postgres import Database
 from tests.story_world import (
     CONTROLLER,
     EMAIL,
@@ -23,9 +23,9 @@ from tests.story_world import (
 
 
 @pytest.fixture
-def world(database: str, connections: Pool, tmp_path: Path) -> Iterator[World]:
+def world(conninfo: str, database: Database, tmp_path: Path) -> Iterator[World]:
     """Give a world in which v1 is published."""
-    with small_world(database, connections, tmp_path / "mail") as made:
+    with small_world(conninfo, database, tmp_path / "mail") as made:
         yield made
 
 

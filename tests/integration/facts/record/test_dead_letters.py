@@ -24,14 +24,14 @@ from reconsent.facts.versions import PublishedVersions
 from reconsent.store.dead_letters import count, hold, read, remove, waiting
 from reconsent.store.log import append_dead_letter
 from reconsent.store.offsets import advance
-from reconsent.store.postgres import connect, transaction
+from reconsent.store.postgres import connect
 from reconsent.workers import dead_letter_relay as relay
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from reconsent.domain.dead_letters import Id
-    from reconsent.store.postgres import Connection, Pool
+    from reconsent.store.postgres import Connection, Database
 
 NOW = datetime(2026, 12, 1, 8, tzinfo=UTC)
 SHOP = "shop.example"
@@ -72,7 +72,7 @@ def mail_report(notice: str = "39c051cd-1e9e-43ab-8dc0-91497e6d26ec") -> Message
     return Message("mail-events", notice.encode(), json.dumps(data).encode(), (), NOW, 0, 0)
 
 
-def bury_all(connections: Pool, messages: Sequence[Message]) -> list[Id]:
+def bury_all(database: Database, messages: Sequence[Message]) -> list[Id]:
     """Bury messages as if they could not be used; return the ids in their order."""
 
     def work(connection: Connection) -> list[Id]:
@@ -83,52 +83,50 @@ def bury_all(connections: Pool, messages: Sequence[Message]) -> list[Id]:
             ids += {letter.id for letter in waiting(connection)} - before
         return ids
 
-    return transaction(connections, work)
+    return database.transaction(work)
 
 
-def retry_all(connections: Pool, lines: Sequence[Sequence[Id]]) -> Retried:
+def retry_all(database: Database, lines: Sequence[Sequence[Id]]) -> Retried:
     """Retry lines to their ends."""
-    return sum(retry_lines(connections, RECORDER, lines), Retried())
+    return sum(retry_lines(database, RECORDER, lines), Retried())
 
 
-def left(connections: Pool) -> set[Id]:
+def left(database: Database) -> set[Id]:
     """List what waits."""
-    return transaction(connections, lambda c: {letter.id for letter in waiting(c)})
+    return database.transaction(lambda c: {letter.id for letter in waiting(c)})
 
 
-def recorded(connections: Pool, query: str) -> list[tuple[Any, ...]]:
+def recorded(database: Database, query: str) -> list[tuple[Any, ...]]:
     """Read facts."""
-    return transaction(connections, lambda c: c.execute(query.encode()).fetchall())
+    return database.transaction(lambda c: c.execute(query.encode()).fetchall())
 
 
-def test_what_is_taken_in_again_waits_no_more(connections: Pool) -> None:
+def test_what_is_taken_in_again_waits_no_more(database: Database) -> None:
     """A retried letter is recorded as intake records it, and is no dead letter any more."""
     messages = [
         profile("ann", email="ann@example.org"),
         event("collections", "ann", 1, data_category="user.contact", collected_at=NOW.isoformat()),
         denial("ann", 2, evidence={"call": "c-1"}),
     ]
-    ids = bury_all(connections, messages)
-    done = retry_all(connections, [[id_] for id_ in ids])
+    ids = bury_all(database, messages)
+    done = retry_all(database, [[id_] for id_ in ids])
     assert [letter.id for letter in done.taken] == ids
     assert (done.refused, done.gone, done.left) == ((), (), ())
-    assert left(connections) == set()
-    assert recorded(connections, "SELECT account, email FROM accounts") == [
-        ("ann", "ann@example.org")
-    ]
-    assert len(recorded(connections, "SELECT FROM collections")) == 1
+    assert left(database) == set()
+    assert recorded(database, "SELECT account, email FROM accounts") == [("ann", "ann@example.org")]
+    assert len(recorded(database, "SELECT FROM collections")) == 1
     # The choice is known by the id that its sender gave it: sent again, it is the same one.
-    assert recorded(connections, "SELECT source, event_id FROM consents") == [("urn:test", "ann 2")]
-    assert retry_all(connections, [[id_] for id_ in ids]).gone == tuple(ids)
+    assert recorded(database, "SELECT source, event_id FROM consents") == [("urn:test", "ann 2")]
+    assert retry_all(database, [[id_] for id_ in ids]).gone == tuple(ids)
 
 
-def test_what_is_refused_again_waits_on(connections: Pool) -> None:
+def test_what_is_refused_again_waits_on(database: Database) -> None:
     """It keeps its id, its place and all that it says; the reason is the new one."""
-    ids = bury_all(connections, [garbage("accounts", "ann", 7), mail_report()])
-    before = transaction(connections, lambda c: read(c, ids))
-    done = retry_all(connections, [[id_] for id_ in ids])
+    ids = bury_all(database, [garbage("accounts", "ann", 7), mail_report()])
+    before = database.transaction(lambda c: read(c, ids))
+    done = retry_all(database, [[id_] for id_ in ids])
     assert done.taken == ()
-    after = transaction(connections, lambda c: read(c, ids))
+    after = database.transaction(lambda c: read(c, ids))
     assert [after[id_].message for id_ in ids] == [before[id_].message for id_ in ids]
     assert {str(letter.id): why for letter, why in done.refused} == {
         str(id_): after[id_].reason for id_ in ids
@@ -139,24 +137,24 @@ def test_what_is_refused_again_waits_on(connections: Pool) -> None:
     assert [after[id_].group for id_ in ids] == ["reconsent", "reconsent"]
 
 
-def test_retrying_is_done_or_not_done(connections: Pool) -> None:
+def test_retrying_is_done_or_not_done(database: Database) -> None:
     """If the transaction fails, nothing is recorded and the letter waits as before."""
-    ids = bury_all(connections, [profile("ann"), garbage("accounts", "bo")])
-    before = transaction(connections, lambda c: read(c, ids))
+    ids = bury_all(database, [profile("ann"), garbage("accounts", "bo")])
+    before = database.transaction(lambda c: read(c, ids))
 
     def work(connection: Connection) -> None:
         retry(connection, RECORDER, ids)
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        transaction(connections, work)
-    assert transaction(connections, lambda c: read(c, ids)) == before
-    assert recorded(connections, "SELECT FROM accounts") == []
+        database.transaction(work)
+    assert database.transaction(lambda c: read(c, ids)) == before
+    assert recorded(database, "SELECT FROM accounts") == []
 
 
-def test_two_that_retry_the_same_record_it_once(connections: Pool) -> None:
+def test_two_that_retry_the_same_record_it_once(database: Database) -> None:
     """The second waits for the first and finds the letter gone."""
-    ids = bury_all(connections, [denial("ann")])
+    ids = bury_all(database, [denial("ann")])
     begun, go_on = Event(), Event()
     found: list[Retried] = []
 
@@ -168,10 +166,10 @@ def test_two_that_retry_the_same_record_it_once(connections: Pool) -> None:
     def second(connection: Connection) -> None:
         found.append(retry(connection, RECORDER, ids))
 
-    one = Thread(target=transaction, args=(connections, first))
+    one = Thread(target=database.transaction, args=(first,))
     one.start()
     assert begun.wait(30)
-    other = Thread(target=transaction, args=(connections, second))
+    other = Thread(target=database.transaction, args=(second,))
     other.start()
     go_on.set()
     one.join(30)
@@ -180,10 +178,10 @@ def test_two_that_retry_the_same_record_it_once(connections: Pool) -> None:
     assert found[1].gone == tuple(ids)
 
 
-def test_none_overtakes_another_of_its_key(connections: Pool) -> None:
+def test_none_overtakes_another_of_its_key(database: Database) -> None:
     """A line stops at what is refused again; what is behind stays untouched, other keys go on."""
     ids = bury_all(
-        connections,
+        database,
         [
             profile("ann", 0),
             denial("ann", 1),
@@ -194,52 +192,50 @@ def test_none_overtakes_another_of_its_key(connections: Pool) -> None:
             denial("bo", 1),
         ],
     )
-    letters = transaction(connections, waiting)
-    done = retry_all(connections, with_later(letters, {ids[0], ids[5]}))
+    letters = database.transaction(waiting)
+    done = retry_all(database, with_later(letters, {ids[0], ids[5]}))
     assert {letter.id for letter in done.taken} == {ids[0], ids[1], ids[5], ids[6]}
     assert [letter.id for letter, _ in done.refused] == [ids[2]]
     assert done.left == (ids[3], ids[4])
-    assert left(connections) == {ids[2], ids[3], ids[4]}
-    assert {id_: each.reason for id_, each in _read(connections, ids[3:5]).items()} == {
+    assert left(database) == {ids[2], ids[3], ids[4]}
+    assert {id_: each.reason for id_, each in _read(database, ids[3:5]).items()} == {
         ids[3]: "before",
         ids[4]: "before",
     }
-    transaction(connections, lambda c: remove(c, [ids[2]]))
-    done = retry_all(connections, with_later(transaction(connections, waiting), {ids[3]}))
+    database.transaction(lambda c: remove(c, [ids[2]]))
+    done = retry_all(database, with_later(database.transaction(waiting), {ids[3]}))
     assert [letter.id for letter in done.taken] == [ids[3], ids[4]]
-    assert recorded(connections, "SELECT contact FROM accounts WHERE account = 'ann'") == [
-        ("none",)
-    ]
+    assert recorded(database, "SELECT contact FROM accounts WHERE account = 'ann'") == [("none",)]
 
 
-def _read(connections: Pool, ids: Collection[Id]) -> dict[Id, Any]:
-    return transaction(connections, lambda c: dict(read(c, ids)))
+def _read(database: Database, ids: Collection[Id]) -> dict[Id, Any]:
+    return database.transaction(lambda c: dict(read(c, ids)))
 
 
-def test_an_older_fact_does_not_override_a_newer_one(connections: Pool) -> None:
+def test_an_older_fact_does_not_override_a_newer_one(database: Database) -> None:
     """Retried in whatever order, facts are merged by their own times."""
-    old, new = bury_all(connections, [profile("ann", 0), profile("ann", 5, contact="none")])
-    assert retry_all(connections, [[new], [old]]).refused == ()
-    assert recorded(connections, "SELECT contact FROM accounts") == [("none",)]
+    old, new = bury_all(database, [profile("ann", 0), profile("ann", 5, contact="none")])
+    assert retry_all(database, [[new], [old]]).refused == ()
+    assert recorded(database, "SELECT contact FROM accounts") == [("none",)]
 
 
-def test_a_deletion_takes_the_dead_letters_of_its_account_along(connections: Pool) -> None:
+def test_a_deletion_takes_the_dead_letters_of_its_account_along(database: Database) -> None:
     """A retried deletion erases what waits of the account, which is gone rather than refused."""
     deletion = profile("ann", 9, status="deleted", contact="none")
     personal = profile("ann", 1, email="ann@example.org")
-    ids = bury_all(connections, [garbage("accounts", "ann"), personal, deletion])
-    others = bury_all(connections, [profile("bo")])
-    done = transaction(connections, lambda c: retry(c, RECORDER, [ids[2], ids[0]]))
+    ids = bury_all(database, [garbage("accounts", "ann"), personal, deletion])
+    others = bury_all(database, [profile("bo")])
+    done = database.transaction(lambda c: retry(c, RECORDER, [ids[2], ids[0]]))
     assert [letter.id for letter in done.taken] == [ids[2]]
     assert done.refused == ()
     assert done.gone == (ids[0],)
-    assert left(connections) == set(others)
+    assert left(database) == set(others)
 
 
-def test_a_retry_and_an_erasing_do_not_hold_each_other_up(connections: Pool) -> None:
+def test_a_retry_and_an_erasing_do_not_hold_each_other_up(database: Database) -> None:
     """Each holds what the other wants: one of them begins again, and both are done in the end."""
     personal = profile("ann", 1, email="ann@example.org")
-    ids = bury_all(connections, [personal, profile("bo")])
+    ids = bury_all(database, [personal, profile("bo")])
     deletion = cloudevents.read(profile("ann", 9, status="deleted", contact="none"))
     both = Barrier(2)
     tries: list[str] = []
@@ -259,56 +255,56 @@ def test_a_retry_and_an_erasing_do_not_hold_each_other_up(connections: Pool) -> 
         meet("erase")
         RECORDER.record(connection, [deletion])
 
-    threads = [Thread(target=transaction, args=(connections, work)) for work in (retrying, erasing)]
+    threads = [Thread(target=database.transaction, args=(work,)) for work in (retrying, erasing)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(60)
     assert len(tries) > 2
-    assert left(connections) == set()
-    facts = recorded(connections, "SELECT account, status, email FROM accounts ORDER BY account")
+    assert left(database) == set()
+    facts = recorded(database, "SELECT account, status, email FROM accounts ORDER BY account")
     assert facts == [("ann", "deleted", None), ("bo", "active", None)]
 
 
-def test_what_was_hidden_of_a_minor_stays_hidden(connections: Pool) -> None:
+def test_what_was_hidden_of_a_minor_stays_hidden(database: Database) -> None:
     """What a retried letter tells of a minor is hidden in the others, which still can be used."""
     minor = profile("ann", 9, minor=True)
-    ids = bury_all(connections, [profile("ann", 1, email="ann@example.org", name="Ann"), minor])
-    done = transaction(connections, lambda c: retry(c, RECORDER, [ids[1]]))
+    ids = bury_all(database, [profile("ann", 1, email="ann@example.org", name="Ann"), minor])
+    done = database.transaction(lambda c: retry(c, RECORDER, [ids[1]]))
     assert len(done.taken) == 1
-    (value,) = recorded(connections, "SELECT value FROM bus_messages")[0]
+    (value,) = recorded(database, "SELECT value FROM bus_messages")[0]
     assert b"ann@example.org" not in value
-    assert retry_all(connections, [[ids[0]]]).refused == ()
-    assert recorded(connections, "SELECT email, name, minor FROM accounts") == [(None, None, True)]
+    assert retry_all(database, [[ids[0]]]).refused == ()
+    assert recorded(database, "SELECT email, name, minor FROM accounts") == [(None, None, True)]
 
 
-def test_discarded_ones_do_not_come_back(connections: Pool) -> None:
+def test_discarded_ones_do_not_come_back(database: Database) -> None:
     """What was removed is neither listed nor counted nor retried, and its id is not used again."""
-    ids = bury_all(connections, [garbage("accounts", "ann", n) for n in range(3)])
-    assert transaction(connections, lambda c: remove(c, ids)) == set(ids)
-    assert transaction(connections, lambda c: remove(c, ids)) == set()
-    assert retry_all(connections, [[id_] for id_ in ids]).gone == tuple(ids)
-    assert transaction(connections, count)["accounts"] == 0
-    (new,) = bury_all(connections, [garbage("accounts", "ann", 0)])
+    ids = bury_all(database, [garbage("accounts", "ann", n) for n in range(3)])
+    assert database.transaction(lambda c: remove(c, ids)) == set(ids)
+    assert database.transaction(lambda c: remove(c, ids)) == set()
+    assert retry_all(database, [[id_] for id_ in ids]).gone == tuple(ids)
+    assert database.transaction(count)["accounts"] == 0
+    (new,) = bury_all(database, [garbage("accounts", "ann", 0)])
     assert new not in ids
 
 
-def test_what_waits_is_counted_by_topic(connections: Pool) -> None:
+def test_what_waits_is_counted_by_topic(database: Database) -> None:
     """Each topic has its count, also those without any."""
-    bury_all(connections, [garbage("accounts", "ann"), denial("bo"), denial("cy")])
-    assert transaction(connections, count) == {
+    bury_all(database, [garbage("accounts", "ann"), denial("bo"), denial("cy")])
+    assert database.transaction(count) == {
         "policy-versions": 0, "accounts": 1, "collections": 0, "choices": 2, "mail-events": 0,
     }  # fmt: skip
 
 
-def test_letters_of_a_topic_or_a_key_are_found(connections: Pool) -> None:
+def test_letters_of_a_topic_or_a_key_are_found(database: Database) -> None:
     """A key is that of its account on whatever topic, as it came."""
-    ids = bury_all(connections, [garbage("accounts", "ann"), denial("ann", 1), denial("bo")])
+    ids = bury_all(database, [garbage("accounts", "ann"), denial("ann", 1), denial("bo")])
     key = f"{SHOP}/ann".encode()
 
     def found(*topics: str, of: bytes | None = None) -> set[Id]:
         names = topics or ("accounts", "collections", "choices")
-        return transaction(connections, lambda c: {each.id for each in waiting(c, names, of)})
+        return database.transaction(lambda c: {each.id for each in waiting(c, names, of)})
 
     assert found() == set(ids)
     assert found(of=key) == set(ids[:2])
@@ -318,21 +314,21 @@ def test_letters_of_a_topic_or_a_key_are_found(connections: Pool) -> None:
 
 @pytest.mark.parametrize("limit", [2, 100])
 def test_what_passes_them_on_steps_over_removed_ones(
-    connections: Pool, database: str, limit: int
+    database: Database, conninfo: str, limit: int
 ) -> None:
     """A consumer of the dead letters gets those that wait, each once, and reaches the end."""
-    ids = bury_all(connections, [garbage("accounts", "ann", number) for number in range(9)])
-    transaction(connections, lambda c: remove(c, [*ids[:2], *ids[4:6], ids[8]]))
-    transaction(connections, lambda c: retry(c, RECORDER, [ids[2]]))
+    ids = bury_all(database, [garbage("accounts", "ann", number) for number in range(9)])
+    database.transaction(lambda c: remove(c, [*ids[:2], *ids[4:6], ids[8]]))
+    database.transaction(lambda c: retry(c, RECORDER, [ids[2]]))
     passed: list[int] = []
-    connected = partial(connect, database, autocommit=True)
+    connected = partial(connect, conninfo, autocommit=True)
     with closing(PostgresConsumer(connected, relay.GROUP, ["accounts.dead"])) as consumer:
         while batch := consumer.poll(limit, 0):
             passed += [message.offset for message in batch.messages]
-            transaction(connections, partial(_advance, batch))
+            database.transaction(partial(_advance, batch))
     assert passed == [id_.offset for id_ in (ids[2], ids[3], ids[6], ids[7])]
     ends = "SELECT next_offset FROM consumer_offsets WHERE partition = 0"
-    assert recorded(connections, ends) == [(9,)]
+    assert recorded(database, ends) == [(9,)]
 
 
 def _advance(batch: Any, connection: Connection) -> None:  # noqa: ANN401

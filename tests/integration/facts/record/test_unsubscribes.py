@@ -14,7 +14,8 @@ import pytest
 from reconsent.facts.published.state import Outgoing
 from reconsent.facts.record.unsubscribes import Unsubscribe, record_unsubscribes
 from reconsent.facts.sets import Cohorts
-from reconsent.store.postgres import Connection, SoleRight, transaction
+from reconsent.store.leases import SoleRight
+from reconsent.store.postgres import Connection
 from reconsent.workers.relay import Relay, outlets
 from reconsent.workers.running import run_until_idle
 from tests.integration.informing import HOUR, SITE, START, Informing
@@ -45,9 +46,9 @@ def others(place: Stage) -> Iterator[tuple[Others, Relay]]:
     reading = Others([0])
     [outlet] = [one for one in outlets(Outgoing(Cohorts())) if one.topic == "unsubscribes"]
     relay = Relay(
-        place.connections,
+        place.database,
         outlet,
-        SoleRight(place.database.conninfo, "relay unsubscribes"),
+        SoleRight(place.conninfo, "relay unsubscribes"),
         lambda: reading,
         source=URL,
         now=place.now,
@@ -245,9 +246,9 @@ def test_times_decide_not_the_order_of_arrival(place: Stage) -> None:
                 channel=channel,  # type: ignore[arg-type]  # one of them
                 occurred_at=START + hours * HOUR,
             )
-            transaction(place.connections, partial(_leave, left=left))
+            place.database.transaction(partial(_leave, left=left))
         found.append(informing.kept())
-        with place.connections.connection() as connection:
+        with place.database.connection() as connection:
             found[-1] += connection.execute("SELECT unsubscribed_at FROM accounts").fetchall()
     assert all(kept == found[0] for kept in found)
     assert found[0] == [

@@ -137,16 +137,16 @@ def test_a_database_that_is_away_is_told(
     make_database: Callable[[], str], tmp_path: Path, server: str
 ) -> None:
     """SendGrid is asked to post again, and what it posts again is recorded."""
-    database = make_database()
-    name = str(psycopg.conninfo.conninfo_to_dict(database)["dbname"])
+    conninfo = make_database()
+    name = str(psycopg.conninfo.conninfo_to_dict(conninfo)["dbname"])
     admin = psycopg.conninfo.make_conninfo(server, user="postgres", dbname="postgres")
     with (
         running_sendgrid() as stand_in,
-        mailed(1, stand_in, database, tmp_path) as place,
+        mailed(1, stand_in, conninfo, tmp_path) as place,
         psycopg.connect(admin, autocommit=True) as connection,
     ):
         account, notice = next(place.fresh)
-        place.program.connections.timeout = 0.5
+        place.program.database.patience = 0.5
         allow = psycopg.sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS {}")
         identifier = psycopg.sql.Identifier(name)
         connection.execute(allow.format(identifier, psycopg.sql.SQL("false")))
@@ -165,11 +165,11 @@ def test_a_database_that_is_away_is_told(
         assert place.state(account) == "delivered"
 
 
-def test_without_a_key_nobody_is_believed(database: str, home: Path) -> None:
+def test_without_a_key_nobody_is_believed(conninfo: str, home: Path) -> None:
     """The webhook is not there, and says which setting it lacks."""
     environment = {
         "RECONSENT_HOME": str(home),
-        "DATABASE_URL": database,
+        "DATABASE_URL": conninfo,
         "RECONSENT_SECRET": "secret of the tests",
         "RECONSENT_API_TOKEN": "token of the tests",
         "RECONSENT_LISTEN": "127.0.0.1:0",

@@ -75,7 +75,7 @@ def test_who_left_by_a_link_of_sendgrids_gets_no_optional_mail(place: Place) -> 
         account, notice = next(place.fresh)
         for later, kind in enumerate(kinds):
             assert place.post(report(kind, notice, NOW + later)).status_code == 200
-        with place.program.connections.connection() as connection:
+        with place.program.database.connection() as connection:
             [(unsubscribed, complained)] = connection.execute(
                 "SELECT unsubscribed, complained FROM accounts WHERE account = %s", [account]
             ).fetchall()
@@ -96,13 +96,13 @@ def test_who_was_not_reached_is_not_taken_for_silent(place: Place) -> None:
     for kind in ("delivered", "blocked", "bounce"):
         account, notice = next(place.fresh)
         place.post(report(kind, notice, NOW))
-        with place.program.connections.connection() as connection:
+        with place.program.database.connection() as connection:
             connection.execute(
                 "UPDATE notices SET accepted_at = now() - interval '31 days' WHERE notice_id = %s",
                 (notice,),
             )
         place.work("scheduler")
-        with place.program.connections.connection() as connection:
+        with place.program.database.connection() as connection:
             found[kind] = connection.execute(
                 "SELECT answer FROM consents JOIN accounts USING (account_key) WHERE account = %s",
                 (account,),
@@ -115,7 +115,7 @@ def test_a_complaint_stops_mail(place: Place) -> None:
     account, notice = next(place.fresh)
     place.post(report("delivered", notice, NOW), report("spamreport", notice, NOW + 60))
     assert place.state(account) == "complained"
-    with place.program.connections.connection() as connection:
+    with place.program.database.connection() as connection:
         complaining = connection.execute(
             "SELECT complained FROM accounts WHERE account = %s", (account,)
         ).fetchall()
@@ -144,7 +144,7 @@ def test_an_unknown_outcome_is_settled(place: Place) -> None:
     ends = []
     for kind in ("deferred", "delivered"):
         account, notice = next(place.fresh)
-        with place.program.connections.connection() as connection:
+        with place.program.database.connection() as connection:
             connection.execute(
                 "UPDATE notices SET state = 'unknown', accepted_at = NULL WHERE notice_id = %s",
                 (notice,),
@@ -167,7 +167,7 @@ def test_thousands_at_once_are_recorded_once(place: Place) -> None:
     assert [answer.status_code for answer in answers] == [200] * 4
     assert sum(answer.json()["new"] for answer in answers) == MANY
     ids = [one["sg_event_id"] for one in events]
-    with place.program.connections.connection() as connection:
+    with place.program.database.connection() as connection:
         kept = connection.execute(
             "SELECT count(*) FROM mail_events WHERE provider_id = ANY(%s)", (ids,)
         ).fetchall()
@@ -178,7 +178,7 @@ def test_pages_answer_while_a_post_is_recorded(place: Place) -> None:
     """Recording waits for a notice that somebody else has locked; everyone else does not."""
     account, notice = next(place.fresh)
     with ThreadPoolExecutor(1) as aside:
-        with place.program.connections.connection() as connection:
+        with place.program.database.connection() as connection:
             connection.execute("SELECT FROM notices WHERE notice_id = %s FOR UPDATE", (notice,))
             posting = aside.submit(place.post, report("delivered", notice, NOW))
             while not connection.execute(
