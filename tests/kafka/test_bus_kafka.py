@@ -127,5 +127,5 @@ def test_what_retention_took_is_stepped_over(
         place = kafka.TopicPartition(topics.topic_prefix + "accounts", batch.partition)
         admin.delete_records({place: 7})
     assert [m.offset for m in drain(join("accounts"), connection)] == [7, 8, 9]
-    assert "has no message 3 any more, it keeps 7 to 10" in caplog.text
+    assert "no longer has message 3, only 7 to 10; continuing from 7" in caplog.text
     assert lag()["accounts"] == 0

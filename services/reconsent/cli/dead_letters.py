@@ -5,7 +5,6 @@ Each letter that was retried or discarded is told in a line of the log, with whe
 
 from __future__ import annotations
 
-import logging
 import os
 import pwd
 import sys
@@ -23,13 +22,13 @@ from reconsent.domain.event import TOPICS
 from reconsent.facts.record.dead_letters import Retried, retry_lines
 from reconsent.facts.record.recorder import Recorder
 from reconsent.store.dead_letters import read, remove, waiting
+from reconsent.telemetry import DEAD_LETTER_DECIDED
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from reconsent.program import Program
 
-LOG = logging.getLogger("reconsent")
 _SHOWN_BEFORE_ASKING: Final = 20
 
 _topic_option = click.option("--topic", type=click.Choice(list(TOPICS)), help="Of this topic only.")
@@ -201,8 +200,13 @@ def _confirmed(letters: Collection[DeadLetter]) -> bool:
 
 def _log(program: Program, verb: str, letter: DeadLetter, outcome: str) -> None:
     key = f" ({report.key_of(letter)})" if letter.message.key is not None else ""
-    now = f"{program.now():%Y-%m-%dT%H:%M:%SZ}"
-    LOG.info("%s %s %s %s%s: %s", now, _user(), verb, letter.id, key, report.readable(outcome))
+    DEAD_LETTER_DECIDED.log(
+        at=f"{program.now():%Y-%m-%dT%H:%M:%SZ}",
+        user=_user(),
+        decision=verb,
+        letter=f"{letter.id}{key}",
+        outcome=report.readable(outcome),
+    )
 
 
 def _user() -> str:

@@ -10,7 +10,6 @@ the one before has ended, so batches still are recorded one after the other.
 
 from __future__ import annotations
 
-import logging
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -20,6 +19,7 @@ from reconsent.facts.record.recorder import Recorder
 from reconsent.facts.versions import PublishedVersions
 from reconsent.store.log import append_dead_letter
 from reconsent.store.offsets import FencedError, advance
+from reconsent.telemetry import MESSAGE_DEAD_LETTERED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from reconsent.domain.errors import ReconsentError
     from reconsent.store.postgres import Connection, Database
 
-LOG = logging.getLogger("reconsent")
 GROUP: Final = "reconsent"
 BATCH: Final = 10_000
 PATIENCE: Final = 1.0
@@ -150,9 +149,7 @@ class Intake:
         for at, why in counts.refused:
             dead[events[at][0]] = RefusedError(why)
         for position in sorted(dead):
-            LOG.warning(
-                "intake: a message of %s goes to the dead letters: %s", batch.topic, dead[position]
-            )
+            MESSAGE_DEAD_LETTERED.log(topic=batch.topic, reason=dead[position])
             append_dead_letter(connection, batch.messages[position], GROUP, dead[position])
         return self._dead_run(batch.messages, dead)
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import gc
-import logging
 import threading
 from typing import TYPE_CHECKING, Final, Protocol
 
 from reconsent.domain.errors import OutsideError, StoppedError
+from reconsent.telemetry import SERVICE_RETRIES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-LOG = logging.getLogger("reconsent")
 REST: Final = 0.5
 LONGEST_REST: Final = 30.0
 
@@ -87,6 +86,6 @@ def _work(service: Service, stop: threading.Event) -> None:
         except StoppedError:
             raise
         except OutsideError as error:
-            LOG.warning("%s: %s; trying again in %.0f s", service.name, error, rest)
+            SERVICE_RETRIES.log(service=service.name, error=error, pause=rest)
             pause, rest = rest, min(rest * 2, LONGEST_REST)
         stop.wait(pause)

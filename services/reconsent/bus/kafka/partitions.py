@@ -7,7 +7,6 @@ partitions wait, paused, until they have been taken over.
 
 from __future__ import annotations
 
-import logging
 from contextlib import closing
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -19,13 +18,13 @@ from typing_extensions import override
 
 from reconsent.domain.errors import OutsideError
 from reconsent.store.offsets import take_over
+from reconsent.telemetry import MESSAGES_MISSING, PARTITION_LOCKED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from reconsent.store.postgres import Connection
 
-LOG = logging.getLogger("reconsent")
 _TAKE_OVER_LIMIT: Final = "1s"
 
 
@@ -147,7 +146,7 @@ class Partitions:
                             )
                         )
                     except psycopg.errors.LockNotAvailable:
-                        LOG.info("%s: partition %s is still at work elsewhere", *place)
+                        PARTITION_LOCKED.log(topic=place.topic, partition=place.partition)
         except psycopg.OperationalError as error:
             text = str(error).strip() or type(error).__name__
             raise OutsideError(f"database: {text.splitlines()[0]}") from error
@@ -163,10 +162,14 @@ class Partitions:
             first, end = firsts[place], ends[place]
             start = held.position if first <= held.position <= end else first
             if start != held.position and held.position:
-                LOG.warning(
-                    "%s: partition %s has no message %s any more, it keeps %s to %s; reading on "
-                    "from %s", *place, held.position, first, end, start,
-                )  # fmt: skip
+                MESSAGES_MISSING.log(
+                    topic=place.topic,
+                    partition=place.partition,
+                    position=held.position,
+                    first=first,
+                    end=end,
+                    start=start,
+                )
             self._client.seek(place, start)
             self._client.resume(place)
             self.held[place] = held

@@ -7,7 +7,6 @@ comes to the same.
 
 from __future__ import annotations
 
-import logging
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
@@ -20,9 +19,8 @@ from reconsent.facts.record.mail_events import record_mail_events
 from reconsent.mail.sendgrid.events import Reports, read_events
 from reconsent.mail.sendgrid.webhook import SIGNATURE, TIMESTAMP, Webhook
 from reconsent.store.postgres import Connection
+from reconsent.telemetry import WEBHOOK_EVENT_SKIPPED, WEBHOOK_RECORDED, WEBHOOK_REFUSED
 from reconsent.web.access import Context, Given
-
-LOG = logging.getLogger("reconsent")
 
 router = APIRouter(include_in_schema=False)
 
@@ -68,7 +66,7 @@ def sendgrid(
     timestamp = request.headers.get(TIMESTAMP, "")
     now = context.now()
     if why := webhook.refusal(body, signature, timestamp, now):
-        LOG.warning("sendgrid: a post to the webhook was refused: %s", why)
+        WEBHOOK_REFUSED.log(reason=why)
         raise HTTPException(403, why)
     reports = _read(body.decode(), context)
     counts = _record(context, reports)
@@ -86,10 +84,10 @@ def _read(body: str, context: Context) -> Reports:
     try:
         reports = read_events(body, context.now())
     except BadInputError as error:
-        LOG.warning("sendgrid: a post to the webhook was refused: %s", error)
+        WEBHOOK_REFUSED.log(reason=error)
         raise HTTPException(400, str(error)) from error
     for wrong in reports.unreadable:
-        LOG.warning("sendgrid: an event was passed over: %s", wrong)
+        WEBHOOK_EVENT_SKIPPED.log(reason=wrong)
     if reports.unreadable and not (reports.mail or reports.ignored):
         raise HTTPException(400, reports.unreadable[0])
     return reports
@@ -110,10 +108,9 @@ def _tell(reports: Reports, counts: Counts) -> None:
     ignored = reports.ignored.copy()
     ignored["about notices that were never sent"] = len(counts.refused)
     ignored["unreadable"] = len(reports.unreadable)
-    passed_over = ", ".join(f"{number} {why}" for why, number in ignored.items() if number)
-    LOG.info(
-        "sendgrid: %d events new, %d known%s",
-        counts.new,
-        counts.unchanged,
-        f", ignored: {passed_over}" if passed_over else "",
+    skipped = ", ".join(f"{number} {why}" for why, number in ignored.items() if number)
+    WEBHOOK_RECORDED.log(
+        new=counts.new,
+        known=counts.unchanged,
+        ignored=f", ignored: {skipped}" if skipped else "",
     )

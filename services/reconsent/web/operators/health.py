@@ -8,6 +8,15 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from reconsent.domain.errors import OutsideError
 from reconsent.facts.read.counts import Status, status
 from reconsent.store.postgres import Connection
+from reconsent.telemetry import (
+    CONSUMER_LAG,
+    COUNTERS,
+    DEAD_LETTERS,
+    METRICS,
+    NOTICES,
+    Metric,
+    exposition,
+)
 from reconsent.web.access import Given, authorized
 
 router = APIRouter()
@@ -36,25 +45,23 @@ def metrics(context: Given) -> Response:
     def work(connection: Connection) -> Status:
         return status(connection, context.versions.now(connection), context.lags(connection))
 
-    found = context.database.transaction(work)
-    return PlainTextResponse(_exposed(found), media_type="text/plain; version=0.0.4")
+    text = _exposed(context.database.transaction(work))
+    return PlainTextResponse(text, media_type="text/plain; version=0.0.4")
 
 
 def _exposed(found: Status) -> str:
-    lines = [
-        "# HELP reconsent_consumer_lag Messages of a topic that are not consumed yet.",
-        "# TYPE reconsent_consumer_lag gauge",
-        *(f'reconsent_consumer_lag{{topic="{topic}"}} {lag}' for topic, lag in found.lags.items()),
-        "# HELP reconsent_dead_letters Messages of a topic that could not be used, and wait.",
-        "# TYPE reconsent_dead_letters gauge",
-        *(f'reconsent_dead_letters{{topic="{t}"}} {n}' for t, n in found.dead_letters.items()),
-        "# HELP reconsent_notices Notices by policy version, kind, state and suppression.",
-        "# TYPE reconsent_notices gauge",
-        *(
-            f'reconsent_notices{{policy="{row.policy}",policy_version="{row.policy_version}",'
-            f'kind="{row.kind}",state="{row.state}",suppression="{row.suppression or ""}"}} '
-            f"{row.notices}"
+    gauges: dict[Metric, list[tuple[tuple[str, ...], int]]] = {
+        CONSUMER_LAG: [((topic,), lag) for topic, lag in found.lags.items()],
+        DEAD_LETTERS: [((topic,), waiting) for topic, waiting in found.dead_letters.items()],
+        NOTICES: [
+            (
+                (row.policy, row.policy_version, row.kind, row.state, row.suppression or ""),
+                row.notices,
+            )
             for row in found.notices
-        ),
-    ]
-    return "\n".join(lines) + "\n"
+        ],
+    }
+    return exposition(
+        (metric, COUNTERS.read(metric) if metric.kind == "counter" else gauges[metric])
+        for metric in METRICS
+    )
