@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 
 from reconsent.domain.account import Contact, Status
-from reconsent.domain.consent import undecided
+from reconsent.domain.consent import Decision, undecided
 from reconsent.domain.notice import Address, Reach
-from reconsent.domain.use import sort_key
+from reconsent.domain.use import Held, Use, sort_key
 from reconsent.facts.record.standings import decisions, held, uses
+from reconsent.facts.remembered import Remembered
 from reconsent.store.named import named
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from reconsent.domain.consent import Decision
     from reconsent.domain.policy import Policy
-    from reconsent.domain.use import Held, Use
     from reconsent.store.postgres import Connection
 
 SQL = named("sets")
 _REMEMBERED = 200_000
-_Set = TypeVar("_Set")
 
 
 class Who(NamedTuple):
@@ -49,69 +47,73 @@ class Who(NamedTuple):
 
 
 class Cohorts:
-    """What cohorts are asked, remembered: a set never changes once it has an id."""
+    """What cohorts are asked, remembered: a set never changes once it has an id.
 
-    def __init__(self) -> None:
-        """Start without having seen any."""
-        self._holdings: dict[int, tuple[Held, ...]] = {}
-        self._standings: dict[int, tuple[Decision, ...]] = {}
-        self._asks: dict[int, frozenset[Use]] = {}
-        self._new_uses: dict[tuple[str, int, int], frozenset[Use]] = {}
+    Threads may share one. Each lookup returns exactly the ids that it was asked for.
+    """
+
+    def __init__(self, remembered: int = _REMEMBERED) -> None:
+        """Remember up to this many sets of each kind."""
+        self._holdings = Remembered[int, tuple[Held, ...]](remembered)
+        self._standings = Remembered[int, tuple[Decision, ...]](remembered)
+        self._asks = Remembered[int, frozenset[Use]](remembered)
+        self._new_uses = Remembered[tuple[str, int, int], frozenset[Use]](remembered)
 
     def holdings(self, connection: Connection, ids: Iterable[int]) -> dict[int, tuple[Held, ...]]:
         """Read sets of holdings by their ids."""
-        missing = _missing(ids, self._holdings)
-        if missing:
-            rows = connection.execute(SQL["holdings"], {"ids": missing})
-            self._holdings.update({set_id: held(members) for set_id, members in rows})
-        return self._holdings
+
+        def read(unknown: list[int]) -> dict[int, tuple[Held, ...]]:
+            rows = connection.execute(SQL["holdings"], {"ids": unknown})
+            return {set_id: held(members) for set_id, members in rows}
+
+        return self._holdings.look_up(ids, read)
 
     def standings(
         self, connection: Connection, ids: Iterable[int]
     ) -> dict[int, tuple[Decision, ...]]:
         """Read sets of standing decisions by their ids."""
-        missing = _missing(ids, self._standings)
-        if missing:
-            rows = connection.execute(SQL["standings"], {"ids": missing})
-            self._standings.update({set_id: decisions(members) for set_id, members in rows})
-        return self._standings
+
+        def read(unknown: list[int]) -> dict[int, tuple[Decision, ...]]:
+            rows = connection.execute(SQL["standings"], {"ids": unknown})
+            return {set_id: decisions(members) for set_id, members in rows}
+
+        return self._standings.look_up(ids, read)
 
     def asked(self, connection: Connection, ids: Iterable[int]) -> dict[int, frozenset[Use]]:
         """Read asks by their ids."""
-        missing = _missing(ids, self._asks)
-        if missing:
-            rows = connection.execute(SQL["asks"], {"ids": missing})
-            self._asks.update({set_id: uses(members) for set_id, members in rows})
-        return self._asks
+
+        def read(unknown: list[int]) -> dict[int, frozenset[Use]]:
+            rows = connection.execute(SQL["asks"], {"ids": unknown})
+            return {set_id: uses(members) for set_id, members in rows}
+
+        return self._asks.look_up(ids, read)
 
     def asks(
         self, connection: Connection, policy: Policy, pairs: Iterable[tuple[int, int]]
     ) -> dict[tuple[int, int], frozenset[Use]]:
         """Return what each (holdings, standing) is asked under the policy's latest version."""
         distinct = set(pairs)
-        self.standings(connection, (standing for _, standing in distinct))
+        standings = self.standings(connection, (standing_id for _, standing_id in distinct))
+        new_uses = self.new_uses(connection, policy, (holdings_id for holdings_id, _ in distinct))
         return {
-            (holdings_id, standing_id): undecided(
-                self.new_uses(connection, policy, holdings_id), self._standings[standing_id]
-            )
+            (holdings_id, standing_id): undecided(new_uses[holdings_id], standings[standing_id])
             for holdings_id, standing_id in distinct
         }
 
-    def new_uses(self, connection: Connection, policy: Policy, holdings_id: int) -> frozenset[Use]:
-        """Return the new uses of one set of holdings, decided or not."""
-        key = (policy.name, len(policy.versions), holdings_id)
-        if key not in self._new_uses:
-            if len(self._new_uses) > _REMEMBERED:
-                self._new_uses.clear()
-            held_now = self.holdings(connection, [holdings_id])[holdings_id]
-            self._new_uses[key] = policy.new_uses(held_now)
-        return self._new_uses[key]
+    def new_uses(
+        self, connection: Connection, policy: Policy, ids: Iterable[int]
+    ) -> dict[int, frozenset[Use]]:
+        """Return the new uses of sets of holdings by their ids, decided or not."""
+        line = policy.name, len(policy.versions)
 
+        def derive(
+            unknown: list[tuple[str, int, int]],
+        ) -> dict[tuple[str, int, int], frozenset[Use]]:
+            holdings = self.holdings(connection, (holdings_id for *_, holdings_id in unknown))
+            return {key: policy.new_uses(holdings[key[2]]) for key in unknown}
 
-def _missing(ids: Iterable[int], known: dict[int, _Set]) -> list[int]:
-    if len(known) > _REMEMBERED:
-        known.clear()
-    return [set_id for set_id in set(ids) if set_id not in known]
+        found = self._new_uses.look_up(((*line, holdings_id) for holdings_id in ids), derive)
+        return {holdings_id: new for (*_, holdings_id), new in found.items()}
 
 
 def ask_ids(connection: Connection, asks: Iterable[frozenset[Use]]) -> dict[frozenset[Use], int]:

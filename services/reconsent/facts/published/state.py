@@ -7,7 +7,7 @@ the relay knows.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pydantic_core import to_json
 
@@ -16,19 +16,22 @@ from reconsent.domain.permission import allowed
 from reconsent.facts.read.ledger import entries, moment
 from reconsent.facts.read.notices import Row, as_they_stand, notice_json
 from reconsent.facts.record.standings import ledgers
+from reconsent.facts.remembered import Remembered
 from reconsent.store.named import named
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from reconsent.domain.consent import Decision
+    from reconsent.domain.policy import Policy
     from reconsent.domain.use import Held
     from reconsent.facts.sets import Cohorts
     from reconsent.facts.versions import Policies
     from reconsent.store.postgres import Connection
 
 SQL = named("published/state")
-_REMEMBERED = 100_000
+_REMEMBERED: Final = 100_000
 
 
 class Item(NamedTuple):
@@ -48,13 +51,33 @@ class Touched:
     since: str
 
 
+class _Cohort(NamedTuple):
+    """What decides what data may be used for; `policy` is empty where none governs the property."""
+
+    policy: str
+    versions: int
+    holdings_id: int
+    standing_id: int
+    minor: bool
+    suppressed: bool
+
+    def subject(self, decisions: Sequence[Decision]) -> Standing:
+        """Return any account of the cohort."""
+        return Standing(
+            status="active",
+            contact="none" if self.suppressed else "all",
+            minor=self.minor,
+            decisions=decisions,
+        )
+
+
 class Outgoing:
     """What is said of accounts, by topic."""
 
     def __init__(self, cohorts: Cohorts) -> None:
-        """Remember what cohorts are asked and allowed."""
+        """Remember what cohorts are asked and what their data may be used for."""
         self._cohorts = cohorts
-        self._allowed: dict[tuple[Any, ...], bytes] = {}
+        self._allowed = Remembered[_Cohort, bytes](_REMEMBERED)
 
     def notices(self, connection: Connection, policies: Policies, touched: Touched) -> list[Item]:
         """Return notices as `reconsent notices` prints them."""
@@ -88,10 +111,19 @@ class Outgoing:
     ) -> list[Item]:
         """Return what each account's data may be used for, whole; None of deleted accounts."""
         rows = connection.execute(SQL["cohorts_of"], {"keys": touched.keys}).fetchall()
-        self._cohorts.holdings(connection, {row[3] for row in rows})
-        self._cohorts.standings(connection, {row[4] for row in rows})
+        cohorts = {row[0]: _cohort(policies, row) for row in rows if row[5] != "deleted"}
+        allowed_uses = self._allowed.look_up(
+            cohorts.values(), lambda unknown: self._allow(connection, policies, unknown)
+        )
         return [
-            Item(key, property_name, account, self._value(connection, policies, row))
+            Item(
+                key,
+                property_name,
+                account,
+                _permissions_json(property_name, account, allowed_uses[cohorts[key]])
+                if key in cohorts
+                else None,
+            )
             for row in rows
             for key, property_name, account in [row[:3]]
         ]
@@ -104,35 +136,41 @@ class Outgoing:
             for number, property_name, account, *said in rows
         ]
 
-    def _value(
-        self, connection: Connection, policies: Policies, row: tuple[Any, ...]
-    ) -> bytes | None:
-        _, property_name, account, holdings_id, standing_id, status, contact, minor = row
-        if status == "deleted":
-            return None
-        policy = policies.of_property(property_name)
-        reach = "minor" if minor else _reach(status, contact)
-        cohort = (
-            policy and (policy.name, len(policy.versions)),
-            holdings_id,
-            standing_id,
-            reach,
-        )
-        if cohort not in self._allowed:
-            if len(self._allowed) > _REMEMBERED:
-                self._allowed.clear()
-            who = Standing(
-                status=status,
-                contact=contact,
-                minor=minor,
-                decisions=self._cohorts.standings(connection, [standing_id])[standing_id],
+    def _allow(
+        self, connection: Connection, policies: Policies, cohorts: Sequence[_Cohort]
+    ) -> dict[_Cohort, bytes]:
+        """Write as JSON what the data of these cohorts may be used for."""
+        holdings = self._cohorts.holdings(connection, (c.holdings_id for c in cohorts))
+        standings = self._cohorts.standings(connection, (c.standing_id for c in cohorts))
+        return {
+            cohort: to_json(
+                [
+                    _held_json(cohort.subject(standings[cohort.standing_id]), policies, policy, one)
+                    for policy in [policies.by_name.get(cohort.policy)]
+                    for one in holdings[cohort.holdings_id]
+                ]
             )
-            held = self._cohorts.holdings(connection, [holdings_id])[holdings_id]
-            self._allowed[cohort] = to_json(
-                [_held_json(who, policies, property_name, pair) for pair in held]
-            )
-        names = to_json({"property": property_name, "account": account})
-        return names[:-1] + b',"permissions":' + self._allowed[cohort] + b"}"
+            for cohort in cohorts
+        }
+
+
+def _cohort(policies: Policies, row: tuple[Any, ...]) -> _Cohort:
+    _, property_name, _, holdings_id, standing_id, status, contact, minor = row
+    policy = policies.of_property(property_name)
+    return _Cohort(
+        policy=policy.name if policy else "",
+        versions=len(policy.versions) if policy else 0,
+        holdings_id=holdings_id,
+        standing_id=standing_id,
+        minor=minor,
+        # RULES 23
+        suppressed=status == "deactivated" or contact == "none",
+    )
+
+
+def _permissions_json(property_name: str, account: str, allowed_uses: bytes) -> bytes:
+    names = to_json({"property": property_name, "account": account})
+    return names[:-1] + b',"permissions":' + allowed_uses + b"}"
 
 
 def _left_json(
@@ -147,15 +185,9 @@ def _left_json(
     }
 
 
-def _reach(status: str, contact: str) -> Literal["suppressed", "active"]:
-    """Tell apart what makes a difference to permissions. RULES 23."""
-    return "suppressed" if status == "deactivated" or contact == "none" else "active"
-
-
 def _held_json(
-    account: Standing, policies: Policies, property_name: str, held: Held
+    account: Standing, policies: Policies, policy: Policy | None, held: Held
 ) -> dict[str, Any]:
-    policy = policies.of_property(property_name)
     return {
         "data_category": held.data_category,
         "collected_under": held.collected_under,

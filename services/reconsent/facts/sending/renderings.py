@@ -5,19 +5,22 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from psycopg.types.json import Jsonb
 
 from reconsent.domain.mail import RenderedMail
 from reconsent.domain.notice import Kind
 from reconsent.domain.use import Use
+from reconsent.facts.remembered import Remembered
 from reconsent.facts.sets import ask_ids
 from reconsent.facts.versions import Policies
 from reconsent.store.named import named
 from reconsent.store.postgres import Connection
 
 SQL = named("sending/renderings")
+# A mail is some tens of kilobytes.
+_REMEMBERED: Final = 1000
 
 
 class Wording(NamedTuple):
@@ -49,12 +52,14 @@ class Renderings:
     def __init__(self, render: Render) -> None:
         """Render by this function; the same wording always gives the same mail."""
         self._render = render
-        self._rendered: dict[Wording, RenderedMail] = {}
+        self._rendered = Remembered[Wording, RenderedMail](_REMEMBERED)
 
     def keep(self, connection: Connection, policies: Policies, wording: Wording) -> KeptMail:
         """Return the mail of a wording, kept with the words that it has now."""
-        mail = self._rendered.get(wording) or self._render(wording, policies)
-        self._rendered[wording] = mail
+        rendered = self._rendered.look_up(
+            [wording], lambda unknown: {one: self._render(one, policies) for one in unknown}
+        )
+        mail = rendered[wording]
         ask_id = ask_ids(connection, [wording.ask])[wording.ask]
         content = {"subject": mail.subject, "text": mail.text, "html": mail.html}
         rendering = keep_words(

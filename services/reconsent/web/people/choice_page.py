@@ -137,7 +137,7 @@ def open_link(
     mailed = context.cohorts.asked(connection, [ask_id])[ask_id]
     ask = context.cohorts.asks(connection, policy, [(cohort[0], cohort[1])])[cohort[0], cohort[1]]
     standing = context.cohorts.standings(connection, [cohort[1]])[cohort[1]]
-    new_uses = context.cohorts.new_uses(connection, policy, cohort[0])
+    new_uses = context.cohorts.new_uses(connection, policy, [cohort[0]])[cohort[0]]
     wanted = locale or request.headers.get("accept-language")
     return Opened(
         notice_id=notice_id,
