@@ -10,7 +10,7 @@ import psycopg
 from reconsent.domain.policy import PolicyVersion
 from reconsent.facts.record.publishing import publish
 from reconsent.facts.record.standings import refresh_holdings
-from reconsent.facts.versions import read_policies
+from reconsent.facts.versions import PublishedVersions
 from reconsent.store.postgres import Database
 from reconsent.workers.planner import Planner
 from reconsent.workers.preview import preview
@@ -33,7 +33,7 @@ def version(name: str, follows: str | None, *uses: str) -> PolicyVersion:
 def fill(database: Database, conninfo: str) -> None:
     """Make accounts that hold one to three kinds of data, collected under the first version."""
     with database.connection() as connection:
-        publish(connection, version("v1", None, "essential.service"))
+        publish(connection, version("v1", None, "essential.service"), PublishedVersions())
         connection.execute(
             """
             INSERT INTO accounts (property, account, email, address_hash, updated_at)
@@ -53,7 +53,7 @@ def fill(database: Database, conninfo: str) -> None:
                 (category, under, position),
             )
         keys = [key for (key,) in connection.execute("SELECT account_key FROM accounts")]
-        refresh_holdings(connection, keys, read_policies(connection))
+        refresh_holdings(connection, keys, PublishedVersions().now(connection))
     with psycopg.connect(conninfo, autocommit=True) as connection:
         connection.execute("VACUUM ANALYZE")
 
@@ -72,7 +72,7 @@ def test_planning_beside_a_bare_insert(database: Database, conninfo: str) -> Non
     run_until_idle([planner])
     draft_version = version("v2", "v1", "essential.service", "marketing")
     counting = seconds(lambda: preview(database, draft_version))
-    database.transaction(lambda connection: publish(connection, draft_version))
+    database.transaction(lambda connection: publish(connection, draft_version, PublishedVersions()))
     planning = seconds(lambda: run_until_idle([planner]))
     with database.connection() as connection:
         connection.execute("CREATE TABLE bare (LIKE notices INCLUDING ALL)")

@@ -16,6 +16,7 @@ from reconsent.domain.bus import Message
 from reconsent.facts.published.state import Outgoing
 from reconsent.facts.record.publishing import publish
 from reconsent.facts.sets import Cohorts
+from reconsent.facts.versions import PublishedVersions
 from reconsent.store.leases import SoleRight
 from reconsent.store.postgres import Database
 from reconsent.workers.planner import Planner
@@ -49,7 +50,7 @@ def test_relay_beside_a_bare_producer(
     """All permissions and notices of a release, and the permissions after the next version."""
     fill(database, conninfo)
     draft = version("v2", "v1", "essential.service", "marketing")
-    database.transaction(lambda connection: publish(connection, draft))
+    database.transaction(lambda connection: publish(connection, draft, PublishedVersions()))
     run_until_idle([Planner(database)])
     sent: list[Message] = []
     relays = [
@@ -70,7 +71,7 @@ def test_relay_beside_a_bare_producer(
     told = len(sent)
     assert told > ACCOUNTS
     later = version("v3", "v2", "essential.service", "marketing")
-    database.transaction(lambda connection: publish(connection, later))
+    database.transaction(lambda connection: publish(connection, later, PublishedVersions()))
     again = seconds(lambda: run_until_idle(relays[:1]))
     for relay in relays:
         relay.close()

@@ -21,7 +21,7 @@ from reconsent.domain.mail import Mail, Recipient, Result
 from reconsent.domain.signing import Signer
 from reconsent.facts.record.publishing import publish
 from reconsent.facts.record.standings import refresh_holdings
-from reconsent.facts.versions import read_policies
+from reconsent.facts.versions import PublishedVersions
 from reconsent.mail.mime import MimeMail
 from reconsent.mail.smtp.provider import Smtp
 from reconsent.mail.smtp.settings import smtp_settings
@@ -62,7 +62,7 @@ def port() -> Iterator[int]:
 def fill(database: Database, conninfo: str) -> None:
     """Make accounts, each of which has a choice notice due."""
     with database.connection() as connection:
-        publish(connection, draft(declares=[row("user", "essential.service")]))
+        publish(connection, draft(declares=[row("user", "essential.service")]), PublishedVersions())
         connection.execute(
             """
             INSERT INTO accounts (property, account, email, name, address_hash, updated_at)
@@ -79,9 +79,9 @@ def fill(database: Database, conninfo: str) -> None:
             """
         )
         keys = [key for (key,) in connection.execute("SELECT account_key FROM accounts")]
-        refresh_holdings(connection, keys, read_policies(connection))
+        refresh_holdings(connection, keys, PublishedVersions().now(connection))
         uses = [row("user", "essential.service", "marketing")]
-        publish(connection, draft(version="v2", follows="v1", declares=uses))
+        publish(connection, draft(version="v2", follows="v1", declares=uses), PublishedVersions())
     run_until_idle([Planner(database)])
     with psycopg.connect(conninfo, autocommit=True) as connection:
         connection.execute("VACUUM ANALYZE")

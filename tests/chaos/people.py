@@ -8,7 +8,7 @@ from typing import Final
 
 from reconsent.facts.record.publishing import publish
 from reconsent.facts.record.standings import refresh_holdings
-from reconsent.facts.versions import read_policies
+from reconsent.facts.versions import PublishedVersions
 from reconsent.store.postgres import Connection, Database
 from reconsent.workers.planner import Planner
 from tests.drafts import draft, row
@@ -34,7 +34,7 @@ def _ask(connection: Connection, emails: Sequence[str], letters: int) -> None:
         locale: {"title": "Policy", "summary": "It changes", "body": "#"} for locale in LOCALES
     }
     first = [row("user", "essential.service")]
-    publish(connection, draft(properties=sites, declares=first, texts=texts))
+    publish(connection, draft(properties=sites, declares=first, texts=texts), PublishedVersions())
     connection.execute(
         """
         INSERT INTO accounts (property, account, email, locale, address_hash, updated_at)
@@ -55,9 +55,10 @@ def _ask(connection: Connection, emails: Sequence[str], letters: int) -> None:
         " now() - interval '1 day', 'person' FROM accounts"
     )
     keys = [key for (key,) in connection.execute("SELECT account_key FROM accounts")]
-    refresh_holdings(connection, keys, read_policies(connection))
+    refresh_holdings(connection, keys, PublishedVersions().now(connection))
     asking = [row("user", "essential.service", "marketing")]
     publish(
         connection,
         draft(version="v2", follows="v1", properties=sites, declares=asking, texts=texts),
+        PublishedVersions(),
     )

@@ -14,7 +14,7 @@ import httpx
 from reconsent.config import settings
 from reconsent.facts.record.publishing import publish
 from reconsent.facts.record.standings import refresh_holdings
-from reconsent.facts.versions import read_policies
+from reconsent.facts.versions import PublishedVersions
 from reconsent.program import Program
 from reconsent.store.postgres import Connection
 from reconsent.workers.running import run_until_idle
@@ -116,7 +116,7 @@ def mailed(people: int, stand_in: SendGridStandIn, conninfo: str, home: Path) ->
 
 def _ask(connection: Connection, people: int) -> None:
     """Make people, each of whom a new version asks something."""
-    publish(connection, draft(declares=[row("user", "essential.service")]))
+    publish(connection, draft(declares=[row("user", "essential.service")]), PublishedVersions())
     connection.execute(
         """
         INSERT INTO accounts (property, account, email, address_hash, updated_at)
@@ -133,10 +133,14 @@ def _ask(connection: Connection, people: int) -> None:
         """
     )
     keys = [key for (key,) in connection.execute("SELECT account_key FROM accounts")]
-    refresh_holdings(connection, keys, read_policies(connection))
+    refresh_holdings(connection, keys, PublishedVersions().now(connection))
     asking = [row("user", "essential.service", "marketing")]
     respond = {"respond_by": "P30D"}
-    publish(connection, draft(version="v2", follows="v1", declares=asking, notice=respond))
+    publish(
+        connection,
+        draft(version="v2", follows="v1", declares=asking, notice=respond),
+        PublishedVersions(),
+    )
 
 
 def _notices(connection: Connection) -> Sequence[tuple[str, str]]:

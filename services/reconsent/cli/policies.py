@@ -175,7 +175,9 @@ def publish(program: Program, file: Path, *, as_json: bool) -> None:
     new = _placed(
         loaded,
         file,
-        lambda: program.database.transaction(lambda connection: record(connection, version)),
+        lambda: program.database.transaction(
+            lambda connection: record(connection, version, program.versions)
+        ),
     )
     announcement = pack(
         "policy-versions",

@@ -108,7 +108,7 @@ def _order(program: Program, what: Order, policy: str, version: str, *, as_json:
     """Set the flag, which counts at once, then bring the notices in step with it."""
 
     def set_flag(connection: Connection) -> tuple[bool, Policies]:
-        policies = program.versions.held(connection)
+        policies = program.versions.locked(connection)
         return order(connection, policies, what, policy, version), policies
 
     changed, policies = program.database.transaction(set_flag)

@@ -57,33 +57,37 @@ class Policies:
 
 
 class PublishedVersions:
-    """The published versions, read again only when there are new ones."""
+    """The published versions; each one is read and validated once.
+
+    A transaction that published a version and was rolled back leaves nothing behind: its id is
+    gone from the table, and no other version ever gets it.
+    """
 
     def __init__(self) -> None:
         """Start without having read any."""
         self._known = Policies()
 
-    def held(self, connection: Connection) -> Policies:
+    def locked(self, connection: Connection) -> Policies:
         """Return what is published, and keep it so until the transaction ends."""
-        connection.execute(SQL["hold"])
+        connection.execute(SQL["lock"])
         return self.now(connection)
 
     def now(self, connection: Connection) -> Policies:
-        """Return what is published."""
-        row = connection.execute(SQL["newest"]).fetchone()
-        if row and row[0] != self._known.newest:
-            self._known = read_policies(connection)
-        return self._known
+        """Return what is published; threads may share what was read."""
+        [(newest,)] = connection.execute(SQL["newest"]).fetchall()
+        known = self._known
+        if newest != known.newest:
+            known = self._known = _read_new_ones(connection, known)
+        return known
 
 
-def read_policies(connection: Connection) -> Policies:
-    """Read every published version."""
-    return _policies(
-        {
-            version_id: (PolicyVersion.model_validate(document), published_at)
-            for version_id, document, published_at in connection.execute(SQL["all"])
-        }
-    )
+def _read_new_ones(connection: Connection, known: Policies) -> Policies:
+    ids = [version_id for (version_id,) in connection.execute(SQL["ids"])]
+    published = {i: (known.versions[i], known.published_at[i]) for i in ids if i in known.versions}
+    unknown = [version_id for version_id in ids if version_id not in published]
+    for version_id, document, at in connection.execute(SQL["read"], {"ids": unknown}):
+        published[version_id] = PolicyVersion.model_validate(document), at
+    return _policies(dict(sorted(published.items())))
 
 
 def _policies(published: dict[int, tuple[PolicyVersion, datetime]]) -> Policies:

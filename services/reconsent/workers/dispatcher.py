@@ -194,7 +194,7 @@ class Dispatcher:
         if not self._lease.held(connection):
             # Others would take what is claimed now for abandoned; the next step renews it.
             raise OutsideError("database: the connection that shows that this sender lives is gone")
-        policies = self._versions.held(connection)
+        policies = self._versions.locked(connection)
         limit = self._pace.lets_pass(connection, self._size)
         if limit == 0:
             due = {"latest": policies.latest_ids, "now": self._now()}

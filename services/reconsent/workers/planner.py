@@ -102,7 +102,7 @@ class Planner:
     def _plan(self, connection: Connection) -> bool:
         connection.execute(RELEASES["lock"])
         connection.execute(SQL["look_up"])
-        policies = self._versions.held(connection)
+        policies = self._versions.locked(connection)
         return (
             follow(connection, policies, self._slice_size)
             or any(

@@ -18,7 +18,7 @@ from reconsent.domain.policy import Policy, PolicyVersion
 from reconsent.domain.use import Held, Use
 from reconsent.facts.record.publishing import publish
 from reconsent.facts.sets import Cohorts, Who
-from reconsent.facts.versions import informs, read_policies
+from reconsent.facts.versions import Policies, PublishedVersions, informs
 from reconsent.store.named import named
 from reconsent.store.postgres import Connection, Database
 from reconsent.words.mails import render_mail
@@ -45,14 +45,14 @@ def preview(database: Database, version: PolicyVersion) -> Preview:
     """Count as if the version were published and mailed now. Raises BadInputError as publishing."""
     with database.connection() as connection:
         try:
-            publish(connection, version)
-            return _count(connection, version)
+            versions = PublishedVersions()
+            publish(connection, version, versions)
+            return _count(connection, version, versions.now(connection))
         finally:
             connection.rollback()
 
 
-def _count(connection: Connection, version: PolicyVersion) -> Preview:
-    policies = read_policies(connection)
+def _count(connection: Connection, version: PolicyVersion, policies: Policies) -> Preview:
     policy = policies.by_name[version.policy]
     ids = [policies.ids[policy.name, v.version] for v in policy.versions]
     waiting = connection.execute(SQL["unplanned"], {"versions": ids})

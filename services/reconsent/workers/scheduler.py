@@ -81,7 +81,7 @@ class Scheduler:
 
     def _remind(self, connection: Connection) -> bool:
         """Plan reminders whose time has come; of several only the last, and none that is late."""
-        policies = self._versions.held(connection)
+        policies = self._versions.locked(connection)
         # Sequences are given by one at a time.
         connection.execute(RELEASES["lock"])
         planned = [
@@ -133,7 +133,7 @@ class Scheduler:
         return True
 
     def _expire(self, connection: Connection) -> bool:
-        policies = self._versions.held(connection)
+        policies = self._versions.locked(connection)
         expired = [
             self._expire_version(connection, policies, policy, within)
             for policy in policies.by_name.values()

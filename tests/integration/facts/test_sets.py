@@ -11,11 +11,10 @@ import pytest
 from reconsent.domain.consent import undecided
 from reconsent.domain.policy import Policy
 from reconsent.facts.sets import Cohorts
-from reconsent.store.postgres import transaction
 from tests.drafts import draft, row
 
 if TYPE_CHECKING:
-    from reconsent.store.postgres import Connection, Pool
+    from reconsent.store.postgres import Connection, Database
 
 ACCOUNTS: Final = 300
 LIMIT: Final = 40
@@ -47,10 +46,10 @@ _MAKE: Final = """
 
 
 @pytest.fixture
-def everyone_differs(connections: Pool) -> Pool:
+def everyone_differs(database: Database) -> Database:
     """Give each of ACCOUNTS accounts holdings, a standing and an ask of its own."""
-    transaction(connections, lambda c: c.execute(_MAKE, {"accounts": ACCOUNTS}))
-    return connections
+    database.transaction(lambda c: c.execute(_MAKE, {"accounts": ACCOUNTS}))
+    return database
 
 
 def _read(connection: Connection, cohorts: Cohorts, ids: list[int]) -> None:
@@ -70,7 +69,7 @@ def _read(connection: Connection, cohorts: Cohorts, ids: list[int]) -> None:
         )
 
 
-def test_one_thread_goes_past_the_limit(everyone_differs: Pool) -> None:
+def test_one_thread_goes_past_the_limit(everyone_differs: Database) -> None:
     """A page that is larger than the limit, and pages after it, are answered like any other."""
     cohorts = Cohorts(LIMIT)
     with everyone_differs.connection() as connection:
@@ -79,7 +78,7 @@ def test_one_thread_goes_past_the_limit(everyone_differs: Pool) -> None:
             _read(connection, cohorts, list(range(first, first + PAGE)))
 
 
-def test_four_threads_share_cohorts_past_the_limit(everyone_differs: Pool) -> None:
+def test_four_threads_share_cohorts_past_the_limit(everyone_differs: Database) -> None:
     """What one thread evicts, another one that has just looked it up does not miss."""
     cohorts = Cohorts(LIMIT)
 

@@ -16,7 +16,7 @@ from reconsent.domain.errors import BadInputError, OutsideError
 from reconsent.domain.mail import Delivery, Result
 from reconsent.facts.read.evidence import with_evidence
 from reconsent.facts.sending.releases import Order, follow, order
-from reconsent.facts.versions import read_policies
+from reconsent.facts.versions import PublishedVersions
 from reconsent.workers.dispatcher import Dispatcher
 from reconsent.workers.scheduler import Scheduler
 from tests.drafts import draft, row
@@ -101,7 +101,7 @@ class Sending:
 
     def order(self, what: Order) -> bool:
         """Give an order about the release."""
-        policies = self.place.database.transaction(read_policies)
+        policies = self.place.database.transaction(PublishedVersions().now)
         done = self.place.database.transaction(
             lambda c: order(c, policies, what, "campaigner", "v2")
         )

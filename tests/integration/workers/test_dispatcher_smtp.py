@@ -10,7 +10,7 @@ from reconsent.config import settings
 from reconsent.domain.errors import OutsideError
 from reconsent.facts.record.publishing import publish
 from reconsent.facts.record.standings import refresh_holdings
-from reconsent.facts.versions import read_policies
+from reconsent.facts.versions import PublishedVersions
 from reconsent.program import Program
 from reconsent.workers.running import run_until_idle
 from tests.drafts import draft, row
@@ -28,7 +28,7 @@ PEOPLE = ["ann", "bo", "cy", "di", "ev"]
 
 def ask(connection: Connection) -> None:
     """Make people, each of whom a new version asks something."""
-    publish(connection, draft(declares=[row("user", "essential.service")]))
+    publish(connection, draft(declares=[row("user", "essential.service")]), PublishedVersions())
     for account in PEOPLE:
         connection.execute(
             """
@@ -44,9 +44,9 @@ def ask(connection: Connection) -> None:
         """
     )
     keys = [key for (key,) in connection.execute("SELECT account_key FROM accounts")]
-    refresh_holdings(connection, keys, read_policies(connection))
+    refresh_holdings(connection, keys, PublishedVersions().now(connection))
     asking = [row("user", "essential.service", "marketing")]
-    publish(connection, draft(version="v2", follows="v1", declares=asking))
+    publish(connection, draft(version="v2", follows="v1", declares=asking), PublishedVersions())
 
 
 def program(mail_server: MailServer, conninfo: str, home: Path) -> Program:

@@ -11,20 +11,20 @@ from reconsent.domain.policy import PolicyVersion
 from reconsent.domain.policy_line import admit
 from reconsent.facts.record.standings import refresh_standings
 from reconsent.facts.sets import Cohorts
-from reconsent.facts.versions import Policies, read_policies
+from reconsent.facts.versions import Policies, PublishedVersions
 from reconsent.store.named import named
 from reconsent.store.postgres import Connection
 
 SQL = named("record/publishing")
 
 
-def publish(connection: Connection, version: PolicyVersion) -> bool:
+def publish(connection: Connection, version: PolicyVersion, versions: PublishedVersions) -> bool:
     """Publish a version; False where the same one is published already.
 
     Raises BadInputError where it does not continue its line, or where another text stands
     published under its name: a published version never changes.
     """
-    connection.execute(SQL["hold_alone"])
+    connection.execute(SQL["lock_alone"])
     names = {"policy": version.policy, "version": version.version}
     known = connection.execute(SQL["content_hash"], names).fetchone()
     digest = content_hash(version)
@@ -33,7 +33,7 @@ def publish(connection: Connection, version: PolicyVersion) -> bool:
             return False
         message = f"version: {version.version!r} is published already, with another content"
         raise BadInputError(message)
-    policies = read_policies(connection)
+    policies = versions.now(connection)
     admit(version, policies.by_name.get(version.policy), policies.owners)
     _settle(connection, policies, version.policy)
     document = as_event(version).decode()
@@ -42,7 +42,7 @@ def publish(connection: Connection, version: PolicyVersion) -> bool:
     connection.execute(SQL["own_properties"], {"policy": version.policy, "properties": properties})
     # A new version can change which controller was in force when somebody said yes.
     counting = connection.execute(SQL["counting_on_controller"], {"properties": properties})
-    refresh_standings(connection, [key for (key,) in counting], read_policies(connection))
+    refresh_standings(connection, [key for (key,) in counting], versions.now(connection))
     return True
 
 

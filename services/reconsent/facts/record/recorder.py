@@ -67,10 +67,11 @@ class Recorder:
     def _record(self, connection: Connection, received: Sequence[Received]) -> Counts:
         data = [event.data for event in received]
         if isinstance(data[0], PolicyVersion):
-            return _publish_each(connection, [v for v in data if isinstance(v, PolicyVersion)])
+            published = [v for v in data if isinstance(v, PolicyVersion)]
+            return _publish_each(connection, published, self._versions)
         if isinstance(data[0], MailEvent):
             return record_mail_events(connection, [e for e in data if isinstance(e, MailEvent)])
-        policies = self._versions.held(connection)
+        policies = self._versions.locked(connection)
         if isinstance(data[0], AccountEvent):
             accounts = [event for event in data if isinstance(event, AccountEvent)]
             return record_accounts(connection, accounts, policies, self._address_hash)
@@ -85,13 +86,15 @@ class Recorder:
         return record_choices(connection, choices, policies)
 
 
-def _publish_each(connection: Connection, versions: Sequence[PolicyVersion]) -> Counts:
+def _publish_each(
+    connection: Connection, versions: Sequence[PolicyVersion], known: PublishedVersions
+) -> Counts:
     new = 0
     refused = []
     for position, version in enumerate(versions):
         try:
             with connection.transaction():
-                new += publish(connection, version)
+                new += publish(connection, version, known)
         except BadInputError as error:
             refused.append((position, str(error)))
     return Counts(new=new, unchanged=len(versions) - new - len(refused), refused=tuple(refused))

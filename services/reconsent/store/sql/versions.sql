@@ -1,4 +1,4 @@
--- :name hold
+-- :name lock
 -- Keep versions from being published until this transaction ends.
 SELECT pg_advisory_xact_lock_shared(hashtext('reconsent.versions'));
 
@@ -6,6 +6,10 @@ SELECT pg_advisory_xact_lock_shared(hashtext('reconsent.versions'));
 -- Tell whether anything was published since a known version.
 SELECT coalesce(max(version_id), 0) FROM policy_versions;
 
--- :name all
--- Read every published version, in the order of publication.
-SELECT version_id, document, published_at FROM policy_versions ORDER BY version_id;
+-- :name ids
+-- List the published versions in the order of publication.
+SELECT version_id FROM policy_versions ORDER BY version_id;
+
+-- :name read
+-- Read some published versions.
+SELECT version_id, document, published_at FROM policy_versions WHERE version_id = ANY(%(ids)s);

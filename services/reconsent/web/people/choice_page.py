@@ -122,7 +122,7 @@ def open_link(
     notice_id = context.signer.notice(token)
     if notice_id is None:
         return None
-    policies = context.versions.held(connection)
+    policies = context.versions.locked(connection)
     found = connection.execute(SQL["find"], {"notice_id": notice_id}).fetchone()
     if found is not None and lock:
         connection.execute(ACCOUNTS["lock_keys"], {"keys": [found[-1]]})

@@ -95,7 +95,7 @@ def _leaving(
     if notice_id is None:
         return None
     found = connection.execute(SQL["leaving"], {"notice_id": notice_id}).fetchone()
-    policy = context.versions.held(connection).of_property(found[0]) if found else None
+    policy = context.versions.locked(connection).of_property(found[0]) if found else None
     if found is None or policy is None:
         return None
     property_name, locale = found

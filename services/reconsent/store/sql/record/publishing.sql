@@ -3,7 +3,7 @@
 UPDATE notices SET settled = %(settled)s, changed = pg_current_xact_id()
 WHERE notice_id = ANY(%(notice_ids)s);
 
--- :name hold_alone
+-- :name lock_alone
 -- Wait for all transactions that count on the published versions, and keep others out.
 SELECT pg_advisory_xact_lock(hashtext('reconsent.versions'));
 
