@@ -1,9 +1,7 @@
 -- :name first
 -- Read since when each pair is held, for some accounts.
-SELECT account_key, data_category, collected_under, min(collected_at)
-FROM collections JOIN accounts USING (account_key)
-WHERE account_key = ANY(%(keys)s) AND status <> 'deleted'
-GROUP BY account_key, data_category, collected_under;
+SELECT account_key, data_category, collected_under, first_collected_at
+FROM first_collections WHERE account_key = ANY(%(keys)s);
 
 -- :name ledgers
 -- Read everything that some accounts said, oldest entry first.

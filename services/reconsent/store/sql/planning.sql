@@ -117,9 +117,7 @@ UPDATE releases SET planned_to = %(planned_to)s WHERE version_id = %(version_id)
 
 -- :name finish
 -- The planning of versions that were planned together is done.
-UPDATE releases SET
-    state = CASE WHEN version_id = %(version_id)s THEN 'sending' ELSE 'done' END,
-    planned = version_id = %(version_id)s
+UPDATE releases SET state = CASE WHEN version_id = %(version_id)s THEN 'sending' ELSE 'done' END
 WHERE version_id = ANY(%(versions)s);
 
 -- :name audience

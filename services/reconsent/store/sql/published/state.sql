@@ -2,11 +2,9 @@
 -- Read those notices of some accounts of which something may have to be said.
 SELECT notice_id, property, account, version_id, sequence, kind, state, suppression, settled,
        ask_id, dead, undelivered,
-       NOT EXISTS (
-           SELECT FROM notices AS later
-           WHERE later.account_key = notices.account_key
-             AND later.version_id = notices.version_id
-             AND later.sequence > notices.sequence AND later.kind <> 'reminder'),
+       notices.notice_id = (
+           SELECT last.notice_id FROM last_notices AS last
+           WHERE last.account_key = notices.account_key AND last.version_id = notices.version_id) AS is_last,
        holdings_id, standing_id
 FROM notices JOIN accounts USING (account_key)
 WHERE account_key = ANY(%(keys)s)

@@ -11,11 +11,10 @@ SELECT since, status, contact, minor FROM account_history
 WHERE account_key = %(account_key)s ORDER BY since, recorded_at;
 
 -- :name of_account
--- Read one account's collections, with what was erased.
-SELECT data_category, collected_under, min(collected_at), max(collected_at)::date, min(source),
+-- Read the data that one account holds, and what was erased of it.
+SELECT data_category, collected_under, first_collected_at, last_collected_on, source,
        NULL::timestamptz
-FROM collections WHERE account_key = %(account_key)s
-GROUP BY data_category, collected_under
+FROM first_collections WHERE account_key = %(account_key)s
 UNION ALL
 SELECT data_category, collected_under, NULL, NULL, NULL, erased_at
 FROM collection_erasures WHERE account_key = %(account_key)s
@@ -23,16 +22,9 @@ ORDER BY 1, 2, 3;
 
 -- :name account
 -- Read one account without its name and address, and keep it from changing until the story is told.
-SELECT account_key, status, contact, minor, locale, updated_at, deleted_at, holdings_id,
-       standing_id,
-       CASE WHEN email IS NULL THEN 'none'
-            WHEN complained OR EXISTS (
-                SELECT FROM bounced_addresses AS bounced
-                WHERE bounced.address_hash = accounts.address_hash) THEN 'bounced'
-            ELSE 'ok' END,
-       CASE WHEN unsubscribed THEN unsubscribed_at END,
-       coalesce(%(at)s::timestamptz, now())
-FROM accounts
+SELECT account_key, status, stated_contact, minor, locale, updated_at, deleted_at, holdings_id,
+       standing_id, address, unsubscribed_at, coalesce(%(at)s::timestamptz, now())
+FROM account_reach AS accounts
 WHERE property = %(property)s AND account = %(account)s
 FOR SHARE OF accounts;
 

@@ -1,9 +1,7 @@
 -- :name to_erase
 -- Find data that must not be kept: a minor's.
 SELECT property, account, data_category, collected_under, 'minor'
-FROM accounts JOIN (
-    SELECT DISTINCT account_key, data_category, collected_under FROM collections
-) AS held USING (account_key)
-WHERE minor AND status <> 'deleted'
+FROM accounts JOIN first_collections USING (account_key)
+WHERE minor
 ORDER BY property COLLATE "C", account COLLATE "C", data_category COLLATE "C",
          collected_under COLLATE "C" NULLS FIRST;

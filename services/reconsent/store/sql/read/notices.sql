@@ -2,11 +2,9 @@
 -- Read notices with what decides how they stand, by account, version and sequence.
 SELECT notice_id, property, account, version_id, sequence, kind, state, suppression, settled,
        ask_id, dead, undelivered,
-       NOT EXISTS (
-           SELECT FROM notices AS later
-           WHERE later.account_key = notices.account_key
-             AND later.version_id = notices.version_id
-             AND later.sequence > notices.sequence AND later.kind <> 'reminder'),
+       notices.notice_id = (
+           SELECT last.notice_id FROM last_notices AS last
+           WHERE last.account_key = notices.account_key AND last.version_id = notices.version_id) AS is_last,
        holdings_id, standing_id
 FROM notices JOIN accounts USING (account_key)
 WHERE version_id = ANY(%(versions)s)

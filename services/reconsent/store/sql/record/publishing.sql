@@ -42,7 +42,6 @@ WHERE notices.version_id = %(version_id)s AND notices.kind = 'choice' AND NOT no
   AND notices.attempt_id IS NOT NULL
   AND notices.state NOT IN ('due', 'suppressed', 'superseded')
   AND (accounts.changed, accounts.account_key) > (cursors.changed, cursors.account_key)
-  AND NOT EXISTS (
-      SELECT FROM notices AS later
-      WHERE later.account_key = notices.account_key AND later.version_id = notices.version_id
-        AND later.sequence > notices.sequence AND later.kind <> 'reminder');
+  AND notices.notice_id = (
+      SELECT last.notice_id FROM last_notices AS last
+      WHERE last.account_key = notices.account_key AND last.version_id = notices.version_id);

@@ -2,14 +2,10 @@
 -- Make the sets that accounts hold, where nobody has held the same yet.
 INSERT INTO holdings (members, digest)
 SELECT DISTINCT ON (made.digest) sets.members, made.digest
-FROM (SELECT jsonb_agg(jsonb_build_array(data_category, collected_under)
-                       ORDER BY data_category COLLATE "C", collected_under COLLATE "C" NULLS FIRST)
-                       AS members
-      FROM (SELECT DISTINCT account_key, data_category, collected_under FROM collections
-            WHERE account_key = ANY(%(keys)s)) AS held
-      GROUP BY account_key) AS sets
+FROM collected_sets AS sets
 CROSS JOIN LATERAL sha256(convert_to(sets.members::text, 'UTF8')) AS made (digest)
-WHERE NOT EXISTS (SELECT FROM holdings WHERE holdings.digest = made.digest)
+WHERE sets.account_key = ANY(%(keys)s)
+  AND NOT EXISTS (SELECT FROM holdings WHERE holdings.digest = made.digest)
 ORDER BY made.digest
 ON CONFLICT DO NOTHING;
 
@@ -18,13 +14,7 @@ ON CONFLICT DO NOTHING;
 UPDATE accounts SET holdings_id = holdings.holdings_id, changed = pg_current_xact_id()
 FROM unnest(%(keys)s::bigint[]) AS named (account_key)
 LEFT JOIN (
-    SELECT account_key,
-           jsonb_agg(jsonb_build_array(data_category, collected_under)
-                     ORDER BY data_category COLLATE "C", collected_under COLLATE "C" NULLS FIRST)
-           AS members
-    FROM (SELECT DISTINCT account_key, data_category, collected_under FROM collections
-          WHERE account_key = ANY(%(keys)s)) AS held
-    GROUP BY account_key
+    SELECT * FROM collected_sets WHERE account_key = ANY(%(keys)s)
 ) AS sets USING (account_key)
 JOIN holdings ON holdings.digest = sha256(convert_to(coalesce(sets.members, '[]')::text, 'UTF8'))
 WHERE accounts.account_key = named.account_key

@@ -4,19 +4,12 @@ SELECT notices.notice_id, notices.kind, notices.version_id, accounts.property, a
        accounts.name, accounts.locale, accounts.address_hash,
        reminded.notice_id, reminded.state, reminded.ask_id,
        NOT reminded.dead AND NOT reminded.undelivered AND reminded.settled IS NULL
-           AND NOT EXISTS (
-               SELECT FROM notices AS later
-               WHERE later.account_key = reminded.account_key
-                 AND later.version_id = reminded.version_id
-                 AND later.sequence > reminded.sequence AND later.kind <> 'reminder'),
+           AND reminded.notice_id = (
+               SELECT last.notice_id FROM last_notices AS last
+               WHERE last.account_key = reminded.account_key AND last.version_id = reminded.version_id),
        reminded.accepted_at, accounts.holdings_id, accounts.standing_id, accounts.status,
-       CASE WHEN contact = 'all' AND unsubscribed THEN 'service' ELSE contact END, accounts.minor,
-       CASE WHEN email IS NULL THEN 'none'
-            WHEN complained OR EXISTS (
-                SELECT FROM bounced_addresses AS bounced
-                WHERE bounced.address_hash = accounts.address_hash) THEN 'bounced'
-            ELSE 'ok' END
-FROM notices JOIN accounts USING (account_key)
+       accounts.contact, accounts.minor, accounts.address
+FROM notices JOIN account_reach AS accounts USING (account_key)
 LEFT JOIN notices AS reminded ON reminded.notice_id = notices.about
 WHERE notices.state = 'due' AND notices.version_id = ANY(%(latest)s)
   AND (notices.not_before IS NULL OR notices.not_before <= %(now)s)

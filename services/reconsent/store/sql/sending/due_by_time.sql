@@ -15,13 +15,8 @@ WHERE state = 'unknown' AND notice_id IN (
 -- Find open mailed questions for which a reminder's time has come, and no later one's.
 SELECT notices.notice_id, notices.account_key, notices.version_id, notices.ask_id,
        accounts.holdings_id, accounts.standing_id, accounts.status, accounts.contact,
-       accounts.minor,
-       CASE WHEN email IS NULL THEN 'none'
-            WHEN complained OR EXISTS (
-                SELECT FROM bounced_addresses AS bounced
-                WHERE bounced.address_hash = accounts.address_hash) THEN 'bounced'
-            ELSE 'ok' END
-FROM notices JOIN accounts USING (account_key)
+       accounts.minor, accounts.address
+FROM notices JOIN account_reach AS accounts USING (account_key)
 WHERE notices.version_id = %(version_id)s AND notices.kind = 'choice'
   AND notices.settled IS NULL AND NOT notices.undelivered AND NOT notices.dead
   AND notices.state IN ('accepted', 'delivered', 'complained')
@@ -29,10 +24,9 @@ WHERE notices.version_id = %(version_id)s AND notices.kind = 'choice'
   AND NOT EXISTS (
       SELECT FROM notices AS reminder
       WHERE reminder.about = notices.notice_id AND reminder.occasion >= %(occasion)s)
-  AND NOT EXISTS (
-      SELECT FROM notices AS later
-      WHERE later.account_key = notices.account_key AND later.version_id = notices.version_id
-        AND later.sequence > notices.sequence AND later.kind = 'choice')
+  AND notices.notice_id = (
+      SELECT last.notice_id FROM last_notices AS last
+      WHERE last.account_key = notices.account_key AND last.version_id = notices.version_id)
 ORDER BY notices.account_key
 LIMIT %(limit)s
 FOR SHARE OF accounts SKIP LOCKED;
@@ -59,10 +53,9 @@ WHERE notices.version_id = %(version_id)s AND notices.kind = 'choice'
   AND notices.settled IS NULL AND NOT notices.undelivered AND NOT notices.dead
   AND notices.state IN ('accepted', 'delivered', 'complained')
   AND notices.accepted_at <= %(accepted_until)s
-  AND NOT EXISTS (
-      SELECT FROM notices AS later
-      WHERE later.account_key = notices.account_key AND later.version_id = notices.version_id
-        AND later.sequence > notices.sequence AND later.kind = 'choice')
+  AND notices.notice_id = (
+      SELECT last.notice_id FROM last_notices AS last
+      WHERE last.account_key = notices.account_key AND last.version_id = notices.version_id)
 ORDER BY notices.account_key
 LIMIT %(limit)s
 FOR NO KEY UPDATE OF notices SKIP LOCKED
