@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
+from dataclasses import asdict, fields
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,20 +20,18 @@ from reconsent.cli.passing import with_program
 from reconsent.domain.errors import BadInputError
 from reconsent.domain.event import mistake
 from reconsent.facts.read.account_story import account_json
+from reconsent.facts.read.erasures import Erasure
+from reconsent.facts.read.erasures import erasures as list_erasures
 from reconsent.facts.read.evidence import with_evidence
-from reconsent.facts.read.ledger import ledger_json
+from reconsent.facts.read.ledger import account_ledger
 from reconsent.facts.read.notices import Filters, list_notices
 from reconsent.facts.read.permissions import Check, answer, refuse_past
-from reconsent.facts.record.standings import ledgers
 from reconsent.files.events import STDIN, lines_of
-from reconsent.store.named import named
 from reconsent.store.postgres import Connection
 
 if TYPE_CHECKING:
     from reconsent.program import Program
 
-SQL = named("read/account_story")
-ERASURES = named("read/erasures")
 _AT_ONCE = 10_000
 _OPTIONS = {"data_category": "--category", "data_use": "--use", "at": "--at"}
 _STATES = (
@@ -200,12 +199,10 @@ def consents(program: Program, account: str, property_name: str, *, as_json: boo
 
     def work(connection: Connection) -> list[dict[str, Any]]:
         policies = program.versions.now(connection)
-        named_account = {"property": property_name, "account": account}
-        row = connection.execute(SQL["find"], named_account).fetchone()
-        if row is None:
+        entries = account_ledger(connection, policies, property_name, account)
+        if entries is None:
             raise BadInputError(f"{property_name}/{account}: no such account")
-        found = ledgers(connection, [row[0]], policies)
-        return ledger_json(connection, row[0], found[row[0]]) if found else []
+        return entries
 
     entries = program.database.transaction(work)
     if not terminal.for_people(as_json=as_json):
@@ -222,10 +219,9 @@ def consents(program: Program, account: str, property_name: str, *, as_json: boo
 @with_program
 def erasures(program: Program, *, as_json: bool) -> None:
     """List data that must be erased: what is held of minors."""
-    columns = ("property", "account", "data_category", "collected_under", "reason")
-    with program.database.connection() as connection:
-        rows = connection.execute(ERASURES["to_erase"]).fetchall()
+    columns = [field.name for field in fields(Erasure)]
+    found = [asdict(one) for one in program.database.transaction(list_erasures)]
     if terminal.for_people(as_json=as_json):
-        terminal.table(columns, rows)
+        terminal.table(columns, ([row[name] for name in columns] for row in found))
     else:
-        terminal.lines(dict(zip(columns, row, strict=True)) for row in rows)
+        terminal.lines(found)

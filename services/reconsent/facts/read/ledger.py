@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from reconsent.domain.consent import event_states
 from reconsent.domain.use import ANY
+from reconsent.facts.record.standings import ledgers as read_ledgers
 from reconsent.store.named import named
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from reconsent.domain.consent import Ledger
+    from reconsent.facts.versions import Policies
     from reconsent.store.postgres import Connection
 
 SQL = named("read/ledger")
@@ -21,6 +23,19 @@ SQL = named("read/ledger")
 def moment(at: datetime | None) -> str | None:
     """Write a time as RFC 3339 in UTC."""
     return at.astimezone(UTC).isoformat().replace("+00:00", "Z") if at else None
+
+
+def account_ledger(
+    connection: Connection, policies: Policies, property_name: str, account: str
+) -> list[dict[str, Any]] | None:
+    """Return the ledger entries of an account, oldest first; None if there is no such account."""
+    name = {"property": property_name, "account": account}
+    row = connection.execute(SQL["account"], name).fetchone()
+    if row is None:
+        return None
+    (key,) = row
+    found = read_ledgers(connection, [key], policies)
+    return ledger_json(connection, key, found[key]) if found else []
 
 
 def ledger_json(connection: Connection, account_key: int, ledger: Ledger) -> list[dict[str, Any]]:

@@ -15,31 +15,19 @@ from reconsent.domain.locales import best_locale
 from reconsent.domain.notice import Question, part_refused, questions
 from reconsent.domain.policy import Policy
 from reconsent.domain.use import Use, broadest, covers, meet
+from reconsent.facts.read.asked import ShownQuestions, choice_notice
 from reconsent.facts.record.accounts import AccountName
 from reconsent.facts.record.choices import Choice, record_choices
 from reconsent.facts.record.standings import ledgers
-from reconsent.facts.record.standings import uses as read_uses
 from reconsent.facts.sending.renderings import keep_words
 from reconsent.facts.sets import ask_ids
 from reconsent.facts.versions import Policies
-from reconsent.store.named import named
 from reconsent.store.postgres import Connection
 from reconsent.web.access import Context
 from reconsent.words.pages import question_block
 from reconsent.words.views import Answered, Asked
 
-SQL = named("read/asked")
-ACCOUNTS = named("record/accounts")
 GIVEN = frozenset({EventState.GIVEN})
-
-
-@dataclass(frozen=True, kw_only=True)
-class Shown:
-    """What a page showed, in the words of a version; kept under the hash."""
-
-    uses: frozenset[Use]
-    version_id: int
-    text_hash: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,34 +111,28 @@ def open_link(
     if notice_id is None:
         return None
     policies = context.versions.locked(connection)
-    found = connection.execute(SQL["find"], {"notice_id": notice_id}).fetchone()
-    if found is not None and lock:
-        connection.execute(ACCOUNTS["lock_keys"], {"keys": [found[-1]]})
-        found = connection.execute(SQL["find"], {"notice_id": notice_id}).fetchone()
-    if found is None:
+    found = choice_notice(connection, notice_id, lock=lock)
+    policy = policies.of_property(found.property) if found else None
+    if found is None or policy is None:
         return None
-    _, kind, _, ask_id, mailed_at, dead, *account = found
-    property_name, account_name, status, minor, locale, *cohort, account_key = account
-    policy = policies.of_property(property_name)
-    if kind != "choice" or dead or minor or status == "deleted" or policy is None:
-        return None
-    mailed = context.cohorts.asked(connection, [ask_id])[ask_id]
-    ask = context.cohorts.asks(connection, policy, [(cohort[0], cohort[1])])[cohort[0], cohort[1]]
-    standing = context.cohorts.standings(connection, [cohort[1]])[cohort[1]]
-    new_uses = context.cohorts.new_uses(connection, policy, [cohort[0]])[cohort[0]]
-    wanted = locale or request.headers.get("accept-language")
+    mailed = context.cohorts.asked(connection, [found.ask_id])[found.ask_id]
+    cohort = found.holdings_id, found.standing_id
+    ask = context.cohorts.asks(connection, policy, [cohort])[cohort]
+    standing = context.cohorts.standings(connection, [found.standing_id])[found.standing_id]
+    new_uses = context.cohorts.new_uses(connection, policy, [found.holdings_id])[found.holdings_id]
+    wanted = found.locale or request.headers.get("accept-language")
     return Opened(
         notice_id=notice_id,
-        name=AccountName(property_name, account_name),
+        name=AccountName(found.property, found.account),
         policies=policies,
         policy=policy,
         locale=best_locale(wanted, policy.latest),
         ask=ask,
         mailed=mailed,
-        mailed_at=mailed_at,
+        mailed_at=found.accepted_at,
         decided=_decided(new_uses | mailed, ask, standing),
         standing=standing,
-        ledger=ledgers(connection, [account_key], policies).get(account_key),
+        ledger=ledgers(connection, [found.account_key], policies).get(found.account_key),
         answers_url=f"{context.site.root}/c/{token}/answers",
     )
 
@@ -164,7 +146,7 @@ def _decided(
     return broadest(answered | agreed) - ask
 
 
-def keep_shown(connection: Connection, opened: Opened, uses: frozenset[Use]) -> Shown:
+def keep_shown(connection: Connection, opened: Opened, uses: frozenset[Use]) -> ShownQuestions:
     """Keep the words in which a page shows some uses now."""
     content = {"questions": question_block(opened.asked(uses))}
     ask_id = ask_ids(connection, [uses])[uses]
@@ -177,24 +159,14 @@ def keep_shown(connection: Connection, opened: Opened, uses: frozenset[Use]) -> 
         locale=opened.locale,
         template="page",
     )
-    return Shown(uses=uses, version_id=opened.version_id, text_hash=digest)
-
-
-def shown_before(connection: Connection, opened: Opened, text_hash: str) -> Shown | None:
-    """Return what a page of that hash showed; None where none was shown for the property."""
-    found = connection.execute(
-        SQL["page_shown"], {"rendering": text_hash, "property": opened.name.property}
-    ).fetchone()
-    if found is None:
-        return None
-    return Shown(uses=read_uses(found[0]), version_id=found[1], text_hash=text_hash)
+    return ShownQuestions(uses=uses, version_id=opened.version_id, text_hash=digest)
 
 
 def record_answers(
     connection: Connection,
     context: Context,
     opened: Opened,
-    shown: Shown,
+    shown: ShownQuestions,
     answers: Mapping[Use, Answer],
 ) -> None:
     """Write answers to the ledger with the words that were shown; said before, nothing is new."""

@@ -15,15 +15,14 @@ from fastapi.responses import RedirectResponse
 from reconsent.domain.consent import Answer
 from reconsent.domain.notice import Question, covered_by, questions
 from reconsent.domain.use import Use
+from reconsent.facts.read.asked import ShownQuestions, shown_questions
 from reconsent.store.postgres import Connection
 from reconsent.web.access import Context, Given, page
 from reconsent.web.people.choice_page import (
     Opened,
-    Shown,
     keep_shown,
     open_link,
     record_answers,
-    shown_before,
 )
 from reconsent.words import pages
 from reconsent.words.translation import own_language
@@ -101,9 +100,9 @@ def answer(token: str, request: Request, form: Form, context: Given) -> Response
         if opened is None:
             return dead_link(request, context)
         # A form without its page's mark can only have answered what the mail asked.
-        shown = shown_before(connection, opened, form.get("ask", "")) or keep_shown(
-            connection, opened, opened.mailed
-        )
+        shown = shown_questions(
+            connection, opened.name.property, form.get("ask", "")
+        ) or keep_shown(connection, opened, opened.mailed)
         if not covered_by(opened.ask, shown.uses):
             return _choose(connection, context, opened, opened.ask, status=409, changed=True)
         return _record(connection, context, opened, shown, form, token)
@@ -119,9 +118,9 @@ def change(token: str, request: Request, form: Form, context: Given) -> Response
         opened = open_link(connection, context, token, request, lock=True)
         if opened is None:
             return dead_link(request, context)
-        shown = shown_before(connection, opened, form.get("ask", "")) or keep_shown(
-            connection, opened, opened.mailed | opened.decided
-        )
+        shown = shown_questions(
+            connection, opened.name.property, form.get("ask", "")
+        ) or keep_shown(connection, opened, opened.mailed | opened.decided)
         if not covered_by(opened.ask, shown.uses):
             questions_now = opened.ask | opened.decided
             return _choose(connection, context, opened, questions_now, status=409, changed=True)
@@ -134,7 +133,7 @@ def _record(
     connection: Connection,
     context: Context,
     opened: Opened,
-    shown: Shown,
+    shown: ShownQuestions,
     form: dict[str, str],
     token: str,
 ) -> Response:

@@ -14,15 +14,14 @@ from fastapi import APIRouter, Depends, Request, Response
 from starlette.requests import ClientDisconnect
 
 from reconsent.domain.locales import best_locale
+from reconsent.facts.read.asked import optional_mail
 from reconsent.facts.record.unsubscribes import Unsubscribe, record_unsubscribes
-from reconsent.store.named import named
 from reconsent.store.postgres import Connection
 from reconsent.web.access import Context, Given, page
 from reconsent.web.people.choose import dead_link
 from reconsent.words import pages
 from reconsent.words.views import UnsubscribeView
 
-SQL = named("read/asked")
 router = APIRouter(include_in_schema=False)
 _ONE_CLICK: Final = b"One-Click"
 # In which form it comes is up to the mail program: urlencoded or multipart.
@@ -94,14 +93,13 @@ def _leaving(
     notice_id = context.signer.notice(token, "unsubscribe")
     if notice_id is None:
         return None
-    found = connection.execute(SQL["leaving"], {"notice_id": notice_id}).fetchone()
-    policy = context.versions.locked(connection).of_property(found[0]) if found else None
+    found = optional_mail(connection, notice_id)
+    policy = context.versions.locked(connection).of_property(found.property) if found else None
     if found is None or policy is None:
         return None
-    property_name, locale = found
     view = UnsubscribeView(
         version=policy.latest,
-        property_name=property_name,
-        locale=best_locale(locale or request.headers.get("accept-language"), policy.latest),
+        property_name=found.property,
+        locale=best_locale(found.locale or request.headers.get("accept-language"), policy.latest),
     )
     return _Leaving(notice_id, view)

@@ -1,10 +1,3 @@
--- :name find
--- Read one account.
-SELECT account_key, status, contact, minor, updated_at IS NULL AS stub, holdings.members,
-       standings.members, locale, deleted_at, updated_at, email IS NOT NULL
-FROM accounts JOIN holdings USING (holdings_id) JOIN standings USING (standing_id)
-WHERE property = %(property)s AND account = %(account)s;
-
 -- :name history
 -- Read what one account was, oldest first.
 SELECT since, status, contact, minor FROM account_history

@@ -1,17 +1,17 @@
--- :name page_shown
+-- :name shown_questions
 -- Read what a page of a property asked, and in the words of which version.
 SELECT asks.members, version_id FROM renderings JOIN asks USING (ask_id)
 WHERE rendering = %(rendering)s AND property = %(property)s AND template = 'page';
 
--- :name find
--- Read one notice with its account, for the page that its link opens.
-SELECT notices.notice_id, notices.kind, notices.version_id, notices.ask_id, notices.accepted_at,
-       notices.dead, accounts.property, accounts.account, accounts.status, accounts.minor,
-       accounts.locale, accounts.holdings_id, accounts.standing_id, accounts.account_key
+-- :name choice_notice
+-- Read a choice notice with its account; nothing if its link is dead.
+SELECT notices.ask_id, notices.accepted_at, accounts.account_key, accounts.property,
+       accounts.account, accounts.locale, accounts.holdings_id, accounts.standing_id
 FROM notices JOIN accounts USING (account_key)
-WHERE notice_id = %(notice_id)s;
+WHERE notice_id = %(notice_id)s AND kind = 'choice' AND NOT dead
+  AND status <> 'deleted' AND NOT minor;
 
--- :name leaving
+-- :name optional_mail
 -- Read which property an optional mail is about, and its reader's locale; nothing of dead links.
 SELECT property, locale FROM notices JOIN accounts USING (account_key)
 WHERE notice_id = %(notice_id)s AND kind = 'information' AND NOT dead

@@ -1,6 +1,6 @@
 -- :name to_erase
 -- Find data that must not be kept: a minor's.
-SELECT property, account, data_category, collected_under, 'minor'
+SELECT property, account, data_category, collected_under, 'minor' AS reason
 FROM accounts JOIN first_collections USING (account_key)
 WHERE minor
 ORDER BY property COLLATE "C", account COLLATE "C", data_category COLLATE "C",

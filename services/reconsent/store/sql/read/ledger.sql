@@ -2,3 +2,7 @@
 -- Read how each ledger entry of some accounts came about, in the ledger's order.
 SELECT account_key, consent_id, policy_version, channel, notice_id, text_hash, recorded_at
 FROM consents WHERE account_key = ANY(%(keys)s) ORDER BY account_key, consent_id;
+
+-- :name account
+-- Find an account's key.
+SELECT account_key FROM accounts WHERE property = %(property)s AND account = %(account)s;

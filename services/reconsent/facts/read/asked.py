@@ -1,0 +1,86 @@
+"""What a link leads to: the notice that it names, its account, and what its page showed before."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from psycopg.rows import class_row
+
+from reconsent.facts.record.standings import uses
+from reconsent.store.named import named
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from uuid import UUID
+
+    from reconsent.domain.use import Use
+    from reconsent.store.postgres import Connection
+
+SQL = named("read/asked")
+ACCOUNTS = named("record/accounts")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChoiceNotice:
+    """A choice notice that can still be answered, with its account."""
+
+    ask_id: int
+    accepted_at: datetime | None
+    account_key: int
+    property: str
+    account: str
+    locale: str | None
+    holdings_id: int
+    standing_id: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptionalMail:
+    """The property that an optional mail was about, and its reader's locale."""
+
+    property: str
+    locale: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShownQuestions:
+    """What a page asked, in the words of a version; its text is kept under the hash."""
+
+    uses: frozenset[Use]
+    version_id: int
+    text_hash: str
+
+
+def choice_notice(
+    connection: Connection, notice_id: UUID, *, lock: bool = False
+) -> ChoiceNotice | None:
+    """Read a choice notice; None if its link does not work. Locks its account if asked to."""
+    found = _choice_notice(connection, notice_id)
+    if found is None or not lock:
+        return found
+    connection.execute(ACCOUNTS["lock_keys"], {"keys": [found.account_key]})
+    return _choice_notice(connection, notice_id)
+
+
+def _choice_notice(connection: Connection, notice_id: UUID) -> ChoiceNotice | None:
+    with connection.cursor(row_factory=class_row(ChoiceNotice)) as cursor:
+        return cursor.execute(SQL["choice_notice"], {"notice_id": notice_id}).fetchone()
+
+
+def optional_mail(connection: Connection, notice_id: UUID) -> OptionalMail | None:
+    """Read what a link leaves; None if it does not work."""
+    with connection.cursor(row_factory=class_row(OptionalMail)) as cursor:
+        return cursor.execute(SQL["optional_mail"], {"notice_id": notice_id}).fetchone()
+
+
+def shown_questions(
+    connection: Connection, property_name: str, text_hash: str
+) -> ShownQuestions | None:
+    """Read what a page of that hash asked; None if none was shown for the property."""
+    wanted = {"rendering": text_hash, "property": property_name}
+    found = connection.execute(SQL["shown_questions"], wanted).fetchone()
+    if found is None:
+        return None
+    members, version_id = found
+    return ShownQuestions(uses=uses(members), version_id=version_id, text_hash=text_hash)

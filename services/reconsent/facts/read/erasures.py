@@ -1,0 +1,32 @@
+"""Which data has to be erased."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from psycopg.rows import class_row
+
+from reconsent.store.named import named
+
+if TYPE_CHECKING:
+    from reconsent.store.postgres import Connection
+
+SQL = named("read/erasures")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Erasure:
+    """Data of an account that must not be kept, with the reason."""
+
+    property: str
+    account: str
+    data_category: str
+    collected_under: str | None
+    reason: str
+
+
+def erasures(connection: Connection) -> list[Erasure]:
+    """List the data that must be erased, in the order of property and account."""
+    with connection.cursor(row_factory=class_row(Erasure)) as cursor:
+        return cursor.execute(SQL["to_erase"]).fetchall()
