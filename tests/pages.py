@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from reconsent.words import pages
+from reconsent.words import choosing, mailbox, policies, refusals, unsubscribing
 from reconsent.words.views import (
     Asked,
     ChooseView,
@@ -25,7 +25,7 @@ from tests.asked import ASKED_AT, FIRST, SITE, asked, said
 def choose(now: Asked | None = None, **changed: object) -> str:
     """Return the choose page, with some of its view changed."""
     view = ChooseView(asked=now or asked(), ask_hash="hash-of-the-ask", mailed_at=ASKED_AT)
-    return pages.choose(replace(view, **changed), SITE)  # type: ignore[arg-type]
+    return choosing.choose(replace(view, **changed), SITE)  # type: ignore[arg-type]
 
 
 def everything(now: Asked) -> dict[str, str]:
@@ -43,7 +43,7 @@ def everything(now: Asked) -> dict[str, str]:
             question_changed=True,
             answers_url="/c/token/answers",
         ),
-        "receipt": pages.receipt(
+        "receipt": choosing.receipt(
             ReceiptView(
                 version=version,
                 property_name=now.property_name,
@@ -54,7 +54,7 @@ def everything(now: Asked) -> dict[str, str]:
             ),
             SITE,
         ),
-        "nothing left": pages.nothing_left(
+        "nothing left": choosing.nothing_left(
             NothingLeftView(
                 version=version,
                 property_name=now.property_name,
@@ -69,28 +69,28 @@ def everything(now: Asked) -> dict[str, str]:
                 SITE,
             )
             for name, show in (
-                ("unsubscribe", pages.unsubscribe),
-                ("unsubscribed", pages.unsubscribed),
+                ("unsubscribe", unsubscribing.unsubscribe),
+                ("unsubscribed", unsubscribing.unsubscribed),
             )
         },
-        "dead link": pages.dead_link(locale, SITE),
+        "dead link": refusals.dead_link(locale, SITE),
         **{
-            f"error {status}": pages.error(ErrorView(status=status, language=locale), SITE)
+            f"error {status}": refusals.error(ErrorView(status=status, language=locale), SITE)
             for status in (400, 404, 500)
         },
-        "policies": pages.policies(
+        "policies": policies.policies(
             PoliciesView(in_force=(version,), wanted=locale, language=locale), SITE
         ),
-        "history": pages.policy_history(
+        "history": policies.policy_history(
             PolicyHistoryView(
                 versions=(FIRST, version), in_force="v1", locale=locale, feed_url="/feed"
             ),
             SITE,
         ),
-        "version": pages.policy_version(
+        "version": policies.policy_version(
             PolicyVersionView(version=version, followed=FIRST, locale=locale), SITE
         ),
-        "mailbox": pages.mailbox(
+        "mailbox": mailbox.mailbox(
             MailboxView(
                 mails=(MailRow(url="/mail/1", sent_at=ASKED_AT, **mail),),
                 total=1,
@@ -99,7 +99,7 @@ def everything(now: Asked) -> dict[str, str]:
             ),
             SITE,
         ),
-        "mail": pages.mail(
+        "mail": mailbox.mail(
             MailView(
                 sender="Privacy <privacy@example.com>",
                 sent_at=ASKED_AT,

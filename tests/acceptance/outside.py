@@ -119,6 +119,8 @@ class World:
             "RECONSENT_API_TOKEN": API_TOKEN,
             "PUBLIC_URL": self.url,
         }
+        self.web = 0
+        """The process that serves the pages, while one does."""
         self._written = 0
 
     # ---------------------------------------------------------------- commands
@@ -212,6 +214,7 @@ class World:
         try:
             with httpx.Client(base_url=self.url, timeout=_PATIENCE) as client:
                 _wait(client, web)
+                self.web = web.pid
                 yield client
         finally:
             web.terminate()

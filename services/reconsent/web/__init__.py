@@ -1,5 +1,6 @@
-"""Pages and API over HTTP, one file per audience.
+"""Pages and API over HTTP, one room for each audience.
 
-`choose` is for the person who opened a mail, `policies` for everyone, `api` for programs that are
-about to use data, `health` for operators, `mailbox` for whoever tries reconsent on one machine.
+`people` is for the person who opened a mail, `everyone` has the policies, `programs` the calls for
+those about to use data, `operators` health, metrics and the mailbox on this machine, `hooks` the
+calls from mail providers. `app` puts their routers together; the rooms do not know each other.
 """

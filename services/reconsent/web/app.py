@@ -3,49 +3,55 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import Final
 
-from fastapi import FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse
 from starlette.exceptions import HTTPException
 
 from reconsent.domain.errors import BadInputError, OutsideError
 from reconsent.domain.event import in_words
-from reconsent.web.access import HEADERS, Context, page
+from reconsent.web.access import Context, context_of, error_page, secure
+from reconsent.web.bodies import BoundedRoute
 from reconsent.web.everyone import policies
 from reconsent.web.hooks import sendgrid
-from reconsent.web.operators import health, mailbox
+from reconsent.web.operators import health, mailbox, metrics
 from reconsent.web.people import choose, unsubscribe
+from reconsent.web.people.links import DeadLinkError, answer_dead_link
 from reconsent.web.programs import api
-from reconsent.words import pages
 from reconsent.words.frame import stylesheet
-from reconsent.words.translation import own_language
-from reconsent.words.views import ErrorView
 
-_FOR_PROGRAMS = ("/v1/", "/healthz", "/readyz", "/metrics", "/hooks/")
+_frame = APIRouter(include_in_schema=False, route_class=BoundedRoute)
+ROUTERS: Final = (
+    choose.router, unsubscribe.router, policies.router, api.router, health.router, metrics.router,
+    sendgrid.router, mailbox.router, _frame,
+)  # fmt: skip
+_FOR_PROGRAMS: Final = ("/v1/", "/healthz", "/readyz", "/metrics", "/hooks/")
 
 
 def create_app(context: Context) -> FastAPI:
     """Return the application, working with what it is given."""
     app = FastAPI(title="reconsent", version="1", docs_url=None, redoc_url=None)
     app.state.context = context
-    for part in (choose, unsubscribe, policies, api, health, sendgrid, mailbox):
-        app.include_router(part.router)
-    app.add_api_route("/", _home, include_in_schema=False)
-    app.add_api_route("/static/site.css", _stylesheet, include_in_schema=False)
+    for router in ROUTERS:
+        app.include_router(router)
     app.middleware("http")(_with_headers)
     app.add_exception_handler(HTTPException, _refused)
     app.add_exception_handler(RequestValidationError, _not_understood)
     app.add_exception_handler(BadInputError, _bad_input)
     app.add_exception_handler(OutsideError, _outside)
+    app.add_exception_handler(DeadLinkError, answer_dead_link)
+    app.add_exception_handler(Exception, _broken)
     return app
 
 
+@_frame.get("/")
 def _home(request: Request) -> Response:
-    root: str = request.app.state.context.site.root
-    return RedirectResponse(f"{root}/policies")
+    return RedirectResponse(f"{context_of(request).site.root}/policies")
 
 
+@_frame.get("/static/site.css")
 def _stylesheet() -> Response:
     caching = {"Cache-Control": "public, max-age=31536000, immutable"}
     return Response(stylesheet(), media_type="text/css", headers=caching)
@@ -54,10 +60,7 @@ def _stylesheet() -> Response:
 async def _with_headers(
     request: Request, call_next: Callable[[Request], Awaitable[Response]]
 ) -> Response:
-    response = await call_next(request)
-    for name, value in HEADERS.items():
-        response.headers.setdefault(name, value)
-    return response
+    return secure(await call_next(request))
 
 
 def _is_for_programs(request: Request) -> bool:
@@ -70,9 +73,7 @@ def _refused(request: Request, error: Exception) -> Response:
         detail = error.detail if isinstance(error, HTTPException) else "internal error"
         headers = error.headers if isinstance(error, HTTPException) else None
         return JSONResponse({"error": detail}, status, headers=headers)
-    context: Context = request.app.state.context
-    language = own_language(request.headers.get("accept-language"))
-    return page(pages.error(ErrorView(status=status, language=language), context.site), status)
+    return error_page(request, status)
 
 
 def _bad_input(_: Request, error: Exception) -> Response:
@@ -88,6 +89,11 @@ def _not_understood(request: Request, error: Exception) -> Response:
         return JSONResponse({"error": "content-type: should be application/json"}, 422)
     # FastAPI says where a value stood before it says which.
     return JSONResponse({"error": in_words(wrong | {"loc": wrong["loc"][1:]})}, 422)
+
+
+def _broken(request: Request, error: Exception) -> Response:
+    """Answer after a fault of our own, beyond everything that adds headers."""
+    return secure(_refused(request, error))
 
 
 def _outside(request: Request, error: Exception) -> Response:

@@ -1,4 +1,7 @@
-"""The frame of every page: the stylesheet, the site's addresses, the templates."""
+"""The frame of every page: the stylesheet, the site's addresses, the templates.
+
+The stylesheet is the only thing a page fetches: no script, no inline style, no other server.
+"""
 
 from __future__ import annotations
 

@@ -21,8 +21,8 @@ from reconsent.facts.sets import Cohorts, Who
 from reconsent.facts.versions import Policies, PublishedVersions, informs
 from reconsent.store.named import named
 from reconsent.store.postgres import Connection, Database
+from reconsent.words.choosing import choose
 from reconsent.words.mails import render_mail
-from reconsent.words.pages import choose
 from reconsent.words.views import Asked, ChooseView, Site
 
 SQL = named("planning")

@@ -8,7 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from reconsent.words import pages
+from reconsent.words import refusals
+from reconsent.words.frame import stylesheet, stylesheet_hash
 from reconsent.words.views import ErrorView
 from tests.asked import SITE, asked, second
 from tests.html import Page
@@ -70,7 +71,7 @@ def test_words_are_text_not_markup() -> None:
 def test_pages_lie_where_the_site_does() -> None:
     """A site below a path links to its own stylesheet and pages."""
     site = replace(SITE, public_url="https://example.com/privacy/")
-    page = Page(pages.error(ErrorView(status=404, language="en"), site))
+    page = Page(refusals.error(ErrorView(status=404, language="en"), site))
     sheet = page.one("link", rel="stylesheet").attributes["href"] or ""
     assert sheet.startswith("/privacy/static/site.css")
     assert len(page.all("a", href="/privacy/policies")) == 1
@@ -96,7 +97,7 @@ def _colours(block: str) -> dict[str, str]:
 
 
 def _themes() -> dict[str, dict[str, str]]:
-    css = pages.stylesheet().decode()
+    css = stylesheet().decode()
     light, dark, *_ = re.findall(r":root \{(.*?)\}", css, re.DOTALL)
     return {"light": _colours(light), "dark": _colours(light) | _colours(dark)}
 
@@ -118,10 +119,10 @@ def test_everyone_can_make_out_the_words(theme: str) -> None:
 
 def test_the_stylesheet_is_small_and_complete() -> None:
     """Under 10 KB, nothing fetched from it, both themes and paper."""
-    css = pages.stylesheet().decode()
+    css = stylesheet().decode()
     assert len(css) < 10_000
     assert "url(" not in css
     assert "@import" not in css
     assert "prefers-color-scheme: dark" in css
     assert "@media print" in css
-    assert pages.stylesheet_hash() in pages.dead_link("en", SITE)
+    assert stylesheet_hash() in refusals.dead_link("en", SITE)

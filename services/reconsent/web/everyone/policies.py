@@ -9,18 +9,17 @@ from reconsent.domain.locales import best_locale
 from reconsent.domain.policy import PROPERTY_NOTICE_LASTS
 from reconsent.facts.read.ledger import moment
 from reconsent.facts.versions import Policies
-from reconsent.web.access import Context, Given, page
-from reconsent.words import pages
+from reconsent.web.access import Context, InjectedContext, error_page, page_response
+from reconsent.web.bodies import BoundedRoute
 from reconsent.words import policies as policy_pages
 from reconsent.words.translation import own_language
 from reconsent.words.views import (
-    ErrorView,
     PoliciesView,
     PolicyHistoryView,
     PolicyVersionView,
 )
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter(include_in_schema=False, route_class=BoundedRoute)
 
 
 def _published(context: Context) -> Policies:
@@ -33,13 +32,8 @@ def _wanted(request: Request) -> str | None:
     return asked.get("lang") or asked.get("locale") or request.headers.get("accept-language")
 
 
-def _not_found(request: Request, context: Context) -> Response:
-    view = ErrorView(status=404, language=own_language(_wanted(request)))
-    return page(pages.error(view, context.site), 404)
-
-
 @router.api_route("/policies", methods=["GET", "HEAD"])
-def policies(request: Request, context: Given) -> Response:
+def policies(request: Request, context: InjectedContext) -> Response:
     """List every policy with the text in force."""
     now = context.now()
     view = PoliciesView(
@@ -47,40 +41,40 @@ def policies(request: Request, context: Given) -> Response:
         wanted=_wanted(request),
         language=own_language(_wanted(request)),
     )
-    return page(policy_pages.policies(view, context.site))
+    return page_response(policy_pages.policies(view, context.site))
 
 
 @router.api_route("/policies/{policy}", methods=["GET", "HEAD"])
-def history(policy: str, request: Request, context: Given) -> Response:
+def history(policy: str, request: Request, context: InjectedContext) -> Response:
     """List a policy's versions."""
     found = _published(context).by_name.get(policy)
     if found is None:
-        return _not_found(request, context)
+        return error_page(request, 404)
     view = PolicyHistoryView(
         versions=found.versions,
         in_force=found.in_force(context.now()).version,
         locale=best_locale(_wanted(request), found.latest),
     )
-    return page(policy_pages.policy_history(view, context.site))
+    return page_response(policy_pages.policy_history(view, context.site))
 
 
 @router.api_route("/policies/{policy}/{version}", methods=["GET", "HEAD"])
-def text(policy: str, version: str, request: Request, context: Given) -> Response:
+def text(policy: str, version: str, request: Request, context: InjectedContext) -> Response:
     """Show one version's text, and what it changed."""
     found = _published(context).by_name.get(policy)
     shown = found.by_name.get(version) if found else None
     if found is None or shown is None:
-        return _not_found(request, context)
+        return error_page(request, 404)
     view = PolicyVersionView(
         version=shown,
         followed=found.followed_by(shown),
         locale=best_locale(_wanted(request), shown),
     )
-    return page(policy_pages.policy_version(view, context.site))
+    return page_response(policy_pages.policy_version(view, context.site))
 
 
 @router.api_route("/properties/{name}/notice.json", methods=["GET", "HEAD"])
-def property_notice(name: str, request: Request, context: Given) -> Response:
+def property_notice(name: str, request: Request, context: InjectedContext) -> Response:
     """Tell a site what notice it must show; 204 where there is none. RULES 10."""
     published = _published(context)
     policy = published.of_property(name)

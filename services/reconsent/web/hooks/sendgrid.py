@@ -1,17 +1,16 @@
-"""For mail providers: what became of the mails. SendGrid posts again whatever is not answered 2xx.
+"""For SendGrid: what became of the mails. It posts again whatever is not answered 2xx.
 
-Whoever is not SendGrid learns nothing and changes nothing. A post is one transaction, and what it
-says is known by the ids of its events: posted twice, at the same time or in another order, it
-comes to the same.
+A post that is not signed by SendGrid learns nothing and changes nothing. A post is one transaction,
+and its events are known by their ids: posted twice, at the same time or in another order, they come
+to the same.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from fastapi.responses import JSONResponse
-from starlette.requests import ClientDisconnect
 
 from reconsent.domain.errors import BadInputError
 from reconsent.facts.record.accounts import Counts
@@ -20,46 +19,24 @@ from reconsent.mail.sendgrid.events import Reports, read_events
 from reconsent.mail.sendgrid.webhook import SIGNATURE, TIMESTAMP, Webhook
 from reconsent.store.postgres import Connection
 from reconsent.telemetry import WEBHOOK_EVENT_SKIPPED, WEBHOOK_RECORDED, WEBHOOK_REFUSED
-from reconsent.web.access import Context, Given
+from reconsent.web.access import Context, InjectedContext
+from reconsent.web.bodies import Body, BoundedRoute
 
-router = APIRouter(include_in_schema=False)
-
-# Ten times what SendGrid posts at once.
-_MOST_BYTES: Final = 8_000_000
-# Who sends too much can hear so only when it has been read; but not for ever.
-_MOST_READ: Final = 4 * _MOST_BYTES
+router = APIRouter(include_in_schema=False, route_class=BoundedRoute)
 
 
-def _webhook(context: Given) -> Webhook:
+def _webhook(context: InjectedContext) -> Webhook:
     if context.sendgrid is None:
-        raise HTTPException(404, "SENDGRID_WEBHOOK_KEY is not set: nobody's posts are believed")
+        raise HTTPException(404, "SENDGRID_WEBHOOK_KEY is not set: no posts are accepted")
     return context.sendgrid
-
-
-async def _body(request: Request) -> bytes:
-    """Read the body as it came, for that is what is signed; no more of it than is allowed."""
-    kept = bytearray()
-    size = 0
-    try:
-        async for part in request.stream():
-            size += len(part)
-            if size > _MOST_READ:
-                break
-            if size <= _MOST_BYTES:
-                kept += part
-    except ClientDisconnect as error:
-        raise HTTPException(400, "the body ended early") from error
-    if size > _MOST_BYTES:
-        raise HTTPException(413, f"the body is larger than {_MOST_BYTES} bytes")
-    return bytes(kept)
 
 
 @router.post("/hooks/sendgrid")
 def sendgrid(
     request: Request,
-    context: Given,
+    context: InjectedContext,
     webhook: Annotated[Webhook, Depends(_webhook)],
-    body: Annotated[bytes, Depends(_body)],
+    body: Body,
 ) -> Response:
     """Record what SendGrid reports. It works in a thread of its own, as every page does."""
     signature = request.headers.get(SIGNATURE, "")

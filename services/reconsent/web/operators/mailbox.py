@@ -1,4 +1,4 @@
-"""The mails kept on this machine, for whoever tries reconsent out. Not there with a provider."""
+"""The mails kept on this machine, for trying reconsent out. With a mail provider there are none."""
 
 from __future__ import annotations
 
@@ -8,23 +8,31 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 
 from reconsent.mail.mailbox import Mailbox, OpenedMail
-from reconsent.web.access import Context, Given, page
-from reconsent.words import pages
-from reconsent.words.translation import own_language
-from reconsent.words.views import ErrorView, MailboxView, MailRow, MailView
+from reconsent.web.access import (
+    Context,
+    InjectedContext,
+    error_page,
+    own_language_of,
+    page_response,
+)
+from reconsent.web.bodies import BoundedRoute
+from reconsent.words import mailbox as mailbox_pages
+from reconsent.words.views import MailboxView, MailRow, MailView
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter(include_in_schema=False, route_class=BoundedRoute)
 _PAGE = 50
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @router.get("/mailbox")
 def mailbox(
-    request: Request, context: Given, older: Annotated[int, Query(ge=0, le=10_000_000)] = 0
+    request: Request,
+    context: InjectedContext,
+    older: Annotated[int, Query(ge=0, le=10_000_000)] = 0,
 ) -> Response:
     """List the mails, newest first."""
     if context.mailbox is None:
-        return _not_found(request, context)
+        return error_page(request, 404)
     kept = Mailbox(context.mailbox)
     url = f"{context.site.root}/mailbox"
     total = len(kept)
@@ -39,19 +47,19 @@ def mailbox(
             for headline in kept.newest(limit=_PAGE, skip=older)
         ),
         total=total,
-        language=own_language(request.headers.get("accept-language")),
+        language=own_language_of(request),
         newer_url=f"{url}?older={max(older - _PAGE, 0)}" if older else None,
         older_url=f"{url}?older={older + _PAGE}" if older + _PAGE < total else None,
     )
-    return page(pages.mailbox(view, context.site))
+    return page_response(mailbox_pages.mailbox(view, context.site))
 
 
 @router.get("/mailbox/{mail}")
-def mail(mail: str, request: Request, context: Given) -> Response:
+def mail(mail: str, request: Request, context: InjectedContext) -> Response:
     """Show one mail as text."""
     found = _find(mail, context)
     if found is None:
-        return _not_found(request, context)
+        return error_page(request, 404)
     view = MailView(
         subject=found.headline.subject,
         sender=context.site.contact,
@@ -60,18 +68,18 @@ def mail(mail: str, request: Request, context: Given) -> Response:
         text=found.text,
         html_url=f"{context.site.root}/mailbox/{mail}/html",
         mailbox_url=f"{context.site.root}/mailbox",
-        language=own_language(request.headers.get("accept-language")),
+        language=own_language_of(request),
     )
-    return page(pages.mail(view, context.site))
+    return page_response(mailbox_pages.mail(view, context.site))
 
 
 @router.get("/mailbox/{mail}/html")
-def html(mail: str, request: Request, context: Given) -> Response:
+def html(mail: str, request: Request, context: InjectedContext) -> Response:
     """Show one mail's HTML, which may run and load nothing."""
     found = _find(mail, context)
     if found is None:
-        return _not_found(request, context)
-    response = page(found.html)
+        return error_page(request, 404)
+    response = page_response(found.html)
     response.headers["Content-Security-Policy"] = (
         "default-src 'none'; style-src 'unsafe-inline'; sandbox allow-top-navigation allow-popups "
         "allow-popups-to-escape-sandbox"
@@ -81,8 +89,3 @@ def html(mail: str, request: Request, context: Given) -> Response:
 
 def _find(mail: str, context: Context) -> OpenedMail | None:
     return Mailbox(context.mailbox).open(mail) if context.mailbox else None
-
-
-def _not_found(request: Request, context: Context) -> Response:
-    language = own_language(request.headers.get("accept-language"))
-    return page(pages.error(ErrorView(status=404, language=language), context.site), 404)

@@ -1,4 +1,4 @@
-"""What an opened choose link leads to: a person's notice, and what is asked of them now."""
+"""What a link to the choose page leads to: a notice, and what is asked of its person now."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
-
-from fastapi import Request
 
 from reconsent.domain.consent import NO, Answer, Decision, EventState, Ledger, spell_out
 from reconsent.domain.locales import best_locale
@@ -24,15 +22,16 @@ from reconsent.facts.sets import ask_ids
 from reconsent.facts.versions import Policies
 from reconsent.store.postgres import Connection
 from reconsent.web.access import Context
-from reconsent.words.pages import question_block
+from reconsent.web.people.links import DeadLinkError, Link
+from reconsent.words.choosing import question_block
 from reconsent.words.views import Answered, Asked
 
 GIVEN = frozenset({EventState.GIVEN})
 
 
 @dataclass(frozen=True, kw_only=True)
-class Opened:
-    """A link that works. `ask` is what is asked now, `decided` what was answered before."""
+class ChoicePage:
+    """What a person may answer: `ask` is asked now, `decided` was answered before."""
 
     notice_id: UUID
     name: AccountName
@@ -103,26 +102,23 @@ class Opened:
         return answer, at
 
 
-def open_link(
-    connection: Connection, context: Context, token: str, request: Request, *, lock: bool = False
-) -> Opened | None:
-    """Find what a link leads to; None for any that does not work. RULES 12, 18."""
-    notice_id = context.signer.notice(token)
-    if notice_id is None:
-        return None
+def find_choice_page(
+    connection: Connection, context: Context, link: Link, *, lock: bool = False
+) -> ChoicePage:
+    """Find what a link leads to. Raises DeadLinkError. RULES 12, 18."""
     policies = context.versions.locked(connection)
-    found = choice_notice(connection, notice_id, lock=lock)
+    found = choice_notice(connection, link.notice_id, lock=lock)
     policy = policies.of_property(found.property) if found else None
     if found is None or policy is None:
-        return None
+        raise DeadLinkError
     mailed = context.cohorts.asked(connection, [found.ask_id])[found.ask_id]
     cohort = found.holdings_id, found.standing_id
     ask = context.cohorts.asks(connection, policy, [cohort])[cohort]
     standing = context.cohorts.standings(connection, [found.standing_id])[found.standing_id]
     new_uses = context.cohorts.new_uses(connection, policy, [found.holdings_id])[found.holdings_id]
-    wanted = found.locale or request.headers.get("accept-language")
-    return Opened(
-        notice_id=notice_id,
+    wanted = found.locale or link.languages
+    return ChoicePage(
+        notice_id=link.notice_id,
         name=AccountName(found.property, found.account),
         policies=policies,
         policy=policy,
@@ -133,7 +129,7 @@ def open_link(
         decided=_decided(new_uses | mailed, ask, standing),
         standing=standing,
         ledger=ledgers(connection, [found.account_key], policies).get(found.account_key),
-        answers_url=f"{context.site.root}/c/{token}/answers",
+        answers_url=f"{context.site.root}/c/{link.token}/answers",
     )
 
 
@@ -146,51 +142,51 @@ def _decided(
     return broadest(answered | agreed) - ask
 
 
-def keep_shown(connection: Connection, opened: Opened, uses: frozenset[Use]) -> ShownQuestions:
+def keep_shown(connection: Connection, page: ChoicePage, uses: frozenset[Use]) -> ShownQuestions:
     """Keep the words in which a page shows some uses now."""
-    content = {"questions": question_block(opened.asked(uses))}
+    content = {"questions": question_block(page.asked(uses))}
     ask_id = ask_ids(connection, [uses])[uses]
     digest = keep_words(
         connection,
         content,
-        version_id=opened.version_id,
+        version_id=page.version_id,
         ask_id=ask_id,
-        property=opened.name.property,
-        locale=opened.locale,
+        property=page.name.property,
+        locale=page.locale,
         template="page",
     )
-    return ShownQuestions(uses=uses, version_id=opened.version_id, text_hash=digest)
+    return ShownQuestions(uses=uses, version_id=page.version_id, text_hash=digest)
 
 
 def record_answers(
     connection: Connection,
     context: Context,
-    opened: Opened,
+    page: ChoicePage,
     shown: ShownQuestions,
     answers: Mapping[Use, Answer],
 ) -> None:
     """Write answers to the ledger with the words that were shown; said before, nothing is new."""
     now = context.now()
-    event_id = f"{opened.notice_id}:{uuid.uuid4()}"
+    event_id = f"{page.notice_id}:{uuid.uuid4()}"
     said = [
         Choice(
-            name=opened.name,
+            name=page.name,
             answer=answer,
             use=use,
             decided_at=now,
             source="reconsent:page",
             event_id=event_id,
             item=item,
-            policy_version=opened.policies.versions[shown.version_id].version,
+            policy_version=page.policies.versions[shown.version_id].version,
             channel="page",
-            notice_id=opened.notice_id,
+            notice_id=page.notice_id,
             text_hash=shown.text_hash,
         )
         for item, (use, answer) in enumerate(answers.items())
-        if not _stands(use, answer, opened.standing)
+        if not _stands(use, answer, page.standing)
     ]
     if said:
-        record_choices(connection, said, opened.policies)
+        record_choices(connection, said, page.policies)
 
 
 def _stands(use: Use, answer: Answer, standing: Sequence[Decision]) -> bool:

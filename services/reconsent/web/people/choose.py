@@ -6,149 +6,115 @@ nothing is asked that the page did not show.
 
 from __future__ import annotations
 
-from typing import Annotated
-from urllib.parse import parse_qs
+from collections.abc import Callable
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Response
 from fastapi.responses import RedirectResponse
 
 from reconsent.domain.consent import Answer
 from reconsent.domain.notice import Question, covered_by, questions
 from reconsent.domain.use import Use
-from reconsent.facts.read.asked import ShownQuestions, shown_questions
+from reconsent.facts.read.asked import shown_questions
 from reconsent.store.postgres import Connection
-from reconsent.web.access import Context, Given, page
+from reconsent.web.access import Context, InjectedContext, page_response
+from reconsent.web.bodies import BoundedRoute, Form
 from reconsent.web.people.choice_page import (
-    Opened,
+    ChoicePage,
+    find_choice_page,
     keep_shown,
-    open_link,
     record_answers,
 )
-from reconsent.words import pages
-from reconsent.words.translation import own_language
+from reconsent.web.people.links import ChooseLink, Link
+from reconsent.words import choosing
 from reconsent.words.views import ChooseView, NothingLeftView, ReceiptView
 
-router = APIRouter(include_in_schema=False)
-_LONGEST_FORM = 64 * 1024
-
-
-async def _form(request: Request) -> dict[str, str]:
-    """Read the form that a page sends; of a field given twice the last counts."""
-    body = await request.body()
-    text = body[:_LONGEST_FORM].decode("utf-8", "replace")
-    return {name: values[-1] for name, values in parse_qs(text).items()}
-
-
-Form = Annotated[dict[str, str], Depends(_form)]
+router = APIRouter(include_in_schema=False, route_class=BoundedRoute)
 
 
 @router.api_route("/c/{token}", methods=["GET", "HEAD"])
-def ask(token: str, request: Request, context: Given) -> Response:
+def ask(link: ChooseLink, context: InjectedContext) -> Response:
     """Show the question, or what was said when nothing is left to ask."""
 
     def show(connection: Connection) -> Response:
-        opened = open_link(connection, context, token, request)
-        if opened is None:
-            return dead_link(request, context)
-        if not (opened.ask or opened.decided):
-            return page(pages.nothing_left(_nothing_left(opened), context.site))
-        return _choose(connection, context, opened, opened.ask or opened.decided)
+        page = find_choice_page(connection, context, link)
+        return _choose(connection, context, page, page.ask or page.decided)
 
     return context.database.transaction(show)
 
 
 @router.api_route("/c/{token}/answers", methods=["GET", "HEAD"])
-def earlier(token: str, request: Request, context: Given) -> Response:
+def earlier(link: ChooseLink, context: InjectedContext) -> Response:
     """Show all questions with what was said, for the person to change their mind."""
 
     def show(connection: Connection) -> Response:
-        opened = open_link(connection, context, token, request)
-        if opened is None:
-            return dead_link(request, context)
-        return _choose(connection, context, opened, opened.ask | opened.decided)
+        page = find_choice_page(connection, context, link)
+        return _choose(connection, context, page, page.ask | page.decided)
 
     return context.database.transaction(show)
 
 
 @router.api_route("/c/{token}/receipt", methods=["GET", "HEAD"])
-def receipt(token: str, request: Request, context: Given) -> Response:
+def receipt(link: ChooseLink, context: InjectedContext) -> Response:
     """Show what was said, when, and how to change it."""
 
     def show(connection: Connection) -> Response:
-        opened = open_link(connection, context, token, request)
-        if opened is None:
-            return dead_link(request, context)
+        page = find_choice_page(connection, context, link)
         view = ReceiptView(
-            version=opened.policy.latest,
-            property_name=opened.name.property,
-            locale=opened.locale,
-            answers=opened.said(opened.decided),
-            still_open=len(questions(opened.ask)),
-            change_url=opened.answers_url,
+            version=page.policy.latest,
+            property_name=page.name.property,
+            locale=page.locale,
+            answers=page.said(page.decided),
+            still_open=len(questions(page.ask)),
+            change_url=page.answers_url,
         )
-        return page(pages.receipt(view, context.site))
+        return page_response(choosing.receipt(view, context.site))
 
     return context.database.transaction(show)
 
 
-@router.post("/c/{token}")
-def answer(token: str, request: Request, form: Form, context: Given) -> Response:
-    """Record the answers to the page's questions; 409 when more is asked than it showed."""
-
-    def record(connection: Connection) -> Response:
-        opened = open_link(connection, context, token, request, lock=True)
-        if opened is None:
-            return dead_link(request, context)
-        # A form without its page's mark can only have answered what the mail asked.
-        shown = shown_questions(
-            connection, opened.name.property, form.get("ask", "")
-        ) or keep_shown(connection, opened, opened.mailed)
-        if not covered_by(opened.ask, shown.uses):
-            return _choose(connection, context, opened, opened.ask, status=409, changed=True)
-        return _record(connection, context, opened, shown, form, token)
-
-    return context.database.transaction(record)
+@router.api_route("/c/{token}", methods=["POST"])
+def answer(link: ChooseLink, form: Form, context: InjectedContext) -> Response:
+    """Record the answers to what is asked now; 409 when more is asked than the page showed."""
+    return _record(link, form, context, lambda _: frozenset())
 
 
-@router.post("/c/{token}/answers")
-def change(token: str, request: Request, form: Form, context: Given) -> Response:
+@router.api_route("/c/{token}/answers", methods=["POST"])
+def change(link: ChooseLink, form: Form, context: InjectedContext) -> Response:
     """Record answers to all questions, among them changes of mind; 409 as for `answer`."""
-
-    def record(connection: Connection) -> Response:
-        opened = open_link(connection, context, token, request, lock=True)
-        if opened is None:
-            return dead_link(request, context)
-        shown = shown_questions(
-            connection, opened.name.property, form.get("ask", "")
-        ) or keep_shown(connection, opened, opened.mailed | opened.decided)
-        if not covered_by(opened.ask, shown.uses):
-            questions_now = opened.ask | opened.decided
-            return _choose(connection, context, opened, questions_now, status=409, changed=True)
-        return _record(connection, context, opened, shown, form, token)
-
-    return context.database.transaction(record)
+    return _record(link, form, context, lambda page: page.decided)
 
 
 def _record(
-    connection: Connection,
-    context: Context,
-    opened: Opened,
-    shown: ShownQuestions,
+    link: Link,
     form: dict[str, str],
-    token: str,
+    context: Context,
+    besides: Callable[[ChoicePage], frozenset[Use]],
 ) -> Response:
-    answers = _answers(questions(shown.uses), form)
-    if not answers:
-        return _choose(connection, context, opened, shown.uses, status=422, nothing_chosen=True)
-    record_answers(connection, context, opened, shown, answers)
-    return RedirectResponse(f"{context.site.root}/c/{token}/receipt", 303)
+    """Record the answers to what is asked now, and to what is asked besides."""
+
+    def record(connection: Connection) -> Response:
+        page = find_choice_page(connection, context, link, lock=True)
+        # A form without its page's hash can only have answered what the mail asked.
+        shown = shown_questions(connection, page.name.property, form.get("ask", "")) or keep_shown(
+            connection, page, page.mailed | besides(page)
+        )
+        if not covered_by(page.ask, shown.uses):
+            asked_now = page.ask | besides(page)
+            return _choose(connection, context, page, asked_now, status=409, changed=True)
+        answers = _answers(questions(shown.uses), form)
+        if not answers:
+            return _choose(connection, context, page, shown.uses, status=422, nothing_chosen=True)
+        record_answers(connection, context, page, shown, answers)
+        return RedirectResponse(f"{context.site.root}/c/{link.token}/receipt", 303)
+
+    return context.database.transaction(record)
 
 
 def _answers(asked: tuple[Question, ...], form: dict[str, str]) -> dict[Use, Answer]:
     """Read the answers of a form: one for all, or one a question; what is left out stays open."""
     said: dict[Use, Answer] = {}
     for question in asked:
-        value = form.get("all") or form.get(pages.field_name(question))
+        value = form.get("all") or form.get(choosing.field_name(question))
         if value == "allow":
             said |= dict.fromkeys(question.uses, "allow")
         elif value == "deny":
@@ -159,7 +125,7 @@ def _answers(asked: tuple[Question, ...], form: dict[str, str]) -> dict[Use, Ans
 def _choose(
     connection: Connection,
     context: Context,
-    opened: Opened,
+    page: ChoicePage,
     shown: frozenset[Use],
     *,
     status: int = 200,
@@ -167,30 +133,24 @@ def _choose(
     nothing_chosen: bool = False,
 ) -> Response:
     if not shown:
-        return page(pages.nothing_left(_nothing_left(opened), context.site), status)
+        return page_response(choosing.nothing_left(_nothing_left(page), context.site), status)
     view = ChooseView(
-        asked=opened.asked(shown),
-        ask_hash=keep_shown(connection, opened, shown).text_hash,
-        mailed_at=opened.mailed_at,
-        refused_before=opened.refused_before(shown),
-        said=opened.said(shown - opened.ask),
+        asked=page.asked(shown),
+        ask_hash=keep_shown(connection, page, shown).text_hash,
+        mailed_at=page.mailed_at,
+        refused_before=page.refused_before(shown),
+        said=page.said(shown - page.ask),
         nothing_chosen=nothing_chosen,
         question_changed=changed,
-        answers_url=opened.answers_url if shown == opened.ask and opened.decided else None,
+        answers_url=page.answers_url if shown == page.ask and page.decided else None,
     )
-    return page(pages.choose(view, context.site), status)
+    return page_response(choosing.choose(view, context.site), status)
 
 
-def _nothing_left(opened: Opened) -> NothingLeftView:
+def _nothing_left(page: ChoicePage) -> NothingLeftView:
     return NothingLeftView(
-        version=opened.policy.latest,
-        property_name=opened.name.property,
-        locale=opened.locale,
-        answers_url=opened.answers_url if opened.decided else None,
+        version=page.policy.latest,
+        property_name=page.name.property,
+        locale=page.locale,
+        answers_url=page.answers_url if page.decided else None,
     )
-
-
-def dead_link(request: Request, context: Context) -> Response:
-    """Answer any link that does not work in the same way, telling nothing of why."""
-    language = own_language(request.headers.get("accept-language"))
-    return page(pages.dead_link(language, context.site), 404)

@@ -7,8 +7,7 @@ nothing about the use of data.
 
 from __future__ import annotations
 
-from typing import Annotated, Final, NamedTuple
-from uuid import UUID
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Request, Response
 from starlette.requests import ClientDisconnect
@@ -17,89 +16,68 @@ from reconsent.domain.locales import best_locale
 from reconsent.facts.read.asked import optional_mail
 from reconsent.facts.record.unsubscribes import Unsubscribe, record_unsubscribes
 from reconsent.store.postgres import Connection
-from reconsent.web.access import Context, Given, page
-from reconsent.web.people.choose import dead_link
-from reconsent.words import pages
+from reconsent.web.access import Context, InjectedContext, page_response
+from reconsent.web.bodies import BoundedRoute
+from reconsent.web.people.links import DeadLinkError, Link, UnsubscribeLink
+from reconsent.words import unsubscribing
 from reconsent.words.views import UnsubscribeView
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter(include_in_schema=False, route_class=BoundedRoute)
 _ONE_CLICK: Final = b"One-Click"
-# In which form it comes is up to the mail program: urlencoded or multipart.
-_LONGEST_BODY: Final = 4096
+# It comes near the start, whether the mail program sends it urlencoded or multipart.
+_LOOKED_AT: Final = 4096
 
 
-class _Leaving(NamedTuple):
-    """The mail that a link was in, and what its page says."""
-
-    notice_id: UUID
-    view: UnsubscribeView
-
-
-async def _by_mail_program(request: Request) -> bool:
-    """Tell whether a mail program posts, not the page's form; no more is read than tells it."""
-    kept = b""
+async def _by_mail_program(_: UnsubscribeLink, request: Request) -> bool:
+    """Tell whether a mail program posts, not the page's form."""
     try:
-        async for part in request.stream():
-            kept += part
-            if len(kept) >= _LONGEST_BODY:
-                break
+        body = await request.body()
     except ClientDisconnect:
-        pass  # the wish has arrived all the same
-    return _ONE_CLICK in kept[:_LONGEST_BODY]
+        return False  # the wish has arrived all the same
+    return _ONE_CLICK in body[:_LOOKED_AT]
 
 
 @router.api_route("/u/{token}", methods=["GET", "HEAD"])
-def offer(token: str, request: Request, context: Given) -> Response:
+def offer(link: UnsubscribeLink, context: InjectedContext) -> Response:
     """Show what unsubscribing means, and a button."""
 
     def show(connection: Connection) -> Response:
-        found = _leaving(connection, context, token, request)
-        if found is None:
-            return dead_link(request, context)
-        return page(pages.unsubscribe(found.view, context.site))
+        view = _unsubscribing(connection, context, link)
+        return page_response(unsubscribing.unsubscribe(view, context.site))
 
     return context.database.transaction(show)
 
 
 @router.post("/u/{token}")
 def unsubscribe(
-    token: str,
-    request: Request,
+    link: UnsubscribeLink,
     by_mail_program: Annotated[bool, Depends(_by_mail_program)],
-    context: Given,
+    context: InjectedContext,
 ) -> Response:
     """Record that somebody wants no more optional mail; again, it changes nothing."""
 
     def record(connection: Connection) -> Response:
-        found = _leaving(connection, context, token, request)
-        if found is None:
-            return dead_link(request, context)
+        view = _unsubscribing(connection, context, link)
         said = Unsubscribe(
-            notice_id=found.notice_id,
+            notice_id=link.notice_id,
             reason="unsubscribed",
             channel="one_click" if by_mail_program else "page",
             occurred_at=context.now(),
         )
         record_unsubscribes(connection, [said])
-        return page(pages.unsubscribed(found.view, context.site))
+        return page_response(unsubscribing.unsubscribed(view, context.site))
 
     return context.database.transaction(record)
 
 
-def _leaving(
-    connection: Connection, context: Context, token: str, request: Request
-) -> _Leaving | None:
-    """Find what a link lets one leave; None for any that does not work."""
-    notice_id = context.signer.notice(token, "unsubscribe")
-    if notice_id is None:
-        return None
-    found = optional_mail(connection, notice_id)
+def _unsubscribing(connection: Connection, context: Context, link: Link) -> UnsubscribeView:
+    """Find what a link unsubscribes from. Raises DeadLinkError."""
+    found = optional_mail(connection, link.notice_id)
     policy = context.versions.locked(connection).of_property(found.property) if found else None
     if found is None or policy is None:
-        return None
-    view = UnsubscribeView(
+        raise DeadLinkError
+    return UnsubscribeView(
         version=policy.latest,
         property_name=found.property,
-        locale=best_locale(found.locale or request.headers.get("accept-language"), policy.latest),
+        locale=best_locale(found.locale or link.languages, policy.latest),
     )
-    return _Leaving(notice_id, view)

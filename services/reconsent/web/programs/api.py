@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, HTTPException, Path
+from fastapi import APIRouter, HTTPException, Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from reconsent.domain.errors import BadInputError
 from reconsent.facts.read.account_story import account_json
 from reconsent.facts.read.permissions import Answer, Check, answer, refuse_past
 from reconsent.store.postgres import Connection
-from reconsent.web.access import Given, authorized
+from reconsent.web.access import AuthorizedRoute, InjectedContext
 
 _MOST_CHECKS = 10_000
 
 
-router = APIRouter(dependencies=[Depends(authorized)])
+router = APIRouter(route_class=AuthorizedRoute)
 
 
 class Checks(BaseModel):
@@ -35,7 +35,7 @@ class Answers(BaseModel):
 
 
 @router.post("/v1/permissions")
-def permissions(checks: Checks, context: Given) -> Answers:
+def permissions(checks: Checks, context: InjectedContext) -> Answers:
     """Answer whether data may be used, with the reason."""
     now = context.now()
     for position, check in enumerate(checks.checks):
@@ -52,7 +52,9 @@ def permissions(checks: Checks, context: Given) -> Answers:
 
 
 @router.get("/v1/accounts/{property_name}/{account:path}")
-def account(property_name: str, account: Annotated[str, Path()], context: Given) -> dict[str, Any]:
+def account(
+    property_name: str, account: Annotated[str, Path()], context: InjectedContext
+) -> dict[str, Any]:
     """Tell all that is known and decided about one account, without its name or address."""
 
     def work(connection: Connection) -> dict[str, Any] | None:

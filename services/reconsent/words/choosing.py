@@ -1,6 +1,6 @@
-"""The pages that people see, each made from a frozen view by one function.
+"""The choose page and what follows it: the questions, the receipt, nothing left to ask.
 
-The stylesheet is the only thing a page fetches: no script, no inline style, no other server.
+Each page is made from a frozen view by one function.
 """
 
 from __future__ import annotations
@@ -8,62 +8,19 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Final
 
-from reconsent.words.frame import page, render, stylesheet, stylesheet_hash, version_path
+from reconsent.words.frame import page, render, version_path
 from reconsent.words.phrases import Words, touches
-from reconsent.words.policies import policies, policy_history, policy_version
-from reconsent.words.translation import calendar, moment
-from reconsent.words.views import (
-    Answered,
-    Asked,
-    ChooseView,
-    ErrorView,
-    MailboxView,
-    MailRow,
-    MailView,
-    NothingLeftView,
-    PoliciesView,
-    PolicyHistoryView,
-    PolicyVersionView,
-    ReceiptView,
-    Site,
-    UnsubscribeView,
-)
 
 if TYPE_CHECKING:
     from reconsent.domain.notice import Question
-
-__all__ = [
-    "Answered",
-    "Asked",
-    "ChooseView",
-    "ErrorView",
-    "MailRow",
-    "MailView",
-    "MailboxView",
-    "NothingLeftView",
-    "PoliciesView",
-    "PolicyHistoryView",
-    "PolicyVersionView",
-    "ReceiptView",
-    "Site",
-    "UnsubscribeView",
-    "choose",
-    "dead_link",
-    "error",
-    "field_name",
-    "mail",
-    "mailbox",
-    "nothing_left",
-    "policies",
-    "policy_history",
-    "policy_version",
-    "question_block",
-    "receipt",
-    "stylesheet",
-    "stylesheet_hash",
-    "unsubscribe",
-    "unsubscribed",
-]
+    from reconsent.words.views import (
+        Answered,
+        Asked,
+        ChooseView,
+        NothingLeftView,
+        ReceiptView,
+        Site,
+    )
 
 _LONG: Final = 3
 """More lines than this of what we hold are folded."""
@@ -85,7 +42,7 @@ def question_block(asked: Asked) -> str:
 
 
 def choose(view: ChooseView, site: Site) -> str:
-    """Return the page that asks. Whoever opens it has decided nothing."""
+    """Return the page that asks. Opening it decides nothing."""
     words = _words(view.asked)
     return page(
         "choose",
@@ -139,45 +96,7 @@ def nothing_left(view: NothingLeftView, site: Site) -> str:
     )
 
 
-def unsubscribe(view: UnsubscribeView, site: Site) -> str:
-    """Return the page that lets somebody leave optional mail. Whoever opens it has left nothing."""
-    return _about_leaving("unsubscribe", view, site)
-
-
-def unsubscribed(view: UnsubscribeView, site: Site) -> str:
-    """Return the receipt of somebody who has left."""
-    return _about_leaving("unsubscribed", view, site)
-
-
-def _about_leaving(name: str, view: UnsubscribeView, site: Site) -> str:
-    words = _words(view)
-    path = version_path(site, view.version)
-    return page(name, words.language, site, view=view, words=words, version_path=path)
-
-
-def dead_link(language: str, site: Site) -> str:
-    """Return the one page for every link that does not work, telling nothing of why."""
-    return page("dead_link", language, site)
-
-
-def error(view: ErrorView, site: Site) -> str:
-    """Return the page for anything else that cannot be shown."""
-    return page("error", view.language, site, status=view.status)
-
-
-def mailbox(view: MailboxView, site: Site) -> str:
-    """Return the list of mails kept on this machine."""
-    dated = [(row, moment(row.sent_at, calendar(view.language))) for row in view.mails]
-    return page("mailbox", view.language, site, view=view, mails=dated)
-
-
-def mail(view: MailView, site: Site) -> str:
-    """Return one mail as text; its HTML is linked, for a page of its own that may run nothing."""
-    when = moment(view.sent_at, calendar(view.language))
-    return page("mail", view.language, site, view=view, sent_at=when)
-
-
-def _words(view: Asked | ReceiptView | NothingLeftView | UnsubscribeView) -> Words:
+def _words(view: Asked | ReceiptView | NothingLeftView) -> Words:
     return Words(version=view.version, locale=view.locale)
 
 

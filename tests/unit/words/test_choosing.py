@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from reconsent.domain.use import Use
-from reconsent.words import pages
+from reconsent.words import choosing
 from reconsent.words.views import ReceiptView
 from tests.asked import SITE, asked, said, second
 from tests.drafts import row
@@ -25,7 +25,7 @@ def test_one_form_asks_each_question_with_equal_answers() -> None:
         (question.data_use, question.recipient) for question in asked().questions
     ]
     for question in asked().questions:
-        radios = page.all("input", type="radio", name=pages.field_name(question))
+        radios = page.all("input", type="radio", name=choosing.field_name(question))
         assert [radio.attributes["value"] for radio in radios] == ["allow", "deny"]
     assert not [
         e for e in page.elements if e.attributes.keys() & {"checked", "autofocus", "required"}
@@ -58,8 +58,8 @@ def test_what_we_hold_is_folded_when_it_is_long() -> None:
 
 def test_the_names_of_fields_do_not_depend_on_what_else_is_asked() -> None:
     """A form opened before the ask grew still means the same questions."""
-    few = {pages.field_name(q) for q in asked(None, ("user.payment", "v1")).questions}
-    many = {pages.field_name(q) for q in asked().questions}
+    few = {choosing.field_name(q) for q in asked(None, ("user.payment", "v1")).questions}
+    many = {choosing.field_name(q) for q in asked().questions}
     assert few < many
     assert len(many) == len(asked().questions)
 
@@ -67,15 +67,15 @@ def test_the_names_of_fields_do_not_depend_on_what_else_is_asked() -> None:
 def test_the_text_that_is_asked_is_the_same_for_everyone_and_shown_verbatim() -> None:
     """The block whose hash is kept stands in the page word for word, whoever opens it."""
     now = asked()
-    block = pages.question_block(now)
-    assert block == pages.question_block(asked())
+    block = choosing.question_block(now)
+    assert block == choosing.question_block(asked())
     pieces = [piece for piece in re.split(r"\n(?=<fieldset)", block) if piece]
     assert len(pieces) == 1 + len(now.questions)
     for html in (everything(now)["choose"], everything(now)["choose again"]):
         positions = [html.index(piece) for piece in pieces]
         assert positions == sorted(positions)
-    assert block != pages.question_block(asked(locale="nb"))
-    assert block != pages.question_block(asked(property_name="myfax.example"))
+    assert block != choosing.question_block(asked(locale="nb"))
+    assert block != choosing.question_block(asked(property_name="myfax.example"))
 
 
 def test_earlier_answers_are_told_with_their_question() -> None:
@@ -132,7 +132,7 @@ def test_the_receipt_tells_each_answer_and_when_a_yes_begins() -> None:
         change_url="/c/token",
         time_zone="Europe/Oslo",
     )
-    page = Page(pages.receipt(view, SITE))
+    page = Page(choosing.receipt(view, SITE))
     told = [element.text for element in page.all("dd")]
     time = "3 November 2026, 14:05 UTC+01:00"
     assert told == [
@@ -142,9 +142,9 @@ def test_the_receipt_tells_each_answer_and_when_a_yes_begins() -> None:
     ]
     assert len(page.all("a", href="/c/token")) == 1
     late = replace(view.answers[0], said_at=datetime(2027, 2, 1, tzinfo=UTC))
-    assert "counts from" not in pages.receipt(replace(view, answers=(late,)), SITE)
+    assert "counts from" not in choosing.receipt(replace(view, answers=(late,)), SITE)
     declared_before = replace(view.answers[0], counts_from=datetime(2020, 1, 1, tzinfo=UTC))
-    assert "counts from" not in pages.receipt(replace(view, answers=(declared_before,)), SITE)
+    assert "counts from" not in choosing.receipt(replace(view, answers=(declared_before,)), SITE)
 
 
 def test_leaving_takes_one_sentence_and_one_button() -> None:

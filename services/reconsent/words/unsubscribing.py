@@ -1,0 +1,27 @@
+"""The pages for leaving optional mail."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reconsent.words.frame import page, version_path
+from reconsent.words.phrases import Words
+
+if TYPE_CHECKING:
+    from reconsent.words.views import Site, UnsubscribeView
+
+
+def unsubscribe(view: UnsubscribeView, site: Site) -> str:
+    """Return the page that offers to unsubscribe. Opening it changes nothing."""
+    return _page("unsubscribe", view, site)
+
+
+def unsubscribed(view: UnsubscribeView, site: Site) -> str:
+    """Return the receipt for somebody who has unsubscribed."""
+    return _page("unsubscribed", view, site)
+
+
+def _page(name: str, view: UnsubscribeView, site: Site) -> str:
+    words = Words(version=view.version, locale=view.locale)
+    path = version_path(site, view.version)
+    return page(name, words.language, site, view=view, words=words, version_path=path)
