@@ -34,8 +34,9 @@ from reconsent.workers.dead_letter_relay import DeadLetterRelay
 from reconsent.workers.intake import GROUP, Intake
 from reconsent.workers.planner import Planner
 from reconsent.workers.relay import Outlet, Relay, outlets
-from reconsent.workers.running import Service, collect_rarely
+from reconsent.workers.running import collect_rarely
 from reconsent.workers.scheduler import Scheduler
+from reconsent.workers.service import Service
 
 if TYPE_CHECKING:
     from reconsent.bus.kafka.settings import KafkaSettings

@@ -105,6 +105,19 @@ SERVICE_FAILED: Final = LogEvent(
     level=logging.ERROR,
     sentence="%(service)s failed unexpectedly (%(error)s); restarting it in %(pause).0f s",
 )
+SERVICE_NOT_CLOSED: Final = LogEvent(
+    name="service.not_closed",
+    level=logging.ERROR,
+    sentence="%(service)s could not be closed before its restart (%(error)s)",
+)
+SERVICE_STOPPED: Final = LogEvent(
+    name="service.stopped",
+    level=logging.ERROR,
+    sentence=(
+        "%(service)s must stop: %(error)s; the process ends when the other services have finished "
+        "their step"
+    ),
+)
 MESSAGE_DEAD_LETTERED: Final = LogEvent(
     name="message.dead_lettered",
     level=logging.WARNING,

@@ -31,7 +31,7 @@ from reconsent.store.postgres import connect
 from reconsent.workers.dispatcher import Dispatcher
 from reconsent.workers.intake import GROUP, Intake
 from reconsent.workers.planner import Planner
-from reconsent.workers.running import Service
+from reconsent.workers.service import Service
 from tests.integration.crowd import NOW, crowd
 from tests.integration.pipeline import Pipeline
 from tests.integration.stage import SENDER, URL, Mailbox, Stage, stage

@@ -22,7 +22,8 @@ from reconsent.mail.mailbox import Mailbox
 from reconsent.store.named import named
 from reconsent.store.postgres import Connection
 from reconsent.words.views import Site
-from reconsent.workers.running import Service, run_until_idle
+from reconsent.workers.running import run_until_idle
+from reconsent.workers.service import Service
 
 if TYPE_CHECKING:
     from reconsent.program import Program

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from typing_extensions import override
+
 from reconsent.store.offsets import FencedError, advance
+from reconsent.workers.service import Service
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +25,7 @@ BATCH: Final = 500
 PATIENCE: Final = 1.0
 
 
-class DeadLetterRelay:
+class DeadLetterRelay(Service):
     """Passes dead letters on from the embedded log to another bus.
 
     `consume` opens consumers of GROUP for the topics of dead letters in the embedded log.
@@ -45,6 +48,7 @@ class DeadLetterRelay:
         self._patience = patience
         self._consumer: Consumer | None = None
 
+    @override
     def work(self) -> bool:
         """Pass one batch on; False where none came in time."""
         if self._consumer is None:
@@ -62,12 +66,9 @@ class DeadLetterRelay:
             raise
         return True
 
-    def idle(self) -> bool:
-        """Tell that nothing waits: what does, `work` finds."""
-        return True
-
+    @override
     def close(self) -> None:
         """Give the partitions back."""
-        if self._consumer is not None:
-            self._consumer.close()
-            self._consumer = None
+        consumer, self._consumer = self._consumer, None
+        if consumer is not None:
+            consumer.close()

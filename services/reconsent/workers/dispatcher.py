@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from typing_extensions import override
+
 from reconsent.domain.errors import OutsideError
 from reconsent.domain.mail import (
     CHOOSE_LINK,
@@ -34,6 +36,7 @@ from reconsent.facts.sets import Cohorts
 from reconsent.facts.versions import Policies, PublishedVersions
 from reconsent.store.named import named
 from reconsent.words.mails import render_mail
+from reconsent.workers.service import Service
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -67,7 +70,7 @@ class _Handed:
     seconds: float
 
 
-class Dispatcher:
+class Dispatcher(Service):
     """Hands due notices to a mail provider."""
 
     name = "dispatcher"
@@ -112,6 +115,7 @@ class Dispatcher:
         # What became of attempts, and is not recorded yet: kept whatever breaks meanwhile.
         self._handed: deque[tuple[Attempt, Sequence[Result]]] = deque()
 
+    @override
     def work(self) -> bool:
         """Claim and hand over what is due, for a short while; False where nothing was.
 
@@ -158,6 +162,7 @@ class Dispatcher:
                 if at_work is None and not claim.claimed:
                     return worked, stopped
 
+    @override
     def idle(self) -> bool:
         """Tell whether nothing is due that could be sent now."""
         if self._rests():

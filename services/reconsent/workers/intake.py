@@ -13,6 +13,8 @@ from __future__ import annotations
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from typing_extensions import override
+
 from reconsent.domain.cloudevents import Received, read
 from reconsent.domain.errors import BadInputError, RefusedError, StoppedError
 from reconsent.facts.record.recorder import Recorder
@@ -20,6 +22,7 @@ from reconsent.facts.versions import PublishedVersions
 from reconsent.store.log import append_dead_letter
 from reconsent.store.offsets import FencedError, advance
 from reconsent.telemetry import MESSAGE_DEAD_LETTERED
+from reconsent.workers.service import Service
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -43,7 +46,7 @@ class _Read(NamedTuple):
     unreadable: dict[int, ReconsentError]
 
 
-class Intake:
+class Intake(Service):
     """Reads every input topic for one consumer group."""
 
     name = "intake"
@@ -74,6 +77,7 @@ class Intake:
         self._recording: Future[int] | None = None
         self._dead_in_a_row = 0
 
+    @override
     def work(self) -> bool:
         """Take one batch and see to it that the one before is recorded; False where none came."""
         try:
@@ -95,18 +99,15 @@ class Intake:
             return recorded or batch is not None
         return True
 
-    def idle(self) -> bool:
-        """Tell that nothing waits: what does, `work` finds."""
-        return True
-
+    @override
     def close(self) -> None:
         """Give the partitions back, once what is being recorded is."""
         if self._recording is not None:
             wait([self._recording])
             self._recording = None
-        if self._consumer is not None:
-            self._consumer.close()
-            self._consumer = None
+        consumer, self._consumer = self._consumer, None
+        if consumer is not None:
+            consumer.close()
 
     def _begin(self, understood: _Read) -> None:
         """Begin to record a batch; on return the offset is moved and held until that has ended.

@@ -11,6 +11,8 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from typing_extensions import override
+
 from reconsent.domain.notice import (
     MAILED,
     NOTHING,
@@ -25,6 +27,7 @@ from reconsent.facts.sending.releases import HeldBack, any_to_follow, follow, he
 from reconsent.facts.sets import Cohorts, Who, ask_ids
 from reconsent.facts.versions import Policies, PublishedVersions, informs
 from reconsent.store.named import named
+from reconsent.workers.service import Service
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,7 +76,7 @@ class Slice:
         }
 
 
-class Planner:
+class Planner(Service):
     """Plans what is to be planned, a slice at a time."""
 
     name = "planner"
@@ -85,10 +88,12 @@ class Planner:
         self._versions = PublishedVersions()
         self._cohorts = Cohorts()
 
+    @override
     def work(self) -> bool:
         """Plan one slice; False where there was nothing to plan."""
         return self._database.transaction(self._plan)
 
+    @override
     def idle(self) -> bool:
         """Tell whether nothing waits to be planned, also nothing just being committed."""
         with self._database.connection() as connection:

@@ -15,6 +15,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from typing_extensions import override
+
 from reconsent.domain.bus import Batch, Message
 from reconsent.domain.topics import LAYOUTS
 from reconsent.facts.published.record import Said, doubt, intend, keep, news
@@ -22,6 +24,7 @@ from reconsent.facts.published.state import Touched
 from reconsent.facts.versions import PublishedVersions
 from reconsent.store.named import named
 from reconsent.store.offsets import FencedError, advance, take_over
+from reconsent.workers.service import Service
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -78,7 +81,7 @@ class _Page:
     said: Mapping[Any, Said]
 
 
-class Relay:
+class Relay(Service):
     """Publishes one topic.
 
     `right` is the right to be the only one that does; `produce` opens a producer whose messages
@@ -111,6 +114,7 @@ class Relay:
         self._epoch = 0
         self._count = 0
 
+    @override
     def work(self) -> bool:
         """Publish one page of changes; False where there is none, or another relay does it."""
         try:
@@ -132,6 +136,7 @@ class Relay:
             raise
         return True
 
+    @override
     def idle(self) -> bool:
         """Tell whether nothing waits that this relay would publish."""
         if self._producer is None:
@@ -142,12 +147,15 @@ class Relay:
                 for table, cursor in self._cursors(connection).items()
             )
 
+    @override
     def close(self) -> None:
         """Leave the topic to others."""
-        if self._producer is not None:
-            self._producer.close()
-            self._producer = None
-        self._right.close()
+        producer, self._producer = self._producer, None
+        try:
+            if producer is not None:
+                producer.close()
+        finally:
+            self._right.close()
 
     def _begin(self) -> None:
         """Fence off whoever had the right before, first here, then at the broker."""

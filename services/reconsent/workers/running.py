@@ -1,31 +1,32 @@
-"""Run services side by side: for ever, or until none of them can do anything now."""
+"""Run services side by side: for ever, or until none of them can do anything now.
+
+For ever means: a failure outside is waited for, and a service that failed unexpectedly is started
+again, while the others go on. Only an error that somebody has to see to ends the process.
+"""
 
 from __future__ import annotations
 
 import gc
 import threading
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
-from reconsent.domain.errors import OutsideError, StoppedError
-from reconsent.telemetry import SERVICE_RETRIES
+from reconsent.domain.errors import OutsideError, ReconsentError, StoppedError
+from reconsent.telemetry import (
+    COUNTERS,
+    SERVICE_FAILED,
+    SERVICE_NOT_CLOSED,
+    SERVICE_RESTARTS,
+    SERVICE_RETRIES,
+    SERVICE_STOPPED,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from reconsent.workers.service import Service
+
 REST: Final = 0.5
 LONGEST_REST: Final = 30.0
-
-
-class Service(Protocol):
-    """A part that works in small steps, each of them complete in itself."""
-
-    name: str
-
-    def work(self) -> bool:
-        """Do one step; False where there was nothing to do."""
-
-    def idle(self) -> bool:
-        """Tell whether nothing waits, also nothing that is only just being committed."""
 
 
 def collect_rarely() -> None:
@@ -38,7 +39,10 @@ def collect_rarely() -> None:
 
 
 def run_until_idle(services: Sequence[Service], each: Callable[[str], None] | None = None) -> None:
-    """Work until no service has anything it can do now; each drains before the next begins."""
+    """Work until no service has anything it can do now; each drains before the next begins.
+
+    Every error is raised at once.
+    """
     stop = threading.Event()
     while True:
         worked = False
@@ -53,14 +57,23 @@ def run_until_idle(services: Sequence[Service], each: Callable[[str], None] | No
             stop.wait(0.01)  # a transaction of another process is about to end
 
 
-def run(services: Sequence[Service], stop: threading.Event) -> None:
-    """Work until told to stop, each service in a thread of its own; raises what broke one."""
+def run(
+    services: Sequence[Service],
+    stop: threading.Event,
+    wait: Callable[[float], object] | None = None,
+) -> None:
+    """Work until told to stop, each service in a thread of its own.
+
+    Raises the error of a service that must stop, once all others have finished their step. Pauses
+    go through `wait`, which is to return early when `stop` is set.
+    """
     broken: list[BaseException] = []
 
     def loop(service: Service) -> None:
         try:
-            _work(service, stop)
-        except BaseException as error:  # noqa: BLE001 -- told by the thread that waits
+            _work(service, stop, wait or stop.wait)
+        except BaseException as error:  # noqa: BLE001 (raised again by the thread that waits)
+            SERVICE_STOPPED.log(service=service.name, error=error)
             broken.append(error)
             stop.set()
 
@@ -76,16 +89,41 @@ def run(services: Sequence[Service], stop: threading.Event) -> None:
         raise broken[0]
 
 
-def _work(service: Service, stop: threading.Event) -> None:
-    """Work until told to stop; after a fault outside, rest longer each time and go on."""
+def _work(service: Service, stop: threading.Event, wait: Callable[[float], object]) -> None:
+    """Work until told to stop. Pauses after failures grow while nothing succeeds in between."""
     rest = REST
+    logged = ""
     while not stop.is_set():
         try:
             pause = 0.0 if service.work() else REST
-            rest = REST
         except StoppedError:
             raise
         except OutsideError as error:
             SERVICE_RETRIES.log(service=service.name, error=error, pause=rest)
-            pause, rest = rest, min(rest * 2, LONGEST_REST)
-        stop.wait(pause)
+        except ReconsentError:
+            raise  # what it was given is wrong, and will be the next time
+        except Exception as error:  # noqa: BLE001 (no service may end the others)
+            logged = _restart(service, error, rest, logged)
+        else:
+            wait(pause)
+            rest, logged = REST, ""
+            continue
+        wait(rest)
+        rest = min(rest * 2, LONGEST_REST)
+
+
+def _restart(service: Service, error: Exception, pause: float, logged: str) -> str:
+    """Report an unexpected error, and have the service start its next step from nothing.
+
+    Returns what the error is called. The traceback is logged once for the same error in a row.
+    """
+    name = f"{type(error).__name__}: {error}"
+    SERVICE_FAILED.log(
+        service=service.name, error=name, pause=pause, exc_info=error if name != logged else None
+    )
+    COUNTERS.add(SERVICE_RESTARTS, service=service.name)
+    try:
+        service.close()
+    except Exception as closing:  # noqa: BLE001 (it is given up all the same)
+        SERVICE_NOT_CLOSED.log(service=service.name, error=closing, exc_info=closing)
+    return name

@@ -8,6 +8,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from typing_extensions import override
+
 from reconsent.domain.notice import suppression
 from reconsent.domain.use import Use, sort_key
 from reconsent.facts.record.accounts import AccountName
@@ -16,6 +18,7 @@ from reconsent.facts.sending.releases import held_back
 from reconsent.facts.sets import Cohorts, Who, ask_ids
 from reconsent.facts.versions import Policies, PublishedVersions
 from reconsent.store.named import named
+from reconsent.workers.service import Service
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +37,7 @@ SETTLE_AFTER: Final = timedelta(days=1)
 LATE: Final = timedelta(days=1)
 
 
-class Scheduler:
+class Scheduler(Service):
     """Reminds of mailed questions, lets them expire, and settles what became of messages."""
 
     name = "scheduler"
@@ -59,16 +62,13 @@ class Scheduler:
         self._versions = PublishedVersions()
         self._cohorts = Cohorts()
 
+    @override
     def work(self) -> bool:
         """Take one batch of each; False where no time had come for any."""
         worked = False
         for task in (self._settle, self._expire, self._remind):
             worked |= self._database.transaction(task)
         return worked
-
-    def idle(self) -> bool:
-        """Tell that no time has come for anything: what it had for, `work` took."""
-        return True
 
     def _settle(self, connection: Connection) -> bool:
         """Settle by the setting what no provider has told of in time."""
