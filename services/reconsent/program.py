@@ -28,6 +28,7 @@ from reconsent.mail.maildir import Maildir
 from reconsent.store import log
 from reconsent.store.leases import Lease, SoleRight
 from reconsent.store.migrations import migrate
+from reconsent.store.offsets import stored, take_over_idle
 from reconsent.store.postgres import Connection, Database, connect, open_database
 from reconsent.workers import dead_letter_relay
 from reconsent.workers.dead_letter_relay import DeadLetterRelay
@@ -105,7 +106,7 @@ class Program:
             return log.lag(connection, GROUP)
         from reconsent.bus.kafka import lag as kafka_lag  # noqa: PLC0415
 
-        return kafka_lag.lag(self.settings.kafka, connection, GROUP, TOPICS)
+        return kafka_lag.lag(self.settings.kafka, partial(stored, connection, GROUP), TOPICS)
 
     def services(self, names: Sequence[str], *, patience: float) -> list[Service]:
         """Make the workers of these names, in the order in which they feed one another."""
@@ -147,21 +148,19 @@ class Program:
 
     def _producer(self) -> Producer:
         if self.settings.kafka:
-            from reconsent.bus.kafka.consumer import KafkaProducer  # noqa: PLC0415
+            from reconsent.bus.kafka.producer import KafkaProducer  # noqa: PLC0415
 
             return KafkaProducer(self.settings.kafka)
         migrate(self.conninfo)
         return PostgresProducer(lambda: connect(self.conninfo))
 
     def _consumer(self) -> Consumer:
-        def connected() -> Connection:
-            return connect(self.conninfo, autocommit=True)
-
         if self.settings.kafka:
             from reconsent.bus.kafka.consumer import KafkaConsumer  # noqa: PLC0415
 
-            return KafkaConsumer(self.settings.kafka, connected, GROUP)
-        return PostgresConsumer(connected, GROUP)
+            take_over = partial(take_over_idle, self.conninfo, GROUP)
+            return KafkaConsumer(self.settings.kafka, take_over, GROUP)
+        return PostgresConsumer(partial(connect, self.conninfo, autocommit=True), GROUP)
 
     def _intake(self, patience: float) -> Intake:
         _ = self.database  # the tables have to be there
@@ -185,7 +184,7 @@ class Program:
         return [*publishing, self._dead_letter_relay(patience)]
 
     def _relay(self, kafka: KafkaSettings, outlet: Outlet) -> Relay:
-        from reconsent.bus.kafka.consumer import KafkaProducer  # noqa: PLC0415
+        from reconsent.bus.kafka.producer import KafkaProducer  # noqa: PLC0415
 
         sole = f"reconsent.workers.relay.{outlet.topic}"
         publishing = Relay(

@@ -8,15 +8,16 @@ from functools import partial
 from reconsent.bus.kafka.consumer import KafkaConsumer
 from reconsent.bus.kafka.settings import KafkaSettings
 from reconsent.domain.signing import Signer
-from reconsent.store.postgres import Database, connect
+from reconsent.store.offsets import take_over_idle
+from reconsent.store.postgres import Database
 from reconsent.workers import intake
 from reconsent.workers.running import collect_rarely
 
 
 def consumer(settings: KafkaSettings, conninfo: str, topic: str) -> KafkaConsumer:
     """Join the group whose offsets are in a database, for one topic."""
-    open_one = partial(connect, conninfo, autocommit=True)
-    return KafkaConsumer(settings, open_one, intake.GROUP, [topic])
+    take_over = partial(take_over_idle, conninfo, intake.GROUP)
+    return KafkaConsumer(settings, take_over, intake.GROUP, [topic])
 
 
 def warm_up(ours: KafkaConsumer, partitions: int) -> None:

@@ -10,7 +10,7 @@ from functools import partial
 
 import pytest
 
-from reconsent.bus.kafka.consumer import KafkaProducer
+from reconsent.bus.kafka.producer import KafkaProducer
 from reconsent.bus.kafka.settings import KafkaSettings
 from reconsent.domain.bus import Message
 from reconsent.facts.published.state import Outgoing

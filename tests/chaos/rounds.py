@@ -10,19 +10,21 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from email import message_from_bytes
+from functools import partial
 from pathlib import Path
 from random import Random
 from threading import Event
 from typing import Final
 
-from reconsent.bus.kafka.consumer import KafkaProducer
 from reconsent.bus.kafka.lag import lag
+from reconsent.bus.kafka.producer import KafkaProducer
 from reconsent.bus.kafka.settings import KafkaSettings
 from reconsent.bus.kafka.topics import create
 from reconsent.domain.bus import Message
 from reconsent.domain.errors import OutsideError
 from reconsent.domain.event import TOPICS
 from reconsent.domain.topics import LAYOUTS
+from reconsent.store.offsets import stored
 from reconsent.store.postgres import connect, open_database
 from reconsent.workers.intake import GROUP
 from reconsent.workers.planner import Planner
@@ -222,7 +224,7 @@ class Round:
 
     def _is_quiet(self) -> bool:
         with suppress(OutsideError), connect(self.conninfo, autocommit=True) as connection:
-            if sum(lag(self.settings, connection, GROUP).values()):
+            if sum(lag(self.settings, partial(stored, connection, GROUP)).values()):
                 return False
             if not self.services.of("planner"):
                 return True

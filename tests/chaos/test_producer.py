@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from reconsent.bus.kafka.consumer import KafkaProducer
+from reconsent.bus.kafka.producer import KafkaProducer
 from reconsent.bus.kafka.settings import KafkaSettings
 from reconsent.bus.kafka.topics import create
 from reconsent.domain.bus import Message

@@ -15,10 +15,12 @@ from typing import Protocol
 import pytest
 
 from reconsent.bus.kafka import lag as kafka_lag
-from reconsent.bus.kafka.consumer import KafkaConsumer, KafkaProducer
+from reconsent.bus.kafka.consumer import KafkaConsumer
+from reconsent.bus.kafka.producer import KafkaProducer
 from reconsent.bus.kafka.settings import KafkaSettings, kafka_settings
 from reconsent.bus.kafka.topics import create
 from reconsent.domain.topics import LAYOUTS
+from reconsent.store.offsets import stored, take_over_idle
 from reconsent.store.postgres import Connection, connect
 from tests.bus_contract import PARTITIONS, Lag
 from tests.kafka.events import GROUP
@@ -132,8 +134,8 @@ def join(topics: KafkaSettings, conninfo: str) -> Iterator[Join]:
     with ExitStack() as stack:
 
         def made(*names: str, group: str = GROUP, stuck: float = 10) -> KafkaConsumer:
-            open_one = partial(connect, conninfo, autocommit=True)
-            consumer = KafkaConsumer(topics, open_one, group, names, session=2, stuck=stuck)
+            take_over = partial(take_over_idle, conninfo, group)
+            consumer = KafkaConsumer(topics, take_over, group, names, session=2, stuck=stuck)
             return stack.enter_context(closing(consumer))
 
         yield made
@@ -142,7 +144,7 @@ def join(topics: KafkaSettings, conninfo: str) -> Iterator[Join]:
 @pytest.fixture
 def lag(topics: KafkaSettings, connection: Connection) -> Lag:
     """How far behind the group is."""
-    return partial(kafka_lag.lag, topics, connection, GROUP)
+    return partial(kafka_lag.lag, topics, partial(stored, connection, GROUP))
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from dataclasses import replace
 import kafka  # type: ignore[import-untyped]
 import pytest
 
-from reconsent.bus.kafka.consumer import KafkaProducer
+from reconsent.bus.kafka.producer import KafkaProducer
 from reconsent.bus.kafka.settings import KafkaSettings
 from reconsent.bus.kafka.topics import administration, create
 from reconsent.domain.bus import Message

@@ -11,14 +11,15 @@ from functools import partial
 import psycopg
 import pytest
 
-from reconsent.bus.kafka.consumer import KafkaProducer
 from reconsent.bus.kafka.lag import lag
+from reconsent.bus.kafka.producer import KafkaProducer
 from reconsent.bus.kafka.settings import KafkaSettings
 from reconsent.bus.postgres import PostgresConsumer, PostgresProducer
 from reconsent.domain.bus import DEAD, Batch, Consumer, Message
 from reconsent.domain.cloudevents import STRUCTURED
 from reconsent.domain.event import TOPICS
 from reconsent.domain.signing import Signer
+from reconsent.store.offsets import stored
 from reconsent.store.postgres import connect, open_database
 from reconsent.workers.dead_letter_relay import GROUP as RELAY
 from reconsent.workers.dead_letter_relay import DeadLetterRelay
@@ -194,4 +195,4 @@ def test_a_zombie_writes_nothing(
     assert held
     assert len(facts(conninfo)[-1]) == 50
     with psycopg.connect(conninfo) as connection:
-        assert lag(topics, connection, GROUP)["accounts"] == 0
+        assert lag(topics, partial(stored, connection, GROUP))["accounts"] == 0

@@ -12,14 +12,17 @@ import pytest
 from infra.kafka.broker import PASSWORD, USER
 
 from reconsent.bus.kafka import client as kafka_client
-from reconsent.bus.kafka import consumer as bus_kafka
-from reconsent.bus.kafka.consumer import KafkaConsumer, KafkaProducer
+from reconsent.bus.kafka import consumer as kafka_consumer
+from reconsent.bus.kafka import producer as kafka_producer
+from reconsent.bus.kafka.consumer import KafkaConsumer
 from reconsent.bus.kafka.lag import lag
+from reconsent.bus.kafka.producer import KafkaProducer
 from reconsent.bus.kafka.settings import KafkaSettings
 from reconsent.bus.kafka.topics import check, create
 from reconsent.domain.errors import OutsideError
 from reconsent.domain.topics import LAYOUTS
-from reconsent.store.postgres import Connection, connect
+from reconsent.store.offsets import stored, take_over_idle
+from reconsent.store.postgres import Connection
 from tests.kafka.conftest import Join
 from tests.kafka.events import GROUP, account, drain, message, record, some
 from tests.kafka.shared_broker import SharedBroker
@@ -29,8 +32,9 @@ from tests.kafka.shared_broker import SharedBroker
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make every client give up soon."""
     monkeypatch.setattr(kafka_client, "BOOTSTRAP_MS", 2_000)
-    monkeypatch.setattr(bus_kafka, "_REQUEST_MS", 2_000)
-    monkeypatch.setattr(bus_kafka, "_SEND_SECONDS", 3.0)
+    monkeypatch.setattr(kafka_consumer, "REQUEST_MS", 2_000)
+    monkeypatch.setattr(kafka_producer, "REQUEST_MS", 2_000)
+    monkeypatch.setattr(kafka_producer, "_SEND_SECONDS", 3.0)
 
 
 @pytest.fixture
@@ -56,8 +60,8 @@ def test_tls_and_a_password_let_us_in(
     create(secured, [LAYOUTS["accounts"]])
     with closing(KafkaProducer(secured)) as producer:
         producer.send([account(1)])
-    open_one = partial(connect, conninfo, autocommit=True)
-    with closing(KafkaConsumer(secured, open_one, "intake", ["accounts"])) as consumer:
+    take_over = partial(take_over_idle, conninfo, "intake")
+    with closing(KafkaConsumer(secured, take_over, "intake", ["accounts"])) as consumer:
         assert len(drain(consumer, connection)) == 1
 
 
@@ -96,10 +100,10 @@ def test_missing_topics_are_named(
     settings: KafkaSettings, conninfo: str, cluster: KafkaSettings
 ) -> None:
     """Producers and consumers say which topics are missing, and do not make them."""
-    open_one = partial(connect, conninfo, autocommit=True)
+    take_over = partial(take_over_idle, conninfo, "intake")
     line = f"Kafka at {cluster.address}: no topic {settings.topic_prefix}accounts"
     with pytest.raises(OutsideError, match=f"^{line}; `reconsent topics create` makes them$"):
-        KafkaConsumer(settings, open_one, "intake", ["accounts"])
+        KafkaConsumer(settings, take_over, "intake", ["accounts"])
     with closing(KafkaProducer(settings)) as producer, pytest.raises(OutsideError, match=line):
         producer.send([account(1)])
     assert len(check(settings, LAYOUTS.values())) == len(LAYOUTS)
@@ -128,7 +132,7 @@ def test_a_broker_that_crashes_loses_nothing(
     member = join("accounts")
     record(connection, some(member, 10))
     broker.kill()
-    monkeypatch.setattr(bus_kafka, "_LONGEST_WAIT", 2.0)
+    monkeypatch.setattr(kafka_consumer, "_LONGEST_WAIT", 2.0)
     try:
         with pytest.raises(OutsideError, match=r"^Kafka at [^\n]+: Connection refused$"):
             producer.send([account(50)])
@@ -140,7 +144,7 @@ def test_a_broker_that_crashes_loses_nothing(
         broker.start()
     producer.send([message("accounts", 51, None)])
     drain(join("accounts"), connection)
-    assert lag(topics, connection, GROUP, ["accounts"]) == {"accounts": 0}
+    assert lag(topics, partial(stored, connection, GROUP), ["accounts"]) == {"accounts": 0}
     afresh = join("accounts", group="afresh")
     kept: set[bytes | None] = set()
     while batch := afresh.poll(1000, 0):

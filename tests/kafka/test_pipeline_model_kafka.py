@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconsent.bus.kafka.consumer import KafkaConsumer, KafkaProducer
+from reconsent.bus.kafka.consumer import KafkaConsumer
+from reconsent.bus.kafka.producer import KafkaProducer
 from reconsent.bus.kafka.settings import KafkaSettings
 from reconsent.bus.kafka.topics import create
 from reconsent.domain.event import TOPICS
-from reconsent.store.postgres import connect
+from reconsent.store.offsets import take_over_idle
 from reconsent.workers.intake import GROUP
 from tests.integration.stage import Stage, stage
 from tests.integration.test_pipeline_model import agree
@@ -29,10 +30,10 @@ def place(make_database: Callable[[], str], module_settings: KafkaSettings) -> I
     # One partition each, so that a world takes few polls.
     create(module_settings, of_any_time(TOPICS, partitions=1))
     conninfo = make_database()
-    open_one = partial(connect, conninfo, autocommit=True)
+    take_over = partial(take_over_idle, conninfo, GROUP)
     with (
         closing(KafkaProducer(module_settings)) as producer,
-        stage(conninfo, producer, lambda: KafkaConsumer(module_settings, open_one, GROUP)) as made,
+        stage(conninfo, producer, lambda: KafkaConsumer(module_settings, take_over, GROUP)) as made,
     ):
         yield made
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from kafka.admin import ConfigResource, ConfigResourceType  # type: ignore[import-untyped]
 
-from reconsent.bus.kafka.consumer import KafkaProducer
+from reconsent.bus.kafka.producer import KafkaProducer
 from reconsent.bus.kafka.settings import KafkaSettings
 from reconsent.bus.kafka.topics import administration, create
 from reconsent.domain.bus import Message

@@ -7,20 +7,19 @@ once, and `offsets.take_over` fences off whoever is only late. NOTIFY merely wak
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
 
 from reconsent.domain.bus import Batch, Message
-from reconsent.domain.errors import OutsideError
 from reconsent.domain.event import TOPICS
 from reconsent.store.log import PARTITIONS, Partition, append, from_row
 from reconsent.store.named import named
-from reconsent.store.offsets import take_over
+from reconsent.store.offsets import TAKE_OVER_LIMIT, take_over
+from reconsent.store.postgres import in_one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from reconsent.store.postgres import Connection
 
@@ -30,16 +29,6 @@ _MEMBERS: Final = 0x7265636F
 _SHARE_SECONDS: Final = 1.0
 # A process that is stopped holds its partitions no longer than this, in PostgreSQL's words.
 _IDLE_LIMIT: Final = "2min"
-_TAKE_OVER_LIMIT: Final = "1s"
-
-
-@contextmanager
-def _outside() -> Iterator[None]:
-    try:
-        yield
-    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-        text = str(error).strip() or type(error).__name__
-        raise OutsideError(f"bus: {text.splitlines()[0]}") from error
 
 
 class PostgresProducer:
@@ -53,7 +42,7 @@ class PostgresProducer:
         """Put all of them on the bus, durable on return; equal keys keep their order."""
         if not messages:
             return
-        with _outside():
+        with in_one_line("bus"):
             if self._connection is None or self._connection.closed:
                 self._connection = self._connect()
             with self._connection.transaction():
@@ -83,16 +72,16 @@ class PostgresConsumer:
         self._held: dict[Partition, tuple[int, int]] = {}
         self._shared_at: float | None = None
         self._connection = connect()
-        with _outside():
+        with in_one_line("bus"):
             self._set("idle_session_timeout", _IDLE_LIMIT)
-            self._set("lock_timeout", _TAKE_OVER_LIMIT)
+            self._set("lock_timeout", TAKE_OVER_LIMIT)
             self._connection.execute("LISTEN bus")
             self._connection.execute(SQL["join"], self._membership)
 
     def poll(self, limit: int, timeout: float) -> Batch | None:
         """Return up to `limit` messages of one partition; None if none came in time (seconds)."""
         deadline = time.monotonic() + timeout
-        with _outside():
+        with in_one_line("bus"):
             while True:
                 self._share()
                 batch = self._next(limit)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from reconsent.bus.kafka.settings import KafkaSettings
 
 BOOTSTRAP_MS: Final = 10_000
+REQUEST_MS: Final = 15_000
 # The library's half a minute would add to each time that a broker is away for a moment.
 _RECONNECT_MS: Final = 1_000
 

@@ -6,23 +6,25 @@ from typing import TYPE_CHECKING
 
 from kafka import OffsetSpec, TopicPartition  # type: ignore[import-untyped]
 
+from reconsent.bus.kafka.partitions import Place
 from reconsent.bus.kafka.topics import administration, describe, stored_names
 from reconsent.domain.event import TOPICS
-from reconsent.store.named import named
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from reconsent.bus.kafka.settings import KafkaSettings
-    from reconsent.store.postgres import Connection
-
-SQL = named("offsets")
 
 
 def lag(
-    settings: KafkaSettings, connection: Connection, group: str, topics: Iterable[str] = TOPICS
+    settings: KafkaSettings,
+    read_offsets: Callable[[Collection[str]], Mapping[Place, int]],
+    topics: Iterable[str] = TOPICS,
 ) -> dict[str, int]:
-    """Count the messages of each topic that a group has not consumed."""
+    """Count the messages of each topic that a group has not consumed.
+
+    `read_offsets` returns the group's stored offsets on topics, given their stored names.
+    """
     with administration(settings) as admin:
         found = describe(admin, settings, topics)
         places = [
@@ -33,11 +35,7 @@ def lag(
         firsts = admin.list_partition_offsets(dict.fromkeys(places, OffsetSpec.EARLIEST))
         ends = admin.list_partition_offsets(dict.fromkeys(places, OffsetSpec.LATEST))
     names = stored_names(settings, found)
-    of_group = {"group": group, "topics": list(names.values())}
-    stored = {
-        (topic, partition): offset
-        for topic, partition, offset in connection.execute(SQL["stored"], of_group)
-    }
+    stored = read_offsets(names.values())
     lags = dict.fromkeys(topics, 0)
     for place in places:
         stands = stored.get((names[place.topic], place.partition), 0)

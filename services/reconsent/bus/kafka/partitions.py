@@ -1,31 +1,32 @@
 """The partitions that a member of a Kafka group holds, and from where it reads them.
 
-Kafka shares the partitions among the members; where the group stands is kept in PostgreSQL. What
-the group's protocol tells arrives on a thread of the client's own: it is only noted there, and new
-partitions wait, paused, until they have been taken over.
+Kafka shares the partitions among the members; the offsets that count are stored elsewhere. What the
+group's protocol says arrives on a thread of the client's own: it is only noted there, and new
+partitions stay paused until they have been taken over.
 """
 
 from __future__ import annotations
 
-from contextlib import closing
+from collections.abc import Callable, Collection, Mapping
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import kafka  # type: ignore[import-untyped]
-import psycopg
 from kafka import TopicPartition
 from typing_extensions import override
 
-from reconsent.domain.errors import OutsideError
-from reconsent.store.offsets import take_over
 from reconsent.telemetry import MESSAGES_MISSING, PARTITION_LOCKED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable
 
-    from reconsent.store.postgres import Connection
+Place = tuple[str, int]
+TakeOver = Callable[[Collection[Place]], Mapping[Place, tuple[int, int]]]
+"""Become the owner of partitions, each named by its stored topic and its number.
 
-_TAKE_OVER_LIMIT: Final = "1s"
+Returns the epoch and the next offset of each. A partition whose earlier owner is still recording a
+batch is left out: it may be tried again. Raises OutsideError.
+"""
 
 
 class Held(NamedTuple):
@@ -65,21 +66,21 @@ class _Notes(kafka.ConsumerRebalanceListener):  # type: ignore[misc] # the libra
 class Partitions:
     """Follows the group's protocol on behalf of one client.
 
-    `name` says under which name a topic's offsets are stored; `connect` opens connections that
-    commit by themselves.
+    `name` says under which name a topic's offsets are stored; `take_over` is called for partitions
+    that are newly assigned.
     """
 
     def __init__(
         self,
         client: Any,  # noqa: ANN401
-        connect: Callable[[], Connection],
+        take_over: TakeOver,
         group: str,
         name: Mapping[str, str],
     ) -> None:
         self.held: dict[TopicPartition, Held] = {}
         self.listener = _Notes(client)
         self._client = client
-        self._connect = connect
+        self._take_over = take_over
         self._group = group
         self._name = name
         self._new: set[TopicPartition] = set()
@@ -99,7 +100,7 @@ class Partitions:
                 self._new |= change.partitions
             self.joined = change.ours
         if self._new:
-            self._begin(self._take_over())
+            self._begin(self._taken_over())
 
     def settled(self, timeout: float) -> bool:
         """Tell whether this member has its share and has read it up to the ends (seconds)."""
@@ -131,26 +132,13 @@ class Partitions:
                 return place
         return None
 
-    def _take_over(self) -> dict[TopicPartition, Held]:
-        taken = {}
-        try:
-            with closing(self._connect()) as connection:
-                connection.execute(
-                    "SELECT set_config('lock_timeout', %s, false)", (_TAKE_OVER_LIMIT,)
-                )
-                for place in sorted(self._new):
-                    try:
-                        taken[place] = Held(
-                            *take_over(
-                                connection, self._group, self._name[place.topic], place.partition
-                            )
-                        )
-                    except psycopg.errors.LockNotAvailable:
-                        PARTITION_LOCKED.log(topic=place.topic, partition=place.partition)
-        except psycopg.OperationalError as error:
-            text = str(error).strip() or type(error).__name__
-            raise OutsideError(f"database: {text.splitlines()[0]}") from error
-        return taken
+    def _taken_over(self) -> dict[TopicPartition, Held]:
+        places = {(self._name[new.topic], new.partition): new for new in sorted(self._new)}
+        taken = self._take_over(places.keys())
+        for place in places.keys() - taken.keys():
+            locked = places[place]
+            PARTITION_LOCKED.log(topic=locked.topic, partition=locked.partition)
+        return {places[place]: Held(*held) for place, held in taken.items()}
 
     def _begin(self, taken: Mapping[TopicPartition, Held]) -> None:
         """Read on from where the group stands, or from the oldest message that there still is."""

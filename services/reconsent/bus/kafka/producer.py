@@ -1,0 +1,146 @@
+"""Putting messages on the topics of an Apache Kafka."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any, Final
+
+import kafka  # type: ignore[import-untyped]
+from kafka.errors import KafkaError, KafkaTimeoutError  # type: ignore[import-untyped]
+
+from reconsent.bus.kafka.client import REQUEST_MS, open_client
+from reconsent.bus.kafka.errors import in_one_line, outside
+from reconsent.bus.kafka.message import check_size
+from reconsent.bus.kafka.topics import administration, require
+from reconsent.domain.topics import LARGEST_MESSAGE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from reconsent.bus.kafka.settings import KafkaSettings
+    from reconsent.domain.bus import Message
+
+_SEND_SECONDS: Final = 30.0
+
+
+class KafkaProducer:
+    """Puts messages on the bus; where one goes is up to its key alone.
+
+    Of producers with the same `sole` name only the newest may write: the broker refuses the others,
+    also what they had on its way. Theirs is a transaction for each `send`.
+    """
+
+    def __init__(self, settings: KafkaSettings, *, sole: str | None = None) -> None:
+        self._settings = settings
+        self._sole = sole and settings.topic_prefix + sole
+        self._client: Any = None
+        self._known: set[str] = set()
+
+    def send(self, messages: Sequence[Message]) -> None:
+        """Put all of them on the bus, durable on return; equal keys keep their order.
+
+        Raises BadInputError, before any is sent, for a message that no topic can hold.
+        """
+        if not messages:
+            return
+        for message in messages:
+            check_size(message)
+        try:
+            with in_one_line(self._settings):
+                self._require({message.topic for message in messages})
+                self._send(messages)
+        except BaseException:
+            # What it still holds might be delivered later, behind what is sent again.
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Let go of the bus, and of what has not reached it yet."""
+        client, self._client = self._client, None
+        if client is None:
+            return
+        try:
+            client.close(timeout=0)
+        except KafkaError:
+            # It waits for what it still holds before it lets go of it, and fails at that.
+            client._sender.force_close()  # noqa: SLF001 -- there is no other way
+
+    def _require(self, topics: set[str]) -> None:
+        unknown = topics - self._known
+        if unknown:
+            with administration(self._settings) as admin:
+                require(admin, self._settings, sorted(unknown))
+            self._known |= unknown
+
+    def _send(self, messages: Sequence[Message]) -> None:
+        if self._client is None:
+            self._client = _producer(self._settings, self._sole)
+        if self._sole:
+            self._client.begin_transaction()
+        sent = [
+            self._client.send(
+                self._settings.topic_prefix + message.topic,
+                key=message.key,
+                value=message.value,
+                headers=list(message.headers),
+                timestamp_ms=round(message.timestamp.timestamp() * 1000),
+            )
+            for message in messages
+        ]
+        self._client.flush(timeout=2 * _SEND_SECONDS)
+        failed = [
+            (message.topic, future.exception)
+            for message, future in zip(messages, sent, strict=True)
+            if future.failed()
+        ]
+        if failed:
+            # One message spoils others on its way, which fail with an error that says no more.
+            topic, error = min(failed, key=lambda found: type(found[1]) is KafkaError)
+            if isinstance(error, KafkaTimeoutError):
+                raise error
+            raise outside(self._settings, f"{topic}: {type(error).__name__}") from error
+        if self._sole:
+            self._commit()
+
+    def _commit(self) -> None:
+        """End a transaction. The library would wait for a broker that is away for ever."""
+        failed: list[BaseException] = []
+
+        def commit() -> None:
+            try:
+                self._client.commit_transaction()
+            except BaseException as error:  # noqa: BLE001 -- told by the thread that waits
+                failed.append(error)
+
+        waiting = threading.Thread(target=commit, name="commit", daemon=True)
+        waiting.start()
+        waiting.join(_SEND_SECONDS)
+        if failed:
+            raise failed[0]
+        if waiting.is_alive():
+            raise KafkaTimeoutError("the broker has not ended the transaction")
+
+
+def _producer(settings: KafkaSettings, sole: str | None) -> Any:  # noqa: ANN401 -- the library has no types
+    made = open_client(
+        kafka.KafkaProducer,
+        settings,
+        transactional_id=sole,
+        max_block_ms=REQUEST_MS,
+        request_timeout_ms=REQUEST_MS,
+        delivery_timeout_ms=round(_SEND_SECONDS * 1000),
+        acks="all",
+        enable_idempotence=True,
+        allow_auto_create_topics=False,
+        batch_size=256 * 1024,
+        linger_ms=5,
+        max_request_size=LARGEST_MESSAGE,
+        metrics_enabled=False,
+    )
+    if sole:
+        try:
+            made.init_transactions()
+        except BaseException:
+            made.close(timeout=0)
+            raise
+    return made
