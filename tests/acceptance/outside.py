@@ -1,22 +1,24 @@
 """What anyone outside can do: type commands, open pages and read the mailbox.
 
-Nothing of the program is imported here. A `World` is one RECONSENT_HOME on the embedded default.
+Nothing of the program is imported here: commands are processes of their own, forked from one that
+has imported the program (tests/forking). A `World` is one RECONSENT_HOME on the embedded default.
 """
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import re
+import signal
 import socket
-import subprocess
-import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from email import message_from_bytes, policy
 from email.message import EmailMessage
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,6 +26,7 @@ import httpx
 import yaml
 
 from tests.acceptance.forms import Page, hrefs
+from tests.forking.client import Forker, Request, running_forker
 
 Json = dict[str, Any]
 
@@ -122,6 +125,7 @@ class World:
         self.web = 0
         """The process that serves the pages, while one does."""
         self._written = 0
+        self._commands = 0
 
     # ---------------------------------------------------------------- commands
 
@@ -133,18 +137,27 @@ class World:
         environment: Mapping[str, str] | None = None,
     ) -> Ended:
         """Run `reconsent` to its end, which has to come with this exit code."""
-        ended = subprocess.run(
-            [sys.executable, "-m", "reconsent", *map(str, arguments)],
-            input=stdin.encode() if isinstance(stdin, str) else stdin,
-            env=self.environment | dict(environment or {}),
-            cwd=self.folder,
-            capture_output=True,
-            timeout=_PATIENCE,
-            check=False,
+        self._commands += 1
+        streams = self.folder / "commands"
+        streams.mkdir(exist_ok=True)
+        given, out, err = (streams / f"{self._commands}.{name}" for name in ("in", "out", "err"))
+        given.write_bytes(stdin.encode() if isinstance(stdin, str) else stdin)
+        request = Request(
+            arguments=[str(argument) for argument in arguments],
+            environment=self.environment | dict(environment or {}),
+            folder=str(self.folder),
+            stdin=str(given),
+            stdout=str(out),
+            stderr=str(err),
         )
-        out, err = ended.stdout.decode(), ended.stderr.decode()
-        assert ended.returncode == code, f"exit {ended.returncode}: {arguments}\n{out}\n{err}"
-        return Ended(code=ended.returncode, out=out, err=err)
+        forker = forking()
+        ended = Ended(
+            code=forker.wait(forker.start(request)),
+            out=out.read_text("utf-8"),
+            err=err.read_text("utf-8"),
+        )
+        assert ended.code == code, f"exit {ended.code}: {arguments}\n{ended.out}\n{ended.err}"
+        return ended
 
     def work(self, *services: str) -> None:
         """Let services work until they are idle; all that work by themselves unless named."""
@@ -203,23 +216,33 @@ class World:
     @contextmanager
     def serving(self) -> Iterator[httpx.Client]:
         """Serve pages and API while the block runs; gives a client that follows no redirect."""
-        with (self.folder / "web.log").open("wb") as log:
-            web = subprocess.Popen(
-                [sys.executable, "-m", "reconsent", "run", "web"],
-                env=self.environment,
-                cwd=self.folder,
-                stdout=log,
-                stderr=log,
-            )
+        log = str(self.folder / "web.log")
+        request = Request(
+            arguments=["run", "web"],
+            environment=self.environment,
+            folder=str(self.folder),
+            stdout=log,
+            stderr=log,
+        )
+        forker = forking()
+        self.web = forker.start(request)
         try:
             with httpx.Client(base_url=self.url, timeout=_PATIENCE) as client:
-                _wait(client, web)
-                self.web = web.pid
+                _wait(client, lambda: self.web not in forker.codes)
                 yield client
         finally:
-            web.terminate()
-            ended = web.wait(_PATIENCE)
+            if self.web not in forker.codes:
+                os.kill(self.web, signal.SIGTERM)
+            ended = forker.wait(self.web)
         assert ended == 0, (self.folder / "web.log").read_text("utf-8")
+
+
+@cache
+def forking() -> Forker:
+    """Return what starts commands; it ends with this process."""
+    resources = ExitStack()
+    atexit.register(resources.close)
+    return resources.enter_context(running_forker())
 
 
 def permissions(web: httpx.Client, checks: Sequence[Json], **more: Any) -> list[Json]:  # noqa: ANN401 -- JSON
@@ -265,9 +288,9 @@ def _free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def _wait(client: httpx.Client, web: subprocess.Popen[bytes]) -> None:
+def _wait(client: httpx.Client, lives: Callable[[], bool]) -> None:
     deadline = time.monotonic() + _PATIENCE
-    while web.poll() is None and time.monotonic() < deadline:
+    while lives() and time.monotonic() < deadline:
         try:
             if client.get("/readyz").status_code == httpx.codes.OK:
                 return

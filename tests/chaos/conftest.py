@@ -16,8 +16,8 @@ from tests.chaos.database import Server, running_server
 from tests.chaos.moments import install
 from tests.chaos.rounds import Grounds
 from tests.chaos.sending import Place
-from tests.chaos.services import Zygote, running_zygote
 from tests.chaos.striking_sendgrid import StrikingSendGrid, running_striking_sendgrid
+from tests.forking.client import Forker, running_forker
 from tests.kafka.shared_broker import run_broker
 from tests.stand_ins.sendgrid import running_sendgrid
 
@@ -66,23 +66,23 @@ def server() -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
-def zygote() -> Iterator[Zygote]:
+def forker() -> Iterator[Forker]:
     """Run what starts services quickly."""
-    with running_zygote() as made:
+    with running_forker(impatient=True) as made:
         yield made
 
 
 @pytest.fixture(scope="session")
 def grounds(
-    tmp_path_factory: pytest.TempPathFactory, server: Server, zygote: Zygote
+    tmp_path_factory: pytest.TempPathFactory, server: Server, forker: Forker
 ) -> Iterator[Grounds]:
     """What the rounds of everything share."""
     with run_broker(tmp_path_factory) as broker, running_sendgrid() as sendgrid:
-        yield Grounds(broker=broker, server=server, zygote=zygote, sendgrid=sendgrid)
+        yield Grounds(broker=broker, server=server, forker=forker, sendgrid=sendgrid)
 
 
 @pytest.fixture(scope="session")
-def sending_place(server: Server, zygote: Zygote) -> Iterator[Place]:
+def sending_place(server: Server, forker: Forker) -> Iterator[Place]:
     """What the rounds of sending share."""
     conninfo = server.make()
     install(conninfo)
@@ -91,7 +91,7 @@ def sending_place(server: Server, zygote: Zygote) -> Iterator[Place]:
         web.start()
         webhook = f"http://127.0.0.1:{web.port}/hooks/sendgrid"
         yield Place(
-            server=server, conninfo=conninfo, zygote=zygote, sendgrid=sendgrid, webhook=webhook
+            server=server, conninfo=conninfo, forker=forker, sendgrid=sendgrid, webhook=webhook
         )
     server.drop(conninfo)
 

@@ -32,13 +32,14 @@ from tests.chaos.clean_run import SECRET, SENDER
 from tests.chaos.database import Server
 from tests.chaos.events import interleaved, report
 from tests.chaos.outcome import mailed
-from tests.chaos.services import Services, Zygote
+from tests.chaos.services import Services
+from tests.forking.client import Forker
 from tests.kafka.layouts import of_any_time
 from tests.kafka.shared_broker import SharedBroker
 from tests.stand_ins.sendgrid import SendGridStandIn
 
 PARTITIONS: Final = 2
-# Longer than a session of those the zygote starts.
+# Longer than a session of those that the forker starts.
 _UNNOTICED: Final = 2.5
 _PATIENCE: Final = 120.0
 _FAST: Final = 0.2
@@ -51,7 +52,7 @@ class Grounds:
 
     broker: SharedBroker
     server: Server
-    zygote: Zygote
+    forker: Forker
     sendgrid: SendGridStandIn
 
 
@@ -69,7 +70,7 @@ class Round:
         outputs = [replace(LAYOUTS[name], partitions=1) for name in LAYOUTS.keys() - TOPICS.keys()]
         create(self.settings, [*of_any_time(TOPICS, PARTITIONS), *outputs])
         self.conninfo = grounds.server.make()
-        self.services = Services(grounds.zygote, self._environment(), folder / "services.log")
+        self.services = Services(grounds.forker, self._environment(), folder / "services.log")
         self.happened: list[str] = []
         self.uncertain: set[str] = set()
 

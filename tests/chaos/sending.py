@@ -23,8 +23,9 @@ from tests.chaos.clean_run import SECRET, SENDER
 from tests.chaos.database import Server
 from tests.chaos.moments import MOMENTS, cut_off, watched
 from tests.chaos.people import asked
-from tests.chaos.services import Services, Zygote
+from tests.chaos.services import Services
 from tests.chaos.striking_sendgrid import PATIENCE, POINTS, Strike, StrikingSendGrid
+from tests.forking.client import Forker
 
 _PATIENCE: Final = 60.0
 _STEP: Final = 0.02
@@ -38,7 +39,7 @@ class Place:
 
     server: Server
     conninfo: str
-    zygote: Zygote
+    forker: Forker
     sendgrid: StrikingSendGrid
     webhook: str
 
@@ -86,7 +87,7 @@ class SendingRound:
         place.sendgrid.refuse(*self.refused)
         place.sendgrid.post_events(place.webhook, otherwise=[])
         self.fates = self._report(shared) if chance.random() < 0.5 else None
-        self.services = Services(place.zygote, self._environment(), log)
+        self.services = Services(place.forker, self._environment(), log)
 
     def _environment(self) -> dict[str, str]:
         return {

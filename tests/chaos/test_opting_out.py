@@ -73,7 +73,7 @@ def test_who_has_left_is_not_mailed(sending_place: Place, tmp_path: Path) -> Non
     leaving = [_leaves(n, chance) for n in chance.sample(range(PEOPLE), PEOPLE)]
     environment = _environment(conninfo, place)
     with (
-        closing(Services(place.zygote, environment, tmp_path / "log")) as services,
+        closing(Services(place.forker, environment, tmp_path / "log")) as services,
         closing(PostgresProducer(partial(connect, conninfo))) as producer,
     ):
         for name in ("intake", "intake", "dispatcher", "dispatcher", "dispatcher"):
