@@ -16,9 +16,7 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-import psycopg
 import pytest
-from psycopg import sql
 from typing_extensions import override
 
 from reconsent.bus.postgres import PostgresConsumer
@@ -26,7 +24,6 @@ from reconsent.domain.errors import OutsideError
 from reconsent.domain.mail import Mail, Outcome, Recipient, Result
 from reconsent.store.leases import Lease
 from reconsent.store.log import lag
-from reconsent.store.migrations import migrate
 from reconsent.store.postgres import connect
 from reconsent.workers.dispatcher import Dispatcher
 from reconsent.workers.intake import GROUP, Intake
@@ -197,25 +194,6 @@ def test_who_is_deleted_while_the_mail_is_handed_over(
         assert not dispatcher.work()
     [notice] = world.notices()
     assert (notice["state"], notice["suppression"], notice["settled"]) == fate
-
-
-def test_two_may_migrate_at_once(server: str) -> None:
-    """Of several that migrate an empty database at once, one does and the others find it done."""
-    name = "migrated_at_once"
-    role = psycopg.conninfo.conninfo_to_dict(server)["user"]
-    admin = psycopg.conninfo.make_conninfo(server, user="postgres", dbname="postgres")
-    with psycopg.connect(admin, autocommit=True) as connection:
-        connection.execute(
-            sql.SQL("CREATE DATABASE {} OWNER {}").format(*map(sql.Identifier, (name, str(role))))
-        )
-    conninfo = psycopg.conninfo.make_conninfo(server, dbname=name)
-    applied: list[list[str]] = []
-    threads = [threading.Thread(target=lambda: applied.append(migrate(conninfo))) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(map(bool, applied)) == [False, False, True]
 
 
 # ---------------------------------------------------------------------- the crowd

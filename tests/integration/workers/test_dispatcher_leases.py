@@ -15,7 +15,6 @@ import pytest
 from reconsent.domain.errors import OutsideError
 from reconsent.domain.mail import Result
 from reconsent.store.leases import Lease, SoleRight
-from reconsent.store.migrations import migrate
 from reconsent.store.postgres import Connection, connect, open_database
 from tests.chaos.database import Server, running_server
 from tests.chaos.people import asked
@@ -104,27 +103,6 @@ def test_a_lease_that_cannot_be_taken_is_told_in_one_line(conninfo: str) -> None
         assert [str(error).partition(":")[0] for error in told] == ["database"]
         lease.renew()
         assert _seen(conninfo, lease) == (True, False)
-
-
-def test_a_migration_that_is_cut_off_is_told_in_one_line(conninfo: str) -> None:
-    """Whoever starts just when the database stops is told that, and may start again."""
-    told: list[OutsideError] = []
-
-    def start() -> None:
-        try:
-            migrate(conninfo)
-        except OutsideError as error:
-            told.append(error)
-
-    with connect(conninfo) as other:
-        other.execute("SELECT pg_advisory_xact_lock(hashtext('reconsent.migrate'))")
-        starting = Thread(target=start)
-        starting.start()
-        cut = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'"
-        wait_until(lambda: other.execute(f"{cut} AND NOT granted").fetchall())
-        starting.join()
-    assert [str(error).partition(":")[0] for error in told] == ["database"]
-    assert migrate(conninfo) == []
 
 
 def test_connections_that_are_lost_together_are_replaced_together(conninfo: str) -> None:

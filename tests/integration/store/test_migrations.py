@@ -1,0 +1,186 @@
+"""Migrations: applied once, in order, and never changed afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from threading import Thread
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.sql import SQL, Identifier
+
+from reconsent.domain.errors import OutsideError, StoppedError
+from reconsent.store.migrations import migrate, migrations
+from reconsent.store.postgres import connect
+from tests.embedded_programs import wait_until
+
+LOCK = "SELECT pg_advisory_lock(hashtext('reconsent.migrate'))"
+IN_A_TRANSACTION = "CREATE TABLE places (name text);\nINSERT INTO places VALUES ('here');\n"
+OUTSIDE = """-- outside a transaction
+DROP INDEX CONCURRENTLY IF EXISTS places_name;
+CREATE INDEX CONCURRENTLY places_name
+ON places (name);
+"""
+
+
+@pytest.fixture
+def empty(server: str) -> Iterator[str]:
+    """Make a database without any table; give its conninfo."""
+    name = Identifier(f"test_{uuid4().hex[:12]}")
+    role = Identifier(str(conninfo_to_dict(server)["user"]))
+    admin = make_conninfo(server, user="postgres", dbname="postgres")
+    with psycopg.connect(admin, autocommit=True) as connection:
+        connection.execute(SQL("CREATE DATABASE {} OWNER {}").format(name, role))
+        yield make_conninfo(server, dbname=name.as_string().strip('"'))
+        connection.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(name))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Return a folder with one migration of each kind."""
+    (tmp_path / "0001_places.sql").write_text(IN_A_TRANSACTION)
+    (tmp_path / "0002_index.sql").write_text(OUTSIDE)
+    return tmp_path
+
+
+def rows(conninfo: str, query: str) -> list[tuple[Any, ...]]:
+    """Ask the database."""
+    with connect(conninfo) as connection:
+        return connection.execute(query.encode()).fetchall()
+
+
+def at_once(work: Callable[[], object], number: int = 3) -> None:
+    """Do the same in several threads, and wait for all of them."""
+    threads = [Thread(target=work) for _ in range(number)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def test_both_kinds_are_applied_once(empty: str, folder: Path) -> None:
+    """A second run finds nothing to do."""
+    assert migrate(empty, folder) == ["0001_places.sql", "0002_index.sql"]
+    assert migrate(empty, folder) == []
+    assert rows(empty, "SELECT name FROM places") == [("here",)]
+    index = "SELECT indisvalid FROM pg_index WHERE indexrelid = 'places_name'::regclass"
+    assert rows(empty, index) == [(True,)]
+
+
+def test_several_may_migrate_at_once(empty: str, folder: Path) -> None:
+    """Of several that migrate an empty database, one does and the others find it done."""
+    applied: list[list[str]] = []
+    at_once(lambda: applied.append(migrate(empty, folder)))
+    assert sorted(map(len, applied)) == [0, 0, 2]
+
+
+def test_our_own_migrations_may_run_at_once(empty: str) -> None:
+    """It holds for the real ones as well."""
+    applied: list[list[str]] = []
+    at_once(lambda: applied.append(migrate(empty)))
+    assert sorted(map(len, applied)) == [0, 0, len(migrations())]
+
+
+def test_a_changed_file_stops_the_program(empty: str, folder: Path) -> None:
+    """The line names the file and says what to do; with the right file it goes on."""
+    migrate(empty, folder)
+    (folder / "0001_places.sql").write_text("CREATE TABLE elsewhere (name text);\n")
+    (folder / "0003_more.sql").write_text("CREATE TABLE more ();\n")
+    with pytest.raises(StoppedError) as caught:
+        migrate(empty, folder)
+    assert str(caught.value) == (
+        "database: migration 0001_places.sql was changed after it was applied; "
+        "install the release that this database was migrated with, or a later one"
+    )
+    assert caught.value.exit_code == 3
+    (folder / "0001_places.sql").write_text(IN_A_TRANSACTION)
+    assert migrate(empty, folder) == ["0003_more.sql"]
+
+
+def test_what_was_applied_before_hashes_were_stored_gets_them(empty: str, folder: Path) -> None:
+    """The first run takes the files for those that were applied; from then on they are fixed."""
+    with connect(empty) as connection:
+        connection.execute(IN_A_TRANSACTION.encode())
+        connection.execute(
+            "CREATE TABLE migrations ("
+            " name text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())"
+        )
+        connection.execute("INSERT INTO migrations (name) VALUES ('0001_places.sql')")
+    assert migrate(empty, folder) == ["0002_index.sql"]
+    stored = "SELECT name, sha256 FROM migrations ORDER BY name"
+    assert rows(empty, stored) == [(known.name, known.checksum) for known in migrations(folder)]
+    (folder / "0001_places.sql").write_text("")
+    with pytest.raises(StoppedError, match="0001_places"):
+        migrate(empty, folder)
+
+
+def test_a_failed_transaction_leaves_nothing(empty: str, folder: Path) -> None:
+    """What came before it stays applied, and the next run goes on with it."""
+    broken = "CREATE TABLE half ();\nSELECT 1 FROM nowhere;\n"
+    (folder / "0003_broken.sql").write_text(broken)
+    with pytest.raises(psycopg.errors.UndefinedTable):
+        migrate(empty, folder)
+    assert rows(empty, "SELECT to_regclass('half')") == [(None,)]
+    (folder / "0003_broken.sql").write_text("CREATE TABLE whole ();\n")
+    assert migrate(empty, folder) == ["0003_broken.sql"]
+
+
+def test_outside_a_transaction_the_next_run_begins_again(empty: str, folder: Path) -> None:
+    """Statements before the one that failed have been done, and are repeated."""
+    unique = OUTSIDE.replace("CREATE INDEX", "CREATE UNIQUE INDEX")
+    (folder / "0001_places.sql").write_text(IN_A_TRANSACTION + "INSERT INTO places TABLE places;\n")
+    (folder / "0002_index.sql").write_text(unique)
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        migrate(empty, folder)
+    index = "SELECT indisvalid FROM pg_index WHERE indexrelid = 'places_name'::regclass"
+    assert rows(empty, index) == [(False,)]
+    assert rows(empty, "SELECT name FROM migrations") == [("0001_places.sql",)]
+    with connect(empty) as connection:
+        connection.execute("DELETE FROM places WHERE ctid = '(0,1)'")
+    assert migrate(empty, folder) == ["0002_index.sql"]
+    assert rows(empty, index) == [(True,)]
+
+
+def test_a_lost_connection_is_reported_in_one_line(empty: str, folder: Path) -> None:
+    """If the database stops during a migration, that is said, and the next run completes it."""
+    (folder / "0003_long.sql").write_text("SELECT pg_sleep(600);\n")
+    failures: list[OutsideError] = []
+
+    def start() -> None:
+        try:
+            migrate(empty, folder)
+        except OutsideError as error:
+            failures.append(error)
+
+    starting = Thread(target=start)
+    starting.start()
+    with connect(empty, autocommit=True) as other:
+        cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+        wait_until(lambda: other.execute(cut).fetchall())
+    starting.join()
+    assert [str(error).partition(":")[0] for error in failures] == ["database"]
+    (folder / "0003_long.sql").write_text("SELECT 1;\n")
+    assert migrate(empty, folder) == ["0003_long.sql"]
+
+
+def test_waiting_for_another_process_does_not_block_it(empty: str, folder: Path) -> None:
+    """Somebody who waits for the lock keeps no index from being created concurrently."""
+    with connect(empty, autocommit=True) as other:
+        other.execute(LOCK)
+        other.execute(IN_A_TRANSACTION.encode())
+        applied: list[list[str]] = []
+        waiting = Thread(target=lambda: applied.append(migrate(empty, folder)))
+        waiting.start()
+        looking = (
+            "SELECT FROM pg_stat_activity"
+            " WHERE query LIKE '%pg_try_advisory_lock%' AND pid <> pg_backend_pid()"
+        )
+        wait_until(lambda: other.execute(looking).fetchall())
+        other.execute("CREATE INDEX CONCURRENTLY here ON places (name)")
+        other.execute("DROP TABLE places")
+    waiting.join()
+    assert applied == [["0001_places.sql", "0002_index.sql"]]
