@@ -14,10 +14,10 @@ from kafka import KafkaConsumer, TopicPartition  # type: ignore[import-untyped]
 from reconsent.bus.kafka.settings import KafkaSettings
 from reconsent.domain.bus import Message
 from reconsent.domain.use import Use
+from reconsent.facts.ledgers import read_ledgers
 from reconsent.facts.read.ledger import ledger_json
 from reconsent.facts.read.notices import Filters, list_notices
 from reconsent.facts.read.permissions import Check, answer
-from reconsent.facts.record.standings import ledgers
 from reconsent.facts.sets import Cohorts
 from reconsent.facts.versions import Policies, PublishedVersions
 from reconsent.store.postgres import Connection, connect
@@ -129,7 +129,7 @@ def _compare_permissions(
 def _entries(connection: Connection, policies: Policies) -> dict[str, list[Json]]:
     """Return each account's ledger, by its name."""
     rows = connection.execute("SELECT account_key, property, account FROM accounts").fetchall()
-    found = ledgers(connection, [row[0] for row in rows], policies)
+    found = read_ledgers(connection, [row[0] for row in rows], policies)
     return {
         f"{row[1]}/{row[2]}": ledger_json(connection, row[0], found[row[0]])
         if row[0] in found

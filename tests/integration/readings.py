@@ -9,9 +9,9 @@ from typing import Any
 from httpx import Response
 
 from reconsent.domain.bus import Message
+from reconsent.facts.ledgers import read_ledgers
 from reconsent.facts.read.ledger import ledger_json
 from reconsent.facts.read.notices import Filters, list_notices
-from reconsent.facts.record.standings import ledgers
 from reconsent.facts.sets import Cohorts
 from reconsent.facts.versions import PublishedVersions
 from reconsent.store.named import named
@@ -104,7 +104,7 @@ class Readings:
             ).fetchone()
             if row is None:
                 return []
-            found = ledgers(connection, [row[0]], self._versions.now(connection))
+            found = read_ledgers(connection, [row[0]], self._versions.now(connection))
             return ledger_json(connection, row[0], found[row[0]]) if found else []
 
     def erasures(self) -> list[dict[str, Any]]:

@@ -16,7 +16,8 @@ from psycopg import sql
 
 from reconsent.domain.consent import standing
 from reconsent.domain.policy import PolicyVersion
-from reconsent.facts.record.standings import decisions, ledgers
+from reconsent.facts.ledgers import read_ledgers
+from reconsent.facts.sets import as_standing
 from reconsent.facts.versions import PublishedVersions
 from reconsent.store.postgres import Connection, Database
 from reconsent.workers.preview import preview
@@ -64,9 +65,9 @@ def test_what_stands_is_the_ledger_replayed(place: Stage, story: Sequence[Step])
             "SELECT account_key, standings.members, holdings.members, status"
             " FROM accounts JOIN standings USING (standing_id) JOIN holdings USING (holdings_id)"
         ).fetchall()
-        found = ledgers(connection, [row[0] for row in rows], policies)
+        found = read_ledgers(connection, [row[0] for row in rows], policies)
         for key, stands, holds, status in rows:
-            assert decisions(stands) == (standing(found[key]) if key in found else ())
+            assert as_standing(stands) == (standing(found[key]) if key in found else ())
             collected = _collected(connection, key) if status != "deleted" else set()
             assert {tuple(member) for member in holds} == collected
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic_core import from_json
 
 from reconsent import terminal
-from reconsent.facts.read.ledger import moment
+from reconsent.domain.times import rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +33,7 @@ def in_short(letter: DeadLetter) -> dict[str, Any]:
         "id": str(letter.id),
         "topic": letter.id.topic,
         "key": None if letter.message.key is None else _text(letter.message.key),
-        "sent_at": moment(letter.message.timestamp),
+        "sent_at": rfc3339(letter.message.timestamp),
         "reason": letter.reason,
         "original_partition": letter.message.partition,
         "original_offset": letter.message.offset,

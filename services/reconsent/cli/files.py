@@ -14,7 +14,7 @@ from reconsent import terminal
 from reconsent.cli.passing import with_program
 from reconsent.domain.errors import OutsideError
 from reconsent.domain.event import TOPICS, AccountEvent
-from reconsent.facts.record.accounts import Counts
+from reconsent.domain.recorded import Counts
 from reconsent.facts.record.imports import FileImport, Progress
 from reconsent.facts.record.recorder import Recorder
 from reconsent.files.events import EventFile, Line, Show, validated

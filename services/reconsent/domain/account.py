@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
     from reconsent.domain.consent import Decision
-    from reconsent.domain.use import Held
 
 Status = Literal["active", "deactivated", "deleted"]
 Contact = Literal["all", "service", "none"]
 
 _STRICTER_STATUS: Final = {"active": 0, "deactivated": 1, "deleted": 2}
 _STRICTER_CONTACT: Final = {"all": 0, "service": 1, "none": 2}
+
+
+class AccountName(NamedTuple):
+    """How the outside names an account."""
+
+    property: str
+    account: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,14 +53,13 @@ class Profile:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Standing:
-    """What a permission depends on: who the account is and which decisions stand."""
+class PermissionSubject:
+    """What a permission depends on: the account's state and the decisions that stand."""
 
     status: Status
     contact: Contact
     minor: bool
     decisions: Sequence[Decision] = ()
-    holdings: Sequence[Held] = ()
 
 
 def told(known: Profile, event: Profile) -> Profile:

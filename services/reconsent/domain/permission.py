@@ -12,7 +12,7 @@ from reconsent.domain.use import Held, Use, covers, meet, narrower, sort_key
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from reconsent.domain.account import Standing
+    from reconsent.domain.account import PermissionSubject
     from reconsent.domain.policy import Policy
 
 Reason = Literal[
@@ -46,7 +46,9 @@ class Permission:
     version: str | None = None
 
 
-def permit(account: Standing | None, policy: Policy | None, use: Use, at: datetime) -> Permission:
+def permit(
+    account: PermissionSubject | None, policy: Policy | None, use: Use, at: datetime
+) -> Permission:
     """Answer whether an account's data may be put to a use at a time, and why."""
     if account is None:
         return Permission(allowed=False, reason="unknown_account", rule=20)
@@ -129,7 +131,7 @@ class Allowed(NamedTuple):
     version: str
 
 
-def allowed(account: Standing, policy: Policy | None, held: Held) -> tuple[Allowed, ...]:
+def allowed(account: PermissionSubject, policy: Policy | None, held: Held) -> tuple[Allowed, ...]:
     """List what data of a category, collected under a version, may be put to, now or later.
 
     Of uses that cover one another and rest on the same version only the broadest is listed.

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reconsent.domain.account import Contact, Status
-from reconsent.domain.consent import Decision, undecided
+from reconsent.domain.consent import Decision, EventState, undecided
 from reconsent.domain.notice import Address, Reach
 from reconsent.domain.use import Held, Use, sort_key
-from reconsent.facts.record.standings import decisions, held, uses
 from reconsent.facts.remembered import Remembered
 from reconsent.store.named import named
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from reconsent.domain.policy import Policy
     from reconsent.store.postgres import Connection
@@ -64,7 +63,7 @@ class Cohorts:
 
         def read(unknown: list[int]) -> dict[int, tuple[Held, ...]]:
             rows = connection.execute(SQL["holdings"], {"ids": unknown})
-            return {set_id: held(members) for set_id, members in rows}
+            return {set_id: as_holdings(members) for set_id, members in rows}
 
         return self._holdings.look_up(ids, read)
 
@@ -75,7 +74,7 @@ class Cohorts:
 
         def read(unknown: list[int]) -> dict[int, tuple[Decision, ...]]:
             rows = connection.execute(SQL["standings"], {"ids": unknown})
-            return {set_id: decisions(members) for set_id, members in rows}
+            return {set_id: as_standing(members) for set_id, members in rows}
 
         return self._standings.look_up(ids, read)
 
@@ -84,7 +83,7 @@ class Cohorts:
 
         def read(unknown: list[int]) -> dict[int, frozenset[Use]]:
             rows = connection.execute(SQL["asks"], {"ids": unknown})
-            return {set_id: uses(members) for set_id, members in rows}
+            return {set_id: as_ask(members) for set_id, members in rows}
 
         return self._asks.look_up(ids, read)
 
@@ -123,3 +122,18 @@ def ask_ids(connection: Connection, asks: Iterable[frozenset[Use]]) -> dict[froz
     connection.execute(SQL["make_asks"], {"members": members})
     rows = connection.execute(SQL["ask_ids"], {"members": members})
     return {distinct[position - 1]: ask_id for position, ask_id in rows}
+
+
+def as_holdings(members: Iterable[Sequence[Any]]) -> tuple[Held, ...]:
+    """Read a set of holdings as it is stored."""
+    return tuple(Held(*member) for member in members)
+
+
+def as_standing(members: Iterable[Sequence[Any]]) -> tuple[Decision, ...]:
+    """Read a set of decisions that stand as it is stored."""
+    return tuple(Decision(EventState(state), Use(*use)) for state, *use in members)
+
+
+def as_ask(members: Iterable[Sequence[Any]]) -> frozenset[Use]:
+    """Read an ask as it is stored."""
+    return frozenset(Use(*member) for member in members)

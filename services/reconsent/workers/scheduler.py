@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from typing_extensions import override
 
+from reconsent.domain.account import AccountName
 from reconsent.domain.notice import suppression
 from reconsent.domain.use import Use, sort_key
-from reconsent.facts.record.accounts import AccountName
 from reconsent.facts.record.choices import Choice, record_choices
 from reconsent.facts.sending.releases import held_back
 from reconsent.facts.sets import Cohorts, Who, ask_ids

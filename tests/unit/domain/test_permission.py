@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from reconsent.domain.account import Contact, Standing, Status
+from reconsent.domain.account import Contact, PermissionSubject, Status
 from reconsent.domain.consent import Decision, EventState
 from reconsent.domain.permission import allowed, permit
 from reconsent.domain.policy import Policy
@@ -40,9 +40,9 @@ def policy() -> Policy:
 
 def who(
     *decisions: Decision, status: Status = "active", contact: Contact = "all", minor: bool = False
-) -> Standing:
+) -> PermissionSubject:
     """Return an account with what stands for it."""
-    return Standing(status=status, contact=contact, minor=minor, decisions=decisions)
+    return PermissionSubject(status=status, contact=contact, minor=minor, decisions=decisions)
 
 
 def said(state: EventState, use: Use = ASKED) -> Decision:
@@ -85,7 +85,7 @@ def said(state: EventState, use: Use = ASKED) -> Decision:
     ],
 )
 def test_the_first_line_that_applies_answers(
-    account: Standing | None,
+    account: PermissionSubject | None,
     use: Use,
     at: datetime,
     expected: tuple[bool, str, str | None],
@@ -146,7 +146,7 @@ def test_a_no_to_a_declared_use_is_honoured() -> None:
     ],
 )
 def test_what_is_allowed_is_listed_once(
-    account: Standing, held: Held, listed: set[tuple[str, str]]
+    account: PermissionSubject, held: Held, listed: set[tuple[str, str]]
 ) -> None:
     """What is declared or agreed is listed as far as a version declares it, and rests on one."""
     found = allowed(account, policy(), held)

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pydantic_core import to_json
 
-from reconsent.domain.account import Standing
+from reconsent.domain.account import PermissionSubject
 from reconsent.domain.permission import allowed
-from reconsent.facts.read.ledger import entries, moment
+from reconsent.domain.times import rfc3339
+from reconsent.facts.ledgers import read_ledgers
+from reconsent.facts.read.ledger import entries
 from reconsent.facts.read.notices import Row, as_they_stand, notice_json
-from reconsent.facts.record.standings import ledgers
 from reconsent.facts.remembered import Remembered
 from reconsent.store.named import named
 
@@ -61,9 +62,9 @@ class _Cohort(NamedTuple):
     minor: bool
     suppressed: bool
 
-    def subject(self, decisions: Sequence[Decision]) -> Standing:
+    def subject(self, decisions: Sequence[Decision]) -> PermissionSubject:
         """Return any account of the cohort."""
-        return Standing(
+        return PermissionSubject(
             status="active",
             contact="none" if self.suppressed else "all",
             minor=self.minor,
@@ -95,7 +96,7 @@ class Outgoing:
 
     def consents(self, connection: Connection, policies: Policies, touched: Touched) -> list[Item]:
         """Return ledger entries as `reconsent consents` prints them."""
-        said = ledgers(connection, touched.keys, policies)
+        said = read_ledgers(connection, touched.keys, policies)
         if not said:
             return []
         rows = connection.execute(SQL["names_of"], {"keys": list(said)})
@@ -181,12 +182,12 @@ def _left_json(
         "account": account,
         "reason": reason,
         "channel": channel,
-        "occurred_at": moment(occurred_at),
+        "occurred_at": rfc3339(occurred_at),
     }
 
 
 def _held_json(
-    account: Standing, policies: Policies, policy: Policy | None, held: Held
+    account: PermissionSubject, policies: Policies, policy: Policy | None, held: Held
 ) -> dict[str, Any]:
     return {
         "data_category": held.data_category,
@@ -208,5 +209,5 @@ def _since(policies: Policies, policy: str, reason: str, version: str) -> str | 
     version_id = policies.ids[policy, version]
     effective = policies.versions[version_id].effective_at
     if reason == "declared":
-        return moment(min(effective, policies.published_at[version_id]))
-    return moment(effective)
+        return rfc3339(min(effective, policies.published_at[version_id]))
+    return rfc3339(effective)

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from reconsent.domain.account import Contact, Standing, Status
+from reconsent.domain.account import Contact, PermissionSubject, Status
 from reconsent.domain.notice import Address, part_refused, questions
 from reconsent.domain.permission import permit
+from reconsent.domain.times import rfc3339
 from reconsent.domain.use import ANY, Held, Use, narrower, sort_key
-from reconsent.facts.read.ledger import ledger_json, moment
+from reconsent.facts.ledgers import read_ledgers
+from reconsent.facts.read.ledger import ledger_json
 from reconsent.facts.read.notices import Filters, list_notices
-from reconsent.facts.record.standings import ledgers
 from reconsent.store.named import named
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def account_json(
     policy = policies.of_property(property_name)
     standing = cohorts.standings(connection, [found.standing_id])[found.standing_id]
     held = cohorts.holdings(connection, [found.holdings_id])[found.holdings_id]
-    ledger = ledgers(connection, [found.key], policies).get(found.key)
+    ledger = read_ledgers(connection, [found.key], policies).get(found.key)
     wanted = Filters(property=property_name, account=account)
     return {
         **name,
@@ -93,16 +94,16 @@ def _profile(found: _Account) -> dict[str, Any]:
         "stub": found.updated_at is None,
         "locale": found.locale,
         "address_state": found.address,
-        "unsubscribed_at": moment(found.unsubscribed_at),
-        "updated_at": moment(found.updated_at),
-        "deleted_at": moment(found.deleted_at),
+        "unsubscribed_at": rfc3339(found.unsubscribed_at),
+        "updated_at": rfc3339(found.updated_at),
+        "deleted_at": rfc3339(found.deleted_at),
     }
 
 
 def _history(connection: Connection, found: _Account) -> list[dict[str, Any]]:
     rows = connection.execute(SQL["history"], {"account_key": found.key})
     return [
-        {"since": moment(since), "status": status, "contact": contact, "minor": minor}
+        {"since": rfc3339(since), "status": status, "contact": contact, "minor": minor}
         for since, status, contact, minor in rows
     ]
 
@@ -117,13 +118,13 @@ def _data(connection: Connection, found: _Account, policy: Policy | None) -> dic
     ):
         pair = {"data_category": category, "collected_under": version}
         if erased_at is not None:
-            erased.append(pair | {"erased_at": moment(erased_at)})
+            erased.append(pair | {"erased_at": rfc3339(erased_at)})
         elif found.status != "deleted":
             holds.append(
                 {
                     **pair,
                     "published": _is_published(version, policy),
-                    "first_collected_at": moment(first),
+                    "first_collected_at": rfc3339(first),
                     "last_collected_on": last.isoformat(),
                     "source": source,
                 }
@@ -166,7 +167,7 @@ def _notices(
 ) -> list[dict[str, Any]]:
     rows = connection.execute(SQL["accepted"], {"account_key": found.key})
     accepted: dict[str, datetime] = dict(rows.fetchall())
-    return [notice | {"accepted_at": moment(accepted.get(notice["notice"]))} for notice in listed]
+    return [notice | {"accepted_at": rfc3339(accepted.get(notice["notice"]))} for notice in listed]
 
 
 def _permissions(
@@ -176,7 +177,7 @@ def _permissions(
     standing: tuple[Decision, ...],
 ) -> list[dict[str, Any]]:
     """Answer for every use that is declared or was decided about the data held. RULES 20 to 26."""
-    account = Standing(
+    account = PermissionSubject(
         status=found.status, contact=found.contact, minor=found.minor, decisions=standing
     )
     uses = {
@@ -212,7 +213,9 @@ def _decided(
             yield Use(narrow, pair.collected_under, use.data_use, recipient)
 
 
-def _permission(account: Standing, policy: Policy | None, use: Use, at: datetime) -> dict[str, Any]:
+def _permission(
+    account: PermissionSubject, policy: Policy | None, use: Use, at: datetime
+) -> dict[str, Any]:
     answer = permit(account, policy, use, at)
     version = policy.by_name.get(answer.version or "") if policy else None
     return {
@@ -222,7 +225,7 @@ def _permission(account: Standing, policy: Policy | None, use: Use, at: datetime
         "suppression": answer.suppression,
         "rule": answer.rule,
         "policy_version": answer.version,
-        "effective_at": moment(version.effective_at) if version else None,
+        "effective_at": rfc3339(version.effective_at) if version else None,
         "decision": {"event_state": answer.decision.event_state.value}
         | answer.decision.use._asdict()
         if answer.decision

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from psycopg.rows import class_row
 
-from reconsent.facts.record.standings import uses
+from reconsent.facts.sets import as_ask
 from reconsent.store.named import named
 
 if TYPE_CHECKING:
@@ -83,4 +83,4 @@ def shown_questions(
     if found is None:
         return None
     members, version_id = found
-    return ShownQuestions(uses=uses(members), version_id=version_id, text_hash=text_hash)
+    return ShownQuestions(uses=as_ask(members), version_id=version_id, text_hash=text_hash)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-from reconsent.facts.read.ledger import moment
+from reconsent.domain.times import rfc3339
 from reconsent.store.named import named
 
 if TYPE_CHECKING:
@@ -40,14 +40,14 @@ def with_evidence(
                 "attempts": [
                     {
                         "provider": provider,
-                        "started_at": moment(started_at),
-                        "ended_at": moment(ended_at),
+                        "started_at": rfc3339(started_at),
+                        "ended_at": rfc3339(ended_at),
                         "outcome": outcome,
                     }
                     for provider, started_at, ended_at, outcome in attempts.get(name, [])
                 ],
                 "events": [
-                    {"event": event, "occurred_at": moment(at), "reason": why, "provider_id": of}
+                    {"event": event, "occurred_at": rfc3339(at), "reason": why, "provider_id": of}
                     for event, at, why, of in events.get(name, [])
                 ],
                 "letter": _letter(*letter),

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from reconsent.domain.consent import event_states
+from reconsent.domain.times import rfc3339
 from reconsent.domain.use import ANY
-from reconsent.facts.record.standings import ledgers as read_ledgers
+from reconsent.facts.ledgers import read_ledgers
 from reconsent.store.named import named
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import datetime
 
     from reconsent.domain.consent import Ledger
     from reconsent.facts.versions import Policies
     from reconsent.store.postgres import Connection
 
 SQL = named("read/ledger")
-
-
-def moment(at: datetime | None) -> str | None:
-    """Write a time as RFC 3339 in UTC."""
-    return at.astimezone(UTC).isoformat().replace("+00:00", "Z") if at else None
 
 
 def account_ledger(
@@ -73,8 +69,8 @@ def _entries(rows: Sequence[tuple[Any, ...]], ledger: Ledger) -> list[tuple[int,
             "channel": channel,
             "notice": str(notice_id) if notice_id else None,
             "text_hash": text_hash,
-            "decided_at": moment(said.decided_at),
-            "recorded_at": moment(recorded_at),
+            "decided_at": rfc3339(said.decided_at),
+            "recorded_at": rfc3339(recorded_at),
         }
         found.append((said.decided_at, consent_id, entry))
     return [(number, entry) for _, number, entry in sorted(found, key=lambda dated: dated[0])]

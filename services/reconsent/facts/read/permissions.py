@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict
 
-from reconsent.domain.account import Standing
+from reconsent.domain.account import PermissionSubject
 from reconsent.domain.errors import BadInputError
 from reconsent.domain.event import CollectedUnder, Name, Property, Time
 from reconsent.domain.permission import Permission, permit
 from reconsent.domain.policy import DottedKey, PartyKey
+from reconsent.domain.times import rfc3339
 from reconsent.domain.use import Use, covers, meet
-from reconsent.facts.read.ledger import ledger_json, moment
-from reconsent.facts.record.standings import decisions, ledgers
+from reconsent.facts.ledgers import read_ledgers
+from reconsent.facts.read.ledger import ledger_json
+from reconsent.facts.sets import as_standing
 from reconsent.store.named import named
 
 if TYPE_CHECKING:
@@ -80,7 +82,7 @@ def answer(
 
 def _accounts(
     connection: Connection, checks: Sequence[Check]
-) -> dict[tuple[str, str], tuple[int, Standing]]:
+) -> dict[tuple[str, str], tuple[int, PermissionSubject]]:
     names = {(check.property, check.account) for check in checks}
     rows = connection.execute(
         SQL["many"],
@@ -89,7 +91,9 @@ def _accounts(
     return {
         (row[0], row[1]): (
             row[2],
-            Standing(status=row[3], contact=row[4], minor=row[5], decisions=decisions(row[7])),
+            PermissionSubject(
+                status=row[3], contact=row[4], minor=row[5], decisions=as_standing(row[7])
+            ),
         )
         for row in rows
     }
@@ -111,7 +115,7 @@ def _json(check: Check, use: Use, permission: Permission, at: datetime) -> Answe
         "collected_under": check.collected_under,
         "data_use": check.data_use,
         "recipient": use.recipient or None,
-        "at": moment(at),
+        "at": rfc3339(at),
     }
 
 
@@ -119,7 +123,7 @@ def _entries(
     connection: Connection, keys: set[int], policies: Policies
 ) -> dict[int, list[dict[str, Any]]]:
     """Read the ledger entries of some accounts as `consents` prints them."""
-    found = ledgers(connection, sorted(keys), policies)
+    found = read_ledgers(connection, sorted(keys), policies)
     return {key: ledger_json(connection, key, ledger) for key, ledger in found.items()}
 
 

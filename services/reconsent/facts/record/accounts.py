@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from reconsent.domain.account import Profile, told
+from reconsent.domain.account import AccountName, Profile, told
+from reconsent.domain.recorded import Counts
 from reconsent.facts.record.standings import refresh_holdings
 from reconsent.store.copying import copy_in
 from reconsent.store.log import erase, hide
@@ -31,22 +31,6 @@ _CHANGED: Final = (
 )  # fmt: skip
 _HISTORY: Final = ("int8", "timestamptz", "text", "text", "bool")
 _STUB: Final = Profile()
-
-
-class AccountName(NamedTuple):
-    """How the outside names an account."""
-
-    property: str
-    account: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Counts:
-    """How many events told something new; the rest is refused, by position and reason."""
-
-    new: int = 0
-    unchanged: int = 0
-    refused: tuple[tuple[int, str], ...] = ()
 
 
 class Known(NamedTuple):

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg.types.json import Jsonb
 
+from reconsent.domain.account import AccountName
+from reconsent.domain.recorded import Counts
 from reconsent.domain.use import ANY, Use
-from reconsent.facts.record.accounts import AccountName, Counts, lock_accounts
+from reconsent.facts.record.accounts import lock_accounts
 from reconsent.facts.record.standings import refresh_standings
 from reconsent.store.named import named
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from reconsent.facts.record.accounts import AccountName, Counts, erase_from_bus
+from reconsent.domain.account import AccountName
+from reconsent.domain.recorded import Counts
+from reconsent.facts.record.accounts import erase_from_bus
 from reconsent.facts.record.standings import refresh_holdings
 from reconsent.store.copying import copy_in
 from reconsent.store.named import named

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from reconsent.domain.cloudevents import Received
-    from reconsent.facts.record.accounts import Counts
+    from reconsent.domain.recorded import Counts
     from reconsent.facts.record.recorder import Recorder
     from reconsent.store.postgres import Connection
 

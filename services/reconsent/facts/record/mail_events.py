@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from reconsent.domain.event import NOT_THE_ADDRESS
-from reconsent.facts.record.accounts import Counts
+from reconsent.domain.recorded import Counts
 from reconsent.facts.record.unsubscribes import Reason, Unsubscribe, record_unsubscribes
 from reconsent.store.named import named
 

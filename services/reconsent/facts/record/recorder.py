@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from reconsent.domain.errors import BadInputError
 from reconsent.domain.event import AccountEvent, ChoiceEvent, CollectionEvent, MailEvent, ahead
 from reconsent.domain.policy import PolicyVersion
-from reconsent.facts.record.accounts import Counts, record_accounts
+from reconsent.domain.recorded import Counts
+from reconsent.facts.record.accounts import record_accounts
 from reconsent.facts.record.choices import as_choice, record_choices
 from reconsent.facts.record.collections import record_collections
 from reconsent.facts.record.mail_events import record_mail_events

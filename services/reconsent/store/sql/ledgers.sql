@@ -1,17 +1,16 @@
--- :name first
--- Read since when each pair is held, for some accounts.
+-- :name first_collected
+-- Read since when some accounts hold each pair of data category and version.
 SELECT account_key, data_category, collected_under, first_collected_at
 FROM first_collections WHERE account_key = ANY(%(keys)s);
 
--- :name ledgers
+-- :name entries
 -- Read everything that some accounts said, oldest entry first.
-SELECT account_key, answer, data_category, collected_under, data_use, recipient, decided_at,
-       consent_id
+SELECT account_key, answer, data_category, collected_under, data_use, recipient, decided_at
 FROM consents WHERE account_key = ANY(%(keys)s)
 ORDER BY account_key, consent_id;
 
 -- :name owners
--- Read whose standing is to be found: accounts that said something.
+-- Read those of some accounts that said anything.
 SELECT account_key, property, deleted_at
 FROM accounts
 WHERE account_key = ANY(%(keys)s)

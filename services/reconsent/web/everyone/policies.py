@@ -7,7 +7,7 @@ from fastapi.responses import JSONResponse
 
 from reconsent.domain.locales import best_locale
 from reconsent.domain.policy import PROPERTY_NOTICE_LASTS
-from reconsent.facts.read.ledger import moment
+from reconsent.domain.times import rfc3339
 from reconsent.facts.versions import Policies
 from reconsent.web.access import Context, InjectedContext, error_page, page_response
 from reconsent.web.bodies import BoundedRoute
@@ -93,7 +93,7 @@ def property_notice(name: str, request: Request, context: InjectedContext) -> Re
         "title": words.title,
         "summary": words.summary,
         "url": f"{context.site.public_url}/policies/{version.policy}/{version.version}",
-        "effective_at": moment(version.effective_at),
-        "until": moment(until),
+        "effective_at": rfc3339(version.effective_at),
+        "until": rfc3339(until),
     }
     return JSONResponse(notice, headers=headers | {"Content-Language": locale})

@@ -13,7 +13,7 @@ from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from fastapi.responses import JSONResponse
 
 from reconsent.domain.errors import BadInputError
-from reconsent.facts.record.accounts import Counts
+from reconsent.domain.recorded import Counts
 from reconsent.facts.record.mail_events import record_mail_events
 from reconsent.mail.sendgrid.events import Reports, read_events
 from reconsent.mail.sendgrid.webhook import SIGNATURE, TIMESTAMP, Webhook

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from reconsent.domain.account import AccountName
 from reconsent.domain.consent import NO, Answer, Decision, EventState, Ledger, spell_out
 from reconsent.domain.locales import best_locale
 from reconsent.domain.notice import Question, part_refused, questions
 from reconsent.domain.policy import Policy
 from reconsent.domain.use import Use, broadest, covers, meet
+from reconsent.facts.ledgers import read_ledgers
 from reconsent.facts.read.asked import ShownQuestions, choice_notice
-from reconsent.facts.record.accounts import AccountName
 from reconsent.facts.record.choices import Choice, record_choices
-from reconsent.facts.record.standings import ledgers
 from reconsent.facts.sending.renderings import keep_words
 from reconsent.facts.sets import ask_ids
 from reconsent.facts.versions import Policies
@@ -128,7 +128,7 @@ def find_choice_page(
         mailed_at=found.accepted_at,
         decided=_decided(new_uses | mailed, ask, standing),
         standing=standing,
-        ledger=ledgers(connection, [found.account_key], policies).get(found.account_key),
+        ledger=read_ledgers(connection, [found.account_key], policies).get(found.account_key),
         answers_url=f"{context.site.root}/c/{link.token}/answers",
     )
 
