@@ -5,6 +5,8 @@ VENV ?= .venv
 PYTHON ?= python3 python3.14 python3.13 python3.12 python3.11
 # Dependencies are locked for the oldest Python we support: later ones need no more than it does.
 LOCK_PYTHON ?= python3.11
+# What is locked: every extra but `all`, which repeats the others.
+EXTRAS := kafka sendgrid files demo dev
 WORKERS ?= 2
 ARGS ?=
 # Set to 1, a test fails where it would skip for something missing on the machine.
@@ -70,8 +72,8 @@ lock: ## Write requirements.lock anew from pyproject.toml (ARGS=--upgrade takes 
 	@scratch=$$(mktemp -d); trap 'rm -rf "$$scratch"' EXIT; \
 	$(LOCK_PYTHON) -m venv "$$scratch"; \
 	"$$scratch/bin/pip" install --quiet 'pip-tools>=7.5,<8'; \
-	CUSTOM_COMPILE_COMMAND='make lock' "$$scratch/bin/pip-compile" --quiet --extra dev \
-	  --generate-hashes --allow-unsafe --strip-extras --no-emit-options --no-emit-index-url \
+	CUSTOM_COMPILE_COMMAND='make lock' "$$scratch/bin/pip-compile" --quiet \
+	  $(addprefix --extra=,$(EXTRAS)) --generate-hashes --allow-unsafe --strip-extras --no-emit-options --no-emit-index-url \
 	  --no-emit-find-links --no-emit-trusted-host $(ARGS) --output-file requirements.lock pyproject.toml
 	@if grep -n '://' requirements.lock; then echo 'requirements.lock: no addresses belong in here' >&2; exit 1; fi
 
@@ -87,7 +89,7 @@ browser:
 	[ "$(REQUIRE_ALL)" != 1 ]
 
 # The lock is installed with its hashes, then the project itself without asking any index.
-$(STAMP): requirements.lock pyproject.toml $(UNUSABLE)
+$(STAMP): requirements.lock pyproject.toml setup.py $(UNUSABLE)
 	@if [ -e $(VENV) ] && [ ! -e $(VENV)/pyvenv.cfg ]; then \
 	  echo '$(VENV) is in the way: it is no virtual environment; try make setup VENV=elsewhere' >&2; exit 1; fi; \
 	if [ -e $(VENV) ] && [ ! -w $(VENV) ] || [ ! -e $(VENV) ] && [ ! -w "$$(dirname $(VENV))" ]; then \

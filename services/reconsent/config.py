@@ -1,4 +1,4 @@
-"""Settings: the only reader of the environment. INTERFACES, Environment."""
+"""Settings: the only reader of the environment, and of what is installed for them."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ import secrets
 from dataclasses import dataclass, field
 from datetime import timedelta
 from email.utils import parseaddr
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, get_args
 from urllib.parse import urlsplit
 
 import platformdirs
 
-from reconsent.bus.kafka.settings import KafkaSettings, kafka_settings
+from reconsent.bus.kafka.settings import BOOTSTRAP_SERVERS, KafkaSettings, kafka_settings
 from reconsent.domain.errors import BadInputError, OutsideError
 from reconsent.domain.mail import Delivery
 from reconsent.domain.policy import duration
@@ -29,10 +30,17 @@ if TYPE_CHECKING:
 _LAST_PORT = 65535
 _LONGEST_URL: Final = 500
 _IN_A_HEADER: Final = re.compile(rf"[!#-;=?-~]{{1,{_LONGEST_URL}}}")
-"""It begins the links in List-Unsubscribe, a header of one line."""
+"""PUBLIC_URL begins the links in List-Unsubscribe, a header of one line."""
 
 PUBLIC_URL: Final = "http://127.0.0.1:8000"
 LISTEN: Final = ("127.0.0.1", 8000)
+
+EXTRAS: Final = {
+    "kafka": ("kafka", "crc32c"),
+    "sendgrid": ("sendgrid",),
+    "demo": ("httpx",),
+}
+"""The modules that each extra of pyproject.toml brings."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,19 +86,26 @@ def settings(environ: Mapping[str, str] = os.environ) -> Settings:
     home = Path(environ.get("RECONSENT_HOME") or platformdirs.user_data_path("reconsent"))
     home = home.expanduser().absolute()
     database_url = environ.get("DATABASE_URL") or None
+    mail_url = _mail_url(environ.get("MAIL_URL") or "maildir:")
+    sendgrid = sendgrid_settings(environ)
+    if sendgrid.webhook_key:
+        _demand("sendgrid", "SENDGRID_WEBHOOK_KEY")
+    kafka = kafka_settings(environ)
+    if kafka:
+        _demand("kafka", BOOTSTRAP_SERVERS)
     mail_from = _sender(environ, "MAIL_FROM", "Privacy <privacy@localhost>")
     return Settings(
         home=home,
         database_url=database_url,
-        mail_url=_mail_url(environ.get("MAIL_URL") or "maildir:"),
+        mail_url=mail_url,
         mail_from=mail_from,
         mail_from_information=_sender(environ, "MAIL_FROM_INFORMATION", mail_from),
-        sendgrid=sendgrid_settings(environ),
+        sendgrid=sendgrid,
         public_url=_public_url(environ.get("PUBLIC_URL") or PUBLIC_URL),
         listen=_listen(environ.get("RECONSENT_LISTEN") or ":".join(map(str, LISTEN))),
         secret=_secret(environ, "RECONSENT_SECRET", home, required=database_url is not None),
         api_token=_secret(environ, "RECONSENT_API_TOKEN", home, required=database_url is not None),
-        kafka=kafka_settings(environ),
+        kafka=kafka,
         delivery=_delivery(environ.get("RECONSENT_DELIVERY") or "at_most_once"),
         settle_after=_settle_after(environ.get("RECONSENT_SETTLE_AFTER") or "P1D"),
         mails_per_second=_per_second(environ.get("RECONSENT_MAILS_PER_SECOND") or None),
@@ -99,16 +114,29 @@ def settings(environ: Mapping[str, str] = os.environ) -> Settings:
 
 def demo_settings(environ: Mapping[str, str] = os.environ) -> Settings:
     """Read the settings for made-up people, who have a home of their own unless one is given."""
+    _demand("demo", "reconsent demo")
     home = environ.get("RECONSENT_HOME") or str(platformdirs.user_data_path("reconsent") / "demo")
     return settings({**environ, "RECONSENT_HOME": home})
 
 
+def _demand(extra: str, what: str) -> None:
+    """Raise BadInputError, which says what to type, where an optional part is not installed."""
+    missing = [module for module in EXTRAS[extra] if find_spec(module) is None]
+    if missing:
+        raise BadInputError(
+            f"{what}: needs {' and '.join(missing)}: pip install 'reconsent[{extra}]'"
+        )
+
+
 def _mail_url(text: str) -> str:
-    if _scheme(text) in SCHEMES:
+    scheme = _scheme(text)
+    if scheme in SCHEMES:
         smtp_settings(text)
-    elif _scheme(text) not in {"maildir", "sendgrid"}:
-        known = "maildir:PATH, sendgrid://, smtp://HOST or smtps://HOST"
-        message = f"MAIL_URL: {text.rsplit('@', 1)[-1]!r} is none of {known}"
+    elif scheme == "sendgrid":
+        _demand("sendgrid", f"MAIL_URL={scheme}://")
+    elif scheme != "maildir":
+        known = "maildir:PATH, sendgrid://, smtp://HOST, smtps://HOST"
+        message = f"MAIL_URL: {text.rsplit('@', 1)[-1]!r} is not one of {known}"
         raise BadInputError(message)
     return text
 
@@ -117,25 +145,27 @@ def _scheme(url: str) -> str:
     try:
         return urlsplit(url).scheme
     except ValueError as error:
-        raise BadInputError("MAIL_URL: is no URL") from error
+        raise BadInputError("MAIL_URL: is not a valid URL") from error
 
 
 def _sender(environ: Mapping[str, str], name: str, default: str) -> str:
     text = environ.get(name) or default
     if not text.isprintable():
-        raise BadInputError(f"{name}: {text!r} has signs that no header can hold")
+        raise BadInputError(
+            f"{name}: {text!r} has characters that are not allowed in a mail header"
+        )
     sender_parts(text, name)
     return text
 
 
 def _public_url(text: str) -> str:
     if urlsplit(text).scheme not in {"http", "https"} or not urlsplit(text).netloc:
-        message = f"PUBLIC_URL: {text!r} is no URL such as https://privacy.example.com"
+        message = f"PUBLIC_URL: {text!r} is not a valid URL such as https://privacy.example.com"
         raise BadInputError(message)
     if not _IN_A_HEADER.fullmatch(text):
         raise BadInputError(
-            f"PUBLIC_URL: {text[:80]!r} cannot stand in a mail: up to {_LONGEST_URL} signs of ASCII"
-            " without spaces, quotes and brackets"
+            f"PUBLIC_URL: {text[:80]!r} cannot be used in a mail header: at most {_LONGEST_URL}"
+            " ASCII characters, without spaces, quotes or angle brackets"
         )
     return text.rstrip("/")
 
@@ -143,7 +173,7 @@ def _public_url(text: str) -> str:
 def _delivery(text: str) -> Delivery:
     known: dict[str, Delivery] = {name: name for name in get_args(Delivery)}
     if text not in known:
-        message = f"RECONSENT_DELIVERY: {text!r} is neither {' nor '.join(known)}"
+        message = f"RECONSENT_DELIVERY: {text!r} is not one of {', '.join(known)}"
         raise BadInputError(message)
     return known[text]
 
@@ -152,7 +182,7 @@ def _settle_after(text: str) -> timedelta:
     try:
         return duration(text)
     except ValueError as error:
-        message = f"RECONSENT_SETTLE_AFTER: {text!r} is no duration such as P1D or PT1H"
+        message = f"RECONSENT_SETTLE_AFTER: {text!r} is not a valid duration such as P1D or PT1H"
         raise BadInputError(message) from error
 
 
@@ -165,14 +195,14 @@ def _per_second(text: str | None) -> float | None:
     except ValueError:
         pace = 0.0
     if not 0 < pace < float("inf"):
-        raise BadInputError(f"RECONSENT_MAILS_PER_SECOND: {text!r} is no number over 0")
+        raise BadInputError(f"RECONSENT_MAILS_PER_SECOND: {text!r} is not a number greater than 0")
     return pace
 
 
 def _listen(text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
     if not host or not port.isdigit() or int(port) > _LAST_PORT:
-        message = f"RECONSENT_LISTEN: {text!r} is no HOST:PORT such as 127.0.0.1:8000"
+        message = f"RECONSENT_LISTEN: {text!r} is not a HOST:PORT such as 127.0.0.1:8000"
         raise BadInputError(message)
     return host.strip("[]"), int(port)
 
@@ -182,7 +212,7 @@ def _secret(environ: Mapping[str, str], name: str, home: Path, *, required: bool
     if given := environ.get(name):
         return given
     if required:
-        message = f"{name}: is needed when DATABASE_URL is set"
+        message = f"{name}: is required when DATABASE_URL is set"
         raise BadInputError(message)
     try:
         return _kept_secret(home / "keys", name.removeprefix("RECONSENT_").lower())
@@ -198,7 +228,7 @@ def _kept_secret(keys: Path, name: str) -> str:
         draft.write_text(secrets.token_urlsafe(32), "utf-8")
         draft.chmod(0o600)
         try:
-            path.hardlink_to(draft)  # of two processes that start at once, one makes the secret
+            path.hardlink_to(draft)  # of two processes that start at once, one wins
         except FileExistsError:
             pass
         finally:

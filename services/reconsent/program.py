@@ -248,7 +248,7 @@ class Program:
             return provider
         sendgrid = self.settings.sendgrid
         if not sendgrid.api_key:
-            raise BadInputError("SENDGRID_API_KEY: is needed when MAIL_URL is sendgrid://")
+            raise BadInputError("SENDGRID_API_KEY: is required when MAIL_URL is sendgrid://")
         from reconsent.mail.sendgrid.provider import SendGrid  # noqa: PLC0415
 
         return SendGrid(sendgrid.api_key, sendgrid.host, handling=sendgrid.handling)

@@ -1,4 +1,4 @@
-"""Files of events: a malformed line spoils its file; import and emit come to the same."""
+"""Files of events: one malformed line rejects the whole file; import and emit come to the same."""
 
 from __future__ import annotations
 
@@ -48,7 +48,9 @@ def _line(**changed: Any) -> str:  # noqa: ANN401 -- as in an event
     ],
     ids=lambda value: str(value)[:40],
 )
-def test_a_malformed_line_spoils_its_file(shop: World, name: str, content: str, told: str) -> None:
+def test_one_malformed_line_rejects_the_whole_file(
+    shop: World, name: str, content: str, told: str
+) -> None:
     """A file with a line that cannot be read is refused whole, naming file, line and field."""
     is_csv = name.endswith(".csv")
     path = shop.file(name, content if is_csv else f"{json.dumps(BEFORE)}\n{content}\n")
@@ -67,7 +69,7 @@ def test_nothing_of_a_spoilt_file_was_taken(shop: World, web: httpx.Client) -> N
 
 @pytest.mark.parametrize("content", [b"\xff\xfe\x00\x01", b"\x00", b"{\x80}"])
 def test_bytes_that_are_no_text_are_told(shop: World, content: bytes) -> None:
-    """A file that is no UTF-8 is refused with its line."""
+    """A file that is not UTF-8 is rejected, with the line."""
     path = shop.file("a.ndjson", content)
     assert f"{path}:1: " in shop.run("import", "accounts", path, code=2).complaint
 

@@ -98,7 +98,7 @@ def test_nobody_is_mailed_twice(world: World, sendgrid: SendGridStandIn) -> None
 
 @pytest.mark.usefixtures("reported")
 def test_the_link_that_sendgrid_puts_in_works(web: httpx.Client, sendgrid: SendGridStandIn) -> None:
-    """Each person's own link stands where the letter's mark does."""
+    """Each person's own link stands where the mail's mark is."""
     request = sendgrid.accepted()[0]
     [(mark, link)] = request["personalizations"][0]["substitutions"].items()
     assert all(mark in part["value"] for part in request["content"])

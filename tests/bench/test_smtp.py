@@ -1,6 +1,6 @@
 """Mails a second to smtp-sink: bare senders, the provider, and the dispatcher with all it records.
 
-All send the same letter, of at least 10 KB with text and HTML, each to a recipient of its own.
+All send the same mail, of at least 10 KB with text and HTML, each to a recipient of its own.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from reconsent.workers.dispatcher import Dispatcher
 from reconsent.workers.planner import Planner
 from reconsent.workers.running import run_until_idle
 from tests.drafts import draft, row
-from tests.letters import people
+from tests.mails import people
 from tests.stand_ins.smtp_sink import running_sink
 
 NOTICES = 20_000
@@ -41,15 +41,15 @@ SMALLEST = 10 * 1024
 
 
 class Noting(Smtp):
-    """The provider, which notes the letter that it is handed."""
+    """The provider, which notes the mail that it is handed."""
 
-    letter: Mail | None = None
+    mail: Mail | None = None
 
     @override
-    def send(self, letter: Mail, recipients: Sequence[Recipient]) -> Sequence[Result]:
-        """Hand the letter over."""
-        self.letter = letter
-        return super().send(letter, recipients)
+    def send(self, mail: Mail, recipients: Sequence[Recipient]) -> Sequence[Result]:
+        """Hand the mail over."""
+        self.mail = mail
+        return super().send(mail, recipients)
 
 
 @pytest.fixture
@@ -106,10 +106,10 @@ async def by_aiosmtplib(port: int, mails: Sequence[tuple[str, bytes]]) -> None:
     await asyncio.gather(*(work(mails[start::4]) for start in range(4)))
 
 
-def by_provider(smtp: Smtp, letter: Mail, recipients: Sequence[Recipient]) -> None:
-    """Hand a letter over as the dispatcher does, without recording anything."""
+def by_provider(smtp: Smtp, mail: Mail, recipients: Sequence[Recipient]) -> None:
+    """Hand a mail over as the dispatcher does, without recording anything."""
     for start in range(0, len(recipients), smtp.at_most):
-        results = smtp.send(letter, recipients[start : start + smtp.at_most])
+        results = smtp.send(mail, recipients[start : start + smtp.at_most])
         assert {result.outcome for result in results} == {"accepted"}
 
 
@@ -143,16 +143,16 @@ def test_mails_a_second(database: Database, conninfo: str, port: int) -> None:
         ).fetchall(),
     )
     assert counts == [("accepted", NOTICES)]
-    assert smtp.letter
+    assert smtp.mail
     everyone = people(BARE)
-    mime = MimeMail(smtp.letter, date=datetime.now(UTC))
+    mime = MimeMail(smtp.mail, date=datetime.now(UTC))
     mails = [(one.email, mime.addressed(one, one.email)) for one in everyone]
     size = min(len(content) for _, content in mails)
     assert size >= SMALLEST
     rates["smtplib, bare"] = rate(BARE, lambda: by_smtplib(port, mails))
     rates["aiosmtplib, bare"] = rate(BARE, lambda: asyncio.run(by_aiosmtplib(port, mails)))
-    letter = smtp.letter
-    rates["provider alone"] = rate(BARE, lambda: by_provider(smtp, letter, everyone))
+    mail = smtp.mail
+    rates["provider alone"] = rate(BARE, lambda: by_provider(smtp, mail, everyone))
     smtp.close()
     base = rates["smtplib, bare"]
     print(f"\n{'mails of ' + str(size) + ' bytes':<22}{'per second':>12}{'ratio':>7}", end="")

@@ -53,11 +53,17 @@ def test_what_is_left_out_follows_from_the_rest(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"KAFKA_BOOTSTRAP_SERVERS": "kafka"}, "KAFKA_BOOTSTRAP_SERVERS: 'kafka' is no HOST:PORT"),
+        (
+            {"KAFKA_BOOTSTRAP_SERVERS": "kafka"},
+            "KAFKA_BOOTSTRAP_SERVERS: 'kafka' is not a HOST:PORT",
+        ),
         ({"RECONSENT_TOPIC_PREFIX": "a b"}, "RECONSENT_TOPIC_PREFIX: "),
-        ({"KAFKA_SECURITY_PROTOCOL": "TLS"}, "KAFKA_SECURITY_PROTOCOL: 'TLS' is none of PLAINTEXT"),
-        ({"KAFKA_SASL_USERNAME": "ann"}, "KAFKA_SASL_PASSWORD: is needed"),
-        (USER | {"KAFKA_SASL_MECHANISM": "MD5"}, "KAFKA_SASL_MECHANISM: 'MD5' is none of PLAIN"),
+        (
+            {"KAFKA_SECURITY_PROTOCOL": "TLS"},
+            "KAFKA_SECURITY_PROTOCOL: 'TLS' is not one of PLAINTEXT",
+        ),
+        ({"KAFKA_SASL_USERNAME": "ann"}, "KAFKA_SASL_PASSWORD: is required"),
+        (USER | {"KAFKA_SASL_MECHANISM": "MD5"}, "KAFKA_SASL_MECHANISM: 'MD5' is not one of PLAIN"),
         ({"KAFKA_SSL_CA_FILE": "/no/where"}, "KAFKA_SSL_CA_FILE: /no/where: No such file"),
         ({"KAFKA_SSL_CAFILE": "ca.pem"}, "KAFKA_SSL_CAFILE: unknown; known are KAFKA_SASL_"),
     ],

@@ -258,9 +258,21 @@ def test_reasons_and_states_are_explained() -> None:
 def test_dependencies_are_explained() -> None:
     """ARCHITECTURE.md explains each dependency, with the range that pyproject.toml gives it."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    optional = project["optional-dependencies"]
     section = _section(ROOT / "ARCHITECTURE.md", "## Dependencies")
-    rows = re.findall(r"^\| (\S+) \| `(\S+)` \| .+ \| .+ \|$", section, re.MULTILINE)
-    assert sorted(f"{name}{range_}" for name, range_ in rows) == sorted(project["dependencies"])
+    row = r"^((?:\| \w+ )?)\| (\S+) \| `(\S+)` \| .+ \| .+ \|$"
+    rows = [
+        (extra.strip("| "), f"{name}{range_}")
+        for extra, name, range_ in re.findall(row, section, re.MULTILINE)
+    ]
+    declared = [("", one) for one in project["dependencies"]]
+    declared += [
+        (extra, one)
+        for extra, needed in optional.items()
+        if extra not in {"all", "dev"}
+        for one in needed
+    ]
+    assert sorted(rows) == sorted(declared)
 
 
 # ---------------------------------------------------------------------- links

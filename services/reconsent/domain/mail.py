@@ -1,4 +1,4 @@
-"""Mail as it is handed to a provider: one letter for all who are asked the same."""
+"""Mail as it is handed to a provider: one mail for all who are asked the same."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ class RenderedMail:
 class Mail:
     """What everyone in a request gets; `link_mark` stands where each one's own link goes.
 
-    `sender` is an address, with or without a name. A letter with a `list_name` is optional mail,
-    which people may leave: it names what they leave, and the link is where they do.
+    `sender` is an address, with or without a name. A mail with a `list_name` is optional,
+    and people may leave that list; the link is where they do.
     """
 
     sender: str
@@ -52,7 +52,7 @@ class Mail:
 
 @dataclass(frozen=True, kw_only=True)
 class Recipient:
-    """Who gets a letter; `notice` is opaque, `link` their own and empty where there is none."""
+    """Who gets a mail; `notice` is opaque, `link` their own and empty where there is none."""
 
     notice: str
     email: str
@@ -84,8 +84,8 @@ class Provider(Protocol):
     rests_until: datetime | None
     """Before this time it takes nothing at all, as it has said; None where it has not."""
 
-    def send(self, letter: Mail, recipients: Sequence[Recipient]) -> Sequence[Result]:
-        """Hand a letter over for up to `at_most` recipients; one result each, in their order.
+    def send(self, mail: Mail, recipients: Sequence[Recipient]) -> Sequence[Result]:
+        """Hand a mail over for up to `at_most` recipients; one result each, in their order.
 
         Raises OutsideError where nothing at all was accepted and trying again is safe.
         """

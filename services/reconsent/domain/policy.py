@@ -41,12 +41,12 @@ _DURATION_FORM = re.compile(r"P(?=.)(\d+Y)?(\d+M)?(\d+W)?(\d+D)?(T(?=.)(\d+H)?(\
 def duration(text: str) -> timedelta:
     """Read an ISO 8601 duration; a year is 365 days and a month 30. Raises ValueError."""
     if not _DURATION_FORM.fullmatch(text):
-        message = f"{text!r} is no ISO 8601 duration such as P30D"
+        message = f"{text!r} is not an ISO 8601 duration such as P30D"
         raise ValueError(message)
     try:
         return _DURATION.validate_python(text)
     except ValidationError as error:
-        message = f"{text!r} is no duration that can be counted"
+        message = f"{text!r} is out of range for a duration"
         raise ValueError(message) from error
 
 
@@ -59,14 +59,14 @@ def _is_written_out(given: object) -> object:
     """Refuse numbers, which pydantic would take for seconds since 1970."""
     if isinstance(given, datetime) or (isinstance(given, str) and _INSTANT_FORM.match(given)):
         return given
-    raise ValueError(f"{given!r} is no time such as 2027-01-15T00:00:00Z")
+    raise ValueError(f"{given!r} is not a time such as 2027-01-15T00:00:00Z")
 
 
 def _in_utc(instant: datetime) -> datetime:
     try:
         return instant.astimezone(UTC)
     except OverflowError as error:
-        raise ValueError(f"{instant.isoformat()} is no time that can be counted") from error
+        raise ValueError(f"{instant.isoformat()} is out of range for a time") from error
 
 
 Instant = Annotated[AwareDatetime, BeforeValidator(_is_written_out), AfterValidator(_in_utc)]

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Final, NamedTuple
+from typing import IO, TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from pydantic_core import from_json
 
@@ -41,7 +41,15 @@ _BOOLEANS: Final = {"true": True, "false": False}
 
 
 Show = Callable[[int, int, int], None]
-"""Is told the bytes that were read, of how many, and the events in them."""
+"""Called with the bytes read so far, the bytes in all, and the events so far."""
+
+
+class Readable(Protocol):
+    """What lines are read from."""
+
+    def readline(self, limit: int, /) -> bytes:
+        """Return the next line, but no more than `limit` bytes of it; empty at the end."""
+        ...
 
 
 class Line(NamedTuple):
@@ -54,7 +62,7 @@ class Line(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class EventFile:
-    """A file of a topic's events, each of which was found to be well formed."""
+    """A file of a topic's events, all of them well formed."""
 
     name: str
     topic: str
@@ -80,11 +88,11 @@ class EventFile:
 def validated(
     path: str, topic: str, now: datetime, show: Show = lambda *_: None
 ) -> Iterator[EventFile]:
-    """Open a file of events (`-` is standard input) whose every line is well formed.
+    """Open a file of events (`-` is standard input), and check every line before the block runs.
 
-    It is read once for that before the block runs, so that a malformed line spoils the file before
-    anything is done; `show` is told now and then how far that is. `now` is the messages' timestamp.
-    Raises BadInputError, `FILE:LINE: field: what is wrong`.
+    One malformed line rejects the whole file: it raises BadInputError, `FILE:LINE: field: what is
+    wrong`. The same pass computes the digest, and calls `show` now and then. `now` is the timestamp
+    of the messages.
     """
     with _rereadable(path) as content:
         unread = EventFile(
@@ -95,27 +103,33 @@ def validated(
             is_csv=path.lower().endswith(".csv"),
             size=content.seek(0, os.SEEK_END),
         )
+        content.seek(0)
+        digested = _Digested(content)
         count = 0
-        for _ in unread:
-            count += 1
+        for count, _ in enumerate(_events(digested, unread), 1):
             if count % _SHOWN == 0:
                 show(unread.position, unread.size, count)
-        yield replace(unread, count=count, digest=_digest(content))
+        yield replace(unread, count=count, digest=digested.sha256.digest())
 
 
-def _digest(content: IO[bytes]) -> bytes:
-    content.seek(0)
-    digest = hashlib.sha256()
-    while part := content.read(1024 * 1024):
-        digest.update(part)
-    return digest.digest()
+class _Digested:
+    """Lines, and the digest of those that were read."""
+
+    def __init__(self, content: Readable) -> None:
+        self._content = content
+        self.sha256 = hashlib.sha256()
+
+    def readline(self, limit: int, /) -> bytes:
+        line = self._content.readline(limit)
+        self.sha256.update(line)
+        return line
 
 
 @contextmanager
 def _rereadable(path: str) -> Iterator[IO[bytes]]:
-    """Open what can be read twice: a regular file, or a copy of what is none."""
+    """Open what can be read twice: a regular file, or a copy of anything else."""
     try:
-        # Entered below: only what goes wrong while opening is told here.
+        # Entered below: only errors of opening are caught here.
         opened = nullcontext(sys.stdin.buffer) if path == STDIN else Path(path).open("rb")  # noqa: SIM115
     except OSError as error:
         raise BadInputError(f"{path}: {error.strerror}") from error
@@ -128,7 +142,7 @@ def _rereadable(path: str) -> Iterator[IO[bytes]]:
             yield copy
 
 
-def _events(content: IO[bytes], file: EventFile) -> Iterator[Line]:
+def _events(content: Readable, file: EventFile) -> Iterator[Line]:
     messages = _csv_messages if file.is_csv else _ndjson_messages
     for number, message in messages(content, file):
         try:
@@ -139,7 +153,7 @@ def _events(content: IO[bytes], file: EventFile) -> Iterator[Line]:
         yield Line(number, made, received)
 
 
-def _ndjson_messages(content: IO[bytes], file: EventFile) -> Iterator[tuple[int, Message]]:
+def _ndjson_messages(content: Readable, file: EventFile) -> Iterator[tuple[int, Message]]:
     for number, line in lines_of(content, file.name):
         data = line.removesuffix(b"\n").removesuffix(b"\r")
         if not data.strip():
@@ -158,7 +172,7 @@ def _is_cloudevent(data: bytes) -> bool:
     return isinstance(event, dict) and "specversion" in event
 
 
-def _csv_messages(content: IO[bytes], file: EventFile) -> Iterator[tuple[int, Message]]:
+def _csv_messages(content: Readable, file: EventFile) -> Iterator[tuple[int, Message]]:
     rows = _csv_rows(content, file.name)
     _, columns = next(rows, (1, []))
     wrong = _mistake_in_header(columns, file.topic)
@@ -179,7 +193,7 @@ def _csv_messages(content: IO[bytes], file: EventFile) -> Iterator[tuple[int, Me
         yield number, Message(file.topic, None, value.encode(), (), file.now)
 
 
-def _csv_rows(content: IO[bytes], name: str) -> Iterator[tuple[int, list[str]]]:
+def _csv_rows(content: Readable, name: str) -> Iterator[tuple[int, list[str]]]:
     """Read the rows that are not empty, each with the number of the line it begins on."""
     texts = (_text(line, f"{name}:{number}") for number, line in lines_of(content, name))
     reader = csv.reader(texts, strict=True)
@@ -209,21 +223,21 @@ def _fields(topic: str) -> dict[str, FieldInfo]:
 
 def _mistake_in_header(columns: list[str], topic: str) -> str | None:
     if TOPICS[topic].model is PolicyVersion:
-        return f"{topic} do not fit into a CSV"
+        return f"{topic} cannot be read from CSV"
     fields = _fields(topic)
     for column in columns:
         if column not in fields:
             return f"{column}: no such column"
         if columns.count(column) > 1:
-            return f"{column}: stands there twice"
+            return f"{column}: is listed twice"
     missing = [name for name, field in fields.items() if field.is_required()]
     return next((f"{name}: the column is missing" for name in missing if name not in columns), None)
 
 
-def lines_of(content: IO[bytes], name: str) -> Iterator[tuple[int, bytes]]:
-    """Read numbered lines with their ends, but no line so long that it fills the memory.
+def lines_of(content: Readable, name: str) -> Iterator[tuple[int, bytes]]:
+    """Read numbered lines with their line ends.
 
-    Raises BadInputError for one that is, with its place.
+    Raises BadInputError, with the place, for a line so long that it would fill the memory.
     """
     number = 0
     while line := content.readline(LONGEST_LINE + 1):

@@ -1,7 +1,7 @@
 """YAML and JSON files whose every value knows its line.
 
-Scalars stay text as written, so that `version: 2017-06` and a locale `no` mean what they say;
-only `null` (also `~` and nothing at all), `true` and `false` are what YAML makes of them.
+Scalars stay text as written, so that `version: 2017-06` and a locale `no` mean what they say; only
+`null` (also `~` and nothing at all), `true` and `false` have their YAML meaning.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _BOOLEANS: Final = {
     "false": False, "False": False, "FALSE": False,
 }  # fmt: skip
 _IN_WORDS: Final = {
-    "found character '\\t' that cannot start any token": "a tab, where YAML wants spaces",
+    "found character '\\t' that cannot start any token": "a tab, where YAML requires spaces",
     "mapping values are not allowed here": (
         "a ':' that does not belong here: text that holds ': ' needs quotes around it"
     ),
@@ -181,6 +181,6 @@ def _syntax_fault(error: yaml.MarkedYAMLError) -> Fault:
         mark = error.context_mark
     problem = error.problem or "cannot be read"
     message = _IN_WORDS.get(problem) or ": ".join(
-        part for part in ("no YAML", error.context, problem) if part
+        part for part in ("not valid YAML", error.context, problem) if part
     )
     return Fault(mark.line + 1 if mark else 1, (), message)

@@ -1,8 +1,7 @@
 """Policy files: reading one with its Markdown texts, and finding every mistake with its line.
 
-`read` never stops at the first mistake; `check` adds what the policy's line says about the
-version, and warns of what people would be poorly told; `load` is for those who want a version
-or an error.
+`read` never stops at the first mistake; `check` adds mistakes against the policy's line, and
+warnings; `load` returns a version or raises an error.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ _FILE_NAME: Final = re.compile(r"\S+\.[A-Za-z0-9]{1,8}")
 
 @dataclass(frozen=True, kw_only=True)
 class Mistake:
-    """One thing wrong, or to be warned of; without a line it is about the whole file."""
+    """One mistake or warning; without a line it is about the whole file."""
 
     file: str
     line: int | None
@@ -57,7 +56,7 @@ class PolicyFileError(BadInputError):
 
 @dataclass(frozen=True, kw_only=True)
 class PolicyFile:
-    """A policy version without mistakes of form, and the line of each place in its file."""
+    """A well-formed policy version, and the line of each place in its file."""
 
     version: PolicyVersion
     lines: Callable[[Place], int]
@@ -65,9 +64,9 @@ class PolicyFile:
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """What came of reading a policy file: its version, where it can be told, and its mistakes.
+    """The result of reading a policy file: its version, where there is one, and its mistakes.
 
-    There may be both: an unknown key or an unreadable text leaves the rest to be checked.
+    There may be both: after an unknown key or an unreadable text the rest is still checked.
     """
 
     file: str
@@ -84,7 +83,7 @@ class Reading:
 
 @dataclass(frozen=True, kw_only=True)
 class Findings:
-    """All mistakes, which keep a version from being published, and warnings, which do not."""
+    """Mistakes, which prevent publication, and warnings, which do not."""
 
     mistakes: tuple[Mistake, ...]
     warnings: tuple[Mistake, ...]
@@ -167,7 +166,7 @@ def _policy_text(path: Path) -> str:
     except OSError as error:
         message, line = _reason(error), None
     except UnicodeDecodeError as error:
-        message = f"byte {error.object[error.start]:#04x} is no UTF-8"
+        message = f"byte {error.object[error.start]:#04x} is not valid UTF-8"
         line = error.object.count(b"\n", 0, error.start) + 1
     raise PolicyFileError((Mistake(file=str(path), line=line, field="", message=message),))
 
@@ -175,7 +174,7 @@ def _policy_text(path: Path) -> str:
 def _decoded(content: bytes) -> str:
     if len(content) > LARGEST:
         raise OSError(f"larger than {LARGEST:,} bytes")
-    # The same text has the same hash, whichever line ends its editor writes.
+    # The same text has the same hash, whatever line ends its editor writes.
     return content.decode("utf-8-sig").replace("\r\n", "\n")
 
 
@@ -184,7 +183,7 @@ def _reason(error: OSError) -> str:
 
 
 def _with_bodies(value: object, folder: Path, note: Callable[[Place, str], None]) -> object:
-    """Return what the file says with the Markdown in place of each text's file name."""
+    """Return the content of the file, with the Markdown in place of each text's file name."""
     if not isinstance(value, dict) or not isinstance(value.get("texts"), dict):
         return value
     texts = {}
@@ -202,7 +201,7 @@ def _body(named: str, folder: Path) -> str:
     """Read the Markdown file that a text names; other text is the body itself, as in events."""
     if "\n" in named or not named.endswith(".md"):
         if _FILE_NAME.fullmatch(named):
-            raise ValueError(f"{named!r} names no Markdown file (NAME.md)")
+            raise ValueError(f"{named!r} is not a Markdown file (NAME.md)")
         if not named.strip():
             raise ValueError("is empty")
         return named
@@ -212,12 +211,12 @@ def _body(named: str, folder: Path) -> str:
         if not path.is_relative_to(inside):
             raise ValueError(f"{named!r} lies outside the policy file's folder")
         if not path.is_file():
-            raise ValueError(f"{named!r} is no file beside the policy file")
+            raise ValueError(f"{named!r} is not a file beside the policy file")
         with path.open("rb") as file:
             body = _decoded(file.read(LARGEST + 1))
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
-        raise ValueError(f"{named!r} is no UTF-8 in its line {line}") from error
+        raise ValueError(f"{named!r} is not valid UTF-8 in line {line}") from error
     except OSError as error:
         raise ValueError(f"{named!r} cannot be read: {_reason(error)}") from error
     if not body.strip():
@@ -228,7 +227,7 @@ def _body(named: str, folder: Path) -> str:
 
 
 def _version(value: object, note: Callable[[Place, str], None]) -> PolicyVersion | None:
-    """Make a version of what the file says, noting mistakes; unknown keys are left out."""
+    """Make a version from the content of the file, noting mistakes; unknown keys are ignored."""
     try:
         return PolicyVersion.model_validate(value)
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""Mistakes of form in a policy file, in words that its author understands."""
+"""Malformed values in a policy file, in words that its author understands."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ _PARTS: Final[dict[str, type[BaseModel]]] = {
     "texts": Text,
     "notice": NoticeSettings,
 }
-_DOTTED: Final = "is no dotted key (words of letters, digits, - and _ joined by dots)"
-_PARTY: Final = "is no party key (lower-case letters, digits and hyphens)"
-_NAME: Final = "is no name (letters, digits, dots, - and _, beginning with a letter or digit)"
-_LOCALE: Final = "is no locale such as en or nb-NO"
+_DOTTED: Final = "is not a dotted key (words of letters, digits, - and _ joined by dots)"
+_PARTY: Final = "is not a party key (lower-case letters, digits and hyphens)"
+_NAME: Final = "is not a name (letters, digits, dots, - and _, beginning with a letter or digit)"
+_LOCALE: Final = "is not a locale such as en or nb-NO"
 _WANTED: Final = {
     "controller": _PARTY,
-    "country": "is no country code (two capital letters such as NO)",
+    "country": "is not a country code (two capital letters such as NO)",
     "data": _DOTTED,
     "follows": _NAME,
     "parties": _PARTY,
     "policy": _NAME,
-    "properties": "is no property (a name without spaces and slashes)",
+    "properties": "is not a property (a name without spaces and slashes)",
     "recipients": _PARTY,
     "texts": _LOCALE,
     "uses": _DOTTED,
@@ -38,7 +38,7 @@ _WANTED: Final = {
     "words": _LOCALE,
 }
 _A_KEY: Final = "[key]"
-"""What pydantic adds to the place of a mapping's key."""
+"""pydantic adds this to the place of a mapping's key."""
 
 
 def field_of(place: Place) -> str:
@@ -72,28 +72,28 @@ def in_words(error: ErrorDetails) -> str:
     if kind == "string_pattern_mismatch":
         return f"{_short(given)} {_wanted(error['loc'])}"
     if kind == "literal_error":
-        return f"{_short(given)} is neither {str(context['expected']).replace(' or ', ' nor ')}"
+        return f"{_short(given)} is not {context['expected']}"
     if kind == "string_too_long":
         return f"is longer than {context['max_length']} characters"
     fixed = {
-        "bool_parsing": f"{_short(given)} is neither true nor false",
+        "bool_parsing": f"{_short(given)} is not true or false",
         "bool_type": "must be true or false",
         "dict_type": "must be a mapping (key: value)",
         "model_type": "must be a mapping (key: value)",
         "string_too_short": "is empty",
-        "string_type": _no_text(given),
-        "timezone_aware": f"{_short(given)} lacks a time with its zone, as 2027-01-15T00:00:00Z",
+        "string_type": _not_text(given),
+        "timezone_aware": f"{_short(given)} has no time with a zone, such as 2027-01-15T00:00:00Z",
         "too_short": "is empty",
         "tuple_type": "must be a list, such as [one, another]",
     }
     return fixed.get(kind) or (
-        f"{_short(given)} is no time such as 2027-01-15T00:00:00Z"
+        f"{_short(given)} is not a time such as 2027-01-15T00:00:00Z"
         if kind.startswith("datetime")
         else f"{_short(given)}: {error['msg']}"
     )
 
 
-def _no_text(given: object) -> str:
+def _not_text(given: object) -> str:
     if isinstance(given, bool):
         return f"must be text: put {str(given).lower()} in quotes"
     return "must be text, not a list or a mapping"

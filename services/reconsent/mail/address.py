@@ -21,7 +21,7 @@ _LONGEST_NAME: Final = 120
 
 
 class UnusableAddressError(ValueError):
-    """No mail can go to this address; the message says why, without repeating the address."""
+    """No mail can be sent to this address; the message says why, without repeating the address."""
 
 
 def postal_address(email: str) -> str:
@@ -31,21 +31,21 @@ def postal_address(email: str) -> str:
     """
     local, domain = _parts(email)
     if not local.isascii():
-        raise UnusableAddressError("the address has letters outside ASCII before its @")
+        raise UnusableAddressError("the address has non-ASCII characters before its @")
     return _checked(local, domain)
 
 
 def international_address(email: str) -> str:
-    """Return an address as `postal_address`, though letters outside ASCII may stand before its @.
+    """Return an address as `postal_address` does, but allow non-ASCII characters before its @.
 
-    Such an address is for mail systems that take it by SMTPUTF8 (RFC 6531) only.
+    Only mail systems with SMTPUTF8 (RFC 6531) accept such an address.
     """
     local, domain = _parts(email)
     return _checked(unicodedata.normalize("NFC", local), domain)
 
 
 def domain_name(text: str) -> str | None:
-    """Return a domain as name servers know it; None where it is no domain name."""
+    """Return a domain as name servers know it; None where it is not a valid domain name."""
     if not text.isascii():
         try:
             # Python's own codec follows the rules of 2003: ß would be somebody else's ss.
@@ -56,7 +56,7 @@ def domain_name(text: str) -> str | None:
 
 
 def without_addresses(text: str) -> str:
-    """Return what a mail system said as one line that may be kept: with nobody's address in it."""
+    """Return what a mail system said as one line without addresses, so that it may be kept."""
     return _ANY_ADDRESS.sub("(address)", " ".join(text.split()))
 
 
@@ -67,24 +67,26 @@ def _parts(email: str) -> tuple[str, str]:
         raise UnusableAddressError("the address has no @ with something before it")
     known = domain_name(domain)
     if known is None:
-        raise UnusableAddressError("the address's domain is no domain name")
+        raise UnusableAddressError("the domain of the address is not a valid domain name")
     return local, known
 
 
 def _checked(local: str, domain: str) -> str:
     plain = local
     if not local.isascii():
-        plain = "".join("x" if _is_foreign_letter(letter) else letter for letter in local)
+        plain = "".join("x" if _is_foreign(character) else character for character in local)
     if not _LOCAL_PART.fullmatch(plain) or len(local.encode()) > _LONGEST_LOCAL_PART:
-        raise UnusableAddressError("the address has signs before its @ that don't belong there")
+        raise UnusableAddressError(
+            "the address has characters before its @ that are not allowed there"
+        )
     address = f"{local}@{domain}"
     if len(address.encode()) > _LONGEST_ADDRESS:
-        raise UnusableAddressError("the address is longer than 254 letters")
+        raise UnusableAddressError("the address is longer than 254 characters")
     return address
 
 
-def _is_foreign_letter(letter: str) -> bool:
-    return not letter.isascii() and letter.isprintable()
+def _is_foreign(character: str) -> bool:
+    return not character.isascii() and character.isprintable()
 
 
 def sender_parts(sender: str, setting: str = "MAIL_FROM") -> tuple[str, str]:
@@ -95,7 +97,7 @@ def sender_parts(sender: str, setting: str = "MAIL_FROM") -> tuple[str, str]:
     name, email = parseaddr(sender)
     if not sender.strip().endswith((f"<{email}>", email)):
         # Of several, some versions of Python take the first.
-        raise BadInputError(f"{setting}: {sender!r}: is no single address")
+        raise BadInputError(f"{setting}: {sender!r} is not a single address")
     try:
         return display_name(name), postal_address(email)
     except UnusableAddressError as error:
@@ -103,16 +105,20 @@ def sender_parts(sender: str, setting: str = "MAIL_FROM") -> tuple[str, str]:
 
 
 def display_name(name: str | None) -> str:
-    """Return a name fit for a header: one line without control signs, at most 120 letters."""
+    """Return a name fit for a header: one line, no control characters, at most 120 in all."""
     return one_line(name)[:_LONGEST_NAME].rstrip() if name else ""
 
 
 def one_line(text: str) -> str:
     """Return a text without what could end a header, or make it say something else."""
     if not text.isprintable():
-        # Invisible signs, such as those that turn the direction of writing, leave no gap.
+        # Invisible characters, such as those that change the direction of writing, leave no gap.
         text = "".join(
-            letter if letter.isprintable() else "" if unicodedata.category(letter) == "Cf" else " "
-            for letter in text
+            character
+            if character.isprintable()
+            else ""
+            if unicodedata.category(character) == "Cf"
+            else " "
+            for character in text
         )
     return " ".join(text.split())

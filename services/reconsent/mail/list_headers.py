@@ -1,7 +1,7 @@
 """The headers of optional mail, by which mail programs let people leave it at once.
 
-RFC 8058: one POST to the link, made by the mail program, is enough. There is no mailto beside it,
-for nobody reads it, and no List-Help or List-Owner, for there is no such page or address.
+RFC 8058: one POST to the link, made by the mail program, is enough. There is no mailto address,
+because nobody would read it, and no List-Help or List-Owner, because there is no such page.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ _LINK: Final = re.compile(r"https?://[!#-;=?-~]+")
 _LONGEST_NAME: Final = 240
 
 
-def list_headers(letter: Mail, recipient: Recipient) -> dict[str, str]:
-    """Return the headers of a letter that people may leave; none of one that is owed to them.
+def list_headers(mail: Mail, recipient: Recipient) -> dict[str, str]:
+    """Return the headers of a mail that people may leave; none for a mail that they must get.
 
-    Raises ValueError where the recipient's link cannot stand in a header.
+    Raises ValueError where the recipient's link is not allowed in a header.
     """
-    if letter.list_name is None:
+    if mail.list_name is None:
         return {}
     if not _LINK.fullmatch(recipient.link):
-        message = f"{recipient.link!r} is no link to leave a list by"
+        message = f"{recipient.link!r} is not a valid link for List-Unsubscribe"
         raise ValueError(message)
     headers = {
         "List-Unsubscribe": f"<{recipient.link}>",
         "List-Unsubscribe-Post": ONE_CLICK,
     }
-    if name := _list_id(letter.list_name):
+    if name := _list_id(mail.list_name):
         headers["List-Id"] = f"<{name}>"
     return headers
 
@@ -43,7 +43,7 @@ def list_headers(letter: Mail, recipient: Recipient) -> dict[str, str]:
 def _list_id(name: str) -> str | None:
     """Return what lets mail programs tell lists apart (RFC 2919): a name within a domain's.
 
-    None where the list is named after no domain: who else uses that name cannot be known.
+    None where the list is not named after a domain: others may use the same name.
     """
     domain = domain_name(name)
     if domain is None or "." not in domain or len(domain) > _LONGEST_NAME:

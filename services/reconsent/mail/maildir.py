@@ -31,8 +31,8 @@ def _now() -> datetime:
 class Maildir:
     """Write messages into a folder, under their notices' names.
 
-    A notice has one message, however often it is handed over: whoever was killed in between
-    may start again. An accepted message outlives its writer's death, though not a power cut.
+    A notice has one message, however often it is handed over, so a sender that was killed may
+    start again. An accepted message survives its writer's death, though not a power cut.
     """
 
     name: str = "maildir"
@@ -56,9 +56,9 @@ class Maildir:
         except OSError as error:
             raise self._failure(error) from error
 
-    def send(self, letter: Mail, recipients: Sequence[Recipient]) -> Sequence[Result]:
-        """Write a message for each recipient; raises OutsideError where none could be."""
-        message = MimeMail(letter, date=self._now())
+    def send(self, mail: Mail, recipients: Sequence[Recipient]) -> Sequence[Result]:
+        """Write a message for each recipient; raises OutsideError where none could be written."""
+        message = MimeMail(mail, date=self._now())
         draft = str(self._folder / "tmp" / secrets.token_hex(8))
         results: list[Result] = []
         try:
@@ -73,7 +73,7 @@ class Maildir:
                     results.append(Result("rejected", str(error)))
                     continue
                 self._write(draft, content)
-                os.rename(draft, f"{self._folder}/new/{recipient.notice}")  # noqa: PTH104 -- a Path for each of thousands of mails a second would cost more than the mail
+                os.rename(draft, f"{self._folder}/new/{recipient.notice}")  # noqa: PTH104 -- a Path costs more than the mail itself
                 results.append(Result("accepted"))
         except OSError as error:
             failure = self._failure(error)
@@ -101,7 +101,7 @@ class Maildir:
             with open(descriptor, "wb") as file:  # noqa: PTH123 -- a descriptor has no Path
                 file.write(content)
         except OSError:
-            # A draft that a full disk cut short would take up what little room is left.
+            # A draft that a full disk cut short would use up the little space that is left.
             if os.path.lexists(draft):
                 os.unlink(draft)  # noqa: PTH108 -- see `send`
             raise

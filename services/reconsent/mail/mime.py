@@ -1,9 +1,9 @@
-"""A letter as the bytes of a message, built once for all who get it.
+"""A mail as the bytes of a message, built once for all who get it.
 
 Only the recipient's own bytes are put in for each: address, notice and link. Both parts are
 quoted-printable: lines are short and ASCII, so any server takes them, and the words come back
 exactly as they were written. A link stands on lines of its own, which soft breaks join to what is
-around it: whatever its length, not a byte beside it depends on it.
+around it: no byte beside it depends on its length.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ _LINK: Final = b"\0"
 
 
 class MimeMail:
-    """A letter, dated once; `sender` is the address it comes from."""
+    """A mail, dated once; `sender` is the address it comes from."""
 
-    def __init__(self, letter: Mail, *, date: datetime) -> None:
+    def __init__(self, mail: Mail, *, date: datetime) -> None:
         """Prepare what is the same for everyone. Raises ValueError where it cannot be sent."""
-        name, address = sender_parts(letter.sender)
+        name, address = sender_parts(mail.sender)
         self.sender = address
-        self._letter = letter
+        self._mail = mail
         self._from = f"From: {_mailbox('From', name, address)}\n".encode("ascii")
         self._domain = address.rpartition("@")[2]
         headers = (
-            f"Subject: {_words('Subject', one_line(letter.subject))}\n"
+            f"Subject: {_words('Subject', one_line(mail.subject))}\n"
             f"Date: {format_datetime(date)}\n"
-            f"Content-Language: {_token(letter.locale)}\n"
+            f"Content-Language: {_token(mail.locale)}\n"
             "Auto-Submitted: auto-generated\n"
             "MIME-Version: 1.0\n"
             f'Content-Type: multipart/alternative; boundary="{_BOUNDARY}"\n\n'
@@ -50,8 +50,8 @@ class MimeMail:
         rest = b"".join(
             (
                 headers.encode("ascii"),
-                _part("plain", letter.text, letter.link_mark),
-                _part("html", letter.html, letter.link_mark),
+                _part("plain", mail.text, mail.link_mark),
+                _part("html", mail.html, mail.link_mark),
                 f"--{_BOUNDARY}--\n".encode("ascii"),
             )
         )
@@ -61,14 +61,14 @@ class MimeMail:
     def addressed(self, recipient: Recipient, address: str) -> bytes:
         """Return one recipient's message; lines end in LF.
 
-        `address` is theirs as mail_address gives it; with letters outside ASCII before its @ the
-        header is in UTF-8, and everything else in ASCII as ever.
+        `address` is theirs as mail_address gives it; with non-ASCII characters before its @
+        the header is in UTF-8; everything else is ASCII.
         """
         link = _link(recipient.link)
         return self._own(recipient, address) + link.join(self._between_links)
 
     def transmitted(self, recipient: Recipient, address: str) -> bytes:
-        """Return the same message as it crosses the line of SMTP, up to the dot that ends it.
+        """Return the same message as SMTP transmits it, up to the dot that ends it.
 
         Lines end in CRLF, and a dot that begins a line is doubled.
         """
@@ -84,7 +84,7 @@ class MimeMail:
             f"Message-ID: <{notice}@{self._domain}>\n"
             f"X-Reconsent-Notice: {notice}\n"
         )
-        listed = list_headers(self._letter, recipient)
+        listed = list_headers(self._mail, recipient)
         own += "".join(f"{header}: {value}\n" for header, value in listed.items())
         return self._from + own.encode()
 
@@ -98,17 +98,17 @@ def _transmitted(lines: bytes) -> bytes:
 
 
 def _token(text: str) -> str:
-    """Return what is to stand in a header as it is; raises ValueError where it cannot."""
+    """Return what goes into a header unchanged; raises ValueError where it is not allowed there."""
     if not _OPAQUE.fullmatch(text):
-        message = f"{text!r} is no plain identifier"
+        message = f"{text!r} is not a plain identifier"
         raise ValueError(message)
     return text
 
 
 def _link(url: str) -> bytes:
-    """Return a link as it stands in a part; raises ValueError where it is more than a line."""
+    """Return a link as it is written in a part; raises ValueError where it is not one line."""
     if not url.isprintable():
-        message = f"{url!r} is no link"
+        message = f"{url!r} is not a valid link"
         raise ValueError(message)
     return b2a_qp(url.encode())
 

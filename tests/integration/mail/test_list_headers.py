@@ -20,7 +20,7 @@ from reconsent.mail.sendgrid.provider import SendGrid
 from reconsent.mail.sendgrid.request import Addressed, request_body
 from reconsent.mail.sendgrid.settings import Handling
 from tests.integration.smtp_sending import sending
-from tests.letters import LETTER, person
+from tests.mails import MAIL, person
 from tests.stand_ins.sendgrid import running_sendgrid
 from tests.stand_ins.sendgrid_rules import faults
 from tests.stand_ins.smtp_server import MailServer
@@ -66,9 +66,9 @@ class Way:
     provider: Provider
     last: Callable[[], EmailMessage]
 
-    def mail(self, letter: Mail, recipient: Recipient) -> EmailMessage:
+    def mail(self, mail: Mail, recipient: Recipient) -> EmailMessage:
         """Send one mail; return it."""
-        [result] = self.provider.send(letter, [recipient])
+        [result] = self.provider.send(mail, [recipient])
         assert result.outcome == "accepted", result.reason
         return self.last()
 
@@ -146,14 +146,14 @@ def test_each_has_a_link_of_their_own(way: Way) -> None:
 
 def test_mail_that_is_owed_cannot_be_left(way: Way) -> None:
     """A choice notice has no header of lists, and says that no person wrote it."""
-    message = way.mail(LETTER, person())
+    message = way.mail(MAIL, person())
     assert not [name for name in message if name.startswith("List-")]
     assert message["Auto-Submitted"] == "auto-generated"
     assert message["From"].addresses[0].addr_spec == "privacy@example.no"
 
 
 def test_a_list_named_after_no_domain_has_no_id(way: Way) -> None:
-    """Nobody else's mail may be taken for it; letters outside ASCII are written as usual."""
+    """Nobody else's mail may be taken for it; non-ASCII characters are encoded as usual."""
     message = way.mail(replace(OPTIONAL, list_name="my app!"), replace(person(), link=LINK))
     assert message["List-Id"] is None
     assert message["List-Unsubscribe"]
@@ -166,10 +166,10 @@ def test_a_list_named_after_no_domain_has_no_id(way: Way) -> None:
 def test_no_word_adds_a_header(way: Way, nasty: str, optional: bool) -> None:  # noqa: FBT001
     """Whatever subject, names and property hold: our headers, once each, and the one recipient."""
     nasty = nasty.encode("utf-16", "surrogatepass").decode("utf-16")
-    letter = replace(OPTIONAL if optional else LETTER, subject=f"Nytt {nasty}")
+    mail = replace(OPTIONAL if optional else MAIL, subject=f"Nytt {nasty}")
     if optional:
-        letter = replace(letter, list_name=nasty)
-    message = way.mail(letter, replace(person("ann@example.com", nasty), link=LINK))
+        mail = replace(mail, list_name=nasty)
+    message = way.mail(mail, replace(person("ann@example.com", nasty), link=LINK))
     allowed = _OWN | (_OF_LISTS if optional else set())
     assert {name for name in message} <= allowed  # noqa: C416 -- the names, not the message
     assert len(message.keys()) == len(set(message.keys()))

@@ -10,7 +10,7 @@ import pytest
 
 from reconsent.mail.mailbox import Mailbox
 from reconsent.mail.maildir import Maildir
-from tests.letters import LETTER, MARK, person
+from tests.mails import MAIL, MARK, person
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,7 +33,7 @@ def maildir(folder: Path) -> Maildir:
 def test_the_mailbox_lists_the_newest_first(maildir: Maildir, folder: Path) -> None:
     """A page of the list tells of each mail whom it went to and when, read or not."""
     everyone = [person(f"p{n}@example.com", f"Åse {n}") for n in range(5)]
-    maildir.send(LETTER, everyone)
+    maildir.send(MAIL, everyone)
     for n, recipient in enumerate(everyone):
         os.utime(folder / "new" / recipient.notice, (n, n))
     seen = everyone[3].notice
@@ -43,19 +43,19 @@ def test_the_mailbox_lists_the_newest_first(maildir: Maildir, folder: Path) -> N
     page = mailbox.newest(limit=2, skip=1)
     assert [headline.mail for headline in page] == [seen, everyone[2].notice]
     assert page[0].to == "Åse 3 <p3@example.com>"
-    assert page[0].subject == LETTER.subject
+    assert page[0].subject == MAIL.subject
     assert page[0].date == NOON
 
 
 def test_a_mail_is_opened(maildir: Maildir, folder: Path) -> None:
     """One mail shows its text, its HTML and its choose link, read or not."""
     recipient = person()
-    maildir.send(LETTER, [recipient])
+    maildir.send(MAIL, [recipient])
     mailbox = Mailbox(folder)
     opened = mailbox.open(recipient.notice)
     assert opened
     assert opened.choose_url == recipient.link
-    assert opened.text == LETTER.text.replace(MARK, recipient.link)
+    assert opened.text == MAIL.text.replace(MARK, recipient.link)
     assert "Bl&aring;bær" in opened.html
     assert opened.headline == mailbox.newest()[0]
     (folder / "new" / recipient.notice).rename(folder / "cur" / f"{recipient.notice}:2,S")
@@ -65,7 +65,7 @@ def test_a_mail_is_opened(maildir: Maildir, folder: Path) -> None:
 @pytest.mark.parametrize("mail", ["", "..", "../../secret", "nothing", ".hidden", "a/b", "a\0"])
 def test_what_is_not_there_is_not_opened(maildir: Maildir, folder: Path, mail: str) -> None:
     """No name leads out of the mailbox."""
-    maildir.send(LETTER, [person()])
+    maildir.send(MAIL, [person()])
     (folder.parent / "secret").write_text("Subject: secret\n\nsecret")
     (folder / "new" / ".hidden").write_text("Subject: hidden\n\nhidden")
     assert Mailbox(folder).open(mail) is None
@@ -79,7 +79,7 @@ def test_a_mailbox_that_is_not_there_is_empty(tmp_path: Path) -> None:
 
 def test_others_mails_are_shown_as_far_as_they_go(maildir: Maildir, folder: Path) -> None:
     """A mail without subject, date or parts opens too, and asks nothing."""
-    maildir.send(LETTER, [])
+    maildir.send(MAIL, [])
     (folder / "new" / "1700000000.M1P2.host").write_bytes(b"From: x@example.com\n\n\xff hello")
     mailbox = Mailbox(folder)
     [headline] = mailbox.newest()

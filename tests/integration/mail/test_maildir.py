@@ -20,7 +20,7 @@ from reconsent.domain.errors import OutsideError
 from reconsent.mail.mailbox import Mailbox
 from reconsent.mail.maildir import Maildir
 from reconsent.mail.mime import MimeMail
-from tests.letters import LETTER, MARK, people, person
+from tests.mails import MAIL, MARK, people, person
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,12 +59,12 @@ def body(message: EmailMessage, subtype: str) -> str:
     return str(part.get_content())
 
 
-def test_a_mail_says_what_the_letter_says(maildir: Maildir, folder: Path) -> None:
+def test_a_mail_says_what_the_mail_says(maildir: Maildir, folder: Path) -> None:
     """Headers, text and HTML come back as they were written, with the recipient's own link."""
     recipient = person(name="Åse Ødegård")
-    assert [result.outcome for result in maildir.send(LETTER, [recipient])] == ["accepted"]
+    assert [result.outcome for result in maildir.send(MAIL, [recipient])] == ["accepted"]
     message = parsed(only_mail(folder))
-    assert message["Subject"] == LETTER.subject
+    assert message["Subject"] == MAIL.subject
     assert message["From"].addresses[0].display_name == "Personvern på Eksempel"
     assert message["From"].addresses[0].addr_spec == "privacy@example.no"
     assert message["To"].addresses[0].display_name == "Åse Ødegård"
@@ -78,14 +78,14 @@ def test_a_mail_says_what_the_letter_says(maildir: Maildir, folder: Path) -> Non
     assert message.get_content_type() == "multipart/alternative"
     assert [part.get_content_type() for part in message.iter_parts()] == ["text/plain", "text/html"]
     assert not message.defects
-    assert body(message, "plain") == LETTER.text.replace(MARK, recipient.link)
-    assert body(message, "html") == LETTER.html.replace(MARK, recipient.link)
+    assert body(message, "plain") == MAIL.text.replace(MARK, recipient.link)
+    assert body(message, "html") == MAIL.html.replace(MARK, recipient.link)
 
 
 def test_everyone_gets_their_own(maildir: Maildir, folder: Path) -> None:
-    """In a letter to many, nothing of one recipient stands in another's mail."""
+    """In a mail to many, nothing of one recipient stands in another's mail."""
     everyone = people(300)
-    assert {r.outcome for r in maildir.send(LETTER, everyone)} == {"accepted"}
+    assert {r.outcome for r in maildir.send(MAIL, everyone)} == {"accepted"}
     for recipient in everyone:
         message = parsed((folder / "new" / recipient.notice).read_bytes())
         assert message["To"] == f"{recipient.name} <{recipient.email}>"
@@ -101,9 +101,9 @@ def test_everyone_gets_their_own(maildir: Maildir, folder: Path) -> None:
 )
 def test_lines_are_short_and_headers_ours(name: str, subject: str, text: str, path: int) -> None:
     """Whatever a name, a subject or a text holds: no header more, no long line, no word changed."""
-    letter = replace(LETTER, subject=f"x {subject}", text=f"{text}{MARK}{text}", html=text)
+    mail = replace(MAIL, subject=f"x {subject}", text=f"{text}{MARK}{text}", html=text)
     recipient = replace(person(name=name), link="https://p.example/" + "=" * path + "/c/x")
-    content = MimeMail(letter, date=NOON).addressed(recipient, recipient.email)
+    content = MimeMail(mail, date=NOON).addressed(recipient, recipient.email)
     assert content.isascii()
     assert b"\r" not in content
     assert max(map(len, content.split(b"\n"))) <= 78
@@ -113,7 +113,7 @@ def test_lines_are_short_and_headers_ours(name: str, subject: str, text: str, pa
         "Message-ID", "Subject", "To", "X-Reconsent-Notice",
     ]  # fmt: skip
     assert [address.addr_spec for address in message["To"].addresses] == ["ann@example.com"]
-    plain = letter.text.replace("\r\n", "\n").replace("\r", "\n")
+    plain = mail.text.replace("\r\n", "\n").replace("\r", "\n")
     assert body(message, "plain") == plain.replace(MARK, recipient.link)
 
 
@@ -130,7 +130,7 @@ def test_lines_are_short_and_headers_ours(name: str, subject: str, text: str, pa
 )
 def test_a_name_adds_no_header_and_no_address(maildir: Maildir, folder: Path, name: str) -> None:
     """A name is shown as a name, however it was made up."""
-    maildir.send(LETTER, [person(name=name)])
+    maildir.send(MAIL, [person(name=name)])
     message = parsed(only_mail(folder))
     assert "Bcc" not in message
     assert [address.addr_spec for address in message["To"].addresses] == ["ann@example.com"]
@@ -147,7 +147,7 @@ def test_a_name_adds_no_header_and_no_address(maildir: Maildir, folder: Path, na
 )  # fmt: skip
 def test_unusable_addresses_are_rejected_alone(maildir: Maildir, folder: Path, email: str) -> None:
     """An address that mail cannot go to costs its own recipient; the reason does not repeat it."""
-    first, last = maildir.send(LETTER, [person(email), person()])
+    first, last = maildir.send(MAIL, [person(email), person()])
     assert first.outcome == "rejected"
     assert first.reason
     assert not email or email not in first.reason
@@ -155,20 +155,20 @@ def test_unusable_addresses_are_rejected_alone(maildir: Maildir, folder: Path, e
     assert parsed(only_mail(folder))["To"] == "ann@example.com"
 
 
-def test_a_domain_with_foreign_letters_is_encoded(maildir: Maildir, folder: Path) -> None:
+def test_a_non_ascii_domain_is_encoded(maildir: Maildir, folder: Path) -> None:
     """A domain goes out as the name server knows it: ß is not ss."""
-    maildir.send(LETTER, [person("ann@straße.example")])
+    maildir.send(MAIL, [person("ann@straße.example")])
     assert parsed(only_mail(folder))["To"] == "ann@xn--strae-oqa.example"
 
 
 def test_sending_again_leaves_one_message(maildir: Maildir, folder: Path) -> None:
     """A notice has one message, also when another process sends it, or it was read meanwhile."""
     recipient, other = person(), person()
-    maildir.send(LETTER, [recipient])
+    maildir.send(MAIL, [recipient])
     before = only_mail(folder)
-    assert maildir.send(LETTER, [recipient])[0].outcome == "accepted"
+    assert maildir.send(MAIL, [recipient])[0].outcome == "accepted"
     (folder / "new" / recipient.notice).rename(folder / "cur" / f"{recipient.notice}:2,RS")
-    again = Maildir(folder).send(LETTER, [recipient, other])
+    again = Maildir(folder).send(MAIL, [recipient, other])
     assert [result.outcome for result in again] == ["accepted", "accepted"]
     assert [path.name for path in (folder / "new").iterdir()] == [other.notice]
     (folder / "new" / other.notice).unlink()
@@ -178,7 +178,7 @@ def test_sending_again_leaves_one_message(maildir: Maildir, folder: Path) -> Non
 def test_the_mailbox_is_its_owners(folder: Path) -> None:
     """Nobody else may read the mails; folders that were there before keep their modes."""
     folder.parent.mkdir(mode=0o755)
-    Maildir(folder).send(LETTER, [recipient := person()])
+    Maildir(folder).send(MAIL, [recipient := person()])
     assert stat.S_IMODE(folder.parent.stat().st_mode) == 0o755
     for path in (folder, folder / "tmp", folder / "new", folder / "cur"):
         assert stat.S_IMODE(path.stat().st_mode) == 0o700
@@ -189,14 +189,14 @@ def test_the_mailbox_is_its_owners(folder: Path) -> None:
 
 
 def test_a_notice_is_never_a_way_out_of_the_folder(maildir: Maildir) -> None:
-    """What is no plain identifier names no file."""
-    with pytest.raises(ValueError, match="no plain identifier"):
-        maildir.send(LETTER, [replace(person(), notice="../../evil")])
+    """A notice that is not a plain identifier is never used as a file name."""
+    with pytest.raises(ValueError, match="not a plain identifier"):
+        maildir.send(MAIL, [replace(person(), notice="../../evil")])
 
 
 def test_what_killed_writers_left_is_removed(maildir: Maildir, folder: Path) -> None:
     """Drafts that are days old go; one that may still be written stays."""
-    maildir.send(LETTER, [person()])
+    maildir.send(MAIL, [person()])
     old, fresh = folder / "tmp" / "old", folder / "tmp" / "fresh"
     old.write_bytes(b"To: someone")
     fresh.write_bytes(b"To: someone")
@@ -218,8 +218,8 @@ def little_room() -> Iterator[None]:
 def test_a_mail_that_cannot_be_written_is_not_there(maildir: Maildir, folder: Path) -> None:
     """A message is whole or absent, and the fault is told in one line that names the mailbox."""
     with pytest.raises(OutsideError, match=f"mailbox {folder}: File too large"):
-        maildir.send(LETTER, [person(), person()])
-    small = replace(LETTER, subject="s", text="t", html="h", link_mark="")
+        maildir.send(MAIL, [person(), person()])
+    small = replace(MAIL, subject="s", text="t", html="h", link_mark="")
     results = maildir.send(small, [person(), replace(person(), link="")])
     assert [result.outcome for result in results] == ["accepted", "accepted"]
     assert not list((folder / "tmp").iterdir())

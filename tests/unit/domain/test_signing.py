@@ -14,7 +14,7 @@ from reconsent.config import settings
 from reconsent.domain.errors import BadInputError
 from reconsent.domain.signing import Signer
 from reconsent.mail.list_headers import list_headers
-from tests.letters import LETTER, person
+from tests.mails import MAIL, person
 
 SIGNER = Signer("secret of the tests")
 
@@ -55,8 +55,8 @@ def test_links_that_were_mailed_stay() -> None:
 )
 def test_a_link_that_cannot_stand_in_a_header_is_a_fault(link: str) -> None:
     """It is made of PUBLIC_URL, which is looked at when the program starts."""
-    with pytest.raises(ValueError, match="is no link"):
-        list_headers(replace(LETTER, list_name="x"), replace(person(), link=link))
+    with pytest.raises(ValueError, match="is not a valid link"):
+        list_headers(replace(MAIL, list_name="x"), replace(person(), link=link))
 
 
 @pytest.mark.parametrize("name", ["MAIL_FROM", "MAIL_FROM_INFORMATION"])

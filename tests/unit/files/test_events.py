@@ -152,6 +152,31 @@ def test_standard_input_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     ]
 
 
+@pytest.mark.parametrize("name", ["accounts.ndjson", "accounts.csv"])
+def test_a_file_is_read_once_to_check_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Checking every line and computing the digest take one pass; the digest is of every byte."""
+    rows = "\r\n".join(["", HEADER, "", *(ROW % number for number in range(3)), ""])
+    events = "\n\n".join(ACCOUNT % number for number in range(3))
+    content = b"\xef\xbb\xbf" + (rows.lstrip() if name.endswith("csv") else events).encode()
+    read = 0
+
+    class Counting(io.BytesIO):
+        @override
+        def readline(self, limit: int | None = -1, /) -> bytes:
+            nonlocal read
+            line = super().readline(limit)
+            read += len(line)
+            return line
+
+    (tmp_path / name).write_bytes(content)
+    monkeypatch.setattr(Path, "open", lambda *_: Counting(content))
+    with validated(str(tmp_path / name), "accounts", NOW) as file:
+        assert (file.count, file.digest) == (3, hashlib.sha256(content).digest())
+        assert read == len(content)
+
+
 @pytest.mark.parametrize(
     ("content", "place"),
     [
@@ -163,14 +188,14 @@ def test_standard_input_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
         ('{"a":"' + "x" * LONGEST_LINE, r":1: longer than "),
     ],
 )
-def test_a_malformed_line_spoils_its_file(ndjson: Path, content: str, place: str) -> None:
+def test_one_malformed_line_rejects_the_whole_file(ndjson: Path, content: str, place: str) -> None:
     """The line and the field are named before anything is done."""
     ndjson.write_text(content)
     with (
         pytest.raises(BadInputError, match=rf"^{ndjson}{place}[^\n]*$"),
         validated(str(ndjson), "accounts", NOW),
     ):
-        pytest.fail("the file was taken for well formed")
+        pytest.fail("a malformed file was accepted")
 
 
 @pytest.mark.parametrize(
@@ -180,7 +205,7 @@ def test_a_malformed_line_spoils_its_file(ndjson: Path, content: str, place: str
         (b"property,account,status\n", r":1: contact: the column is missing"),
         (f"{HEADER},colour\n".encode(), r":1: colour: no such column"),
         (f"{HEADER},given_email\n".encode(), r":1: given_email: no such column"),
-        (f"{HEADER},status\n".encode(), r":1: status: stands there twice"),
+        (f"{HEADER},status\n".encode(), r":1: status: is listed twice"),
         (f"{HEADER}\n{ROW % 1}\n{ROW % 2},x\n".encode(), r":3: has 6 cells for 5 columns"),
         (f'{HEADER},name\n{ROW % 1},"a\n\nb"\n{ROW % ""},c\n'.encode(), r":5: account: "),
         (f"{HEADER},minor\n{ROW % 1},yes\n".encode(), r":2: minor: "),
@@ -188,24 +213,24 @@ def test_a_malformed_line_spoils_its_file(ndjson: Path, content: str, place: str
         (f"{HEADER}\n{ROW % 1}\n".encode() + b"\xff\n", r":3: not UTF-8"),
     ],
 )
-def test_a_malformed_row_spoils_its_table(table: Path, content: bytes, place: str) -> None:
+def test_one_malformed_row_rejects_the_whole_table(table: Path, content: bytes, place: str) -> None:
     """The row's first line and the column are named before anything is done."""
     table.write_bytes(content)
     with (
         pytest.raises(BadInputError, match=rf"^{table}{place}[^\n]*$"),
         validated(str(table), "accounts", NOW),
     ):
-        pytest.fail("the table was taken for well formed")
+        pytest.fail("a malformed table was accepted")
 
 
 def test_policy_versions_fit_into_no_table(table: Path) -> None:
     """What is nested is refused at once."""
     table.write_text("policy\n")
     with (
-        pytest.raises(BadInputError, match=":1: policy-versions do not fit into a CSV"),
+        pytest.raises(BadInputError, match=":1: policy-versions cannot be read from CSV"),
         validated(str(table), "policy-versions", NOW),
     ):
-        pytest.fail("the table was taken for well formed")
+        pytest.fail("a malformed table was accepted")
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:

@@ -56,10 +56,10 @@ def test_the_examples_have_no_mistakes(path: Path) -> None:
         ("retention: P7Y", "retentoin: P7Y",
          "p.yaml:12: declares.0.retentoin: is an unknown key: did you mean retention?"),
         ("- essential.fraud", "- marketing emails",
-         ("p.yaml:16: declares.1.uses.1: 'marketing emails' is no dotted key (words of letters, "
+         ("p.yaml:16: declares.1.uses.1: 'marketing emails' is not a dotted key (words of letters, "
          "digits, - and _ joined by dots)")),
         ("data: user.payment", "data: user..payment",
-         ("p.yaml:13: declares.1.data: 'user..payment' is no dotted key (words of letters, "
+         ("p.yaml:13: declares.1.data: 'user..payment' is not a dotted key (words of letters, "
          "digits, - and _ joined by dots)")),
         ("    body: en.md\n", "", "p.yaml:19: texts.en.body: is missing"),
         ("policy: campaigner\n", "", "p.yaml:1: policy: is missing"),
@@ -75,40 +75,42 @@ def test_the_examples_have_no_mistakes(path: Path) -> None:
         ("{name: Example Inc., country: NO}", "Example Inc.",
          "p.yaml:7: parties.example: must be a mapping (key: value)"),
         ("{name: Example Inc., country: NO}", "{name: A, country: no}",
-         ("p.yaml:7: parties.example.country: 'no' is no country code (two capital letters such "
+         ("p.yaml:7: parties.example.country: 'no' is not a country code (two capital letters such "
          "as NO)")),
         ("controller: example", "controller: Example",
-         ("p.yaml:5: controller: 'Example' is no party key (lower-case letters, digits and "
+         ("p.yaml:5: controller: 'Example' is not a party key (lower-case letters, digits and "
          "hyphens)")),
         ("  example:", "  Example:",
-         ("p.yaml:7: parties.Example: 'Example' is no party key (lower-case letters, digits and "
+         ("p.yaml:7: parties.Example: 'Example' is not a party key (lower-case letters, digits and "
          "hyphens)")),
         ("  en:", "  english please:",
-         "p.yaml:19: texts.english please: 'english please' is no locale such as en or nb-NO"),
+         "p.yaml:19: texts.english please: 'english please' is not a locale such as en or nb-NO"),
         ("[campaigner.example,", "[campaigner/example,",
-         ("p.yaml:8: properties.0: 'campaigner/example' is no property (a name without spaces "
+         ("p.yaml:8: properties.0: 'campaigner/example' is not a property (a name without spaces "
          "and slashes)")),
         ("T00:00:00Z", "",
-         ("p.yaml:4: effective_at: '2027-01-15' lacks a time with its zone, as "
+         ("p.yaml:4: effective_at: '2027-01-15' has no time with a zone, such as "
          "2027-01-15T00:00:00Z")),
         ("2027-01-15T00:00:00Z", "2027-02-30T00:00:00Z",
-         "p.yaml:4: effective_at: '2027-02-30T00:00:00Z' is no time such as 2027-01-15T00:00:00Z"),
+         ("p.yaml:4: effective_at: '2027-02-30T00:00:00Z' is not a time such as "
+         "2027-01-15T00:00:00Z")),
         ("2027-01-15T00:00:00Z", "2027",
-         "p.yaml:4: effective_at: '2027' is no time such as 2027-01-15T00:00:00Z"),
+         "p.yaml:4: effective_at: '2027' is not a time such as 2027-01-15T00:00:00Z"),
         ("P7Y", "7 years",
-         "p.yaml:12: declares.0.retention: '7 years' is no ISO 8601 duration such as P30D"),
+         "p.yaml:12: declares.0.retention: '7 years' is not an ISO 8601 duration such as P30D"),
         ("texts:", "notice: {information_mail: all}\ntexts:",
-         "p.yaml:18: notice.information_mail: 'all' is neither 'opted_in' nor 'nobody'"),
+         "p.yaml:18: notice.information_mail: 'all' is not 'opted_in' or 'nobody'"),
         ("texts:", "notice: {material: perhaps}\ntexts:",
-         "p.yaml:18: notice.material: 'perhaps' is neither true nor false"),
+         "p.yaml:18: notice.material: 'perhaps' is not true or false"),
         ("controller: example", "controller: example\ncontroller: other",
          "p.yaml:6: controller: is given twice, first in line 5"),
-        ("en.md", "de.md", "p.yaml:22: texts.en.body: 'de.md' is no file beside the policy file"),
+        ("en.md", "de.md",
+         "p.yaml:22: texts.en.body: 'de.md' is not a file beside the policy file"),
         ("en.md", "../en.md",
          "p.yaml:22: texts.en.body: '../en.md' lies outside the policy file's folder"),
-        ("en.md", "en.txt", "p.yaml:22: texts.en.body: 'en.txt' names no Markdown file (NAME.md)"),
+        ("en.md", "en.txt", "p.yaml:22: texts.en.body: 'en.txt' is not a Markdown file (NAME.md)"),
         ("en.md", "'  '", "p.yaml:22: texts.en.body: is empty"),
-        ("    title", "\ttitle", "p.yaml:20: a tab, where YAML wants spaces"),
+        ("    title", "\ttitle", "p.yaml:20: a tab, where YAML requires spaces"),
         ("What changes", "What changes: all",
          "p.yaml:21: a ':' that does not belong here: text that holds ': ' needs quotes around it"),
         ("version: 2026-12", "version", "p.yaml:2: a key without its ':'"),
@@ -152,14 +154,14 @@ def test_all_mistakes_are_told_in_the_order_of_the_file(tmp_path: Path) -> None:
     ("content", "message"),
     [
         (None, "p.yaml: no such file or directory"),
-        (b"policy: a\nversion: \xff\n", "p.yaml:2: byte 0xff is no UTF-8"),
+        (b"policy: a\nversion: \xff\n", "p.yaml:2: byte 0xff is not valid UTF-8"),
         (b"#" * (LARGEST + 1), "p.yaml: larger than 2,000,000 bytes"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_one_mistake(
     tmp_path: Path, content: bytes | None, message: str
 ) -> None:
-    """What is no file, no text or too much is said in one line."""
+    """A missing file, bytes that are not text, and a file that is too large: one line each."""
     path = tmp_path / "p.yaml"
     if content is not None:
         path.write_bytes(content)
@@ -172,7 +174,7 @@ def test_a_file_that_cannot_be_read_is_one_mistake(
     ("body", "message"),
     [
         (b"", "'en.md' is empty"),
-        (b"one\ntwo \xff", "'en.md' is no UTF-8 in its line 2"),
+        (b"one\ntwo \xff", "'en.md' is not valid UTF-8 in line 2"),
         (b"a\0b", "'en.md' holds a NUL character"),
         (b"a" * (LARGEST + 1), "'en.md' cannot be read: larger than 2,000,000 bytes"),
     ],

@@ -82,7 +82,7 @@ def kafka_settings(values: Mapping[str, str]) -> KafkaSettings | None:
         return None
     for server in servers:
         if not _ADDRESS.fullmatch(server):
-            raise BadInputError(f"{BOOTSTRAP_SERVERS}: {server!r} is no HOST:PORT")
+            raise BadInputError(f"{BOOTSTRAP_SERVERS}: {server!r} is not a HOST:PORT")
     for name in values:
         if name.startswith(_OURS) and name not in _KNOWN:
             raise BadInputError(f"{name}: unknown; known are {', '.join(sorted(_KNOWN))}")
@@ -119,13 +119,13 @@ def _credentials(values: Mapping[str, str]) -> tuple[str, str, str]:
     mechanism = _one_of(_MECHANISM, values.get(_MECHANISM) or "PLAIN", _MECHANISMS)
     for name in (_USERNAME, _PASSWORD):
         if not values.get(name):
-            raise BadInputError(f"{name}: is needed for SASL")
+            raise BadInputError(f"{name}: is required for SASL")
     return mechanism, values[_USERNAME], values[_PASSWORD]
 
 
 def _one_of(name: str, given: str, known: tuple[str, ...]) -> str:
     if given.upper() not in known:
-        raise BadInputError(f"{name}: {given!r} is none of {', '.join(known)}")
+        raise BadInputError(f"{name}: {given!r} is not one of {', '.join(known)}")
     return given.upper()
 
 

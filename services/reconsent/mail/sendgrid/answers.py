@@ -1,4 +1,4 @@
-"""What SendGrid's answers to a request come to, for each of its recipients."""
+"""What SendGrid's answers to a request mean for its recipients."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from reconsent.domain.mail import Outcome
 
 _LONGEST_REASON: Final = 500
-# Not their headers, arguments or substitutions: these are the same for everyone, and ours.
+# Not headers, arguments or substitutions: we write these, for everyone alike.
 _RECIPIENT_FIELD: Final = re.compile(r"personalizations(?:\.\d+|\[\d+\])?(?:\.to\b.*)?")
 
 
@@ -23,19 +23,19 @@ class Answer(NamedTuple):
     outcome: Outcome
     reason: str | None = None
     not_before: datetime | None = None
-    """When SendGrid wants to be asked again, if it said so."""
+    """When to ask SendGrid again, if it said so."""
     halves: bool = False
     """Whether a smaller request may do better."""
     fatal: bool = False
-    """Whether somebody has to change something (key, host, letter) before it can do better."""
+    """Whether somebody must change something (key, host, mail) before a retry can succeed."""
     doubtful: bool = False
-    """Whether it is not said if the recipient is at fault, or what is the same for everyone."""
+    """Whether the recipient may be at fault, or what is the same for everyone."""
     barred: bool = False
-    """Whether the key or the sender is not let in, which no waiting mends."""
+    """Whether the key or the sender is rejected; retrying will not help."""
 
 
 def refusal(error: Any) -> Answer:  # noqa: ANN401 -- the client has no types
-    """Say what an answer other than success comes to."""
+    """Say what an answer other than success means."""
     status = int(error.status_code)
     fields, words = _explained(error.body)
     said = f"SendGrid answered {status}: {words or error.reason}"[:_LONGEST_REASON]

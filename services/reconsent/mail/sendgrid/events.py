@@ -25,10 +25,10 @@ _REPORTED: Final = {
     "unsubscribe": "unsubscribed",
     "group_unsubscribe": "unsubscribed",
 }
-# A resubscription lifts a block of SendGrid's own. Whoever told us that they want no more optional
-# mail has not taken that back by it, and scanners follow links.
+# A resubscription lifts a block of SendGrid's own. It does not undo an unsubscribe that is
+# recorded here, and scanners follow links.
 _UNIMPORTANT: Final = frozenset({"processed", "open", "click", "group_resubscribe"})
-# Why SendGrid drops a mail where the address is not to blame, but the letter or the plan is.
+# Reasons for dropping a mail that blame the mail or the plan, not the address.
 _OUR_FAULTS: Final = ("spam content", "invalid smtpapi header", "recipient list over package quota")
 _LONGEST_REASON: Final = 500
 
@@ -39,19 +39,19 @@ class Reports:
 
     mail: list[MailEvent] = field(default_factory=list)
     ignored: Counter[str] = field(default_factory=Counter)
-    """How many events say nothing that counts, by their kind, or are about other mail."""
+    """How many events do not count, by kind, or are about other mail."""
     unreadable: list[str] = field(default_factory=list)
     """What is wrong with events about a notice of ours: `place.field: what is wrong`."""
 
 
 def read_events(body: str, now: datetime) -> Reports:
-    """Read a post. Raises BadInputError where it is no JSON array of objects."""
+    """Read a post. Raises BadInputError where it is not a JSON array of objects."""
     try:
         events = json.loads(body)
     except (ValueError, RecursionError) as error:
-        raise BadInputError("the body is no JSON") from error
+        raise BadInputError("the body is not valid JSON") from error
     if not isinstance(events, list) or not all(isinstance(event, dict) for event in events):
-        raise BadInputError("the body is no JSON array of objects")
+        raise BadInputError("the body is not a JSON array of objects")
     reports = Reports()
     for place, event in enumerate(events):
         try:
@@ -106,17 +106,17 @@ def _moment(value: object) -> datetime:
 def _reason(kind: str, event: dict[str, Any]) -> str | None:
     """Return the words that explain an event, without anybody's address.
 
-    They say if the address is not to blame: a server turned this mail down, not the mailbox.
+    They are marked where the address is not to blame: a server refused this mail, not the mailbox.
     """
     words = _text(event.get("reason")) or _text(event.get("response")) or ""
     words = without_addresses(words)[:_LONGEST_REASON]
     blocked = kind == "blocked" or (kind == "bounce" and event.get("type") == "blocked")
     if blocked or (kind == "dropped" and words.casefold().startswith(_OUR_FAULTS)):
         return NOT_THE_ADDRESS + words
-    # Whatever a receiving server says, it does not decide which of the two it is.
+    # A receiving server must not be able to set that mark.
     return words.removeprefix(NOT_THE_ADDRESS) or None
 
 
 def _text(value: object) -> str | None:
-    # What is half a sign in UTF-16 can be said in JSON and nowhere else.
+    # JSON can carry lone surrogates; UTF-8 cannot.
     return value.encode("utf-8", "replace").decode() if isinstance(value, str) and value else None

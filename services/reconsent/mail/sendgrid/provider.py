@@ -1,15 +1,15 @@
-"""SendGrid as a mail provider: one request for up to 1,000 recipients of the same letter.
+"""SendGrid as a mail provider: one request for up to 1,000 recipients of the same mail.
 
 SendGrid cannot be told that a request repeats an earlier one. So every request ends in one of
 these ways, and only what was surely not accepted may be sent again:
 
     202                                        accepted
-    400 about a recipient                      halved, until the one at fault stands alone: rejected
-    400 about nothing in particular            halved; alone rejected only if others are accepted
+    400 about a recipient                      halved, until the one at fault is alone: rejected
+    400 about nothing in particular            halved; rejected only if others are accepted
     413                                        halved
-    429, or the request did not leave wholly   retry
+    429, or the request was not sent whole     retry
     5xx, silence, a broken answer              unknown
-    anything else (key, host, letter)          OutsideError: no recipient is at fault
+    anything else (key, host, mail)            OutsideError: no recipient is at fault
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ _LONGEST_REST: Final = timedelta(hours=1)
 _MOST_BYTES: Final = 30_000_000
 _MOST_SUBSTITUTED: Final = 10_000
 _PERSONAL_BYTES: Final = 2500
-"""What JSON makes of one recipient at most, beside the link: above all of a name in any script."""
+"""The most bytes of JSON for one recipient, without the link: most of them for the name."""
 _MOST_DOUBTFUL: Final = 3
-"""How many in a row may be turned down for an unclear reason before it must be the letter's."""
+"""How many in a row may be refused for an unclear reason before the mail is at fault."""
 
 
 class SendGrid:
@@ -59,7 +59,7 @@ class SendGrid:
     together: bool = True
     repeats_safely: bool = False
     rests_until: datetime | None = None
-    """When SendGrid's rate limit ends, by its own word."""
+    """When SendGrid's rate limit ends, as it said."""
 
     def __init__(
         self,
@@ -70,11 +70,11 @@ class SendGrid:
         timeout: float = TIMEOUT,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """Take a host as a URL; raises BadInputError where it is none, or the key is empty."""
+        """Take a host as a URL; raises BadInputError where that or the key is not valid."""
         if not api_key.strip():
-            raise BadInputError("SENDGRID_API_KEY: is needed to send through SendGrid")
+            raise BadInputError("SENDGRID_API_KEY: is required to send through SendGrid")
         if not (api_key.strip().isascii() and api_key.strip().isprintable()):
-            raise BadInputError("SENDGRID_API_KEY: has signs that no key has")
+            raise BadInputError("SENDGRID_API_KEY: has characters that are not allowed in a key")
         self._client = SendGridAPIClient(api_key.strip(), host=_checked(host)).client
         self._client.timeout = timeout
         self._handling = handling
@@ -82,37 +82,37 @@ class SendGrid:
         # At its debug level the client logs the key, the addresses and the links.
         logging.getLogger("python_http_client").setLevel(logging.INFO)
 
-    def send(self, letter: Mail, recipients: Sequence[Recipient]) -> Sequence[Result]:
-        """Hand a letter over; raises OutsideError where nothing was accepted and none is at fault.
+    def send(self, mail: Mail, recipients: Sequence[Recipient]) -> Sequence[Result]:
+        """Hand a mail over; raises OutsideError where nothing was accepted and none is at fault.
 
-        A retry says until when SendGrid wants to be left alone, where it did say.
+        A retry says when SendGrid accepts requests again, where it said so.
         """
         results: dict[int, Result] = {}
         addressed = list(_usable(recipients, results))
-        stopped = self._hand_over(letter, addressed, results)
+        stopped = self._hand_over(mail, addressed, results)
         self.rests_until = self._believed(stopped.not_before) if stopped else None
         if stopped and stopped.fatal and not _any(results, "accepted", "unknown"):
             raise (StoppedError if stopped.barred else OutsideError)(str(stopped.reason))
         rest = Result("retry", stopped.reason if stopped else None, self.rests_until)
         for one in addressed:
-            # What was not handed over any more, after SendGrid said or showed that it cannot.
+            # Not handed over any more, after SendGrid said or showed that it cannot take it.
             results.setdefault(one.place, rest)
         return [results[place] for place in range(len(recipients))]
 
     def _believed(self, until: datetime | None) -> datetime | None:
-        """Return the end of a rate limit, but none so far off that it must be a mistake."""
+        """Return the end of a rate limit, capped where it is so far off that it must be wrong."""
         return min(until, self._now() + _LONGEST_REST) if until else None
 
     def _hand_over(
-        self, letter: Mail, addressed: list[Addressed], results: dict[int, Result]
+        self, mail: Mail, addressed: list[Addressed], results: dict[int, Result]
     ) -> Answer | None:
         """Send request by request, adding results; return the answer that ended it early."""
-        most = min(self.at_most, self._most(letter, addressed))
+        most = min(self.at_most, self._most(mail, addressed))
         waiting = list(reversed(_requests(addressed, most)))
         doubtful: dict[int, Answer] = {}
         while waiting:
             request = waiting.pop()
-            answer = self._post(request_body(letter, request, self._handling))
+            answer = self._post(request_body(mail, request, self._handling))
             if answer.halves and len(request) > 1:
                 middle = len(request) // 2
                 waiting += [request[middle:], request[:middle]]
@@ -128,23 +128,23 @@ class SendGrid:
                     return answer
         return _settle(doubtful, results)
 
-    def _most(self, letter: Mail, addressed: Sequence[Addressed]) -> int:
-        """Return for how many one request surely stays within SendGrid's limits.
+    def _most(self, mail: Mail, addressed: Sequence[Addressed]) -> int:
+        """Return how many recipients fit into one request within SendGrid's limits.
 
-        Raises OutsideError where it does not for one.
+        Raises OutsideError where not even one does.
         """
         link = max((len(one.recipient.link.encode()) for one in addressed), default=0)
-        if link + len(letter.link_mark) >= _MOST_SUBSTITUTED:
+        if link + len(mail.link_mark) >= _MOST_SUBSTITUTED:
             raise OutsideError(
-                f"PUBLIC_URL: makes links of {link} bytes, SendGrid takes less than"
+                f"PUBLIC_URL: makes links of {link} bytes; SendGrid accepts less than"
                 f" {_MOST_SUBSTITUTED}"
             )
-        alike = len(json.dumps(request_body(letter, [], self._handling)))
-        # A link stands in the text and, where people may leave by it, in a header.
-        most = (_MOST_BYTES - 1 - alike) // (_PERSONAL_BYTES + len(letter.link_mark) + 12 * link)
+        alike = len(json.dumps(request_body(mail, [], self._handling)))
+        # A link is in the text and, in optional mail, in a header.
+        most = (_MOST_BYTES - 1 - alike) // (_PERSONAL_BYTES + len(mail.link_mark) + 12 * link)
         if most < 1:
             raise OutsideError(
-                f"a letter of {alike} bytes is too large for SendGrid, which takes less than"
+                f"a mail of {alike} bytes is too large for SendGrid, which accepts less than"
                 f" {_MOST_BYTES}"
             )
         return most
@@ -178,7 +178,7 @@ def _checked(host: str) -> str:
     except ValueError:
         known = False
     if not known or not host.isprintable() or " " in host:
-        message = f"SENDGRID_HOST: {host!r} is no URL such as {HOST}"
+        message = f"SENDGRID_HOST: {host!r} is not a valid URL such as {HOST}"
         raise BadInputError(message)
     return host.rstrip("/")
 
@@ -195,11 +195,11 @@ def _usable(recipients: Iterable[Recipient], results: dict[int, Result]) -> Iter
 
 
 def _requests(addressed: Sequence[Addressed], at_most: int) -> list[list[Addressed]]:
-    """Divide recipients so that none of the requests has an address twice, however it is cased.
+    """Divide recipients so that no request has an address twice, whatever its case.
 
-    One that SendGrid finds twice spoils its request. That some systems pass over dots, or over
-    what follows a plus, is not known of others, where these are other people's addresses. Should
-    SendGrid take two for equal after all, halving parts them.
+    SendGrid rejects a request that has an address twice. Some systems ignore dots, or what follows
+    a plus; elsewhere these are other people's addresses, so they count as different here. Where
+    SendGrid takes two for equal after all, halving separates them.
     """
     requests: list[list[Addressed]] = []
     times: dict[str, int] = {}
@@ -216,9 +216,9 @@ def _requests(addressed: Sequence[Addressed], at_most: int) -> list[list[Address
 
 
 def _settle(doubtful: Mapping[int, Answer], results: dict[int, Result]) -> Answer | None:
-    """Reject those turned down for an unclear reason if others got the same letter.
+    """Reject those refused for an unclear reason if others got the same mail.
 
-    If nobody did, it is the letter that is wrong, and nobody must be rejected for it.
+    If nobody did, the mail is at fault, and nobody must be rejected for it.
     """
     if not _any(results, "accepted"):
         return next(iter(doubtful.values()), None)

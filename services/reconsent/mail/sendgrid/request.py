@@ -1,4 +1,4 @@
-"""A request to SendGrid's v3 API: one letter, and what is each recipient's own."""
+"""A request to SendGrid's v3 API: one mail, and what differs for each recipient."""
 
 from __future__ import annotations
 
@@ -24,65 +24,63 @@ class Addressed:
     address: str
 
 
-def request_body(
-    letter: Mail, addressed: Sequence[Addressed], handling: Handling
-) -> dict[str, Any]:
-    """Return the request that hands a letter over for some people."""
-    linked = letter.link_mark and letter.link_mark in letter.text + letter.html
+def request_body(mail: Mail, addressed: Sequence[Addressed], handling: Handling) -> dict[str, Any]:
+    """Return the request that hands a mail over for some people."""
+    linked = mail.link_mark and mail.link_mark in mail.text + mail.html
     clicks = handling.clicks
     body: dict[str, Any] = {
-        "from": _sender(letter),
-        "subject": _plain(letter.subject),
+        "from": _sender(mail),
+        "subject": _plain(mail.subject),
         "content": [
-            {"type": "text/plain", "value": letter.text},
-            {"type": "text/html", "value": letter.html},
+            {"type": "text/plain", "value": mail.text},
+            {"type": "text/html", "value": mail.html},
         ],
-        # Said even where it is off: otherwise the account's own settings would decide.
+        # Always stated: otherwise the settings of the SendGrid account would decide.
         "tracking_settings": {
             "click_tracking": {"enable": clicks, "enable_text": clicks},
             "open_tracking": {"enable": handling.opens},
             "subscription_tracking": {"enable": False},
         },
-        "personalizations": [_personal(one, letter, linked=bool(linked)) for one in addressed],
+        "personalizations": [_personal(one, mail, linked=bool(linked)) for one in addressed],
     }
     if handling.categories:
         body["categories"] = list(handling.categories)
-    # Whoever left the group is still owed what is owed: SendGrid would not deliver it.
-    if handling.group is not None and letter.list_name is not None:
+    # Optional mail only: SendGrid would drop mail that people who left the group must get.
+    if handling.group is not None and mail.list_name is not None:
         body["asm"] = {"group_id": handling.group}
     return body
 
 
-def _personal(one: Addressed, letter: Mail, *, linked: bool) -> dict[str, Any]:
+def _personal(one: Addressed, mail: Mail, *, linked: bool) -> dict[str, Any]:
     personal: dict[str, Any] = {
         "to": [_person(one.address, one.recipient.name)],
-        # SendGrid keeps these long, and shows them around: nothing but the opaque id.
+        # SendGrid keeps these long and shows them widely: nothing but the opaque id.
         "custom_args": {"reconsent_notice": one.recipient.notice},
-        # All of them here: a personalization's headers stand instead of the message's.
+        # All of them here: a personalization's headers replace those of the message.
         "headers": {
             "X-Reconsent-Notice": one.recipient.notice,
             "Auto-Submitted": "auto-generated",
-            "Content-Language": letter.locale,
+            "Content-Language": mail.locale,
             # Substitutions are made in the text and the subject, not here.
-            **list_headers(letter, one.recipient),
+            **list_headers(mail, one.recipient),
         },
     }
     if linked:
-        personal["substitutions"] = {letter.link_mark: one.recipient.link}
+        personal["substitutions"] = {mail.link_mark: one.recipient.link}
     return personal
 
 
-def _sender(letter: Mail) -> dict[str, str]:
-    name, address = sender_parts(letter.sender)
+def _sender(mail: Mail) -> dict[str, str]:
+    name, address = sender_parts(mail.sender)
     return _person(address, name)
 
 
 def _person(address: str, name: str | None) -> dict[str, str]:
-    # SendGrid takes ; and , in a name for the end of an address.
+    # SendGrid reads ; and , in a name as the end of an address.
     cleaned = display_name(_plain((name or "").replace(";", " ").replace(",", " ")))
     return {"email": address, "name": cleaned} if cleaned else {"email": address}
 
 
 def _plain(text: str) -> str:
-    """Return a line that nobody takes for encoded words: how SendGrid encodes is up to it."""
+    """Return a line that cannot be read as encoded words: SendGrid does its own encoding."""
     return one_line(text).replace("=?", "= ?")

@@ -1,4 +1,4 @@
-"""SENDGRID_*: what SendGrid is told besides the letter, and by which key its reports are known."""
+"""SENDGRID_*: what SendGrid is told besides the mail, and the public key of its webhook."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Handling:
     clicks: bool = False
     """Whether links are replaced by SendGrid's own, which count clicks."""
     opens: bool = False
-    """Whether a picture is added that counts openings."""
+    """Whether a tracking pixel is added that counts openings."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,13 +61,13 @@ def _categories(text: str) -> tuple[str, ...]:
     names = _listed(text)
     if len(names) > _MOST_CATEGORIES:
         raise BadInputError(
-            f"SENDGRID_CATEGORIES: has {len(names)} categories, SendGrid takes {_MOST_CATEGORIES}"
+            f"SENDGRID_CATEGORIES: has {len(names)} categories, SendGrid accepts {_MOST_CATEGORIES}"
         )
     for name in names:
         if len(name) > _LONGEST_CATEGORY or not (name.isascii() and name.isprintable()):
             raise BadInputError(
-                f"SENDGRID_CATEGORIES: {name[:40]!r} is no category: up to {_LONGEST_CATEGORY}"
-                " signs of ASCII"
+                f"SENDGRID_CATEGORIES: {name[:40]!r} is not a valid category: at most"
+                f" {_LONGEST_CATEGORY} ASCII characters"
             )
     return names
 
@@ -78,7 +78,8 @@ def _group(text: str) -> int | None:
         return None
     if not (text.isascii() and text.isdigit() and int(text[:19]) > 0 and len(text) < 19):  # noqa: PLR2004 -- a bigint's digits
         raise BadInputError(
-            f"SENDGRID_ASM_GROUP: {text[:40]!r} is no unsubscribe group's number, such as 17302"
+            f"SENDGRID_ASM_GROUP: {text[:40]!r} is not the number of an unsubscribe group,"
+            " such as 17302"
         )
     return int(text)
 
@@ -88,11 +89,11 @@ def _tracking(text: str) -> tuple[str, ...]:
     unknown = [name for name in names if name not in _TRACKING]
     if unknown:
         raise BadInputError(
-            f"SENDGRID_TRACKING: {unknown[0][:40]!r} is none of {', '.join(_TRACKING)}"
+            f"SENDGRID_TRACKING: {unknown[0][:40]!r} is not one of {', '.join(_TRACKING)}"
         )
     return names
 
 
 def _listed(text: str) -> tuple[str, ...]:
-    """Return what stands between commas, each once."""
+    """Return the values between commas, each once."""
     return tuple(dict.fromkeys(name for part in text.split(",") if (name := part.strip())))

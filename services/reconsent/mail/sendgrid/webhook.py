@@ -17,9 +17,9 @@ SIGNATURE: Final[str] = EventWebhookHeader.SIGNATURE
 TIMESTAMP: Final[str] = EventWebhookHeader.TIMESTAMP
 
 # SendGrid does not document whether what it posts again, for up to 24 hours, is signed again; in
-# practice the time is that of the post. To believe old posts for a day would only help where it is
-# not. The window costs nothing but a clock that is right, and an old post that is let in after
-# all would change nothing: its events are known by their ids.
+# practice the timestamp is that of the post. Accepting posts for a day would only help where it is
+# not. The window costs no more than a correct clock, and an old post that was accepted after all
+# would change nothing: its events are known by their ids.
 FRESH: Final = timedelta(minutes=10)
 
 _SECONDS: Final = re.compile(r"[0-9]{1,11}", re.ASCII)
@@ -27,10 +27,10 @@ _FRAME: Final = re.compile(r"-----(BEGIN|END) PUBLIC KEY-----|\s")
 
 
 class Webhook:
-    """Knows what SendGrid signed, by the public key that its settings show."""
+    """Verifies SendGrid's signature with the public key that SendGrid's settings show."""
 
     def __init__(self, public_key: str) -> None:
-        """Take the key as SendGrid shows it, or as PEM. Raises BadInputError where it is none."""
+        """Take the key as SendGrid shows it, or as PEM. Raises BadInputError."""
         try:
             self._helper = EventWebhook(_FRAME.sub("", public_key))
             curve = str(self._helper.public_key.curve.name)
@@ -40,17 +40,17 @@ class Webhook:
             raise _no_key()
 
     def refusal(self, body: bytes, signature: str, timestamp: str, now: datetime) -> str | None:
-        """Say why a post is not to be believed; None for one that is."""
+        """Say why a post is not authentic; None where it is."""
         if not signature or not timestamp:
             return f"has no {SIGNATURE} and {TIMESTAMP}"
         if not _SECONDS.fullmatch(timestamp):
-            return f"{TIMESTAMP}: is no time"
+            return f"{TIMESTAMP}: is not a valid time"
         try:
             signed = self._helper.verify_signature(body.decode(), signature, timestamp)
-        except ValueError:  # no UTF-8, or no base64
+        except ValueError:  # not UTF-8, or not base64
             signed = False
         if not signed:
-            return f"{SIGNATURE}: does not fit"
+            return f"{SIGNATURE}: does not match"
         at = datetime.fromtimestamp(int(timestamp), UTC)
         if abs(now - at) > FRESH:
             return f"{TIMESTAMP}: was signed at {at:%FT%TZ}, more than 10 minutes from now"
@@ -59,5 +59,5 @@ class Webhook:
 
 def _no_key() -> BadInputError:
     return BadInputError(
-        "SENDGRID_WEBHOOK_KEY: is no public key as SendGrid shows it for its Event Webhook"
+        "SENDGRID_WEBHOOK_KEY: is not a public key as SendGrid shows it for its Event Webhook"
     )

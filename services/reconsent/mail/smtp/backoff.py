@@ -1,4 +1,4 @@
-"""When to try a mail domain again that takes no mail for the time being."""
+"""When to try a mail domain again that refuses mail for now."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 FIRST: Final = timedelta(minutes=1)
 LONGEST: Final = timedelta(hours=1)
 A_WHILE: Final = timedelta(minutes=15)
-"""How long one mailbox is left alone, such as a full one, or one letter, such as a large one."""
+"""How long to wait for one mailbox (a full one) or with one mail (a large one)."""
 _IN_A_ROW: Final = 5
 _MOST_DOMAINS: Final = 100_000
 
@@ -56,7 +56,7 @@ class Backoff:
             self._troubles[domain] = trouble = _Trouble(until=now + wait, wait=wait)
         return trouble.until
 
-    def took(self, domain: str) -> None:
+    def accepted(self, domain: str) -> None:
         """Note that a domain takes mail."""
         self._troubles.pop(domain, None)
 

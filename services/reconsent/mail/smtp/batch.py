@@ -1,4 +1,4 @@
-"""One letter on its way to many over SMTP: who still waits, and what became of the others."""
+"""One mail on its way to many over SMTP: who still waits, and what became of the others."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from reconsent.mail.smtp.backoff import Backoff
     from reconsent.mail.smtp.replies import Refusal, Reply
 
-_LETTER_AT_FAULT: Final = 5
-"""So many refused for no reason of their own, and none accepted: it is the letter."""
+_MAIL_AT_FAULT: Final = 5
+"""With this many refused for no reason of their own, and none accepted, the mail is at fault."""
 _GIVE_UP: Final = 20
 _NO_SMTPUTF8: Final = (
-    "the address has letters outside ASCII before its @,"
-    " which the mail server does not take (it offers no SMTPUTF8)"
+    "the address has non-ASCII characters before its @,"
+    " which the mail server does not accept (it offers no SMTPUTF8)"
 )
 
 
@@ -40,13 +40,13 @@ class Message(NamedTuple):
 
 @dataclass(kw_only=True)
 class Batch:
-    """What tasks that send one letter share.
+    """What the tasks that send one mail share.
 
-    Each message ends with a result, or nothing more is sent for a reason that `stopped` tells; with
-    a time in `stopped_until` it is this letter only.
+    Each message ends with a result, or nothing more is sent, and `stopped` says why; with a time in
+    `stopped_until` only this mail is affected.
     """
 
-    letter: MimeMail
+    mail: MimeMail
     recipients: Sequence[Recipient]
     backoff: Backoff
     now: datetime
@@ -88,16 +88,16 @@ class Batch:
             return Result("rejected", _NO_SMTPUTF8)
         domain = address.rpartition("@")[2].lower()
         if until := self.backoff.left_alone_until(domain, self.now):
-            return Result("retry", f"{domain} takes no mail for now", until)
-        content = self.letter.transmitted(recipient, address)
+            return Result("retry", f"{domain} refuses mail for now", until)
+        content = self.mail.transmitted(recipient, address)
         limit = extensions.get("SIZE", "")
         if limit.isdigit() and 0 < int(limit) < len(content):
-            self._stop_letter(f"the letter has {len(content)} bytes, the mail server takes {limit}")
+            self._stop_mail(f"the mail has {len(content)} bytes; the mail server accepts {limit}")
             return Result("retry", self.stopped, self.stopped_until)
         size = f" SIZE={len(content)}" if "SIZE" in extensions else ""
         wide = "" if address.isascii() else " BODY=8BITMIME SMTPUTF8"
         envelope = Envelope(
-            f"MAIL FROM:<{self.letter.sender}>{size}{wide}\r\n".encode(),
+            f"MAIL FROM:<{self.mail.sender}>{size}{wide}\r\n".encode(),
             f"RCPT TO:<{address}>\r\n".encode(),
         )
         return Message(place, domain, envelope, content)
@@ -124,12 +124,12 @@ class Batch:
         """Note that the server took a message."""
         self.results[message.place] = Result("accepted")
         self.accepted += 1
-        self.backoff.took(message.domain)
+        self.backoff.accepted(message.domain)
 
     def refused(self, message: Message, refusal: Refusal) -> None:
         """Note that the server did not take a message, for now or for good."""
-        if refusal.of_the_letter:
-            self._stop_letter(refusal.reason)
+        if refusal.of_the_mail:
+            self._stop_mail(refusal.reason)
         elif refusal.of_the_sender:
             self.stopped = refusal.reason
         elif refusal.reply.temporary:
@@ -138,11 +138,11 @@ class Batch:
         elif refusal.doubtful:
             self._doubtful[message.place] = refusal, self._again(message, refusal.reply)
             if not self.accepted and len(self._doubtful) >= _GIVE_UP:
-                self._stop_letter(refusal.reason)
+                self._stop_mail(refusal.reason)
         else:
             self.results[message.place] = Result("rejected", refusal.reason)
 
-    def _stop_letter(self, why: str) -> None:
+    def _stop_mail(self, why: str) -> None:
         self.stopped, self.stopped_until = why, self.now + A_WHILE
 
     def _again(self, message: Message, reply: Reply) -> datetime:
@@ -160,8 +160,8 @@ class Batch:
         """
         for place, (refusal, until) in self._doubtful.items():
             of_the_client = refusal.stage != "." and not proven
-            of_the_letter = len(self._doubtful) >= _LETTER_AT_FAULT
-            nobodys = not self.accepted and (of_the_client or of_the_letter)
+            of_the_mail = len(self._doubtful) >= _MAIL_AT_FAULT
+            nobodys = not self.accepted and (of_the_client or of_the_mail)
             self.results[place] = (
                 Result("retry", refusal.reason, until)
                 if nobodys

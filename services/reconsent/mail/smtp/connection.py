@@ -2,7 +2,7 @@
 
 Where the server offers PIPELINING (RFC 2920) a message's content and the next one's envelope leave
 together, so that a message costs one round trip. The dot that ends a long message is written only
-after all before it has left: who never wrote the dot knows that nothing was accepted.
+after all before it has left: without the dot, nothing was accepted.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 _LONGEST_LINE: Final = 4096
 _MOST: Final = 200
 """Lines of a reply, or replies that nobody has read."""
-_NO_SMTP: Final = "answered with something that is no SMTP"
+_NO_SMTP: Final = "answered with something that is not SMTP"
 _LEAVES_AT_ONCE: Final = 32_768
-"""What an idle connection takes in one piece, so that it cannot break in the midst of it."""
+"""What an idle connection takes in one piece, so that it cannot break in the middle."""
 _STAGES: Final[tuple[Stage, ...]] = ("MAIL", "RCPT", "DATA")
 
 
 class ConnectionLostError(Exception):
-    """A server is gone, silent, or no mail server; the message says which."""
+    """A server is gone, silent, or not a mail server; the message says which."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +119,7 @@ class SmtpConnection(asyncio.Protocol):
             if reply.code == CLOSING or not (wanted or reply.temporary or reply.permanent):
                 raise self._failed(f"answered {reply.words}")
             if stage == "DATA" and wanted and refusal:
-                # It would take a letter to nobody. RFC 2920: an empty one brings it back.
+                # It would take a mail without recipients. RFC 2920: an empty one ends that.
                 self._write(b".\r\n")
                 await self.reply(self.patience.verdict)
             elif not wanted and not refusal:
@@ -182,7 +182,7 @@ class SmtpConnection(asyncio.Protocol):
         self.connection_made(upgraded)
 
     async def quit(self) -> None:
-        """Take leave."""
+        """End the session politely."""
         try:
             if not self.lost:
                 await asyncio.wait_for(self.command("QUIT"), 2)
@@ -231,7 +231,7 @@ class SmtpConnection(asyncio.Protocol):
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell whoever waits."""
+        """Wake the task that waits."""
         self._fail(f"broke the connection: {exc}" if exc else "closed the connection")
 
     @override

@@ -1,7 +1,7 @@
 """Opening a connection to a mail server: greeting, EHLO, TLS, credentials.
 
-Whatever fails here fails before any mail is on its way, and is told in one line that names the
-host of MAIL_URL, never the password.
+A failure here comes before any mail is sent, and is reported in one line that names the host of
+MAIL_URL, never the password.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def trusting(settings: SmtpSettings) -> ssl.SSLContext:
-    """Return what TLS demands: TLS 1.2, a certificate for this host, from someone trusted."""
+    """Return what TLS demands: TLS 1.2, and a trusted certificate for this host."""
     try:
         return ssl.create_default_context(cafile=settings.ca_file)
     except (ssl.SSLError, OSError) as error:
@@ -79,29 +79,31 @@ async def _prepared(
 ) -> None:
     greeting = await connection.reply(connection.patience.answer)
     if not greeting.good:
-        raise _refused(settings, "does not let anyone in", greeting)
+        raise _refused(settings, "refuses connections", greeting)
     await _greet(connection, settings)
     if settings.tls in {"required", "when_offered"} and "STARTTLS" in connection.extensions:
         agreed = await connection.command("STARTTLS")
         if agreed.good:
             await connection.encrypt(context, settings.host)
-            # What was said in clear may have been somebody else's words.
+            # What came in clear may have been injected.
             await _greet(connection, settings)
     if not connection.encrypted and (settings.tls == "required" or settings.user):
-        raise OutsideError(f"{settings.place}: offers no STARTTLS, and nothing goes without TLS")
+        raise OutsideError(
+            f"{settings.place}: does not offer STARTTLS, and nothing is sent without TLS"
+        )
     if settings.user and settings.password:
         await _log_in(connection, settings, settings.user, settings.password)
 
 
 async def _greet(connection: SmtpConnection, settings: SmtpSettings) -> None:
-    """Say who calls, and learn what the server can do."""
+    """Send EHLO, and learn what the server can do."""
     name = settings.name or connection.own_address
     reply = await connection.command(f"EHLO {name}")
     connection.extensions = _extensions(reply)
     if reply.permanent:
         reply = await connection.command(f"HELO {name}")
     if not reply.good:
-        raise _refused(settings, "does not greet back", reply)
+        raise _refused(settings, "refuses EHLO and HELO", reply)
 
 
 def _extensions(reply: Reply) -> Mapping[str, str]:
@@ -128,9 +130,9 @@ async def _log_in(
             if reply.code == 334:  # noqa: PLR2004 -- RFC 4954's code for going on
                 reply = await connection.command(_base64(answer))
     else:
-        raise OutsideError(f"{settings.place}: takes user and password neither by PLAIN nor LOGIN")
+        raise OutsideError(f"{settings.place}: offers neither AUTH PLAIN nor AUTH LOGIN")
     if not reply.good:
-        raise _refused(settings, "does not take user and password", reply)
+        raise _refused(settings, "rejects user and password", reply)
 
 
 def _base64(text: str) -> str:

@@ -5,13 +5,13 @@ accepted may be sent again:
 
     2xx to the message                               accepted
     5xx about the recipient                          rejected
-    4xx; the line broke before the message's end     retry
+    4xx; the connection broke before the end         retry
     no answer to the whole message                   unknown
-    the letter, by all signs                         retry, after a while
+    the mail itself seems to be refused              retry, after a while
     host, TLS, credentials, sender                   OutsideError: no recipient is at fault
 
-A 5xx that blames us or the letter (RFC 3463's classes 3, 6, 7) rejects nobody as long as it may
-well be us: see smtp_batch.
+A 5xx about the client or the mail (RFC 3463's classes 3, 6, 7) rejects nobody while the fault may
+well be ours: see batch.py.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def _now() -> datetime:
 
 
 class Smtp:
-    """Send through a mail server, over a few connections that are kept between letters."""
+    """Send through a mail server, over a few connections that are kept between mails."""
 
     name: str = "smtp"
     at_most: int = 1000
@@ -61,7 +61,7 @@ class Smtp:
         patience: Patience | None = None,
         now: Callable[[], datetime] = _now,
     ) -> None:
-        """Connect to nothing yet; raises BadInputError where certificates are none."""
+        """Connect to nothing yet; raises BadInputError where ca_file has no certificates."""
         self._settings = settings
         self._patience = patience or Patience()
         self._now = now
@@ -71,14 +71,14 @@ class Smtp:
         self._backoff = Backoff()
         self._proven = False
 
-    def send(self, letter: Mail, recipients: Sequence[Recipient]) -> Sequence[Result]:
-        """Hand a letter over; raises OutsideError where nothing was accepted and none is at fault.
+    def send(self, mail: Mail, recipients: Sequence[Recipient]) -> Sequence[Result]:
+        """Hand a mail over; raises OutsideError where nothing was accepted and none is at fault.
 
         The result of what is to be retried tells when, where the mail server refused it for now.
         """
         now = self._now()
         batch = Batch(
-            letter=MimeMail(letter, date=now),
+            mail=MimeMail(mail, date=now),
             recipients=recipients,
             backoff=self._backoff,
             now=now,
@@ -93,7 +93,7 @@ class Smtp:
     async def _send(self, batch: Batch) -> Sequence[Result]:
         failures: list[OutsideError] = []
         try:
-            # The first alone: who is not let in is not let in four times.
+            # The first alone: wrong credentials are not tried four times.
             connections = self._kept() or [await self._opened()]
         except OutsideError as error:
             failures.append(error)
@@ -161,7 +161,7 @@ async def _send_over(connection: SmtpConnection, batch: Batch) -> None:
             refusal = await _offered(connection, message, announced=announced)
         except ConnectionLostError as error:
             if connection.served == served_before > 0:
-                # Closed since the letter before, as servers do when they have waited long enough.
+                # Closed since the previous mail, as servers do with idle connections.
                 batch.untouched(message)
             else:
                 batch.give_back(message, _blamed(error), worked=connection.served > 0)

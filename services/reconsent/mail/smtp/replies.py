@@ -21,7 +21,7 @@ _ENHANCED: Final = re.compile(r"[245]\.(\d{1,3})\.\d{1,3}\b")
 # Bad sequence or command, and what is missing is TLS or credentials.
 _OF_THE_LINE: Final = frozenset({500, 502, 503, 504, 530, 534, 535, 538})
 # By RFC 3463: the mail system, the content, and security or policy.
-_OF_THE_SERVER_OR_LETTER: Final = frozenset({"3", "6", "7"})
+_OF_THE_SERVER_OR_MAIL: Final = frozenset({"3", "6", "7"})
 _MAILBOX: Final = "2"
 
 
@@ -76,17 +76,17 @@ class Refusal(NamedTuple):
 
     @property
     def of_the_sender(self) -> bool:
-        """Whether nobody's mail goes: the recipient was not even named."""
+        """Whether nothing can be sent: the recipient was not even named."""
         return self.stage in {"RSET", "MAIL"}
 
     @property
-    def of_the_letter(self) -> bool:
-        """Whether the letter is too large for anyone."""
+    def of_the_mail(self) -> bool:
+        """Whether the mail is too large for every recipient."""
         return self.stage == "MAIL" and self.reply.code == _TOO_LARGE
 
     @property
     def doubtful(self) -> bool:
-        """Whether the recipient may not be what is refused, but the client or the letter."""
+        """Whether the client or the mail may be what is refused, rather than the recipient."""
         if not self.reply.permanent:
             return False
         if self.reply.subject in {"1", _MAILBOX}:
@@ -94,13 +94,13 @@ class Refusal(NamedTuple):
         return (
             self.stage == "."
             or self.reply.code in _OF_THE_LINE
-            or self.reply.subject in _OF_THE_SERVER_OR_LETTER
+            or self.reply.subject in _OF_THE_SERVER_OR_MAIL
         )
 
 
 @lru_cache(maxsize=256)  # servers say the same again and again
 def read_line(line: bytes) -> tuple[bool, Reply] | None:
-    """Return whether a line is the last of its reply, and what it says; None where it is none."""
+    """Return whether a line ends its reply, and what it says; None where it is not a reply."""
     line = line.removesuffix(b"\r")
     code, separator, text = line[:3], line[3:4], line[4:]
     if not (len(code) == 3 and code.isdigit() and code[:1] in b"2345" and separator in b" -"):  # noqa: PLR2004 -- RFC 5321's codes

@@ -1,13 +1,14 @@
-"""MAIL_URL for SMTP: which server, as whom, and how the line is kept private.
+"""MAIL_URL for SMTP: which server, as which user, and how the connection is encrypted.
 
     smtp://user:password@host:port?starttls=required&connections=4
     smtps://user:password@host:port                     TLS from the first byte
 
-Credentials go over an encrypted line only, whatever else is asked for.
+Credentials are only ever sent over an encrypted connection.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
@@ -29,12 +30,13 @@ _PORTS: Final = {"smtp": 587, "smtps": 465}
 _LOCAL_PORT: Final = 25
 _CONNECTIONS: Final = 4
 _MOST_CONNECTIONS: Final = 50
+_LABEL: Final = re.compile(r"[\w-]{1,63}")
 _OPTIONS: Final = ("starttls", "connections", "ca_file", "name")
 
 
 @dataclass(frozen=True, kw_only=True)
 class SmtpSettings:
-    """Where a mail server is, and how to come in."""
+    """Where a mail server is, and how to log in."""
 
     host: str
     port: int
@@ -59,7 +61,7 @@ def smtp_settings(url: str) -> SmtpSettings:
     parts = urlsplit(url)
     options = _options(parts.query)
     if parts.path not in {"", "/"} or parts.fragment:
-        raise BadInputError("MAIL_URL: has something after HOST:PORT that is no ?option=value")
+        raise BadInputError("MAIL_URL: has something after HOST:PORT that is not ?option=value")
     host = _host(parts)
     user, password = _credentials(parts)
     if user and options.get("starttls") == "never":
@@ -84,10 +86,10 @@ def _options(query: str) -> Mapping[str, str]:
     unknown = sorted(options.keys() - set(_OPTIONS))
     if unknown:
         raise BadInputError(
-            f"MAIL_URL: {unknown[0]!r} is no option; there are {', '.join(_OPTIONS)}"
+            f"MAIL_URL: {unknown[0]!r} is not an option; the options are {', '.join(_OPTIONS)}"
         )
     if len(options) != len(given):
-        raise BadInputError("MAIL_URL: an option stands there twice")
+        raise BadInputError("MAIL_URL: an option is listed twice")
     return options
 
 
@@ -98,14 +100,13 @@ def _host(parts: SplitResult) -> str:
             return str(ip_address(host))
         return host if host.isascii() and _is_name(host) else idna.encode(host).decode("ascii")
     except ValueError as error:
-        raise BadInputError("MAIL_URL: names no host, such as smtp://mail.example.com") from error
+        raise BadInputError(
+            "MAIL_URL: has no valid host; an example is smtp://mail.example.com"
+        ) from error
 
 
 def _is_name(host: str) -> bool:
-    return all(
-        label and len(label) < 64 and all(sign.isalnum() or sign in "-_" for sign in label)  # noqa: PLR2004 -- DNS's limit
-        for label in host.rstrip(".").split(".")
-    )
+    return all(map(_LABEL.fullmatch, host.rstrip(".").split(".")))
 
 
 def _port(parts: SplitResult) -> int | None:
@@ -114,7 +115,7 @@ def _port(parts: SplitResult) -> int | None:
     except ValueError:
         port = 0
     if port == 0:
-        raise BadInputError("MAIL_URL: the port is no number from 1 to 65535")
+        raise BadInputError("MAIL_URL: the port is not a number from 1 to 65535")
     return port
 
 
@@ -125,7 +126,7 @@ def _credentials(parts: SplitResult) -> tuple[str, str] | tuple[None, None]:
     if not user or not password:
         raise BadInputError("MAIL_URL: user and password belong together, as user:password@host")
     if "\0" in user + password:
-        raise BadInputError("MAIL_URL: user or password has a sign that no mail server takes")
+        raise BadInputError("MAIL_URL: user or password has a character that is not allowed")
     return user, password
 
 
@@ -133,14 +134,14 @@ def _tls(scheme: str, asked: str | None, *, private: bool) -> Literal["from_star
     if scheme == "smtps":
         if asked is not None:
             raise BadInputError(
-                "MAIL_URL: starttls is for smtp://, smtps:// has TLS from the start"
+                "MAIL_URL: starttls is for smtp://; smtps:// uses TLS from the start"
             )
         return "from_start"
     if asked is None:
-        # On this machine TLS would protect nothing, and few local servers have a certificate.
+        # Within one machine TLS protects nothing, and few local servers have a certificate.
         return "required" if private else "never"
     if asked not in get_args(StartTls):
-        raise BadInputError(f"MAIL_URL: starttls is one of {', '.join(get_args(StartTls))}")
+        raise BadInputError(f"MAIL_URL: starttls must be one of {', '.join(get_args(StartTls))}")
     return cast("StartTls", asked)
 
 
@@ -156,7 +157,7 @@ def _is_local(host: str) -> bool:
 
 def _connections(text: str) -> int:
     if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= _MOST_CONNECTIONS:
-        raise BadInputError(f"MAIL_URL: connections is a number from 1 to {_MOST_CONNECTIONS}")
+        raise BadInputError(f"MAIL_URL: connections must be a number from 1 to {_MOST_CONNECTIONS}")
     return int(text)
 
 
@@ -165,11 +166,11 @@ def _ca_file(text: str | None) -> Path | None:
         return None
     path = Path(text)
     if not path.is_file():
-        raise BadInputError(f"MAIL_URL: ca_file: {text!r} is no file")
+        raise BadInputError(f"MAIL_URL: ca_file: {text!r} is not a file")
     return path
 
 
 def _name(text: str | None) -> str | None:
     if text is not None and not (text.isascii() and _is_name(text)):
-        raise BadInputError(f"MAIL_URL: name: {text!r} is no domain name")
+        raise BadInputError(f"MAIL_URL: name: {text!r} is not a valid domain name")
     return text

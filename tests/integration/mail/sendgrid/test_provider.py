@@ -12,7 +12,7 @@ import pytest
 from reconsent.domain.errors import BadInputError, OutsideError
 from reconsent.domain.mail import Recipient
 from reconsent.mail.sendgrid.provider import SendGrid
-from tests.letters import LETTER, MARK, people, person
+from tests.mails import MAIL, MARK, people, person
 from tests.stand_ins.sendgrid import SendGridStandIn, running_sendgrid
 
 if TYPE_CHECKING:
@@ -40,14 +40,14 @@ def notices(stand_in: SendGridStandIn) -> list[str]:
 
 
 def test_a_thousand_people_make_one_request(sendgrid: SendGrid, stand_in: SendGridStandIn) -> None:
-    """Each gets the letter with their own link; nobody learns of another."""
+    """Each gets the mail with their own link; nobody learns of another."""
     everyone = people(1000)
-    letter = replace(LETTER, sender=SENDER)
-    assert {result.outcome for result in sendgrid.send(letter, everyone)} == {"accepted"}
+    mail = replace(MAIL, sender=SENDER)
+    assert {result.outcome for result in sendgrid.send(mail, everyone)} == {"accepted"}
     [request] = stand_in.accepted()
     assert request["from"] == {"email": "privacy@example.com", "name": "Privacy Example Inc."}
-    assert request["subject"] == LETTER.subject
-    assert [part["value"] for part in request["content"]] == [LETTER.text, LETTER.html]
+    assert request["subject"] == MAIL.subject
+    assert [part["value"] for part in request["content"]] == [MAIL.text, MAIL.html]
     assert request["personalizations"][7] == {
         "to": [{"email": "p7@example.com", "name": "Person 7"}],
         "substitutions": {MARK: everyone[7].link},
@@ -66,7 +66,7 @@ def test_more_than_a_request_takes_are_divided(
 ) -> None:
     """No request goes over 1,000 recipients, and none of them is left out."""
     everyone = [person("same@example.com"), *people(2100), person("SAME@example.com")]
-    assert {result.outcome for result in sendgrid.send(LETTER, everyone)} == {"accepted"}
+    assert {result.outcome for result in sendgrid.send(MAIL, everyone)} == {"accepted"}
     assert sorted(notices(stand_in)) == sorted(recipient.notice for recipient in everyone)
 
 
@@ -81,7 +81,7 @@ def test_equal_addresses_go_in_requests_of_their_own(
             "c@straße.example", "C@xn--strae-oqa.example", "ann@example.com",
         )
     ]  # fmt: skip
-    assert {result.outcome for result in sendgrid.send(LETTER, shared)} == {"accepted"}
+    assert {result.outcome for result in sendgrid.send(MAIL, shared)} == {"accepted"}
     assert sorted(notices(stand_in)) == sorted(recipient.notice for recipient in shared)
     assert stand_in.counts() == {"requests": 4, "recipients": 7, "received": 4}
 
@@ -99,18 +99,18 @@ def test_names_are_cleaned(
     sendgrid: SendGrid, stand_in: SendGridStandIn, name: str | None, shown: str | None
 ) -> None:
     """A name that SendGrid would refuse, or take for more addresses, is made one it takes."""
-    assert sendgrid.send(LETTER, [person("ann@example.com", name)])[0].outcome == "accepted"
+    assert sendgrid.send(MAIL, [person("ann@example.com", name)])[0].outcome == "accepted"
     [to] = stand_in.personalizations()[0]["to"]
     assert to == {"email": "ann@example.com"} | ({"name": shown} if shown else {})
 
 
-def test_a_letter_without_a_link_is_sent_as_it_is(
+def test_a_mail_without_a_link_is_sent_as_it_is(
     sendgrid: SendGrid, stand_in: SendGridStandIn
 ) -> None:
     """Nothing is substituted."""
-    letter = replace(LETTER, text="t", html="h")
+    mail = replace(MAIL, text="t", html="h")
     nobody_asked = Recipient(notice="n-1", email="ann@example.com", name=None, link="")
-    assert sendgrid.send(letter, [nobody_asked])[0].outcome == "accepted"
+    assert sendgrid.send(mail, [nobody_asked])[0].outcome == "accepted"
     assert "substitutions" not in stand_in.personalizations()[0]
 
 
@@ -121,7 +121,7 @@ def test_a_bad_address_costs_one_recipient(sendgrid: SendGrid, stand_in: SendGri
     everyone[999] = person("refused@example.com")
     everyone[500] = person("no address")
     stand_in.refuse("refused@example.com")
-    results = sendgrid.send(LETTER, everyone)
+    results = sendgrid.send(MAIL, everyone)
     rejected = {n for n, result in enumerate(results) if result.outcome == "rejected"}
     assert rejected == {313, 500, 999}
     for place in (313, 999):
@@ -137,13 +137,13 @@ def test_a_bad_address_costs_one_recipient(sendgrid: SendGrid, stand_in: SendGri
     ("changed", "field"),
     [({"subject": ""}, "subject"), ({"text": ""}, "content"), ({"locale": "nø"}, "headers")],
 )
-def test_a_bad_letter_is_nobodys_fault(
+def test_a_bad_mail_is_nobodys_fault(
     sendgrid: SendGrid, stand_in: SendGridStandIn, changed: dict[str, str], field: str
 ) -> None:
     """What is wrong for all is told at once: nobody is rejected for it, one by one."""
-    letter = replace(LETTER, **changed)
+    mail = replace(MAIL, **changed)
     with pytest.raises(OutsideError, match=rf"SendGrid answered 400: .*\(.*{field}.*\)"):
-        sendgrid.send(letter, people(9))
+        sendgrid.send(mail, people(9))
     assert stand_in.counts() == {"requests": 0, "recipients": 0, "received": 1}
 
 
@@ -151,7 +151,7 @@ def test_a_wrong_key_is_told(stand_in: SendGridStandIn) -> None:
     """Nothing is sent, and the message names the setting, not the key."""
     wrong = SendGrid("SG.wrong", stand_in.host)
     with pytest.raises(OutsideError, match=r"SENDGRID_API_KEY.*401.*invalid, expired") as caught:
-        wrong.send(LETTER, people(3))
+        wrong.send(MAIL, people(3))
     assert "SG.wrong" not in str(caught.value)
     assert stand_in.counts() == {"requests": 0, "recipients": 0, "received": 1}
 
@@ -162,13 +162,13 @@ def test_a_key_that_goes_bad_meanwhile_loses_nothing(
     """What was accepted before stays accepted; the rest may be sent again."""
     stand_in.next(accept=True)
     stand_in.next(status=403)
-    first, second = sendgrid.send(LETTER, [person("a@example.com"), person("A@example.com")])
+    first, second = sendgrid.send(MAIL, [person("a@example.com"), person("A@example.com")])
     assert first.outcome == "accepted"
     assert second.outcome == "retry"
     assert "403" in str(second.reason)
     stand_in.next(status=403)
     with pytest.raises(OutsideError, match="403"):
-        sendgrid.send(LETTER, people(1))
+        sendgrid.send(MAIL, people(1))
 
 
 def test_a_request_that_is_too_large_is_divided(
@@ -177,12 +177,12 @@ def test_a_request_that_is_too_large_is_divided(
     """413 halves a request; where even one recipient's is too large, it is told."""
     stand_in.next(status=413, times=2)
     everyone = people(8)
-    assert {result.outcome for result in sendgrid.send(LETTER, everyone)} == {"accepted"}
+    assert {result.outcome for result in sendgrid.send(MAIL, everyone)} == {"accepted"}
     assert notices(stand_in) == [recipient.notice for recipient in everyone]
     assert stand_in.counts()["requests"] == 3
     stand_in.next(status=413, times=9)
     with pytest.raises(OutsideError, match="413"):
-        sendgrid.send(LETTER, people(2))
+        sendgrid.send(MAIL, people(2))
 
 
 @pytest.mark.parametrize(
@@ -202,7 +202,7 @@ def test_an_answer_that_tells_nothing_is_unknown(
 ) -> None:
     """What may have been accepted is neither retried nor given up; what was not asked is retry."""
     stand_in.next(**behaviour)
-    results = sendgrid.send(LETTER, [person("a@example.com"), person("A@example.com")])
+    results = sendgrid.send(MAIL, [person("a@example.com"), person("A@example.com")])
     assert [result.outcome for result in results] == ["unknown", "retry"]
     assert results[0].reason
     assert len(notices(stand_in)) == (1 if "accept" in behaviour else 0)
@@ -214,14 +214,14 @@ def test_a_server_that_is_not_there_is_tried_again() -> None:
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
         for host in (f"http://127.0.0.1:{port}", "http://nothing.invalid"):
-            results = SendGrid("key", host, timeout=2).send(LETTER, people(2))
+            results = SendGrid("key", host, timeout=2).send(MAIL, people(2))
             assert [result.outcome for result in results] == ["retry", "retry"]
             assert "SendGrid cannot be reached" in str(results[0].reason)
 
 
 def test_a_request_that_did_not_leave_wholly_is_tried_again() -> None:
     """A server that stops reading in the middle has no whole request to accept."""
-    huge = replace(LETTER, subject="s", text="t" * 20_000_000, html="h", link_mark="")
+    huge = replace(MAIL, subject="s", text="t" * 20_000_000, html="h", link_mark="")
     with socket.create_server(("127.0.0.1", 0)) as listening:
         host = f"http://127.0.0.1:{listening.getsockname()[1]}"
         results = SendGrid("key", host, timeout=0.5).send(huge, people(2))
@@ -235,7 +235,7 @@ def test_what_is_not_sendgrid_is_told(
     """Only 202 means that mail was accepted; some other server's answer never does."""
     stand_in.next(status=status)
     with pytest.raises(OutsideError, match=str(status)):
-        sendgrid.send(LETTER, people(2))
+        sendgrid.send(MAIL, people(2))
 
 
 @pytest.mark.parametrize(
@@ -268,6 +268,6 @@ def test_no_key_and_no_address_is_logged(
 ) -> None:
     """However much is logged, the key and the people don't come up."""
     with caplog.at_level(logging.DEBUG):
-        sendgrid.send(LETTER, people(1))
+        sendgrid.send(MAIL, people(1))
     assert stand_in.api_key not in caplog.text
     assert "p0@example.com" not in caplog.text

@@ -1,4 +1,4 @@
-"""SendGrid's limits are kept, and what it is told besides the letter is what the settings say."""
+"""SendGrid's limits are kept, and what it is told besides the mail is what the settings say."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from reconsent.domain.errors import BadInputError, OutsideError
 from reconsent.domain.mail import Recipient
 from reconsent.mail.sendgrid.provider import SendGrid
 from reconsent.mail.sendgrid.settings import Handling, sendgrid_settings
-from tests.letters import LETTER, people, person
+from tests.mails import MAIL, people, person
 from tests.stand_ins.sendgrid import SendGridStandIn, running_sendgrid
 
 if TYPE_CHECKING:
@@ -44,14 +44,14 @@ def test_twenty_thousand_people_make_twenty_requests(
     sendgrid: SendGrid, stand_in: SendGridStandIn
 ) -> None:
     """A thousand people a request, and what it takes to send does not grow with their number."""
-    sendgrid.send(LETTER, people(1000))
+    sendgrid.send(MAIL, people(1000))
     tracemalloc.start()
     try:
         peaks = []
         for requests in (2, 17):
             tracemalloc.reset_peak()
             for _ in range(requests):
-                results = sendgrid.send(LETTER, people(1000))
+                results = sendgrid.send(MAIL, people(1000))
                 assert {result.outcome for result in results} == {"accepted"}
             peaks.append(tracemalloc.get_traced_memory()[1])
     finally:
@@ -62,13 +62,13 @@ def test_twenty_thousand_people_make_twenty_requests(
 
 def test_no_request_has_30_megabytes(sendgrid: SendGrid, stand_in: SendGridStandIn) -> None:
     """What would be too large goes in several requests, and is not tried first."""
-    large = replace(LETTER, text="æ" * 4_650_000, html="h")
+    large = replace(MAIL, text="æ" * 4_650_000, html="h")
     everyone = people(1000)
     assert {result.outcome for result in sendgrid.send(large, everyone)} == {"accepted"}
     counts = stand_in.counts()
     assert counts["requests"] == counts["received"] > 1
     assert counts["recipients"] == 1000
-    larger = replace(LETTER, text="t" * 30_000_000, html="h")
+    larger = replace(MAIL, text="t" * 30_000_000, html="h")
     with pytest.raises(OutsideError, match="too large for SendGrid"):
         sendgrid.send(larger, everyone)
     assert stand_in.counts() == counts
@@ -79,14 +79,14 @@ def test_a_link_that_is_too_long_is_told(sendgrid: SendGrid, stand_in: SendGridS
     url = "https://example.com/" + "x" * 10_000
     far = Recipient(notice="n", email="ann@example.com", name=None, link=url)
     with pytest.raises(OutsideError, match="PUBLIC_URL"):
-        sendgrid.send(LETTER, [far])
+        sendgrid.send(MAIL, [far])
     assert stand_in.counts()["received"] == 0
 
 
 def test_the_longest_of_everything_fits(sendgrid: SendGrid, stand_in: SendGridStandIn) -> None:
     """Names and addresses as long as they may be, in any script, stay within what is reckoned."""
     long_one = person("a" * 64 + "@" + ".".join(["b" * 61] * 3) + ".no", "\U0001f600" * 300)
-    assert sendgrid.send(LETTER, [long_one])[0].outcome == "accepted"
+    assert sendgrid.send(MAIL, [long_one])[0].outcome == "accepted"
     [sent] = stand_in.personalizations()
     assert len(json.dumps(sent)) < 2500
 
@@ -100,7 +100,7 @@ def test_who_is_refused_for_an_unclear_reason_costs_nobody_else(
     """A 400 that blames nothing is halved; who stands alone while others get it is rejected."""
     stand_in.next(status=400, times=3)
     everyone = people(4)
-    results = sendgrid.send(LETTER, everyone)
+    results = sendgrid.send(MAIL, everyone)
     assert [r.outcome for r in results] == ["rejected", "accepted", "accepted", "accepted"]
     assert stand_in.counts() == {"requests": 2, "recipients": 3, "received": 5}
 
@@ -112,7 +112,7 @@ def test_what_everyone_is_refused_for_is_nobodys_fault(
     """It is told soon, and no address is given up for it."""
     stand_in.next(status=400, times=2 * count)
     with pytest.raises(OutsideError, match="SendGrid answered 400: Bad Request"):
-        sendgrid.send(LETTER, people(count))
+        sendgrid.send(MAIL, people(count))
     assert stand_in.counts()["received"] < 16
 
 
@@ -123,12 +123,12 @@ def test_a_rate_limit_is_kept(sendgrid: SendGrid, stand_in: SendGridStandIn) -> 
     """After 429 nothing more is asked of SendGrid, and the reason says until when."""
     until = NOON + timedelta(seconds=40)
     stand_in.next(status=429, headers={"X-RateLimit-Reset": str(int(until.timestamp()))})
-    results = sendgrid.send(LETTER, [person("a@example.com"), person("A@example.com")])
+    results = sendgrid.send(MAIL, [person("a@example.com"), person("A@example.com")])
     assert [(r.outcome, r.not_before) for r in results] == [("retry", until)] * 2
     assert sendgrid.rests_until == until
     assert str(results[0].reason).endswith("; again from 2026-12-01T12:00:40Z")
     assert stand_in.counts() == {"requests": 0, "recipients": 0, "received": 1}
-    assert sendgrid.send(LETTER, people(1))[0].outcome == "accepted"
+    assert sendgrid.send(MAIL, people(1))[0].outcome == "accepted"
     assert sendgrid.rests_until is None
 
 
@@ -142,7 +142,7 @@ def test_an_odd_end_of_a_rate_limit_stops_nothing_for_long(
 ) -> None:
     """What nobody can mean is not believed."""
     stand_in.next(status=429, headers={"X-RateLimit-Reset": reset})
-    [result] = sendgrid.send(LETTER, people(1))
+    [result] = sendgrid.send(MAIL, people(1))
     assert (result.outcome, result.not_before, sendgrid.rests_until) == ("retry", until, until)
 
 
@@ -152,7 +152,7 @@ def test_a_real_limit_loses_nothing(stand_in: SendGridStandIn) -> None:
     stand_in.limit(requests=2, seconds=1)
     taken = 0
     while taken < 5:
-        results = sendgrid.send(LETTER, people(10))
+        results = sendgrid.send(MAIL, people(10))
         taken += {r.outcome for r in results} == {"accepted"}
         if until := sendgrid.rests_until:
             assert {(r.outcome, r.not_before) for r in results} == {("retry", until)}
@@ -167,7 +167,7 @@ def test_a_real_limit_loses_nothing(stand_in: SendGridStandIn) -> None:
 
 def test_nobody_is_tracked(sendgrid: SendGrid, stand_in: SendGridStandIn) -> None:
     """No link is rewritten, no picture counts openings, nothing is appended; no list is asked."""
-    sendgrid.send(LETTER, people(1))
+    sendgrid.send(MAIL, people(1))
     [request] = stand_in.accepted()
     assert request["tracking_settings"] == {
         "click_tracking": {"enable": False, "enable_text": False},
@@ -186,8 +186,8 @@ def test_tracking_categories_and_group_are_what_is_set(stand_in: SendGridStandIn
     }
     handling = sendgrid_settings(set_so).handling
     sendgrid = SendGrid(stand_in.api_key, stand_in.host, handling=handling)
-    sendgrid.send(LETTER, people(1))
-    sendgrid.send(replace(LETTER, list_name="shop.example"), people(1))
+    sendgrid.send(MAIL, people(1))
+    sendgrid.send(replace(MAIL, list_name="shop.example"), people(1))
     [owed, request] = stand_in.accepted()
     assert "asm" not in owed
     assert request["categories"] == owed["categories"] == ["notices", "2026-12"]

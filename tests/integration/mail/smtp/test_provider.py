@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from reconsent.mail.mime import MimeMail
 from reconsent.mail.smtp.provider import Smtp
 from tests.integration.smtp_sending import NOON, outcomes, parsed, reached, sending
-from tests.letters import LETTER, MARK, people, person
+from tests.mails import MAIL, MARK, people, person
 from tests.stand_ins.smtp_server import MailServer
 
 if TYPE_CHECKING:
@@ -36,10 +36,10 @@ def smtp(server: MailServer) -> Iterator[Smtp]:
 def test_a_mail_is_the_one_a_mailbox_would_have(smtp: Smtp, server: MailServer) -> None:
     """Byte by byte what is rendered for each from scratch, with CRLF; and parsed, what it says."""
     everyone = [person("ann@example.com", "Åse Ødegård"), *people(60)]
-    assert set(outcomes(smtp.send(LETTER, everyone))) == {"accepted"}
+    assert set(outcomes(smtp.send(MAIL, everyone))) == {"accepted"}
     assert reached(server) == [recipient.email for recipient in everyone]
     for taken, recipient in zip(server.taken, everyone, strict=True):
-        alone = MimeMail(LETTER, date=NOON)
+        alone = MimeMail(MAIL, date=NOON)
         scratch = alone.addressed(recipient, recipient.email)
         assert taken.content == scratch.replace(b"\n", b"\r\n")
         assert taken.sender == "privacy@example.no"
@@ -48,7 +48,7 @@ def test_a_mail_is_the_one_a_mailbox_would_have(smtp: Smtp, server: MailServer) 
         assert message["Message-ID"] == f"<{recipient.notice}@example.no>"
         assert message["X-Reconsent-Notice"] == recipient.notice
         assert message["To"].addresses[0].display_name == recipient.name
-        for subtype, text in (("plain", LETTER.text), ("html", LETTER.html)):
+        for subtype, text in (("plain", MAIL.text), ("html", MAIL.html)):
             part = message.get_body((subtype,))
             assert part
             said = part.get_content().replace("\r\n", "\n")
@@ -61,10 +61,10 @@ def test_a_mail_is_the_one_a_mailbox_would_have(smtp: Smtp, server: MailServer) 
     name=st.text(max_size=150),
 )
 def test_what_is_transmitted_is_what_is_kept(text: str, path: str, name: str) -> None:
-    """Whatever letter, link and name hold: without doubled dots it is the mailbox's message."""
-    letter = replace(LETTER, subject=f"{text}.", text=f"{text}{MARK}{text}", html=text)
+    """Whatever mail, link and name hold: without doubled dots it is the mailbox's message."""
+    mail = replace(MAIL, subject=f"{text}.", text=f"{text}{MARK}{text}", html=text)
     recipient = replace(person(name=name), link=path)
-    mime = MimeMail(letter, date=NOON)
+    mime = MimeMail(mail, date=NOON)
     transmitted = mime.transmitted(recipient, recipient.email)
     assert transmitted.endswith(b"\r\n")
     lines = transmitted.split(b"\r\n")
@@ -95,7 +95,7 @@ def test_nothing_can_be_slipped_in(
     smtp: Smtp, server: MailServer, email: str, name: str | None
 ) -> None:
     """A name or an address adds no command, no header and no recipient."""
-    first, last = smtp.send(LETTER, [person(email, name), person("bo@example.com")])
+    first, last = smtp.send(MAIL, [person(email, name), person("bo@example.com")])
     assert last.outcome == "accepted"
     assert first.outcome == ("accepted" if name else "rejected")
     assert reached(server) == (["ann@example.com"] if name else []) + ["bo@example.com"]
@@ -106,46 +106,46 @@ def test_nothing_can_be_slipped_in(
 
 @pytest.mark.parametrize("link", ["https://p.example/\r\n.\r\nMAIL FROM:<>", "a\rb", "a\nb", "\0"])
 def test_a_link_is_one_line(smtp: Smtp, server: MailServer, link: str) -> None:
-    """What is no link at all is our own fault, and goes nowhere."""
+    """What is not a link is our own fault, and is not sent."""
     with pytest.raises(ExceptionGroup) as caught:
-        smtp.send(LETTER, [replace(person(), link=link)])
-    assert caught.group_contains(ValueError, match="is no link")
+        smtp.send(MAIL, [replace(person(), link=link)])
+    assert caught.group_contains(ValueError, match="is not a valid link")
     assert not server.taken
 
 
-def test_letters_outside_ascii_before_the_at(server: MailServer, smtp: Smtp) -> None:
+def test_non_ascii_before_the_at(server: MailServer, smtp: Smtp) -> None:
     """Such an address goes to a server that takes it, with its name and address in the header."""
-    smtp.send(LETTER, [person("åse@straße.example", "Åse"), person("a\u030ase@example.com")])
+    smtp.send(MAIL, [person("åse@straße.example", "Åse"), person("a\u030ase@example.com")])
     assert reached(server) == ["åse@xn--strae-oqa.example", "åse@example.com"]
     taken = server.taken[0]
     assert {"SMTPUTF8", "BODY=8BITMIME"} <= set(taken.options)
     assert parsed(taken.content)["To"].addresses[0].display_name == "Åse"
     assert "<åse@xn--strae-oqa.example>".encode() in taken.content
-    smtp.send(LETTER, [person("ann@example.com")])
+    smtp.send(MAIL, [person("ann@example.com")])
     assert "SMTPUTF8" not in server.taken[-1].options
 
 
-def test_letters_outside_ascii_are_refused_clearly() -> None:
+def test_non_ascii_is_refused_clearly() -> None:
     """To a server that cannot take such an address it is not sent, and the reason says why."""
     server = MailServer(smtputf8=False)
     with sending(server) as smtp:
-        first, last = smtp.send(LETTER, [person("åse@example.com"), person("ann@example.com")])
+        first, last = smtp.send(MAIL, [person("åse@example.com"), person("ann@example.com")])
     assert first.outcome == "rejected"
     assert "SMTPUTF8" in str(first.reason)
     assert last.outcome == "accepted"
     assert reached(server) == ["ann@example.com"]
 
 
-def test_a_letter_that_is_too_large_is_nobodys_fault() -> None:
+def test_a_mail_that_is_too_large_is_nobodys_fault() -> None:
     """A server's limit is known before anything is sent, and told; other sizes are announced."""
     server = MailServer(size=100_000)
     with sending(server) as smtp:
-        large = replace(LETTER, text="x" * 100_000)
+        large = replace(MAIL, text="x" * 100_000)
         results = smtp.send(large, people(3))
         assert outcomes(results) == ["retry"] * 3
-        assert "the mail server takes 100000" in str(results[2].reason)
+        assert "the mail server accepts 100000" in str(results[2].reason)
         assert {result.not_before for result in results} == {NOON + timedelta(minutes=15)}
-        assert outcomes(smtp.send(LETTER, people(1))) == ["accepted"]
+        assert outcomes(smtp.send(MAIL, people(1))) == ["accepted"]
     [taken] = server.taken
     sizes = [option for option in taken.options if option.startswith("SIZE=")]
     doubled_dots = taken.content.count(b"\r\n.")
@@ -153,20 +153,20 @@ def test_a_letter_that_is_too_large_is_nobodys_fault() -> None:
 
 
 def test_connections_are_kept() -> None:
-    """A few connections serve letter after letter; a letter to few people needs only one."""
+    """A few connections serve mail after mail; a mail to few people needs only one."""
     server = MailServer()
     with sending(server, "connections=3") as smtp:
-        smtp.send(LETTER, people(2))
+        smtp.send(MAIL, people(2))
         assert server.connections == 1
         for _ in range(3):
-            assert set(outcomes(smtp.send(LETTER, people(200)))) == {"accepted"}
+            assert set(outcomes(smtp.send(MAIL, people(200)))) == {"accepted"}
         assert server.connections == 3
     assert len(reached(server)) == 602
 
 
-def test_a_long_letter_arrives_whole(server: MailServer, smtp: Smtp) -> None:
+def test_a_long_mail_arrives_whole(server: MailServer, smtp: Smtp) -> None:
     """More than the line takes at once goes out bit by bit, for each."""
-    long = replace(LETTER, text=f"{'Blåbær ' * 40}\n.\n" * 2000)
+    long = replace(MAIL, text=f"{'Blåbær ' * 40}\n.\n" * 2000)
     assert outcomes(smtp.send(long, people(3))) == ["accepted"] * 3
     for taken in server.taken:
         part = parsed(taken.content).get_body(("plain",))

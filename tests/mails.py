@@ -1,4 +1,4 @@
-"""A letter to send, and people to send it to."""
+"""A mail to send, and people to send it to."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from reconsent.domain.mail import Mail, Recipient
 
 MARK: Final = "%choose_link%"
 SENDER: Final = "Personvern på Eksempel <privacy@example.no>"
-LETTER: Final = Mail(
+MAIL: Final = Mail(
     sender=SENDER,
     subject="Ditt valg: kan vi bruke opplysningene dine på en ny måte, også etter nyttår?",
     text=f"Hei!\n\nSvar her:\n{MARK}\n\n.\nBlåbærsyltetøy = godt \n",
