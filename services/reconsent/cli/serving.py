@@ -126,9 +126,9 @@ def demo(*, accounts: int, once: bool) -> None:
     on this machine only. Run again, it changes nothing that is there already. Where port 8000 is
     taken and no address is set, the pages take the next free port.
     """
-    from reconsent.demo import Demo  # noqa: PLC0415 -- made-up people are for this command alone
-
     program = click.get_current_context().obj(demo_settings)
+    from reconsent.demo import Demo  # noqa: PLC0415 -- its extra was checked with the settings
+
     story = Demo(program, accounts=accounts, once=once)
     story.tell()
     if not once:

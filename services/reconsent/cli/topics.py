@@ -38,9 +38,10 @@ def topics_group(kafka: Callable[[], KafkaSettings]) -> click.Group:
     @terminal.json_option
     def create(partitions: int | None, replication: int | None, *, as_json: bool) -> None:
         """Make the topics that are missing; those that exist are left as they are."""
-        from reconsent.bus.kafka import topics as kafka_topics  # noqa: PLC0415 -- a large library
+        settings = kafka()
+        from reconsent.bus.kafka import topics as kafka_topics  # noqa: PLC0415 -- an extra
 
-        made = kafka_topics.create(kafka(), _layouts(partitions), replication=replication)
+        made = kafka_topics.create(settings, _layouts(partitions), replication=replication)
         if as_json:
             terminal.document({"created": made})
         else:
@@ -51,9 +52,10 @@ def topics_group(kafka: Callable[[], KafkaSettings]) -> click.Group:
     @terminal.json_option
     def check(partitions: int | None, *, as_json: bool) -> int:
         """Tell what is missing or lies otherwise than it should; exit 1 if anything does."""
-        from reconsent.bus.kafka import topics as kafka_topics  # noqa: PLC0415 -- a large library
+        settings = kafka()
+        from reconsent.bus.kafka import topics as kafka_topics  # noqa: PLC0415 -- an extra
 
-        differences = kafka_topics.check(kafka(), _layouts(partitions))
+        differences = kafka_topics.check(settings, _layouts(partitions))
         if as_json:
             terminal.document({"differences": differences})
         else:
