@@ -30,7 +30,7 @@ from reconsent.store.leases import Lease, SoleRight
 from reconsent.store.migrations import migrate
 from reconsent.store.offsets import stored, take_over_idle
 from reconsent.store.postgres import Connection, Database, connect, open_database
-from reconsent.workers import dead_letter_relay
+from reconsent.workers import WORKERS, dead_letter_relay
 from reconsent.workers.dead_letter_relay import DeadLetterRelay
 from reconsent.workers.intake import GROUP, Intake
 from reconsent.workers.planner import Planner
@@ -43,9 +43,6 @@ if TYPE_CHECKING:
     from reconsent.bus.kafka.settings import KafkaSettings
     from reconsent.web.serving import Web
     from reconsent.workers.dispatcher import Dispatcher
-
-WORKERS = ("intake", "planner", "dispatcher", "scheduler", "relay")
-SERVICES = (*WORKERS, "web")
 
 
 def now() -> datetime:

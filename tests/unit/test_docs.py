@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 import shlex
@@ -146,6 +147,14 @@ def _leaves(group: click.Group, before: str = "") -> Iterator[str]:
             yield from _leaves(command, f"{before}{name} ")
         else:
             yield before + name
+
+
+@pages
+def test_python_that_is_shown_can_be_imported(page: Path) -> None:
+    """Each import of ours in an example finds its module and its name."""
+    text = "\n".join(_blocks(page.read_text("utf-8"), "sh"))
+    for module, name in re.findall(r"from (reconsent[\w.]*) import (\w+)", text):
+        assert hasattr(importlib.import_module(module), name), f"{module}.{name}"
 
 
 # ---------------------------------------------------------------------- settings

@@ -118,5 +118,5 @@ def _text(content: bytes) -> str:
 
 
 def readable(text: str) -> str:
-    """Escape what could play tricks on a terminal: whoever sends a message chooses what it says."""
+    """Escape what could play tricks on a terminal: a message may say anything."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

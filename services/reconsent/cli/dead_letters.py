@@ -14,7 +14,7 @@ import click
 
 from reconsent import terminal
 from reconsent.cli import dead_letter_report as report
-from reconsent.cli.passing import with_program
+from reconsent.cli.with_program import with_program
 from reconsent.domain import dead_letters as rules
 from reconsent.domain.dead_letters import DeadLetter, Id, in_order
 from reconsent.domain.errors import BadInputError

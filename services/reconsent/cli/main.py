@@ -12,12 +12,19 @@ import click
 from typing_extensions import override
 
 from reconsent.bus.kafka.settings import KafkaSettings
-from reconsent.cli.answers import consents, erasures, explain, notices, permit
+from reconsent.cli.consents import consents
 from reconsent.cli.dead_letters import dead_letters_group
-from reconsent.cli.files import emit, import_
-from reconsent.cli.policies import policy
-from reconsent.cli.releases import release
-from reconsent.cli.serving import demo, migrate, run_services, status, up
+from reconsent.cli.demo import demo
+from reconsent.cli.erasures import erasures
+from reconsent.cli.explain import explain
+from reconsent.cli.import_and_emit import emit, import_
+from reconsent.cli.migrate import migrate
+from reconsent.cli.notices import notices
+from reconsent.cli.permit import permit
+from reconsent.cli.policy import policy
+from reconsent.cli.release import release
+from reconsent.cli.run import run_services, up
+from reconsent.cli.status import status
 from reconsent.cli.topics import topics_group
 from reconsent.config import Settings, settings
 from reconsent.domain.errors import BadInputError, OutsideError, ReconsentError
@@ -27,7 +34,6 @@ from reconsent.terminal import complain
 if TYPE_CHECKING:
     from reconsent.program import Program
 
-FAILED_OUTSIDE = 3
 INTERRUPTED = 130
 
 

@@ -1,4 +1,4 @@
-"""The cases that the invented people of `example_people` show, as decks of cards.
+"""The cases that the invented people of `people` show, as decks of cards.
 
 How often a card stands in its deck is how often the case comes up. The three versions of either
 policy are told by their age: OLDEST, MIDDLE, NEWEST; None is an unknown version.

@@ -97,7 +97,7 @@ def choices(
     """Say what a share of the same people answers by telephone or app.
 
     Answers to the newest version are dated from `decided_from` on, microseconds apart; those that
-    were given earlier lie years before it. Whoever is deleted or a minor says nothing.
+    were given earlier lie years before it. Deleted accounts and minors say nothing.
     """
     rng = random.Random(f"choices {seed}")  # noqa: S311  as above
     sayings = _deal(SAYINGS, rng)
@@ -203,7 +203,7 @@ def _accounts(
 def _unless_deleted(
     collected: Iterable[Event], accounts: Sequence[Event], policy: ExamplePolicy
 ) -> Iterator[Event]:
-    """Collect nothing after a deletion but the address of whoever comes back."""
+    """Collect nothing after a deletion but the address of an account that comes back."""
     deleted = [str(event["updated_at"]) for event in accounts if event["status"] == "deleted"]
     yield from (
         event for event in collected if str(event["collected_at"]) < min(deleted, default="9")

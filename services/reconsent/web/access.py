@@ -98,7 +98,7 @@ def page_response(html: str, status: int = 200) -> Response:
 
 
 def own_language_of(request: Request) -> str:
-    """Return the one of the program's languages that a request asks for."""
+    """Return which of the program's languages a request prefers."""
     return own_language(request.headers.get("accept-language"))
 
 

@@ -98,7 +98,7 @@ def _render(words: Words, template: str, values: dict[str, object]) -> str:
 
 
 def _one_line(subject: str) -> str:
-    """Make a text safe to stand in a header."""
+    """Make a text safe for a header."""
     return "".join(letter for letter in " ".join(subject.split()) if letter.isprintable())
 
 

@@ -1,4 +1,4 @@
-"""What each page needs to know; whoever serves the pages makes these."""
+"""What each page needs to know; the web makes these from the facts."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import pytest
 
-from reconsent.cli.letter_report import letter as tell
+from reconsent.cli.notice_report import notice_lines as tell
 from reconsent.domain.change import as_event
 from reconsent.domain.errors import BadInputError, OutsideError
 from reconsent.domain.mail import Delivery, Result

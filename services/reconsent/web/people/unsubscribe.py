@@ -1,8 +1,8 @@
 """Leaving optional mail: by its own page, or by one POST that a mail program makes (RFC 8058).
 
-Opening the link changes nothing. A POST is enough, whoever makes it: the link is known to nobody
-but the mail's reader and their mail program, which brings no cookie and comes from no page. It says
-nothing about the use of data.
+Opening the link changes nothing. Any POST is enough: only the mail's reader and their mail program
+know the link, and the mail program sends no cookie and comes from no page. It says nothing about
+the use of data.
 """
 
 from __future__ import annotations

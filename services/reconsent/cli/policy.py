@@ -1,4 +1,4 @@
-"""Commands for whoever writes policies: check, compare, preview, publish."""
+"""`policy …`: check, compare, preview and publish policy versions."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from reconsent import terminal
-from reconsent.cli.passing import with_program
 from reconsent.cli.policy_report import as_json as changes_json
 from reconsent.cli.policy_report import describe
+from reconsent.cli.with_program import with_program
 from reconsent.domain.change import as_event, changes, content_hash
 from reconsent.domain.cloudevents import pack
 from reconsent.domain.errors import BadInputError

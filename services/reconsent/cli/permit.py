@@ -1,11 +1,10 @@
-"""Commands that ask: may this be used, who was told, what was said."""
+"""`permit`: whether data may be used."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
-from dataclasses import asdict, fields
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,17 +13,9 @@ import click
 from pydantic import ValidationError
 
 from reconsent import terminal
-from reconsent.cli.explain_report import story
-from reconsent.cli.letter_report import letter
-from reconsent.cli.passing import with_program
+from reconsent.cli.with_program import with_program
 from reconsent.domain.errors import BadInputError
 from reconsent.domain.event import mistake
-from reconsent.facts.read.account_story import account_json
-from reconsent.facts.read.erasures import Erasure
-from reconsent.facts.read.erasures import erasures as list_erasures
-from reconsent.facts.read.evidence import with_evidence
-from reconsent.facts.read.ledger import account_ledger
-from reconsent.facts.read.notices import Filters, list_notices
 from reconsent.facts.read.permissions import Check, answer, refuse_past
 from reconsent.files.events import STDIN, lines_of
 from reconsent.store.postgres import Connection
@@ -34,10 +25,6 @@ if TYPE_CHECKING:
 
 _AT_ONCE = 10_000
 _OPTIONS = {"data_category": "--category", "data_use": "--use", "at": "--at"}
-_STATES = (
-    "planned", "due", "attempting", "accepted", "delivered", "bounced", "complained", "rejected",
-    "unknown", "abandoned", "suppressed", "superseded",
-)  # fmt: skip
 
 
 @click.command()
@@ -123,105 +110,3 @@ def _checks(lines: Iterable[tuple[int, bytes]], name: str, now: datetime) -> Ite
         except BadInputError as error:
             raise BadInputError(f"{name}:{number}: {error}") from error
         yield check
-
-
-@click.command()
-@click.argument("account")
-@click.option("--property", "property_name", required=True)
-@terminal.json_option
-@with_program
-def explain(program: Program, account: str, property_name: str, *, as_json: bool) -> None:
-    """Tell one account's story, with the rule that decided each thing."""
-
-    def work(connection: Connection) -> dict[str, Any] | None:
-        policies = program.versions.now(connection)
-        return account_json(connection, program.cohorts, policies, property_name, account)
-
-    found = program.database.transaction(work)
-    if found is None:
-        raise BadInputError(f"{property_name}/{account}: no such account")
-    if as_json:
-        terminal.document(found)
-    else:
-        click.echo("\n".join(story(found)))
-
-
-@click.command()
-@click.option("--property", "property_name")
-@click.option("--account")
-@click.option("--policy-version")
-@click.option("--state", type=click.Choice(_STATES))
-@click.option("--not-told", is_flag=True, help="Who should have been mailed and was not.")
-@click.option("--letters", is_flag=True, help="With the attempts, reports and words of each.")
-@terminal.json_option
-@with_program
-def notices(
-    program: Program,
-    /,
-    *,
-    as_json: bool,
-    letters: bool,
-    property_name: str | None,
-    **given: Any,  # noqa: ANN401 -- the other filters
-) -> None:
-    """List notices, their states and what they ask."""
-    filters = Filters(property=property_name, **given)
-    with program.database.connection() as connection:
-        policies = program.versions.now(connection)
-        found = list_notices(connection, program.cohorts, policies, filters)
-        if letters:
-            found = with_evidence(connection, found)
-            if terminal.for_people(as_json=as_json):
-                click.echo_via_pager(f"{line}\n" for notice in found for line in letter(notice))
-                return
-        if not terminal.for_people(as_json=as_json):
-            terminal.lines(found)
-            return
-        terminal.table(
-            ("property", "account", "version", "#", "kind", "state", "why", "settled", "asks"),
-            (
-                (
-                    n["property"], n["account"], n["policy_version"], n["sequence"], n["kind"],
-                    n["state"], n["suppression"], n["settled"], len(n["asks"]) or None,
-                )
-                for n in found
-            ),
-        )  # fmt: skip
-
-
-@click.command()
-@click.argument("account")
-@click.option("--property", "property_name", required=True)
-@terminal.json_option
-@with_program
-def consents(program: Program, account: str, property_name: str, *, as_json: bool) -> None:
-    """List what an account said, oldest first: the ledger."""
-
-    def work(connection: Connection) -> list[dict[str, Any]]:
-        policies = program.versions.now(connection)
-        entries = account_ledger(connection, policies, property_name, account)
-        if entries is None:
-            raise BadInputError(f"{property_name}/{account}: no such account")
-        return entries
-
-    entries = program.database.transaction(work)
-    if not terminal.for_people(as_json=as_json):
-        terminal.lines(entries)
-        return
-    terminal.table(
-        ("decided", "became", "about", "channel"),
-        ((e["decided_at"], e["event_state"], terminal.used(e), e["channel"]) for e in entries),
-    )
-
-
-@click.command()
-@terminal.json_option
-@with_program
-def erasures(program: Program, *, as_json: bool) -> None:
-    """List data that must be erased: what is held of minors."""
-    columns = [field.name for field in fields(Erasure)]
-    found = [asdict(one) for one in program.database.transaction(list_erasures)]
-    if terminal.for_people(as_json=as_json):
-        terminal.table(columns, ([row[name] for name in columns] for row in found))
-    else:
-        terminal.lines(found)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reconsent import terminal
-from reconsent.cli.passing import with_program
+from reconsent.cli.with_program import with_program
 from reconsent.facts.sending.releases import Order, follow, order, releases
 from reconsent.facts.versions import Policies
 from reconsent.store.postgres import Connection

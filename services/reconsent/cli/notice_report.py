@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-def letter(notice: dict[str, Any]) -> Iterator[str]:
+def notice_lines(notice: dict[str, Any]) -> Iterator[str]:
     """Yield the lines that tell of a notice, its attempts and reports, and its words."""
     state = ", ".join(filter(None, (notice["state"], notice["suppression"], notice["settled"])))
     yield (

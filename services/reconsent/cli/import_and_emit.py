@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from reconsent import terminal
-from reconsent.cli.passing import with_program
+from reconsent.cli.with_program import with_program
 from reconsent.domain.errors import OutsideError
 from reconsent.domain.event import TOPICS, AccountEvent
 from reconsent.domain.recorded import Counts
@@ -36,7 +36,7 @@ def import_(program: Program, topic: str, file: str, *, as_json: bool) -> None:
     """Record a FILE of events (NDJSON or CSV; - is NDJSON on standard input) as facts.
 
     TOPIC is accounts, collections or choices.
-    A malformed line spoils its file: nothing is recorded. Importing the same again changes
+    One malformed line rejects the whole file: nothing is recorded. Importing the same again changes
     nothing, and carries on an import that was interrupted.
     """
     collect_rarely()

@@ -1,0 +1,38 @@
+"""`explain`: one account's story."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from reconsent import terminal
+from reconsent.cli.explain_report import story
+from reconsent.cli.with_program import with_program
+from reconsent.domain.errors import BadInputError
+from reconsent.facts.read.account_story import account_json
+from reconsent.store.postgres import Connection
+
+if TYPE_CHECKING:
+    from reconsent.program import Program
+
+
+@click.command()
+@click.argument("account")
+@click.option("--property", "property_name", required=True)
+@terminal.json_option
+@with_program
+def explain(program: Program, account: str, property_name: str, *, as_json: bool) -> None:
+    """Tell one account's story, with the rule that decided each thing."""
+
+    def work(connection: Connection) -> dict[str, Any] | None:
+        policies = program.versions.now(connection)
+        return account_json(connection, program.cohorts, policies, property_name, account)
+
+    found = program.database.transaction(work)
+    if found is None:
+        raise BadInputError(f"{property_name}/{account}: no such account")
+    if as_json:
+        terminal.document(found)
+    else:
+        click.echo("\n".join(story(found)))

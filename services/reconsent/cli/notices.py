@@ -1,0 +1,62 @@
+"""`notices`: who was told, and who was not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, get_args
+
+import click
+
+from reconsent import terminal
+from reconsent.cli.notice_report import notice_lines
+from reconsent.cli.with_program import with_program
+from reconsent.domain.notice import State
+from reconsent.facts.read.evidence import with_evidence
+from reconsent.facts.read.notices import Filters, list_notices
+
+if TYPE_CHECKING:
+    from reconsent.program import Program
+
+
+@click.command()
+@click.option("--property", "property_name")
+@click.option("--account")
+@click.option("--policy-version")
+@click.option("--state", type=click.Choice(get_args(State)))
+@click.option("--not-told", is_flag=True, help="Who should have been mailed and was not.")
+@click.option("--letters", is_flag=True, help="With the attempts, reports and words of each.")
+@terminal.json_option
+@with_program
+def notices(
+    program: Program,
+    /,
+    *,
+    as_json: bool,
+    letters: bool,
+    property_name: str | None,
+    **given: Any,  # noqa: ANN401 -- the other filters
+) -> None:
+    """List notices, their states and what they ask."""
+    filters = Filters(property=property_name, **given)
+    with program.database.connection() as connection:
+        policies = program.versions.now(connection)
+        found = list_notices(connection, program.cohorts, policies, filters)
+        if letters:
+            found = with_evidence(connection, found)
+            if terminal.for_people(as_json=as_json):
+                click.echo_via_pager(
+                    f"{line}\n" for notice in found for line in notice_lines(notice)
+                )
+                return
+        if not terminal.for_people(as_json=as_json):
+            terminal.lines(found)
+            return
+        terminal.table(
+            ("property", "account", "version", "#", "kind", "state", "why", "settled", "asks"),
+            (
+                (
+                    n["property"], n["account"], n["policy_version"], n["sequence"], n["kind"],
+                    n["state"], n["suppression"], n["settled"], len(n["asks"]) or None,
+                )
+                for n in found
+            ),
+        )  # fmt: skip

@@ -1,0 +1,66 @@
+"""`run` and `up`: services at work until they are stopped."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from typing import TYPE_CHECKING
+
+import click
+
+from reconsent import terminal
+from reconsent.cli.with_program import with_program
+from reconsent.workers import WORKERS
+from reconsent.workers.running import run, run_until_idle
+
+if TYPE_CHECKING:
+    from reconsent.program import Program
+
+_PATIENCE = 1.0
+
+
+def stopped_by_signal() -> threading.Event:
+    """Return an event that SIGTERM and SIGINT set: what is in flight is finished."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
+@click.command("run")
+@click.argument(
+    "services",
+    nargs=-1,
+    required=True,
+    metavar="SERVICE...",
+    type=click.Choice([*WORKERS, "web"]),
+)
+@click.option("--until-idle", is_flag=True, help="End when nothing is left to do now.")
+@with_program
+def run_services(program: Program, services: tuple[str, ...], *, until_idle: bool) -> None:
+    """Run some services: intake, planner, dispatcher, scheduler, relay, web.
+
+    The relay publishes what changed and dead letters on Kafka; on the embedded
+    bus it has nothing to do.
+    """
+    workers = program.services(services, patience=0 if until_idle else _PATIENCE)
+    if until_idle:
+        with terminal.steps("working", None) as progress:
+            run_until_idle(workers, lambda _: progress.advance(1))
+        return
+    stop = stopped_by_signal()
+    if "web" in services:
+        program.web().start()
+        click.echo(f"pages at {program.settings.public_url}", err=True)
+    run(workers, stop)
+
+
+@click.command()
+@with_program
+def up(program: Program) -> None:
+    """Run all services on what is configured, until stopped."""
+    stop = stopped_by_signal()
+    workers = program.services((*WORKERS, "web"), patience=_PATIENCE)
+    program.web().start()
+    click.echo(f"reconsent is up: {program.settings.public_url} (Ctrl-C ends it)", err=True)
+    run(workers, stop)

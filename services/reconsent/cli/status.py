@@ -1,0 +1,53 @@
+"""`status`: how much is where."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from reconsent import terminal
+from reconsent.cli.with_program import with_program
+from reconsent.facts.read.counts import Status
+from reconsent.facts.read.counts import status as count
+from reconsent.store.postgres import Connection
+
+if TYPE_CHECKING:
+    from reconsent.program import Program
+
+
+@click.command()
+@terminal.json_option
+@with_program
+def status(program: Program, *, as_json: bool) -> None:
+    """Show who works, what waits, and the notices by state."""
+
+    def work(connection: Connection) -> Status:
+        return count(connection, program.versions.now(connection), program.lags(connection))
+
+    found = program.database.transaction(work)
+    if as_json:
+        by_state: dict[str, int] = {}
+        for row in found.notices:
+            by_state[row.state] = by_state.get(row.state, 0) + row.notices
+        terminal.document(
+            {
+                "services": found.services,
+                "lags": found.lags,
+                "dead_letters": found.dead_letters,
+                "notices": by_state,
+                "releases": [row._asdict() for row in found.notices],
+            }
+        )
+        return
+    terminal.table(("service", "processes"), found.services.items())
+    click.echo()
+    terminal.table(
+        ("topic", "waiting", "dead letters"),
+        ((topic, waiting, found.dead_letters[topic]) for topic, waiting in found.lags.items()),
+    )
+    click.echo()
+    terminal.table(
+        ("policy", "version", "kind", "state", "why", "notices"),
+        ((*row[:-1], f"{row.notices:,}") for row in found.notices),
+    )
