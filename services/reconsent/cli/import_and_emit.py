@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from reconsent.program import Program
 
 _BATCH = 10_000
+_AGAIN = "run the same command again to go on"
 
 
 @click.command("import")
@@ -47,9 +48,11 @@ def import_(program: Program, topic: str, file: str, *, as_json: bool) -> None:
     ):
         try:
             done = _import(program.database, recorder, events, partial(show, f"import {topic}"))
-        except (KeyboardInterrupt, OutsideError):
-            terminal.complain(f"{events.name}: interrupted; the same command again carries on")
+        except KeyboardInterrupt:
+            terminal.complain(f"{events.name}: interrupted; {_AGAIN}")
             raise
+        except OutsideError as error:
+            raise OutsideError(f"{error}; {_AGAIN}") from error
     if as_json:
         terminal.document(
             {

@@ -75,6 +75,8 @@ def run(arguments: Sequence[str], make: Callable[[Settings], Program]) -> int:
     """Run one command; return its exit code, after one line on standard error if it failed."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     logging.getLogger("httpx").setLevel(logging.WARNING)
+    # Failures of the database are reported by those that meet them.
+    logging.getLogger("psycopg").setLevel(logging.ERROR)
     try:
         context = _Lazy(make)
         # Not cli.main, which would answer a closed pipe with 1: "the answer is no".

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import psycopg
+from psycopg.conninfo import make_conninfo
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from reconsent.domain.errors import BadInputError, OutsideError
@@ -18,13 +19,14 @@ Result = TypeVar("Result")
 
 _TRIES = 10
 _RECONNECT_SECONDS = 10.0
+_CONNECT_SECONDS = 5
 # A suspended process holds the locks of an open transaction no longer than this.
 _OPTIONS = (
     "-c client_encoding=UTF8 -c timezone=UTC -c lock_timeout=60s "
     "-c idle_in_transaction_session_timeout=60s"
 )
 _CONFLICTS = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
-_LOST = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout)
+_LOST = (psycopg.OperationalError, psycopg.InterfaceError)
 
 
 class Database:
@@ -33,7 +35,8 @@ class Database:
     Every failure of the database itself is an OutsideError of one line. `open_database` makes it.
     """
 
-    def __init__(self, pool: ConnectionPool[Connection]) -> None:
+    def __init__(self, conninfo: str, pool: ConnectionPool[Connection]) -> None:
+        self._conninfo = conninfo
         self._pool = pool
         self.patience = pool.timeout
         """Seconds to wait for a free connection."""
@@ -70,6 +73,11 @@ class Database:
                 yield connection
         except _CONFLICTS:
             raise
+        except PoolTimeout as error:
+            # The pool does not know why it has none; a connection of its own is told.
+            connect(make_conninfo(self._conninfo, connect_timeout=_CONNECT_SECONDS)).close()
+            message = f"database: no connection was free for {self.patience:.0f} s"
+            raise OutsideError(message) from error
         except _LOST as error:
             # Connections are often lost together. Found one at a time, each would cost a pause.
             self._pool.check()
@@ -101,7 +109,7 @@ def open_database(
         open=False,
     )
     with pool:
-        yield Database(pool)
+        yield Database(conninfo, pool)
 
 
 def connect(conninfo: str, *, autocommit: bool = False) -> Connection:
@@ -119,7 +127,7 @@ def in_one_line(what: str = "database") -> Iterator[None]:
     """Report in one line that the database failed. Raises OutsideError."""
     try:
         yield
-    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+    except _LOST as error:
         raise OutsideError(f"{what}: {first_line(error)}") from error
 
 
