@@ -77,48 +77,49 @@ def written(folder: Path, content: str) -> Path:
     return path
 
 
-@st.composite
-def _rows(pick: st.DrawFn) -> list[dict[str, Any]]:
-    declared = st.tuples(st.sampled_from(_CATEGORIES), st.sampled_from(_USES))
-    return [
-        row(
-            data,
-            data_use,
-            recipients=pick(st.lists(st.sampled_from(_PARTIES), unique=True, max_size=2)),
-            retention=pick(st.sampled_from(_PERIODS)),
-            legal_basis=pick(st.sampled_from([None, "consent", "contract"])),
-        )
-        for data, data_use in pick(st.lists(declared, unique=True, max_size=4))
-    ]
+def _row(declared: tuple[str, str], **more: Any) -> dict[str, Any]:  # noqa: ANN401 (as in a file)
+    return row(*declared, **more)
 
 
-@st.composite
-def any_fields(pick: st.DrawFn) -> dict[str, Any]:
+# Made once: strategies made anew at each draw take most of the time that a test has.
+_DECLARED = st.tuples(st.sampled_from(_CATEGORIES), st.sampled_from(_USES))
+_ROWS = st.lists(
+    st.builds(
+        _row,
+        _DECLARED,
+        recipients=st.lists(st.sampled_from(_PARTIES), unique=True, max_size=2),
+        retention=st.sampled_from(_PERIODS),
+        legal_basis=st.sampled_from([None, "consent", "contract"]),
+    ),
+    unique_by=lambda made: (made["data"], *made["uses"]),
+    max_size=4,
+)
+_TEXT = st.fixed_dictionaries(
+    {name: st.sampled_from(["one", "other"]) for name in ("title", "summary", "body")}
+)
+_FIELDS = st.builds(
+    fields,
+    version=st.sampled_from(["v2", "v3"]),
+    controller=st.sampled_from(_PARTIES),
+    parties=st.dictionaries(
+        st.sampled_from(_PARTIES),
+        st.fixed_dictionaries({"name": st.sampled_from(["A", "B"])}),
+    ),
+    properties=st.lists(st.sampled_from(["a", "b", "c"]), unique=True, min_size=1),
+    declares=_ROWS,
+    texts=st.dictionaries(st.sampled_from(["en", "nb", "de"]), _TEXT, min_size=1),
+    notice=st.fixed_dictionaries(
+        {"material": st.booleans(), "respond_by": st.sampled_from([None, "P9D"])}
+    ),
+)
+_VERSIONS = _FIELDS.map(PolicyVersion.model_validate)
+
+
+def any_fields() -> st.SearchStrategy[dict[str, Any]]:
     """Draw the content of a policy file of few keys, so that versions often have some in common."""
-    text = st.fixed_dictionaries(
-        {name: st.sampled_from(["one", "other"]) for name in ("title", "summary", "body")}
-    )
-    return fields(
-        version=pick(st.sampled_from(["v2", "v3"])),
-        controller=pick(st.sampled_from(_PARTIES)),
-        parties=pick(
-            st.dictionaries(
-                st.sampled_from(_PARTIES),
-                st.fixed_dictionaries({"name": st.sampled_from(["A", "B"])}),
-            )
-        ),
-        properties=pick(
-            st.lists(st.sampled_from(["a", "b", "c"]), unique=True, min_size=1),
-        ),
-        declares=pick(_rows()),
-        texts=pick(st.dictionaries(st.sampled_from(["en", "nb", "de"]), text, min_size=1)),
-        notice={
-            "material": pick(st.booleans()),
-            "respond_by": pick(st.sampled_from([None, "P9D"])),
-        },
-    )
+    return _FIELDS
 
 
 def any_version() -> st.SearchStrategy[PolicyVersion]:
     """Draw a policy version of few keys, so that two of them often have some in common."""
-    return any_fields().map(PolicyVersion.model_validate)
+    return _VERSIONS
