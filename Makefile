@@ -20,6 +20,10 @@ export RUFF_CACHE_DIR := $(CACHE)/ruff
 export MYPY_CACHE_DIR := $(CACHE)/mypy
 export HYPOTHESIS_STORAGE_DIRECTORY := $(CACHE)/hypothesis
 
+# Tests make and remove many databases: in memory, where there is room, that takes no time.
+export PYTEST_DEBUG_TEMPROOT := $(shell df -Pk /dev/shm 2>/dev/null | \
+  awk 'NR == 2 && $$4 > 6000000 { print "/dev/shm"; found = 1 } END { if (!found) print "/tmp" }')
+
 BIN := $(VENV)/bin
 # Holds the folder it was made in: a virtual environment that was copied along is no use elsewhere,
 # nor is one whose Python is gone, or lies where only somebody else may enter.

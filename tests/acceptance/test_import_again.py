@@ -12,7 +12,7 @@ import pytest
 from tests.acceptance.outside import World
 from tests.acceptance.people import account
 
-ACCOUNTS = 60_000
+ACCOUNTS = 25_000
 _PATIENCE = 120.0
 
 

@@ -56,8 +56,7 @@ class _StrikingHandler(Handler):
     @override
     def do_GET(self) -> None:
         if self.path == "/control/struck":
-            self.server.has_struck.wait(PATIENCE)
-            self._answer(200, {"process": self.server.struck})
+            self._answer(200, {"process": self.server.struck_in_time()})
         else:
             super().do_GET()
 
@@ -136,6 +135,18 @@ class _StrikingStandIn(StandIn):
                 return None
             self.strike = None
             return strike
+
+    def struck_in_time(self) -> int | None:
+        """Return whom the strike hit; None where nobody came to its point, and now nobody will.
+
+        A strike that stayed armed would hit somebody whom the round does not expect to lose.
+        """
+        self.has_struck.wait(PATIENCE)
+        with self.lock:
+            armed, self.strike = self.strike, None
+        if armed is None:
+            self.has_struck.wait()  # a request has come to the point just now
+        return self.struck
 
     def forget(self) -> None:
         """Begin anew."""

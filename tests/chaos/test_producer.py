@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from reconsent.bus.kafka import producer as kafka_producer
 from reconsent.bus.kafka.producer import KafkaProducer
 from reconsent.bus.kafka.settings import KafkaSettings
 from reconsent.bus.kafka.topics import create
@@ -30,10 +31,11 @@ def settings(grounds: Grounds) -> Iterator[KafkaSettings]:
 
 
 def test_a_producer_can_be_closed_while_the_broker_is_away(
-    grounds: Grounds, settings: KafkaSettings
+    grounds: Grounds, settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """To close it does not fail, and ends a sending that waits for the broker."""
     message = Message("accounts", b"shop.example/ann", b"{}", (), _NOW)
+    monkeypatch.setattr(kafka_producer, "_SEND_SECONDS", 5.0)
     producer = KafkaProducer(settings)
     producer.send([message])
     grounds.broker.kill()

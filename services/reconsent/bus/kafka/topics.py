@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from reconsent.bus.kafka.settings import KafkaSettings
     from reconsent.domain.topics import TopicLayout
 
-_REQUEST_MS: Final = 10_000
+# A busy broker takes its time to make topics.
+_REQUEST_MS: Final = 30_000
 _NO_ERROR: Final = 0
 _UNKNOWN_TOPIC: Final = 3
 _EXISTS: Final = 36
