@@ -35,6 +35,7 @@ def test_a_producer_can_be_closed_while_the_broker_is_away(
 ) -> None:
     """To close it does not fail, and ends a sending that waits for the broker."""
     message = Message("accounts", b"shop.example/ann", b"{}", (), _NOW)
+    monkeypatch.setattr(kafka_producer, "REQUEST_MS", 2_000)
     monkeypatch.setattr(kafka_producer, "_SEND_SECONDS", 5.0)
     producer = KafkaProducer(settings)
     producer.send([message])
