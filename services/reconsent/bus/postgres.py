@@ -1,7 +1,7 @@
 """The bus as a log table in PostgreSQL: the embedded form.
 
-A consumer holds a partition by an advisory lock of its own session: a dead process frees it at
-once, and `offsets.take_over` fences off whoever is only late. NOTIFY merely wakes up.
+A consumer owns a partition by an advisory lock of its session: a dead process frees it at once, and
+`offsets.take_over` fences a consumer that was merely slow. NOTIFY only wakes consumers up.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SQL = named("bus")
 # Any number, so long as no one else uses it for advisory locks.
 _MEMBERS: Final = 0x7265636F
 _SHARE_SECONDS: Final = 1.0
-# A process that is stopped holds its partitions no longer than this, in PostgreSQL's words.
+# A suspended process keeps its partitions no longer than this, in PostgreSQL's words.
 _IDLE_LIMIT: Final = "2min"
 
 
@@ -57,8 +57,8 @@ class PostgresProducer:
 class PostgresConsumer:
     """Takes batches off the bus for a group, sharing the partitions with its other members.
 
-    `connect` opens connections that commit by themselves. Each member holds at most its share of
-    the partitions; it gives back what is more, so that a newcomer finds some.
+    `connect` opens connections in autocommit mode. Each member holds at most its share of the
+    partitions and gives back the rest, so that a new member finds some.
     """
 
     def __init__(
@@ -111,22 +111,22 @@ class PostgresConsumer:
         share = -(-len(self._all) // max(members, 1))
         for partition in self._idle()[: max(0, len(self._held) - share)]:
             del self._held[partition]
-            self._value("let_go", self._lock_name(partition))
+            self._value("unlock", self._lock_name(partition))
         for partition in self._all:
             if len(self._held) < share and partition not in self._held:
                 self._take(partition)
 
     def _take(self, partition: Partition) -> None:
-        if not self._value("hold", self._lock_name(partition)):
+        if not self._value("lock", self._lock_name(partition)):
             return
         try:
             self._held[partition] = take_over(self._connection, self._group, *partition)
         except psycopg.errors.LockNotAvailable:
-            # A batch of the owner before is still being recorded: later.
-            self._value("let_go", self._lock_name(partition))
+            # A batch of the earlier owner is still being recorded: try later.
+            self._value("unlock", self._lock_name(partition))
 
     def _idle(self) -> list[Partition]:
-        """List the partitions held of which no batch is at work."""
+        """List the partitions held of which no batch is being recorded."""
         found = self._connection.execute(SQL["idle"], {"group": self._group} | self._positions())
         return found.fetchall()
 

@@ -1,4 +1,4 @@
-"""How the embedded PostgreSQL's programs are started: as whom, and bound to our life.
+"""Starting the embedded PostgreSQL's programs: as which user, and ending when we end.
 
 PostgreSQL refuses to run as root. So as root a child becomes an unprivileged user who keeps one
 capability, to enter every folder that root may; where root has no capabilities to hand on, the
@@ -37,7 +37,7 @@ libc = ctypes.CDLL(None, use_errno=True)
 
 
 def run(command: list[str], *, become: Callable[[], None], text: bytes = b"") -> tuple[int, bytes]:
-    """Run to the end with ``text`` (under 64 KB) as input; return exit code and all output."""
+    """Run a program with ``text`` (under 64 KB) as input; return exit code and all output."""
     reading, feeding = os.pipe()
     os.write(feeding, text)
     os.close(feeding)
@@ -123,7 +123,7 @@ def identity_for_initdb(data: str) -> Callable[[], None]:
 
 
 def stay() -> None:
-    """Remain who we are."""
+    """Remain the same user."""
 
 
 def _become(uid: int, gid: int) -> None:

@@ -4,8 +4,8 @@ A program of its own: ``user.join`` starts it and hands it the locked ``server.l
 postmaster inherits that descriptor, so a free lock means that nothing lives.
 It makes the database if there is none, starts the postmaster, closes its standard output when
 clients may connect (or writes there, in one line, why they never will), and waits for
-``users.lock``, which every user shares: whoever gets it alone knows that the last user is gone.
-No number of a process is ever taken as proof that something lives.
+``users.lock``, which every user shares: getting it alone means that the last user is gone.
+A process number is never taken as proof that something lives.
 """
 
 from __future__ import annotations
@@ -255,8 +255,8 @@ def main() -> None:
         os.chdir(folder)
         supervise(binaries, None if lock == "-" else int(lock))
     except KilledError:
-        pass  # whoever waits for us hears nothing, finds no server, and tries again
+        pass  # a user that waits is told nothing, finds no server, and tries again
     except ServerError as error:
         print(error, flush=True)
-    except Exception as error:  # noqa: BLE001 - whoever waits for us has to hear of it
+    except Exception as error:  # noqa: BLE001 - a user that waits must be told
         print(f"the embedded PostgreSQL in {folder} did not start: {error}", flush=True)

@@ -1,9 +1,9 @@
-"""The PostgreSQL that we bring along: one server a home, shared by all our processes of it.
+"""The embedded PostgreSQL from its users' side: one server for each home, shared by all processes.
 
 ``join`` takes a share in ``users.lock`` and keeps it; while anybody holds a share, the server
-lives. Who finds no server and gets ``server.lock`` starts a supervisor, the program in
-``server.py``, and hands it that lock; everybody else tries again. The supervisor stops
-the server when the last share is gone, however its holder ended.
+lives. A process that finds no server and gets ``server.lock`` starts a supervisor, the program in
+``server.py``, and hands it that lock; all others try again. The supervisor stops the server when
+the last share is gone, however its holder ended.
 """
 
 from __future__ import annotations
@@ -183,7 +183,7 @@ def _understand(answer: bytes) -> _Answer:
     match fields.get(b"C"):
         case "57P03":  # cannot_connect_now
             return _Answer.NOT_YET
-        # too_many_connections: it serves others; whoever connects next waits or says so.
+        # too_many_connections: it serves others; the next to connect waits or reports it.
         case "53300":
             return _Answer.SERVING
         case code:

@@ -1,7 +1,7 @@
 """The dead letters that wait in PostgreSQL, whichever bus they came by.
 
-`log.append_dead_letter` puts them there, and what a deletion erases of an account it erases of them
-too. Those that are removed leave gaps between the offsets, which consumers step over.
+`log.append_dead_letter` puts them there. What a deletion erases of an account is erased from them
+too. Removed ones leave gaps between the offsets, which consumers step over.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ def count(connection: Connection) -> dict[str, int]:
     return {topic: found.get(topic + DEAD, 0) for topic in TOPICS}
 
 
-def hold(connection: Connection, ids: Iterable[Id]) -> None:
-    """Let nobody else change or remove some dead letters until the transaction ends."""
-    connection.execute(SQL["hold"], _places(ids))
+def lock(connection: Connection, ids: Iterable[Id]) -> None:
+    """Lock some dead letters until the transaction ends."""
+    connection.execute(SQL["lock"], _places(ids))
 
 
 def read(connection: Connection, ids: Iterable[Id]) -> dict[Id, DeadLetter]:
-    """Read some dead letters whole; those that are gone are left out."""
+    """Read some dead letters with their values; those that are gone are left out."""
     rows = connection.execute(SQL["read"], _places(ids))
     return {letter.id: letter for letter in map(DeadLetter.of, map(from_row, rows))}
 
@@ -55,7 +55,7 @@ def remove(connection: Connection, ids: Iterable[Id]) -> set[Id]:
 
 
 def renew(connection: Connection, reasons: Mapping[Id, Exception]) -> set[Id]:
-    """Say anew why some dead letters cannot be used; return those that were still there."""
+    """Replace the reasons of some dead letters; return those that were still there."""
     found = read(connection, reasons)
     for id_, letter in found.items():
         anew = dead_letter(letter.message, letter.group, reasons[id_])

@@ -13,21 +13,20 @@ from reconsent.store.postgres import connect, first_line, in_one_line
 if TYPE_CHECKING:
     from reconsent.store.postgres import Connection
 
-# A process that is stopped holds a right to be the only one no longer than this.
+# A suspended process keeps a right to be the only one no longer than this.
 _IDLE_RIGHT = "2min"
-# Longer than any answer is waited for: who is silent for so long is stopped, or cut off.
+# Longer than any answer is waited for: a process silent for so long is suspended or cut off.
 _IDLE_LEASE = "15min"
 
 
 class Lease:
-    """A sign that this process lives: a lock that the database lets go of when it dies.
+    """Proof that this process lives: a lock that the database releases when the process dies.
 
-    It is lost by whoever neither renews it nor claims anything for too long, as those who are
-    stopped do.
+    A process that neither renews it nor claims anything for too long loses it: it is presumed dead.
     """
 
     def __init__(self, conninfo: str, *, idle: str = _IDLE_LEASE) -> None:
-        """Take a lease of its own; it is lost when it was not renewed for as long as `idle`."""
+        """Take a new lease; it is lost when it has not been renewed for `idle`."""
         self._conninfo = conninfo
         self._idle = idle
         self.number = secrets.randbits(62)
@@ -42,7 +41,7 @@ class Lease:
             self._connection = self._taken()
 
     def held(self, connection: Connection) -> bool:
-        """Tell whether it is held now, as the server of another connection sees it."""
+        """Tell whether the lease is held now, as the server of another connection sees it."""
         [(held,)] = connection.execute(
             "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1"
             " AND granted AND pid = %s AND classid = %s AND objid = %s)",
@@ -67,10 +66,10 @@ class Lease:
 
 
 class SoleRight:
-    """The right to be the only one that does something, for as long as its connection lives.
+    """The right to be the only process that does something, for as long as its connection lives.
 
-    It is lost to others by whoever is silent for too long, and cannot tell: what is done with it
-    has to be fenced besides.
+    A process that is silent for too long loses it without noticing, so whatever is done under this
+    right must be fenced as well.
     """
 
     def __init__(self, conninfo: str, name: str) -> None:

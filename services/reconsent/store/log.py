@@ -1,7 +1,7 @@
 """The log: messages of the embedded bus, and dead letters of any bus, as rows of PostgreSQL.
 
-Whoever appends to a partition holds its row, so offsets become visible in their order. What a
-deletion erases of an account is erased here as well.
+Appending to a partition locks its row, so offsets become visible in their order. What a deletion
+erases of an account is erased here as well.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _PERSONAL: Final = tuple(
 
 
 def append(connection: Connection, messages: Sequence[Message]) -> None:
-    """Append messages in the caller's transaction, which holds their partitions until it ends.
+    """Append messages in the caller's transaction, which locks their partitions until it ends.
 
     A message without a partition goes where its key says.
     """
@@ -93,8 +93,8 @@ def erase(connection: Connection, deletions: Mapping[bytes, datetime]) -> None:
     """Erase what the bus knows of deleted accounts, given by key with the time of deletion.
 
     Of accounts and collections what is dated up to a deletion is removed, choices lose their
-    evidence, and what nobody can read is removed; so with their dead letters. Tombstones stay. The
-    facts need none of it, consumed or not: it no longer tells anything.
+    evidence, and unreadable messages are removed; the same goes for dead letters. Tombstones stay.
+    The facts need none of it, consumed or not.
     """
     _rewrite(connection, deletions, _left)
 
@@ -102,7 +102,7 @@ def erase(connection: Connection, deletions: Mapping[bytes, datetime]) -> None:
 def hide(connection: Connection, minors: Mapping[bytes, datetime]) -> None:
     """Take names and addresses out of what the bus says of minors up to some times, by key.
 
-    What nobody can read is removed; all else, read or yet to be read, says what it said.
+    Unreadable messages are removed; everything else in a message, consumed or not, stays.
     """
     _rewrite(connection, minors, _left_of_minor)
 
@@ -164,7 +164,7 @@ def from_row(row: tuple[Any, ...]) -> Message:
 
 def headers_json(message: Message) -> str:
     """Write a message's headers as the log keeps them."""
-    # Bytes that are no UTF-8 become lone surrogates, which JSON can write and PostgreSQL keeps.
+    # Bytes that are not UTF-8 become lone surrogates, which JSON can carry and PostgreSQL keeps.
     return json.dumps(
         [(name, value.decode("utf-8", "surrogateescape")) for name, value in message.headers]
     )

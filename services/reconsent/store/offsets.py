@@ -23,13 +23,13 @@ TAKE_OVER_LIMIT: Final = "1s"
 
 
 class FencedError(OutsideError):
-    """A batch of a partition that another consumer has taken over, or out of turn: do nothing."""
+    """The consumer is fenced: its batch is out of turn, or the partition has another owner."""
 
 
 def take_over(connection: Connection, group: str, topic: str, partition: int) -> tuple[int, int]:
     """Become the owner of a partition; return the new epoch and the offset to go on from.
 
-    Waits for a batch that is being recorded; later ones of an earlier owner are fenced off.
+    Waits for a batch that is being recorded; later batches of an earlier owner are fenced.
     """
     of_partition = {"group": group, "topic": topic, "partition": partition}
     epoch, next_offset = connection.execute(SQL["take_over"], of_partition).fetchall()[0]
@@ -59,10 +59,10 @@ def stored(connection: Connection, group: str, topics: Iterable[str]) -> dict[tu
 
 
 def advance(connection: Connection, group: str, batch: Batch) -> None:
-    """Move the offset over a batch in the caller's transaction, and hold it until that ends.
+    """Move the offset past a batch in the caller's transaction, and lock it until that ends.
 
-    Raises FencedError, after which the transaction must be rolled back, when the partition has
-    another owner by now or the offset does not stand where the batch begins.
+    Raises FencedError, after which the transaction must be rolled back, if the partition has
+    another owner by now or the batch does not begin at the stored offset.
     """
     moved = connection.execute(
         SQL["advance"],

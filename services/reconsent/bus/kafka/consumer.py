@@ -88,7 +88,7 @@ class KafkaConsumer:
             self._partitions = Partitions(self._client, take_over, group, self._stored)
             self._client.subscribe(list(self._topics), listener=self._partitions.listener)
             for topic in self._topics:
-                # Whoever joins a group first shares out the partitions that it knows of.
+                # The first member of a group assigns only the partitions that it knows of.
                 self._client.partitions_for_topic(topic)
         self._fetched: deque[tuple[TopicPartition, list[Any]]] = deque()
         self._handed_out: dict[TopicPartition, int] = {}
@@ -101,7 +101,7 @@ class KafkaConsumer:
         None as well means that this member has its share of the partitions and has reached their
         ends, for which it may wait longer. Raises OutsideError when that takes too long.
         """
-        # The last of them may only just be being recorded; were it not, nobody would go on here.
+        # The last one may still be being recorded; if that fails, this member does not go on.
         self._recorded |= self._handed_out
         self._handed_out.clear()
         deadline = time.monotonic() + timeout

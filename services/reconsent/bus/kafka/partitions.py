@@ -30,21 +30,21 @@ batch is left out: it may be tried again. Raises OutsideError.
 
 
 class Held(NamedTuple):
-    """A partition that is ours: since which epoch, and up to where it was handed out."""
+    """A partition that is ours: its epoch, and the offset up to which it was handed out."""
 
     epoch: int
     position: int
 
 
 class _Change(NamedTuple):
-    """What the group's protocol told: these partitions are ours from now on, or no longer."""
+    """What the group's protocol said: these partitions are ours from now on, or no longer."""
 
     ours: bool
     partitions: frozenset[TopicPartition]
 
 
 class _Notes(kafka.ConsumerRebalanceListener):  # type: ignore[misc] # the library has no types
-    """Notes what the group's protocol tells, on whatever thread it does."""
+    """Notes what the group's protocol says, on any thread."""
 
     def __init__(self, client: Any) -> None:  # noqa: ANN401
         self._client = client
@@ -52,7 +52,7 @@ class _Notes(kafka.ConsumerRebalanceListener):  # type: ignore[misc] # the libra
 
     @override
     def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        """Let nothing be fetched before it is known from where."""
+        """Fetch nothing before it is known from where."""
         partitions = frozenset(assigned)
         self._client.pause(*partitions)
         self.waiting.put(_Change(ours=True, partitions=partitions))
@@ -87,9 +87,9 @@ class Partitions:
         self.joined = False
 
     def follow(self) -> None:
-        """Do what the protocol told: drop what was lost, take over what is new, as far as it goes.
+        """Do what the protocol said: drop lost partitions, take over new ones as far as possible.
 
-        A partition of which the owner before is still recording a batch is left for the next time.
+        A partition whose earlier owner is still recording a batch is left for the next time.
         """
         while not self.listener.waiting.empty():
             change = self.listener.waiting.get()

@@ -26,8 +26,8 @@ _SEND_SECONDS: Final = 30.0
 class KafkaProducer:
     """Puts messages on the bus; where one goes is up to its key alone.
 
-    Of producers with the same `sole` name only the newest may write: the broker refuses the others,
-    also what they had on its way. Theirs is a transaction for each `send`.
+    Of producers with the same `sole` name only the newest may write: the broker fences the others,
+    including what they had in flight. Each `send` of such a producer is a transaction.
     """
 
     def __init__(self, settings: KafkaSettings, *, sole: str | None = None) -> None:
@@ -50,19 +50,19 @@ class KafkaProducer:
                 self._require({message.topic for message in messages})
                 self._send(messages)
         except BaseException:
-            # What it still holds might be delivered later, behind what is sent again.
+            # What is still in flight might be delivered later, after it has been sent again.
             self.close()
             raise
 
     def close(self) -> None:
-        """Let go of the bus, and of what has not reached it yet."""
+        """Close the client, and drop what has not reached the bus yet."""
         client, self._client = self._client, None
         if client is None:
             return
         try:
             client.close(timeout=0)
         except KafkaError:
-            # It waits for what it still holds before it lets go of it, and fails at that.
+            # It waits for what is in flight before it drops it, and fails at that.
             client._sender.force_close()  # noqa: SLF001 -- there is no other way
 
     def _require(self, topics: set[str]) -> None:
@@ -94,7 +94,7 @@ class KafkaProducer:
             if future.failed()
         ]
         if failed:
-            # One message spoils others on its way, which fail with an error that says no more.
+            # One message makes others in flight fail, with an error that says nothing more.
             topic, error = min(failed, key=lambda found: type(found[1]) is KafkaError)
             if isinstance(error, KafkaTimeoutError):
                 raise error
@@ -103,7 +103,7 @@ class KafkaProducer:
             self._commit()
 
     def _commit(self) -> None:
-        """End a transaction. The library would wait for a broker that is away for ever."""
+        """Commit. The library alone would wait forever for a broker that is away."""
         failed: list[BaseException] = []
 
         def commit() -> None:

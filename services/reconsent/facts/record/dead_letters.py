@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from reconsent.domain import cloudevents
 from reconsent.domain.errors import BadInputError, ReconsentError, RefusedError
-from reconsent.store.dead_letters import hold, read, remove, renew
+from reconsent.store.dead_letters import lock, read, remove, renew
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -44,7 +44,7 @@ def retry(connection: Connection, recorder: Recorder, ids: Sequence[Id]) -> Retr
     transaction; two that retry the same letter do so one after the other, and the second finds it
     gone or refused.
     """
-    hold(connection, ids)
+    lock(connection, ids)
     found = read(connection, ids)
     letters = [found[each] for each in ids if each in found]
     readable: list[tuple[DeadLetter, cloudevents.Received]] = []

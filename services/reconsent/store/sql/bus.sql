@@ -9,16 +9,16 @@ WHERE locktype = 'advisory' AND mode = 'ShareLock' AND granted AND objsubid = 2
   AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
   AND classid::bigint = %(space)s AND objid::bigint = hashtext(%(group)s)::bigint & 4294967295;
 
--- :name hold
--- Hold a partition for as long as the session lives, if nobody does.
+-- :name lock
+-- Lock a partition for as long as the session lives, unless somebody else has it.
 SELECT pg_try_advisory_lock(hashtextextended(%(name)s, 0));
 
--- :name let_go
--- Give a partition back.
+-- :name unlock
+-- Unlock a partition.
 SELECT pg_advisory_unlock(hashtextextended(%(name)s, 0));
 
 -- :name idle
--- Tell which partitions' offsets stand where a consumer stands: none of their batches is at work.
+-- Find the partitions whose stored offset is the consumer's: no batch of them is being recorded.
 SELECT topic, partition
 FROM unnest(%(topics)s::text[], %(partitions)s::integer[], %(offsets)s::bigint[])
      AS held (topic, partition, next_offset)

@@ -8,8 +8,8 @@ ORDER BY topic, partition, "offset";
 -- Count the dead letters of the topics that have any.
 SELECT topic, count(*) FROM bus_messages WHERE topic = ANY(%(topics)s) GROUP BY topic;
 
--- :name hold
--- Hold some dead letters until the transaction ends, in one order.
+-- :name lock
+-- Lock some dead letters until the transaction ends, in one order.
 SELECT FROM bus_messages
 JOIN unnest(%(topics)s::text[], %(partitions)s::integer[], %(offsets)s::bigint[])
      AS wanted (topic, partition, "offset") USING (topic, partition, "offset")
@@ -17,13 +17,13 @@ ORDER BY topic, partition, "offset"
 FOR UPDATE OF bus_messages;
 
 -- :name read
--- Read some dead letters whole; those that are gone are left out.
+-- Read some dead letters with their values; those that are gone are left out.
 SELECT topic, key, value, headers, recorded, partition, "offset" FROM bus_messages
 JOIN unnest(%(topics)s::text[], %(partitions)s::integer[], %(offsets)s::bigint[])
      AS wanted (topic, partition, "offset") USING (topic, partition, "offset");
 
 -- :name remove
--- Remove some dead letters; tell which of them were still there.
+-- Remove some dead letters; return those that were still there.
 DELETE FROM bus_messages
 USING unnest(%(topics)s::text[], %(partitions)s::integer[], %(offsets)s::bigint[])
       AS gone (topic, partition, "offset")
@@ -32,6 +32,6 @@ WHERE (bus_messages.topic, bus_messages.partition, bus_messages."offset")
 RETURNING bus_messages.topic, bus_messages.partition, bus_messages."offset";
 
 -- :name renew
--- Say anew why a dead letter cannot be used.
+-- Replace the reason of a dead letter.
 UPDATE bus_messages SET headers = %(headers)s::json
 WHERE topic = %(topic)s AND partition = %(partition)s AND "offset" = %(offset)s;

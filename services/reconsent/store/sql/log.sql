@@ -7,7 +7,7 @@ ORDER BY topic, partition
 ON CONFLICT DO NOTHING;
 
 -- :name reserve
--- Reserve offsets and hold the partitions: offsets become visible in their order.
+-- Reserve offsets and lock the partitions: offsets become visible in their order.
 WITH locked AS (
     SELECT topic, partition, messages
     FROM unnest(%(topics)s::text[], %(partitions)s::integer[], %(messages)s::bigint[])
@@ -39,7 +39,7 @@ LEFT JOIN consumer_offsets AS stored
 GROUP BY wanted.topic ORDER BY wanted.topic;
 
 -- :name of_keys
--- Read what some keys' messages on some topics say; tombstones say nothing.
+-- Read the messages of some keys on some topics, except tombstones.
 SELECT topic, key, value, headers, recorded, partition, "offset" FROM bus_messages
 WHERE key = ANY(%(keys)s) AND topic = ANY(%(topics)s) AND value IS NOT NULL
 ORDER BY topic, partition, "offset"
@@ -54,6 +54,6 @@ WHERE (bus_messages.topic, bus_messages.partition, bus_messages."offset")
     = (gone.topic, gone.partition, gone."offset");
 
 -- :name rewrite
--- Write messages anew in their places.
+-- Rewrite messages in place.
 UPDATE bus_messages SET value = %(value)s, headers = %(headers)s::json
 WHERE topic = %(topic)s AND partition = %(partition)s AND "offset" = %(offset)s;

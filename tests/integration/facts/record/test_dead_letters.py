@@ -21,7 +21,7 @@ from reconsent.facts.record.accounts import lock_accounts
 from reconsent.facts.record.dead_letters import Retried, retry, retry_lines
 from reconsent.facts.record.recorder import Recorder
 from reconsent.facts.versions import PublishedVersions
-from reconsent.store.dead_letters import count, hold, read, remove, waiting
+from reconsent.store.dead_letters import count, lock, read, remove, waiting
 from reconsent.store.log import append_dead_letter
 from reconsent.store.offsets import advance
 from reconsent.store.postgres import connect
@@ -246,7 +246,7 @@ def test_a_retry_and_an_erasing_do_not_hold_each_other_up(database: Database) ->
             both.wait(30)
 
     def retrying(connection: Connection) -> None:
-        hold(connection, ids)
+        lock(connection, ids)
         meet("retry")
         retry(connection, RECORDER, ids)
 
