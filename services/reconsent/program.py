@@ -21,7 +21,7 @@ from reconsent.domain.event import TOPICS
 from reconsent.domain.mail import Provider
 from reconsent.domain.signing import Signer
 from reconsent.embedded.user import EmbeddedUser, join
-from reconsent.facts.published.state import Outgoing
+from reconsent.facts.published.state import PublishedState
 from reconsent.facts.sets import Cohorts
 from reconsent.facts.versions import PublishedVersions
 from reconsent.mail.maildir import Maildir
@@ -176,7 +176,7 @@ class Program:
         """Make what publishes each topic. The embedded bus has no readers but reconsent's own."""
         if self.settings.kafka is None:
             return []
-        published = outlets(Outgoing(Cohorts()))
+        published = outlets(PublishedState(Cohorts()))
         publishing = [self._relay(self.settings.kafka, outlet) for outlet in published]
         return [*publishing, self._dead_letter_relay(patience)]
 

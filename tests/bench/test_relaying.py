@@ -13,7 +13,7 @@ import pytest
 from reconsent.bus.kafka.producer import KafkaProducer
 from reconsent.bus.kafka.settings import KafkaSettings
 from reconsent.domain.bus import Message
-from reconsent.facts.published.state import Outgoing
+from reconsent.facts.published.state import PublishedState
 from reconsent.facts.record.publishing import publish
 from reconsent.facts.sets import Cohorts
 from reconsent.facts.versions import PublishedVersions
@@ -62,7 +62,7 @@ def test_relay_beside_a_bare_producer(
             source="urn:bench",
             now=partial(datetime.now, UTC),
         )
-        for outlet in outlets(Outgoing(Cohorts()))
+        for outlet in outlets(PublishedState(Cohorts()))
     ]
     collect_rarely()
     relaying = seconds(lambda: _side_by_side(relays))

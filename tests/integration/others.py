@@ -9,7 +9,7 @@ from typing import Any
 
 from reconsent.domain.bus import Message
 from reconsent.domain.errors import OutsideError
-from reconsent.domain.outgoing import OUTGOING
+from reconsent.domain.published import PUBLISHED
 from reconsent.domain.use import Use, covers
 
 Facts = dict[str, Any]
@@ -25,7 +25,7 @@ class Others:
     def __init__(self, breaks: Iterable[int | None] = ()) -> None:
         """Nothing was said yet."""
         self._breaks = iter(breaks)
-        self.read: dict[str, list[Message]] = {topic: [] for topic in OUTGOING}
+        self.read: dict[str, list[Message]] = {topic: [] for topic in PUBLISHED}
         self._contents: dict[tuple[str, bytes], bytes | None] = {}
 
     def send(self, messages: Sequence[Message]) -> None:
@@ -60,7 +60,7 @@ def told(messages: Iterable[Message]) -> dict[str, tuple[str, Any]]:
         assert headers["ce_type"].decode() == f"reconsent.{message.topic[:-1]}.v1"
         value = None if message.value is None else json.loads(message.value)
         if message.value is not None:
-            OUTGOING[message.topic].model_validate_json(message.value)
+            PUBLISHED[message.topic].model_validate_json(message.value)
         assert (headers.get("content-type") is None) == (value is None)
         if _id(message) not in seen:
             last[_id(message).decode().rsplit(".", 2)[0]] = key, value

@@ -21,7 +21,7 @@ from reconsent.bus.kafka.topics import administration, create
 from reconsent.domain.bus import Message
 from reconsent.domain.errors import OutsideError
 from reconsent.domain.topics import LAYOUTS
-from reconsent.facts.published.state import Outgoing
+from reconsent.facts.published.state import PublishedState
 from reconsent.facts.sets import Cohorts
 from reconsent.store.leases import SoleRight
 from reconsent.workers.relay import Relay, outlets
@@ -110,7 +110,7 @@ def _relays(place: Stage, topics: KafkaSettings) -> list[Relay]:
             source=URL,
             now=place.now,
         )
-        for outlet in outlets(Outgoing(Cohorts()))
+        for outlet in outlets(PublishedState(Cohorts()))
     ]
 
 

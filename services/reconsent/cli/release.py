@@ -10,7 +10,7 @@ import click
 
 from reconsent import terminal
 from reconsent.cli.with_program import with_program
-from reconsent.facts.sending.releases import Order, follow, order, releases
+from reconsent.facts.sending.releases import Order, apply_flags, order, releases
 from reconsent.facts.versions import Policies
 from reconsent.store.postgres import Connection
 
@@ -112,7 +112,7 @@ def _order(program: Program, what: Order, policy: str, version: str, *, as_json:
         return order(connection, policies, what, policy, version), policies
 
     changed, policies = program.database.transaction(set_flag)
-    while program.database.transaction(lambda c: follow(c, policies, _AT_ONCE)):
+    while program.database.transaction(lambda c: apply_flags(c, policies, _AT_ONCE)):
         pass
     if as_json:
         terminal.document(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from reconsent.domain.account import Contact, Status
 from reconsent.domain.consent import Decision, EventState, undecided
@@ -22,8 +23,12 @@ SQL = named("sets")
 _REMEMBERED = 200_000
 
 
-class Who(NamedTuple):
-    """What decides what an account is asked and whether it may be written to, as it is stored."""
+@dataclass(frozen=True, kw_only=True)
+class Who:
+    """What decides what an account is asked and whether it may be written to, as it is stored.
+
+    Rows that have these columns extend it.
+    """
 
     holdings_id: int
     standing_id: int

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from reconsent.domain.event import TOPICS
-from reconsent.domain.outgoing import OUTGOING
+from reconsent.domain.published import PUBLISHED
 from reconsent.domain.topics import LAYOUTS, TopicLayout
 
 if TYPE_CHECKING:
@@ -98,6 +98,6 @@ def _message(layout: TopicLayout) -> dict[str, Any]:
             }
         },
     }
-    if declared.name in TOPICS or declared.name in OUTGOING:
+    if declared.name in TOPICS or declared.name in PUBLISHED:
         message["payload"] = {"$ref": f"events/{declared.name}.v1.json"}
     return message

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from reconsent.domain.event import TOPICS
-from reconsent.domain.outgoing import OUTGOING
+from reconsent.domain.published import PUBLISHED
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def schemas() -> dict[str, dict[str, Any]]:
     """Return the JSON Schema of each topic's data by the name of its file."""
-    models = {topic.name: topic.model for topic in TOPICS.values()} | dict(OUTGOING)
+    models = {topic.name: topic.model for topic in TOPICS.values()} | dict(PUBLISHED)
     return {
         f"{name}.v1.json": {
             "$schema": "https://json-schema.org/draft/2020-12/schema",

@@ -29,12 +29,11 @@ from reconsent.domain.mail import (
 )
 from reconsent.domain.notice import questions
 from reconsent.facts.sending.attempts import begin_handing_over, end, recover
-from reconsent.facts.sending.claims import Attempt, Claim, Claimed, Claims
+from reconsent.facts.sending.claims import Attempt, Claim, Claimed, Claims, any_due
 from reconsent.facts.sending.pace import Pace
 from reconsent.facts.sending.renderings import Renderings, Wording
 from reconsent.facts.sets import Cohorts
 from reconsent.facts.versions import Policies, PublishedVersions
-from reconsent.store.named import named
 from reconsent.words.mails import render_mail
 from reconsent.workers.service import Service
 
@@ -46,7 +45,6 @@ if TYPE_CHECKING:
     from reconsent.store.leases import Lease
     from reconsent.store.postgres import Connection, Database
 
-SQL = named("sending/claims")
 AT_MOST: Final = 1000
 REQUESTS: Final = 4
 _AT_FIRST: Final = 50
@@ -168,10 +166,7 @@ class Dispatcher(Service):
         if self._rests():
             return True
         with self._database.connection() as connection:
-            latest = self._versions.now(connection).latest_ids
-            due = {"latest": latest, "now": self._now()}
-            row = connection.execute(SQL["any_due"], due).fetchone()
-        return not (row and row[0])
+            return not any_due(connection, self._versions.now(connection), self._now())
 
     def _rests(self) -> bool:
         """Tell whether the provider takes nothing before a later time."""
@@ -202,9 +197,7 @@ class Dispatcher(Service):
         policies = self._versions.locked(connection)
         limit = self._pace.lets_pass(connection, self._size)
         if limit == 0:
-            due = {"latest": policies.latest_ids, "now": self._now()}
-            any_due = connection.execute(SQL["any_due"], due).fetchall()[0][0]
-            return _WAIT if any_due else _NOTHING
+            return _WAIT if any_due(connection, policies, self._now()) else _NOTHING
         claim = self._claims.claim(connection, policies, limit, self._now())
         self._pace.spend(connection, sum(len(attempt.members) for attempt in claim.attempts))
         return claim

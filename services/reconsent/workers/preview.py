@@ -16,16 +16,14 @@ from reconsent.domain.mail import CHOOSE_LINK, UNSUBSCRIBE_LINK
 from reconsent.domain.notice import Kind, next_step, questions
 from reconsent.domain.policy import Policy, PolicyVersion
 from reconsent.domain.use import Held, Use
+from reconsent.facts.planning import audience, informs_somebody
 from reconsent.facts.record.publishing import publish
-from reconsent.facts.sets import Cohorts, Who
+from reconsent.facts.sets import Cohorts
 from reconsent.facts.versions import Policies, PublishedVersions, informs
-from reconsent.store.named import named
 from reconsent.store.postgres import Connection, Database
 from reconsent.words.choosing import choose
 from reconsent.words.mails import render_mail
 from reconsent.words.views import Asked, ChooseView, Site
-
-SQL = named("planning")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,28 +52,23 @@ def preview(database: Database, version: PolicyVersion) -> Preview:
 
 def _count(connection: Connection, version: PolicyVersion, policies: Policies) -> Preview:
     policy = policies.by_name[version.policy]
-    ids = [policies.ids[policy.name, v.version] for v in policy.versions]
-    waiting = connection.execute(SQL["unplanned"], {"versions": ids})
-    unplanned: dict[int, int] = dict(waiting.fetchall())
-    inform = any(informs(policies.versions[version_id], policy) for version_id in unplanned)
-    rows = connection.execute(SQL["audience"], {"policy": policy.name}).fetchall()
-    cohorts = Cohorts()
-    asks = cohorts.asks(connection, policy, {(row[0], row[1]) for row in rows})
+    inform = informs_somebody(connection, policies, policy)
+    found = audience(connection, policy)
+    asks = Cohorts().asks(connection, policy, {one.cohort for one in found})
     counts: Counter[str] = Counter()
     suppressed: Counter[str] = Counter()
     asked: Counter[frozenset[Use]] = Counter()
-    for *columns, passes_on, count in rows:
-        who = Who(*columns)
-        ask = asks[who.cohort]
-        step = next_step(who.reach, ask, None, inform=inform or passes_on)
+    for one in found:
+        ask = asks[one.cohort]
+        step = next_step(one.reach, ask, None, inform=inform or one.passes_on)
         if step.plan and step.suppression:
-            suppressed[step.suppression] += count
+            suppressed[step.suppression] += one.accounts
         else:
-            counts[step.plan or "untouched"] += count
+            counts[step.plan or "untouched"] += one.accounts
         if step.plan == "choice":
-            asked[ask] += count
+            asked[ask] += one.accounts
     return Preview(
-        accounts=sum(row[-1] for row in rows),
+        accounts=sum(one.accounts for one in found),
         choice=counts["choice"],
         information=counts["information"],
         suppressed=dict(sorted(suppressed.items())),

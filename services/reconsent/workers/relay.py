@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from reconsent.domain.bus import Producer
-    from reconsent.facts.published.state import Item, Outgoing
+    from reconsent.facts.published.state import Item, PublishedState
     from reconsent.facts.versions import Policies
     from reconsent.store.leases import SoleRight
     from reconsent.store.postgres import Connection, Database
@@ -55,7 +55,7 @@ class Outlet:
     sweeps: bool = True
 
 
-def outlets(outgoing: Outgoing) -> tuple[Outlet, ...]:
+def outlets(outgoing: PublishedState) -> tuple[Outlet, ...]:
     """Return what is published, topic by topic."""
     return (
         # First, for it is by this topic that others learn what they may not do any longer.

@@ -15,7 +15,7 @@ from reconsent.domain.change import as_event
 from reconsent.domain.errors import BadInputError, OutsideError
 from reconsent.domain.mail import Delivery, Result
 from reconsent.facts.read.evidence import with_evidence
-from reconsent.facts.sending.releases import Order, follow, order
+from reconsent.facts.sending.releases import Order, apply_flags, order
 from reconsent.facts.versions import PublishedVersions
 from reconsent.workers.dispatcher import Dispatcher
 from reconsent.workers.scheduler import Scheduler
@@ -105,7 +105,7 @@ class Sending:
         done = self.place.database.transaction(
             lambda c: order(c, policies, what, "campaigner", "v2")
         )
-        while self.place.database.transaction(lambda c: follow(c, policies, 2)):
+        while self.place.database.transaction(lambda c: apply_flags(c, policies, 2)):
             pass
         return done
 

@@ -16,7 +16,7 @@ from typing_extensions import override
 from reconsent.domain.bus import Message
 from reconsent.domain.errors import OutsideError
 from reconsent.domain.use import Use
-from reconsent.facts.published.state import Outgoing
+from reconsent.facts.published.state import PublishedState
 from reconsent.facts.sets import Cohorts
 from reconsent.store.leases import SoleRight
 from reconsent.workers.relay import Relay, outlets
@@ -51,7 +51,7 @@ def relays(place: Stage, others: Others, page: int = 3) -> list[Relay]:
             now=place.now,
             page=page,
         )
-        for outlet in outlets(Outgoing(Cohorts()))
+        for outlet in outlets(PublishedState(Cohorts()))
     ]
 
 

@@ -72,7 +72,7 @@ class _Cohort(NamedTuple):
         )
 
 
-class Outgoing:
+class PublishedState:
     """What is said of accounts, by topic."""
 
     def __init__(self, cohorts: Cohorts) -> None:

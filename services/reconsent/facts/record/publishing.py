@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from uuid import UUID
 
 from reconsent.domain.change import as_event, content_hash
 from reconsent.domain.errors import BadInputError
-from reconsent.domain.notice import settled
+from reconsent.domain.notice import Settled, settled
 from reconsent.domain.policy import PolicyVersion
 from reconsent.domain.policy_line import admit
 from reconsent.facts.record.standings import refresh_standings
@@ -60,11 +61,18 @@ def _settle(connection: Connection, policies: Policies, name: str) -> None:
     cohorts = Cohorts()
     cohorts.asked(connection, {row[1] for row in rows})
     asks = cohorts.asks(connection, policy, {row[2:] for row in rows})
-    settling: dict[str | None, list[UUID]] = {}
+    settling: dict[Settled | None, list[UUID]] = {}
     for notice_id, ask_id, *cohort in rows:
         pair = (cohort[0], cohort[1])
         asked = cohorts.asked(connection, [ask_id])[ask_id]
         standing = cohorts.standings(connection, [pair[1]])[pair[1]]
         settling.setdefault(settled(asked, asks[pair], standing), []).append(notice_id)
-    for what, notice_ids in settling.items():
-        connection.execute(SQL["settle"], {"settled": what, "notice_ids": notice_ids})
+    for became, notice_ids in settling.items():
+        settle_questions(connection, became, notice_ids)
+
+
+def settle_questions(
+    connection: Connection, became: Settled | None, notice_ids: Iterable[UUID]
+) -> None:
+    """Note what became of mailed questions."""
+    connection.execute(SQL["settle"], {"settled": became, "notice_ids": sorted(notice_ids)})

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
+
+from psycopg.rows import class_row
 
 from reconsent.domain.locales import best_locale
 from reconsent.domain.notice import MAILED, Kind, State, part_refused, questions, suppression
@@ -32,35 +34,33 @@ if TYPE_CHECKING:
 SQL = named("sending/claims")
 
 
-class About(NamedTuple):
-    """The notice that a reminder reminds of; nothing of it is known for other notices."""
+@dataclass(frozen=True, kw_only=True)
+class Claimed(Who):
+    """A locked notice, with its account as it is at this moment; columns of the query.
 
-    notice_id: UUID | None
-    state: State | None
-    ask_id: int | None
-    open: bool
-    accepted_at: datetime | None
+    What begins with `about` is of the notice that a reminder is about, and None for others. Without
+    an `email` the notice is suppressed.
+    """
 
-
-class Claimed(NamedTuple):
-    """A notice under lock, with its account as it is at this moment."""
-
-    who: Who
-    about: About
     notice_id: UUID
     kind: Kind
     version_id: int
     property_name: str
-    email: Any
+    email: str
     name: str | None
     locale: str | None
     address_hash: bytes
+    about: UUID | None
+    about_state: State | None
+    about_ask_id: int | None
+    about_open: bool | None
+    about_accepted_at: datetime | None
 
     @property
     def asks_on(self) -> UUID | None:
         """The notice whose page the link opens; a reminder's is that of what it reminds of."""
         if self.kind == "reminder":
-            return self.about.notice_id
+            return self.about
         return self.notice_id if self.kind == "choice" else None
 
 
@@ -96,24 +96,23 @@ class Claims:
     def claim(self, connection: Connection, policies: Policies, limit: int, now: datetime) -> Claim:
         """Claim up to `limit` notices, in the caller's transaction."""
         connection.execute(SQL["by_index"])
-        rows = connection.execute(
-            SQL["claim"], {"latest": policies.latest_ids, "limit": limit, "now": now}
-        )
-        claimed = [Claimed(Who(*row[13:]), About(*row[8:13]), *row[:8]) for row in rows]
+        cursor = connection.cursor(row_factory=class_row(Claimed))
+        due = {"latest": policies.latest_ids, "limit": limit, "now": now}
+        claimed = cursor.execute(SQL["claim"], due).fetchall()
         asks = self._asks(connection, policies, claimed)
-        held_back = {
+        not_sent = {
             notice.notice_id: why
             for notice in claimed
-            if (why := _held_back(notice, asks[notice.notice_id], policies, now))
+            if (why := _second_look(notice, asks[notice.notice_id], policies, now))
         }
-        if held_back:
+        if not_sent:
             columns = {
-                "notice_id": list(held_back),
-                "state": [state for state, _ in held_back.values()],
-                "suppression": [why for _, why in held_back.values()],
+                "notice_id": list(not_sent),
+                "state": [state for state, _ in not_sent.values()],
+                "suppression": [why for _, why in not_sent.values()],
             }
             connection.execute(SQL["let_go"], columns)
-        sent = [notice for notice in claimed if notice.notice_id not in held_back]
+        sent = [notice for notice in claimed if notice.notice_id not in not_sent]
         wordings = self._wordings(connection, policies, sent, asks)
         parts = [
             (wording, members)
@@ -133,7 +132,7 @@ class Claims:
         by_policy: dict[str, set[tuple[int, int]]] = {}
         for notice in claimed:
             policy = policies.versions[notice.version_id].policy
-            by_policy.setdefault(policy, set()).add(notice.who.cohort)
+            by_policy.setdefault(policy, set()).add(notice.cohort)
         asks = {
             (policy, cohort): ask
             for policy, cohorts in by_policy.items()
@@ -141,13 +140,13 @@ class Claims:
                 connection, policies.by_name[policy], cohorts
             ).items()
         }
-        reminded = {n.about.ask_id for n in claimed if n.about.ask_id is not None}
+        reminded = {n.about_ask_id for n in claimed if n.about_ask_id is not None}
         asked = self._cohorts.asked(connection, reminded)
         found = {}
         for notice in claimed:
-            ask = asks[policies.versions[notice.version_id].policy, notice.who.cohort]
+            ask = asks[policies.versions[notice.version_id].policy, notice.cohort]
             if notice.kind == "reminder":
-                ask &= asked[notice.about.ask_id or 0]
+                ask &= asked[notice.about_ask_id or 0]
             found[notice.notice_id] = ask
         return found
 
@@ -159,11 +158,11 @@ class Claims:
         asks: Mapping[UUID, frozenset[Use]],
     ) -> dict[Wording, list[Claimed]]:
         """Group notices by what decides the words of their mail."""
-        standings = self._cohorts.standings(connection, {n.who.standing_id for n in notices})
+        standings = self._cohorts.standings(connection, {n.standing_id for n in notices})
         wordings: dict[tuple[Any, ...], Wording] = {}
         grouped: dict[Wording, list[Claimed]] = {}
         for notice in notices:
-            ask, standing_id = asks[notice.notice_id], notice.who.standing_id
+            ask, standing_id = asks[notice.notice_id], notice.standing_id
             same = (notice.kind, notice.version_id, ask, notice.property_name)
             if (known := wordings.get((*same, standing_id, notice.locale))) is None:
                 refused = (part_refused(q, standings[standing_id]) for q in questions(ask))
@@ -188,7 +187,7 @@ class Claims:
     ) -> Attempt:
         kept = self._renderings.keep(connection, policies, wording)
         payload = "".join([kept.rendering, *(notice.notice_id.hex for notice in members)])
-        row = connection.execute(
+        [(attempt_id,)] = connection.execute(
             SQL["begin_attempt"],
             {
                 "provider": self._provider.name,
@@ -196,8 +195,7 @@ class Claims:
                 "members": len(members),
                 "payload_hash": hashlib.sha256(payload.encode()).hexdigest(),
             },
-        ).fetchone()
-        attempt_id = int(row[0]) if row else 0
+        ).fetchall()
         connection.execute(
             SQL["attempt"],
             {
@@ -211,11 +209,18 @@ class Claims:
         return Attempt(attempt_id=attempt_id, mail=kept.mail, members=members)
 
 
-def _held_back(
+def any_due(connection: Connection, policies: Policies, now: datetime) -> bool:
+    """Tell whether a notice waits to be sent."""
+    due = {"latest": policies.latest_ids, "now": now}
+    [(found,)] = connection.execute(SQL["any_due"], due).fetchall()
+    return bool(found)
+
+
+def _second_look(
     notice: Claimed, ask: frozenset[Use], policies: Policies, now: datetime
 ) -> tuple[State, str | None] | None:
     """Look at a claimed notice again: suppression wins, then whether it still fits. RULES 14."""
-    if why := suppression(notice.kind, notice.who.reach):
+    if why := suppression(notice.kind, notice.reach):
         return "suppressed", why
     if notice.kind == "reminder" and not _still_open(notice, policies, now):
         return "superseded", None
@@ -226,11 +231,12 @@ def _held_back(
 
 def _still_open(notice: Claimed, policies: Policies, now: datetime) -> bool:
     """Tell whether what a reminder reminds of was mailed, and may still be answered in time."""
-    about = notice.about
     within = policies.versions[notice.version_id].respond_within
-    if about.state not in MAILED or not about.open or about.accepted_at is None:
+    if notice.about_state not in MAILED or not notice.about_open:
         return False
-    return within is None or now < about.accepted_at + within
+    if notice.about_accepted_at is None:
+        return False
+    return within is None or now < notice.about_accepted_at + within
 
 
 def _parts(members: Sequence[Claimed], size: int) -> Iterable[Sequence[Claimed]]:

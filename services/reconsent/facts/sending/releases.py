@@ -1,13 +1,15 @@
-"""Releases: holding one back, letting it go on, stopping it for good.
+"""Releases: pausing one, resuming it, cancelling it for good.
 
-The flag counts at once: no claim takes notices of a release that is held back. What state its
-unmailed notices have follows, a slice at a time, by whoever plans or by the command itself.
+A flag counts at once: no claim takes notices of a release that is paused or cancelled. Its unmailed
+notices get the state that follows from it a slice at a time, by the planner or the command itself.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
+
+from psycopg.rows import class_row
 
 from reconsent.domain.errors import BadInputError
 from reconsent.facts.read.counts import count_notices
@@ -16,21 +18,37 @@ from reconsent.store.named import named
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from reconsent.domain.notice import State
     from reconsent.facts.read.counts import NoticeCount
     from reconsent.facts.versions import Policies
     from reconsent.store.postgres import Connection
 
 SQL = named("sending/releases")
-RELEASES = named("read/releases")
 Order = Literal["pause", "resume", "cancel"]
 
 
-@dataclass(frozen=True)
-class HeldBack:
-    """Whether a release is paused, or was cancelled."""
+@dataclass(frozen=True, kw_only=True)
+class ReleaseFlags:
+    """Whether a version's release is paused, or was cancelled."""
 
-    paused: bool = False
-    cancelled: bool = False
+    version_id: int
+    paused: bool
+    cancelled: bool
+
+    @property
+    def ready(self) -> State:
+        """The state of a notice of this release that nothing else keeps from being sent."""
+        return "planned" if self.paused else "due"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Row:
+    """A release as it is stored."""
+
+    version_id: int
+    state: str
+    paused: bool
+    cancelled: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,20 +61,21 @@ class Release:
     counts: Sequence[NoticeCount]
 
 
-def held_back(connection: Connection, version_id: int) -> HeldBack:
-    """Tell whether a version's release is held back."""
-    row = connection.execute(SQL["flags"], {"versions": [version_id]}).fetchone()
-    return HeldBack(*row[1:]) if row else HeldBack()
+def flags(connection: Connection, version_id: int) -> ReleaseFlags:
+    """Return the flags of a version's release."""
+    [found] = _flags(connection, [version_id])
+    return found
 
 
 def releases(connection: Connection, policies: Policies) -> list[Release]:
     """List the releases in the order of publication, with the counts of their notices."""
     counts = count_notices(connection, policies)
     found = []
-    for version_id, state, paused_at, cancelled_at in connection.execute(RELEASES["list"]):
-        version = policies.versions[version_id]
-        latest = policies.latest_id(version.policy) == version_id
-        shown = "cancelled" if cancelled_at else "paused" if paused_at else state
+    cursor = connection.cursor(row_factory=class_row(_Row))
+    for row in cursor.execute(SQL["list"]):
+        version = policies.versions[row.version_id]
+        latest = policies.latest_id(version.policy) == row.version_id
+        shown = "cancelled" if row.cancelled else "paused" if row.paused else row.state
         of_version = [
             count
             for count in counts
@@ -94,32 +113,46 @@ def order(
         latest = policies.by_name[policy].latest.version
         raise BadInputError(f"release: {policy} {version} is over, for {latest} was published")
     # Planning sees the flag, or is over before it: none of its notices slips through.
-    connection.execute(SQL["lock"])
-    if what != "cancel" and held_back(connection, version_id).cancelled:
+    lock_planning(connection)
+    if what != "cancel" and flags(connection, version_id).cancelled:
         raise BadInputError(f"release: {policy} {version} was cancelled, which is for good")
     return bool(connection.execute(SQL[what], {"version_id": version_id}).rowcount)
 
 
-def follow(connection: Connection, policies: Policies, limit: int) -> bool:
-    """Give up to `limit` unmailed notices the state that their release gives them.
+def lock_planning(connection: Connection) -> None:
+    """Wait until no other transaction plans, reminds or changes a release; keep others waiting.
 
-    The caller holds the planner's lock: whoever claims at the same time takes what it finds.
+    Sequences of notices are given by one transaction at a time.
     """
-    wanted = _flags(connection, policies) | {"limit": limit}
-    return bool(connection.execute(SQL["follow"], wanted).rowcount)
+    connection.execute(SQL["lock"])
 
 
-def any_to_follow(connection: Connection, policies: Policies) -> bool:
-    """Tell whether any unmailed notice has another state than its release gives it."""
-    row = connection.execute(SQL["any_to_follow"], _flags(connection, policies)).fetchone()
-    return bool(row and row[0])
+def apply_flags(connection: Connection, policies: Policies, limit: int) -> bool:
+    """Give up to `limit` unmailed notices the state that follows from their release's flags.
+
+    The caller has locked planning. Claims go on meanwhile, and take what they find.
+    """
+    wanted = _by_flags(connection, policies) | {"limit": limit}
+    return bool(connection.execute(SQL["apply_flags"], wanted).rowcount)
 
 
-def _flags(connection: Connection, policies: Policies) -> dict[str, Any]:
-    """Sort the releases that count by whether they go on."""
-    rows = connection.execute(SQL["flags"], {"versions": policies.latest_ids}).fetchall()
+def any_flags_to_apply(connection: Connection, policies: Policies) -> bool:
+    """Tell whether an unmailed notice has another state than follows from its release's flags."""
+    wanted = _by_flags(connection, policies)
+    [(found,)] = connection.execute(SQL["any_flags_to_apply"], wanted).fetchall()
+    return bool(found)
+
+
+def _by_flags(connection: Connection, policies: Policies) -> dict[str, Any]:
+    """Sort the releases of the latest versions by their flags."""
+    found = _flags(connection, policies.latest_ids)
     return {
-        "cancelled": [version for version, _, cancelled in rows if cancelled],
-        "paused": [version for version, paused, cancelled in rows if paused and not cancelled],
-        "going_on": [version for version, paused, cancelled in rows if not paused | cancelled],
+        "cancelled": [one.version_id for one in found if one.cancelled],
+        "paused": [one.version_id for one in found if one.paused and not one.cancelled],
+        "going_on": [one.version_id for one in found if not one.paused and not one.cancelled],
     }
+
+
+def _flags(connection: Connection, version_ids: Sequence[int]) -> list[ReleaseFlags]:
+    cursor = connection.cursor(row_factory=class_row(ReleaseFlags))
+    return cursor.execute(SQL["flags"], {"versions": version_ids}).fetchall()

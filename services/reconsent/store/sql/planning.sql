@@ -11,15 +11,9 @@ WHERE state = 'planning' AND version_id = ANY(%(versions)s) ORDER BY version_id;
 -- Tell whether any version waits to be planned.
 SELECT EXISTS (SELECT FROM releases WHERE state = 'planning');
 
--- :name slice
--- Take the next accounts of some properties.
-SELECT account_key FROM accounts
-WHERE account_key > %(after)s AND property = ANY(%(properties)s)
-ORDER BY account_key LIMIT %(limit)s;
-
 -- :name touched
 -- Take the next accounts that changed, up to the oldest transaction still running.
-SELECT accounts.account_key, accounts.changed::text
+SELECT accounts.account_key, accounts.changed::text AS changed
 FROM accounts, cursors
 WHERE cursors.name = 'planner'
   AND (accounts.changed, accounts.account_key) > (cursors.changed, cursors.account_key)
@@ -55,7 +49,7 @@ DROP TABLE looked_at;
 -- :name situations
 -- Tell the situations apart that some accounts are in: the rules answer once for each.
 SELECT holdings_id, standing_id, status, contact, minor, address, last_kind, last_state, last_ask,
-       last_undelivered, last_dead, inform, count(*)
+       last_undelivered, last_dead, inform
 FROM looked_at
 GROUP BY holdings_id, standing_id, status, contact, minor, address, last_kind, last_state,
          last_ask, last_undelivered, last_dead, inform;
@@ -122,7 +116,8 @@ WHERE version_id = ANY(%(versions)s);
 
 -- :name audience
 -- Tell the situations apart that a policy's accounts are in before a version is planned.
-SELECT holdings_id, standing_id, status, contact, minor, address, passes_on, count(*)
+SELECT holdings_id, standing_id, status, contact, minor, address, passes_on,
+       count(*) AS accounts
 FROM situations
 WHERE policy = %(policy)s AND status <> 'deleted'
 GROUP BY holdings_id, standing_id, status, contact, minor, address, passes_on;

@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from reconsent.facts.published.state import Outgoing
+from reconsent.facts.published.state import PublishedState
 from reconsent.facts.record.unsubscribes import Unsubscribe, record_unsubscribes
 from reconsent.facts.sets import Cohorts
 from reconsent.store.leases import SoleRight
@@ -44,7 +44,7 @@ def informing(place: Stage) -> Informing:
 def others(place: Stage) -> Iterator[tuple[Others, Relay]]:
     """Give those who read the topic, and what publishes it to them."""
     reading = Others([0])
-    [outlet] = [one for one in outlets(Outgoing(Cohorts())) if one.topic == "unsubscribes"]
+    [outlet] = [one for one in outlets(PublishedState(Cohorts())) if one.topic == "unsubscribes"]
     relay = Relay(
         place.database,
         outlet,

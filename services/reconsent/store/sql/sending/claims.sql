@@ -1,13 +1,14 @@
 -- :name claim
 -- Claim notices that are due, with their accounts as they are now; whoever is busy is passed over.
-SELECT notices.notice_id, notices.kind, notices.version_id, accounts.property, accounts.email,
+SELECT notices.notice_id, notices.kind, notices.version_id, accounts.property AS property_name,
+       accounts.email,
        accounts.name, accounts.locale, accounts.address_hash,
-       reminded.notice_id, reminded.state, reminded.ask_id,
+       reminded.notice_id AS about, reminded.state AS about_state, reminded.ask_id AS about_ask_id,
        NOT reminded.dead AND NOT reminded.undelivered AND reminded.settled IS NULL
            AND reminded.notice_id = (
                SELECT last.notice_id FROM last_notices AS last
-               WHERE last.account_key = reminded.account_key AND last.version_id = reminded.version_id),
-       reminded.accepted_at, accounts.holdings_id, accounts.standing_id, accounts.status,
+               WHERE last.account_key = reminded.account_key AND last.version_id = reminded.version_id) AS about_open,
+       reminded.accepted_at AS about_accepted_at, accounts.holdings_id, accounts.standing_id, accounts.status,
        accounts.contact, accounts.minor, accounts.address
 FROM notices JOIN account_reach AS accounts USING (account_key)
 LEFT JOIN notices AS reminded ON reminded.notice_id = notices.about

@@ -13,7 +13,7 @@ WHERE state = 'unknown' AND notice_id IN (
 
 -- :name to_remind_of
 -- Find open mailed questions for which a reminder's time has come, and no later one's.
-SELECT notices.notice_id, notices.account_key, notices.version_id, notices.ask_id,
+SELECT notices.notice_id, notices.account_key, notices.ask_id,
        accounts.holdings_id, accounts.standing_id, accounts.status, accounts.contact,
        accounts.minor, accounts.address
 FROM notices JOIN account_reach AS accounts USING (account_key)
@@ -35,18 +35,19 @@ FOR SHARE OF accounts SKIP LOCKED;
 -- Plan reminders, each with the next sequence of its account.
 INSERT INTO notices (account_key, version_id, sequence, kind, state, suppression, ask_id, about,
                      occasion)
-SELECT told.account_key, told.version_id,
+SELECT planned.account_key, %(version_id)s,
        (SELECT max(sequence) + 1 FROM notices
-        WHERE notices.account_key = told.account_key
-          AND notices.version_id = told.version_id),
-       'reminder', told.state, told.suppression, told.ask_id, told.about, %(occasion)s
-FROM unnest(%(account_key)s::bigint[], %(version_id)s::integer[], %(state)s::text[],
-            %(suppression)s::text[], %(ask_id)s::integer[], %(about)s::uuid[])
-     AS told (account_key, version_id, state, suppression, ask_id, about);
+        WHERE notices.account_key = planned.account_key
+          AND notices.version_id = %(version_id)s),
+       'reminder', planned.state, planned.suppression, planned.ask_id, planned.about, %(occasion)s
+FROM unnest(%(account_key)s::bigint[], %(state)s::text[], %(suppression)s::text[],
+            %(ask_id)s::integer[], %(about)s::uuid[])
+     AS planned (account_key, state, suppression, ask_id, about);
 
 -- :name overdue
 -- Find open mailed questions whose time to respond is over.
-SELECT notices.notice_id, accounts.property, accounts.account, notices.accepted_at,
+SELECT notices.notice_id, accounts.property AS property_name, accounts.account,
+       notices.accepted_at,
        accounts.holdings_id, accounts.standing_id, notices.ask_id
 FROM notices JOIN accounts USING (account_key)
 WHERE notices.version_id = %(version_id)s AND notices.kind = 'choice'

@@ -1,28 +1,33 @@
 -- :name lock
--- Let one planner work at a time.
+-- Let one transaction at a time plan, remind or change a release.
 SELECT pg_advisory_xact_lock(hashtext('reconsent.planner'));
 
 -- :name pause
--- Hold a release back.
+-- Pause a release.
 UPDATE releases SET paused_at = clock_timestamp()
 WHERE version_id = %(version_id)s AND paused_at IS NULL AND cancelled_at IS NULL;
 
 -- :name resume
--- Let a release go on.
+-- Resume a release.
 UPDATE releases SET paused_at = NULL WHERE version_id = %(version_id)s AND paused_at IS NOT NULL;
 
 -- :name cancel
--- Stop a release for good.
+-- Cancel a release for good.
 UPDATE releases SET cancelled_at = clock_timestamp(), paused_at = NULL
 WHERE version_id = %(version_id)s AND cancelled_at IS NULL;
 
 -- :name flags
 -- Tell which of some releases are paused, and which were cancelled.
-SELECT version_id, paused_at IS NOT NULL, cancelled_at IS NOT NULL
+SELECT version_id, paused_at IS NOT NULL AS paused, cancelled_at IS NOT NULL AS cancelled
 FROM releases WHERE version_id = ANY(%(versions)s);
 
--- :name follow
--- Give unmailed notices the state that their release gives them, some at a time.
+-- :name list
+-- Read how far each release came, and its flags.
+SELECT version_id, state, paused_at IS NOT NULL AS paused, cancelled_at IS NOT NULL AS cancelled
+FROM releases ORDER BY version_id;
+
+-- :name apply_flags
+-- Give unmailed notices the state that follows from the flags of their release, some at a time.
 UPDATE notices SET
     state = CASE WHEN version_id = ANY(%(cancelled)s) THEN 'suppressed'
                  WHEN version_id = ANY(%(paused)s) THEN 'planned' ELSE 'due' END,
@@ -40,8 +45,8 @@ WHERE notice_id IN (
         WHERE state IN ('planned', 'due') AND version_id = ANY(%(cancelled)s::integer[])
     ) AS others LIMIT %(limit)s);
 
--- :name any_to_follow
--- Tell whether any unmailed notice has another state than its release gives it.
+-- :name any_flags_to_apply
+-- Tell whether an unmailed notice has another state than follows from the flags of its release.
 SELECT EXISTS (SELECT FROM notices
                WHERE state = 'planned' AND version_id = ANY(%(going_on)s::integer[]))
     OR EXISTS (SELECT FROM notices

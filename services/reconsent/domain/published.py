@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-class _Outgoing(BaseModel):
+class _Published(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class AskedUse(_Outgoing):
+class AskedUse(_Published):
     """One new use that a notice asks about; the unknown version is null."""
 
     data_category: str
@@ -31,7 +31,7 @@ class AskedUse(_Outgoing):
     recipient: str
 
 
-class NoticeEvent(_Outgoing):
+class NoticeEvent(_Published):
     """One account's notice of one version, as it stands now."""
 
     notice: UUID
@@ -47,7 +47,7 @@ class NoticeEvent(_Outgoing):
     asks: tuple[AskedUse, ...]
 
 
-class ConsentEvent(_Outgoing):
+class ConsentEvent(_Published):
     """One entry of an account's ledger, with what became of it; `*` is any."""
 
     event_state: EventState
@@ -63,7 +63,7 @@ class ConsentEvent(_Outgoing):
     recorded_at: datetime
 
 
-class AllowedUse(_Outgoing):
+class AllowedUse(_Published):
     """A use that is allowed from a time on, with all that it covers."""
 
     data_category: str
@@ -72,7 +72,7 @@ class AllowedUse(_Outgoing):
     since: datetime = Field(alias="from")
 
 
-class HeldData(_Outgoing):
+class HeldData(_Published):
     """Data of a category, collected under a version (null: unknown), and what it may be used for.
 
     What is not listed, nor covered by what is listed, is denied.
@@ -83,7 +83,7 @@ class HeldData(_Outgoing):
     allowed: tuple[AllowedUse, ...]
 
 
-class PermissionEvent(_Outgoing):
+class PermissionEvent(_Published):
     """All that one account's data may be used for."""
 
     property: str
@@ -91,7 +91,7 @@ class PermissionEvent(_Outgoing):
     permissions: tuple[HeldData, ...]
 
 
-class UnsubscribeEvent(_Outgoing):
+class UnsubscribeEvent(_Published):
     """An account's owner wants no more optional mail; it says nothing about the use of data."""
 
     property: str
@@ -101,7 +101,7 @@ class UnsubscribeEvent(_Outgoing):
     occurred_at: datetime
 
 
-OUTGOING: Final[Mapping[str, type[BaseModel]]] = {
+PUBLISHED: Final[Mapping[str, type[BaseModel]]] = {
     "notices": NoticeEvent,
     "consents": ConsentEvent,
     "permissions": PermissionEvent,

@@ -1,0 +1,254 @@
+"""Planning: what each account is told of the latest version of its policy. RULES 9 to 15.
+
+Accounts in the same situation get the same answer, so the rules are asked once for each situation
+and one statement writes for all accounts of a slice. The caller's transaction also notes how far
+planning came, so that it goes on from there after any crash.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from psycopg.rows import class_row
+
+from reconsent.domain.notice import (
+    MAILED,
+    NOTHING,
+    Kind,
+    Last,
+    Settled,
+    State,
+    Step,
+    next_step,
+    settled,
+)
+from reconsent.facts.sending.releases import ReleaseFlags, any_flags_to_apply, flags, lock_planning
+from reconsent.facts.sets import Who, ask_ids
+from reconsent.facts.slices import next_accounts
+from reconsent.facts.versions import informs
+from reconsent.store.named import named
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from reconsent.domain.consent import Decision
+    from reconsent.domain.policy import Policy
+    from reconsent.domain.use import Use
+    from reconsent.facts.sets import Cohorts
+    from reconsent.facts.versions import Policies
+    from reconsent.store.postgres import Connection
+
+SQL = named("planning")
+_NEVER: Final = sys.maxsize
+
+
+@dataclass(frozen=True, kw_only=True)
+class Situation(Who):
+    """What accounts have in common that get the same answer; columns of the query."""
+
+    last_kind: Kind
+    last_state: State
+    last_ask: int
+    last_undelivered: bool
+    last_dead: bool
+    inform: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Audience(Who):
+    """A situation before a version is planned, and how many accounts are in it."""
+
+    passes_on: bool
+    accounts: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Unplanned:
+    """A version whose planning is not finished, and the account up to which it came."""
+
+    version_id: int
+    planned_to: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Touched:
+    """An account that changed, and the transaction that changed it."""
+
+    account_key: int
+    changed: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Slice:
+    """Some accounts of one policy, and which of them a release informs."""
+
+    policy: Policy
+    keys: Sequence[int]
+    flags: ReleaseFlags
+    release: bool = False
+    inform_after: int = _NEVER
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The slice as the queries take it."""
+        return {
+            "policy": self.policy.name,
+            "keys": list(self.keys),
+            "release": self.release,
+            "inform_after": self.inform_after,
+            "ready": self.flags.ready,
+        }
+
+
+def begin_planning(connection: Connection) -> None:
+    """Let no other transaction plan until this one ends."""
+    lock_planning(connection)
+    connection.execute(SQL["look_up"])
+
+
+def plan_release(
+    connection: Connection, cohorts: Cohorts, policies: Policies, policy: Policy, limit: int
+) -> bool:
+    """Plan the next slice of a policy's latest version; False where it is planned.
+
+    Earlier versions whose planning is not finished are planned together with it.
+    """
+    unplanned = _unplanned(connection, policies, policy)
+    if not unplanned:
+        return False
+    latest = policies.latest_id(policy.name)
+    keys = next_accounts(
+        connection, policies.properties(policy.name), after=unplanned[latest], limit=limit
+    )
+    if not keys:
+        connection.execute(SQL["finish"], {"version_id": latest, "versions": list(unplanned)})
+        return True
+    informing = [
+        planned_to
+        for version_id, planned_to in unplanned.items()
+        if informs(policies.versions[version_id], policy)
+    ]
+    part = _Slice(
+        policy=policy,
+        keys=keys,
+        release=True,
+        flags=flags(connection, latest),
+        inform_after=min(informing, default=_NEVER),
+    )
+    _take_steps(connection, cohorts, part)
+    connection.execute(SQL["planned_to"], {"version_id": latest, "planned_to": keys[-1]})
+    return True
+
+
+def plan_touched(connection: Connection, cohorts: Cohorts, policies: Policies, limit: int) -> bool:
+    """Plan for the next accounts that changed; False where none did."""
+    cursor = connection.cursor(row_factory=class_row(_Touched))
+    touched = cursor.execute(SQL["touched"], {"limit": limit}).fetchall()
+    if not touched:
+        return False
+    keys = [account.account_key for account in touched]
+    for policy in policies.by_name.values():
+        of_latest = flags(connection, policies.latest_id(policy.name))
+        _take_steps(connection, cohorts, _Slice(policy=policy, keys=keys, flags=of_latest))
+    last = touched[-1]
+    connection.execute(SQL["follow"], {"account_key": last.account_key, "changed": last.changed})
+    return True
+
+
+def any_to_plan(connection: Connection, policies: Policies) -> bool:
+    """Tell whether anything waits to be planned, also what is only about to be committed."""
+    [(unplanned,)] = connection.execute(SQL["any_unplanned"]).fetchall()
+    [(touched,)] = connection.execute(SQL["any_touched"]).fetchall()
+    return unplanned or touched or any_flags_to_apply(connection, policies)
+
+
+def informs_somebody(connection: Connection, policies: Policies, policy: Policy) -> bool:
+    """Tell whether any version that is not planned yet asks for information mail."""
+    unplanned = _unplanned(connection, policies, policy)
+    return any(informs(policies.versions[version_id], policy) for version_id in unplanned)
+
+
+def audience(connection: Connection, policy: Policy) -> list[Audience]:
+    """Tell the situations apart that a policy's accounts are in before a version is planned."""
+    cursor = connection.cursor(row_factory=class_row(Audience))
+    return cursor.execute(SQL["audience"], {"policy": policy.name}).fetchall()
+
+
+def _unplanned(connection: Connection, policies: Policies, policy: Policy) -> dict[int, int]:
+    """Return how far the planning of a policy's versions came that is not finished."""
+    ids = [policies.ids[policy.name, version.version] for version in policy.versions]
+    cursor = connection.cursor(row_factory=class_row(_Unplanned))
+    found = cursor.execute(SQL["unplanned"], {"versions": ids})
+    return {version.version_id: version.planned_to for version in found}
+
+
+class _Answer(NamedTuple):
+    """What the rules answer for a situation."""
+
+    situation: Situation
+    ask: frozenset[Use]
+    step: Step
+    settles: bool
+    settled: Settled | None
+
+
+def _take_steps(connection: Connection, cohorts: Cohorts, part: _Slice) -> None:
+    """Ask the rules once for each situation, and write what they answer."""
+    connection.execute(SQL["look_at"], part.parameters)
+    cursor = connection.cursor(row_factory=class_row(Situation))
+    found = cursor.execute(SQL["situations"]).fetchall()
+    asks = cohorts.asks(connection, part.policy, {one.cohort for one in found})
+    asked = cohorts.asked(connection, {one.last_ask for one in found})
+    standings = cohorts.standings(connection, {one.standing_id for one in found})
+    answers = [
+        _answer(one, asks[one.cohort], asked[one.last_ask], standings[one.standing_id], part.flags)
+        for one in found
+    ]
+    answers = [answer for answer in answers if answer.step != NOTHING or answer.settles]
+    if answers:
+        ids = ask_ids(connection, {answer.ask for answer in answers})
+        connection.execute(SQL["take_steps"], part.parameters | _columns(answers, ids))
+    connection.execute(SQL["looked"])
+
+
+def _answer(
+    situation: Situation,
+    ask: frozenset[Use],
+    asked: frozenset[Use],
+    standing: Sequence[Decision],
+    of_release: ReleaseFlags,
+) -> _Answer:
+    last = None
+    if situation.last_kind:
+        last = Last(
+            kind=situation.last_kind,
+            state=situation.last_state,
+            asks=asked,
+            undelivered=situation.last_undelivered,
+            dead=situation.last_dead,
+        )
+    step = next_step(
+        situation.reach, ask, last, inform=situation.inform, cancelled=of_release.cancelled
+    )
+    # Of a mailed choice notice it is noted whether, and as what, it is settled now.
+    if situation.last_kind != "choice" or situation.last_state not in MAILED:
+        return _Answer(situation, ask, step, settles=False, settled=None)
+    became = "void" if situation.last_dead else settled(asked, ask, standing)
+    return _Answer(situation, ask, step, settles=True, settled=became)
+
+
+def _columns(answers: Sequence[_Answer], ids: dict[frozenset[Use], int]) -> dict[str, Any]:
+    columns: dict[str, Any] = {
+        field.name: [getattr(answer.situation, field.name) for answer in answers]
+        for field in fields(Situation)
+    }
+    return columns | {
+        "plan": [answer.step.plan for answer in answers],
+        "last": [answer.step.last for answer in answers],
+        "suppression": [answer.step.suppression for answer in answers],
+        "settles": [answer.settles for answer in answers],
+        "settled": [answer.settled for answer in answers],
+        "ask_id": [ids[answer.ask] for answer in answers],
+    }
