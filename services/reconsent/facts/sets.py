@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from psycopg.rows import class_row
 
 from reconsent.domain.account import Contact, Status
 from reconsent.domain.consent import Decision, EventState, undecided
@@ -14,13 +16,15 @@ from reconsent.facts.remembered import Remembered
 from reconsent.store.named import named
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
+    from typing import LiteralString
 
     from reconsent.domain.policy import Policy
     from reconsent.store.postgres import Connection
 
 SQL = named("sets")
-_REMEMBERED = 200_000
+_REMEMBERED: Final = 200_000
+Set = TypeVar("Set")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,32 +69,23 @@ class Cohorts:
 
     def holdings(self, connection: Connection, ids: Iterable[int]) -> dict[int, tuple[Held, ...]]:
         """Read sets of holdings by their ids."""
-
-        def read(unknown: list[int]) -> dict[int, tuple[Held, ...]]:
-            rows = connection.execute(SQL["holdings"], {"ids": unknown})
-            return {set_id: as_holdings(members) for set_id, members in rows}
-
-        return self._holdings.look_up(ids, read)
+        return self._holdings.look_up(
+            ids, lambda unknown: _read(connection, SQL["holdings"], unknown, as_holdings)
+        )
 
     def standings(
         self, connection: Connection, ids: Iterable[int]
     ) -> dict[int, tuple[Decision, ...]]:
         """Read sets of standing decisions by their ids."""
-
-        def read(unknown: list[int]) -> dict[int, tuple[Decision, ...]]:
-            rows = connection.execute(SQL["standings"], {"ids": unknown})
-            return {set_id: as_standing(members) for set_id, members in rows}
-
-        return self._standings.look_up(ids, read)
+        return self._standings.look_up(
+            ids, lambda unknown: _read(connection, SQL["standings"], unknown, as_standing)
+        )
 
     def asked(self, connection: Connection, ids: Iterable[int]) -> dict[int, frozenset[Use]]:
         """Read asks by their ids."""
-
-        def read(unknown: list[int]) -> dict[int, frozenset[Use]]:
-            rows = connection.execute(SQL["asks"], {"ids": unknown})
-            return {set_id: as_ask(members) for set_id, members in rows}
-
-        return self._asks.look_up(ids, read)
+        return self._asks.look_up(
+            ids, lambda unknown: _read(connection, SQL["asks"], unknown, as_ask)
+        )
 
     def asks(
         self, connection: Connection, policy: Policy, pairs: Iterable[tuple[int, int]]
@@ -120,13 +115,40 @@ class Cohorts:
         return {holdings_id: new for (*_, holdings_id), new in found.items()}
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Row:
+    """A set as it is stored."""
+
+    set_id: int
+    members: Sequence[Sequence[Any]]
+
+
+def _read(
+    connection: Connection,
+    query: LiteralString,
+    ids: list[int],
+    decode: Callable[[Sequence[Sequence[Any]]], Set],
+) -> dict[int, Set]:
+    cursor = connection.cursor(row_factory=class_row(_Row))
+    return {row.set_id: decode(row.members) for row in cursor.execute(query, {"ids": ids})}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Numbered:
+    """The id of an ask, by the ask's position among those looked for, from 1."""
+
+    position: int
+    ask_id: int
+
+
 def ask_ids(connection: Connection, asks: Iterable[frozenset[Use]]) -> dict[frozenset[Use], int]:
     """Return the ids of asks, making those that nobody was asked yet."""
     distinct = list(set(asks))
     members = [json.dumps(sorted(ask, key=sort_key)) for ask in distinct]
     connection.execute(SQL["make_asks"], {"members": members})
-    rows = connection.execute(SQL["ask_ids"], {"members": members})
-    return {distinct[position - 1]: ask_id for position, ask_id in rows}
+    cursor = connection.cursor(row_factory=class_row(_Numbered))
+    rows = cursor.execute(SQL["ask_ids"], {"members": members})
+    return {distinct[row.position - 1]: row.ask_id for row in rows}
 
 
 def as_holdings(members: Iterable[Sequence[Any]]) -> tuple[Held, ...]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from psycopg.rows import class_row
 
 from reconsent.domain.policy import Policy, PolicyVersion, is_material
 from reconsent.store.named import named
@@ -81,12 +83,22 @@ class PublishedVersions:
         return known
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Row:
+    """A version as it is stored."""
+
+    version_id: int
+    document: Any
+    published_at: datetime
+
+
 def _read_new_ones(connection: Connection, known: Policies) -> Policies:
     ids = [version_id for (version_id,) in connection.execute(SQL["ids"])]
     published = {i: (known.versions[i], known.published_at[i]) for i in ids if i in known.versions}
     unknown = [version_id for version_id in ids if version_id not in published]
-    for version_id, document, at in connection.execute(SQL["read"], {"ids": unknown}):
-        published[version_id] = PolicyVersion.model_validate(document), at
+    cursor = connection.cursor(row_factory=class_row(_Row))
+    for row in cursor.execute(SQL["read"], {"ids": unknown}):
+        published[row.version_id] = PolicyVersion.model_validate(row.document), row.published_at
     return _policies(dict(sorted(published.items())))
 
 

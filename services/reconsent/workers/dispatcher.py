@@ -215,7 +215,7 @@ class Dispatcher(Service):
                 except OutsideError as error:
                     stopped = error
             if said is None:
-                why = str(stopped) if stopped else "its sender was stopped, and taken for dead"
+                why = str(stopped) if stopped else "its sender was suspended and presumed dead"
                 said = [Result("retry", why)] * len(attempt.members)
             else:
                 all_said += said

@@ -1,13 +1,13 @@
 """What changed here -> the topics of others: notices, consents, permissions, unsubscribes.
 
 Nothing is copied into an outbox. Accounts, notices and ledger entries carry the transaction that
-changed them last; the relay follows these marks, up to the oldest transaction still running, and
-after a publication goes through the accounts of the policy. Of each thing it says how it stands
-now, where that differs from what was said last: whatever happened in between is left out, and after
-a crash what may not have arrived is said again under the same id.
+changed them last. The relay follows these marks up to the oldest transaction that is still running,
+and after a publication goes through the accounts of the policy. It publishes the current state of
+each thing if that differs from what was published last: what happened in between is left out. After
+a crash, what may not have arrived is published again under the same id.
 
-One relay at a time works on a topic. Its right to is a lock; an epoch fences its bookkeeping, and
-the broker its messages: of those that share a transactional id only the newest may write.
+One relay at a time works on a topic. Its right to is a lock. An epoch fences its bookkeeping, and
+the broker fences its messages: of those that share a transactional id only the newest may write.
 """
 
 from __future__ import annotations
@@ -19,10 +19,19 @@ from typing_extensions import override
 
 from reconsent.domain.bus import Batch, Message
 from reconsent.domain.topics import LAYOUTS
-from reconsent.facts.published.record import Said, doubt, intend, keep, news
+from reconsent.facts.published.cursors import (
+    Cursor,
+    Followed,
+    any_changes,
+    changes_after,
+    cursors,
+    follow,
+    read_at_one_moment,
+)
+from reconsent.facts.published.record import Published, doubt, intend, record, unpublished
 from reconsent.facts.published.state import Touched
+from reconsent.facts.published.sweeps import Sweep, next_sweep, note_sweep
 from reconsent.facts.versions import PublishedVersions
-from reconsent.store.named import named
 from reconsent.store.offsets import FencedError, advance, take_over
 from reconsent.workers.service import Service
 
@@ -36,36 +45,34 @@ if TYPE_CHECKING:
     from reconsent.store.leases import SoleRight
     from reconsent.store.postgres import Connection, Database
 
-SQL = named("published/cursors")
-SWEEPS = named("published/sweeps")
 GROUP: Final = "relay"
 PAGE: Final = 5000
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outlet:
-    """A topic, the tables whose changes it follows, and what it says of accounts.
+    """A topic, the tables whose changes it follows, and what it publishes of accounts.
 
-    `sweeps` tells whether what it says may change when a version is published.
+    `sweeps` tells whether what it publishes may change when a version is published.
     """
 
     topic: str
-    follows: Sequence[str]
-    say: Callable[[Connection, Policies, Touched], list[Item]]
+    follows: Sequence[Followed]
+    state: Callable[[Connection, Policies, Touched], list[Item]]
     sweeps: bool = True
 
 
-def outlets(outgoing: PublishedState) -> tuple[Outlet, ...]:
+def outlets(published: PublishedState) -> tuple[Outlet, ...]:
     """Return what is published, topic by topic."""
     return (
         # First, for it is by this topic that others learn what they may not do any longer.
-        Outlet(topic="permissions", follows=("accounts",), say=outgoing.permissions),
-        Outlet(topic="consents", follows=("accounts", "consents"), say=outgoing.consents),
-        Outlet(topic="notices", follows=("accounts", "notices"), say=outgoing.notices),
+        Outlet(topic="permissions", follows=("accounts",), state=published.permissions),
+        Outlet(topic="consents", follows=("accounts", "consents"), state=published.consents),
+        Outlet(topic="notices", follows=("accounts", "notices"), state=published.notices),
         Outlet(
             topic="unsubscribes",
             follows=("unsubscribes",),
-            say=outgoing.unsubscribes,
+            state=published.unsubscribes,
             sweeps=False,
         ),
     )
@@ -73,12 +80,12 @@ def outlets(outgoing: PublishedState) -> tuple[Outlet, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class _Page:
-    """Changes that follow one another: where they end, and what is to be said because of them."""
+    """Successive changes: where they end, and what is to be published because of them."""
 
-    cursors: Mapping[str, tuple[str, int]]
-    sweep: Mapping[str, Any] | None
+    cursors: Mapping[Followed, Cursor]
+    sweep: Sweep | None
     messages: Sequence[Message]
-    said: Mapping[Any, Said]
+    published: Mapping[Any, Published]
 
 
 class Relay(Service):
@@ -126,11 +133,11 @@ class Relay(Service):
             if page is None:
                 return False
             if page.messages and self._producer is not None:
-                self._database.transaction(lambda c: self._intend(c, page.said))
+                self._database.transaction(lambda c: self._intend(c, page.published))
                 self._producer.send(page.messages)
-            self._count = self._database.transaction(lambda c: self._keep(c, page))
+            self._count = self._database.transaction(lambda c: self._record(c, page))
         except FencedError:
-            self.close()  # another one has taken over: wait for the right like anybody else
+            self.close()  # another relay has taken over: wait for the right
         except BaseException:
             self.close()
             raise
@@ -142,10 +149,7 @@ class Relay(Service):
         if self._producer is None:
             return True
         with self._database.connection() as connection:
-            return not any(
-                connection.execute(SQL[f"any_{table}"], _after(cursor)).fetchall()[0][0]
-                for table, cursor in self._cursors(connection).items()
-            )
+            return not any_changes(connection, self._outlet.topic, self._outlet.follows)
 
     @override
     def close(self) -> None:
@@ -169,69 +173,42 @@ class Relay(Service):
         self._producer = self._produce()
 
     def _intend(self, connection: Connection, items: Iterable[Any]) -> None:
-        """Note what is about to be said, unless another relay has taken over."""
+        """Note what is about to be published, unless another relay has taken over."""
         self._advance(connection, self._count)
         intend(connection, self._outlet.topic, items)
 
-    def _cursors(self, connection: Connection) -> dict[str, tuple[str, int]]:
-        """Read how far each table was followed."""
-        names = {self._cursor(table): table for table in self._outlet.follows}
-        rows = connection.execute(SQL["cursors"], {"names": list(names)})
-        return {names[name]: (changed, account_key) for name, changed, account_key in rows}
-
-    def _cursor(self, table: str) -> str:
-        return f"relay {self._outlet.topic} {table}"
-
     def _read(self, connection: Connection) -> _Page | None:
         """Read the next changes and what they come to, as everything is at one moment."""
-        connection.execute(SQL["snapshot"])
+        read_at_one_moment(connection)
         policies = self._versions.now(connection)
-        keys: set[int] = set()
-        cursors: dict[str, tuple[str, int]] = {}
-        before = self._cursors(connection)
-        for table, cursor in before.items():
-            rows = connection.execute(SQL[table], _after(cursor) | {"limit": self._size}).fetchall()
-            if rows:
-                keys.update(key for key, _ in rows)
-                cursors[table] = (rows[-1][1], rows[-1][0])
-        sweep, swept = self._sweep(connection, policies)
+        topic = self._outlet.topic
+        before = cursors(connection, topic, self._outlet.follows)
+        changes = {
+            table: changed
+            for table, cursor in before.items()
+            if (changed := changes_after(connection, table, cursor, self._size))
+        }
+        keys = {change.account_key for changed in changes.values() for change in changed}
+        sweep = None
+        if self._outlet.sweeps:
+            sweep = next_sweep(connection, topic, policies, self._size)
         if sweep is None and not keys:
             return None
-        oldest = min((int(changed) for changed, _ in before.values()), default=0)
+        oldest = min((int(cursor.changed) for cursor in before.values()), default=0)
         touched = Touched(
-            keys=sorted(keys.union(swept)), since="0" if sweep is not None else str(oldest)
+            keys=sorted(keys.union(sweep.keys if sweep else ())),
+            since="0" if sweep else str(oldest),
         )
-        items = self._outlet.say(connection, policies, touched)
-        said = news(connection, self._outlet.topic, items)
+        items = self._outlet.state(connection, policies, touched)
+        published = unpublished(connection, topic, items)
         return _Page(
-            cursors=cursors,
+            cursors={table: changed[-1] for table, changed in changes.items()},
             sweep=sweep,
-            messages=self._messages(items, said),
-            said=said,
+            messages=self._messages(items, published),
+            published=published,
         )
 
-    def _sweep(
-        self, connection: Connection, policies: Policies
-    ) -> tuple[dict[str, Any] | None, list[int]]:
-        """Return how far a publication's accounts will have been gone through, and the next."""
-        topic = self._outlet.topic
-        if not self._outlet.sweeps:
-            return None, []
-        found = connection.execute(
-            SWEEPS["unswept"], {"topic": topic, "latest": policies.latest_ids}
-        ).fetchone()
-        if found is None:
-            return None, []
-        version_id, after = found
-        properties = policies.properties(policies.versions[version_id].policy)
-        rows = connection.execute(
-            SWEEPS["slice"], {"after": after, "properties": properties, "limit": self._size}
-        )
-        keys = [key for (key,) in rows]
-        reached = {"version_id": version_id, "account_key": max(keys, default=after)}
-        return reached | {"topic": topic, "done": len(keys) < self._size}, keys
-
-    def _messages(self, items: Iterable[Item], new: Mapping[Any, Said]) -> list[Message]:
+    def _messages(self, items: Iterable[Item], published: Mapping[Any, Published]) -> list[Message]:
         now = self._now()
         topic = self._outlet.topic
         same = (
@@ -242,30 +219,31 @@ class Relay(Service):
         )
         found = []
         for item in items:
-            said = new.get(item.id)
-            if said is None:
+            one = published.get(item.id)
+            if one is None:
                 continue
             name = f"{item.property}/{item.account}".encode()
-            headers = [*same, ("ce_id", said.event_id(item).encode()), ("ce_subject", name)]
+            headers = [*same, ("ce_id", one.event_id(item).encode()), ("ce_subject", name)]
             if item.value is not None:
                 headers.append(("content-type", b"application/json"))
             found.append(Message(topic, name, item.value, tuple(headers), now))
         return found
 
-    def _keep(self, connection: Connection, page: _Page) -> int:
-        """Note what was said, unless another relay has taken over; return how much that was."""
+    def _record(self, connection: Connection, page: _Page) -> int:
+        """Record what was published, unless another relay has taken over; return the new count."""
+        topic = self._outlet.topic
         count = self._count + len(page.messages)
         self._advance(connection, count)
-        intend(connection, self._outlet.topic, [])
+        intend(connection, topic, [])
         for table, cursor in page.cursors.items():
-            connection.execute(SQL["follow"], _after(cursor) | {"name": self._cursor(table)})
+            follow(connection, topic, table, cursor)
         if page.sweep is not None:
-            connection.execute(SWEEPS["sweep"], page.sweep)
-        keep(connection, self._outlet.topic, page.said)
+            note_sweep(connection, topic, page.sweep)
+        record(connection, topic, page.published)
         return count
 
     def _advance(self, connection: Connection, count: int) -> None:
-        """Count what was said. Raises FencedError where another relay has taken over."""
+        """Count what was published. Raises FencedError where another relay has taken over."""
         batch = Batch(
             topic=self._outlet.topic,
             partition=0,
@@ -275,8 +253,3 @@ class Relay(Service):
             messages=(),
         )
         advance(connection, GROUP, batch)
-
-
-def _after(cursor: tuple[str, int]) -> dict[str, Any]:
-    changed, account_key = cursor
-    return {"changed": changed, "account_key": account_key}

@@ -1,69 +1,94 @@
-"""What was said last of each thing that others are told of, topic by topic."""
+"""What was published last of each item, topic by topic."""
 
 from __future__ import annotations
 
 import hashlib
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from psycopg.rows import class_row
+from psycopg.sql import SQL as COMPOSED
+from psycopg.sql import Composed, Identifier
+
 from reconsent.store.named import named
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from typing import LiteralString
 
     from reconsent.facts.published.state import Item
     from reconsent.store.postgres import Connection
 
 SQL = named("published/record")
 _ERASED: Final = "erased"
+# What each topic published lies in a table of its own, by items of a type.
+_TABLES: Final = {
+    "notices": ("relayed_notices", "uuid"),
+    "consents": ("relayed_consents", "int8"),
+    "permissions": ("relayed_permissions", "int8"),
+    "unsubscribes": ("relayed_unsubscribes", "int8"),
+}
 
 
-class Said(NamedTuple):
-    """What was, or is about to be, said of an item."""
+class Published(NamedTuple):
+    """What was, or is about to be, published of an item; `digest` is None of a tombstone."""
 
     revision: int
     digest: int | None
 
     def event_id(self, item: Item) -> str:
-        """Return the same id when the same is said again after a crash, and only then."""
+        """Return the same id when the same is published again after a crash, and only then."""
         content = _ERASED if self.digest is None else f"{self.digest % 2**64:016x}"
         return f"{item.id}.{self.revision}.{content}"
 
 
-def news(connection: Connection, topic: str, items: Sequence[Item]) -> dict[Any, Said]:
-    """Return what differs from what was said last."""
+class _Row(NamedTuple):
+    """What was published last of an item, as it is stored."""
+
+    item: Any
+    revision: int
+    digest: int | None
+
+
+def unpublished(connection: Connection, topic: str, items: Sequence[Item]) -> dict[Any, Published]:
+    """Return what is to be published of the items that differ from what was published last."""
     wanted = {"items": _joined(item.id for item in items)}
-    rows = connection.execute(SQL[f"relayed_{topic}"], wanted)
-    last = {item: Said(revision, digest) for item, revision, digest in rows}
+    cursor = connection.cursor(row_factory=class_row(_Row))
+    last = {row.item: row for row in cursor.execute(_of(topic, SQL["read"]), wanted)}
     found = {}
     for item in items:
         digest = _digest(item.value)
         before = last.get(item.id)
         if before is None or before.digest != digest:
-            found[item.id] = Said(before.revision + 1 if before else 1, digest)
+            found[item.id] = Published(before.revision + 1 if before else 1, digest)
     return found
 
 
 def intend(connection: Connection, topic: str, items: Iterable[Any]) -> None:
-    """Note what is about to be said; nothing, once all of it was."""
+    """Note what is about to be published; nothing, once all of it was."""
     connection.execute(SQL["intend"], {"topic": topic, "items": _joined(items)})
 
 
-def keep(connection: Connection, topic: str, said: Mapping[Any, Said]) -> None:
-    """Note what was said."""
-    if said:
-        digests = (_ERASED if one.digest is None else one.digest for one in said.values())
+def record(connection: Connection, topic: str, published: Mapping[Any, Published]) -> None:
+    """Record what was published."""
+    if published:
+        digests = (_ERASED if one.digest is None else one.digest for one in published.values())
         columns = {
-            "items": _joined(said),
-            "revisions": _joined(one.revision for one in said.values()),
+            "items": _joined(published),
+            "revisions": _joined(one.revision for one in published.values()),
             "digests": _joined(digests),
         }
-        connection.execute(SQL[f"keep_{topic}"], columns)
+        connection.execute(_of(topic, SQL["record"]), columns)
 
 
 def doubt(connection: Connection, topic: str) -> None:
-    """Have all that was intended, and may or may not have been said, said again."""
-    connection.execute(SQL[f"doubt_{topic}"])
+    """Have all that was intended, and may or may not have been published, published again."""
+    connection.execute(_of(topic, SQL["doubt"]), {"topic": topic})
     intend(connection, topic, [])
+
+
+def _of(topic: str, query: LiteralString) -> Composed:
+    table, item = _TABLES[topic]
+    return COMPOSED(query).format(table=Identifier(table), type=Identifier(item))
 
 
 def _joined(values: Iterable[Any]) -> str:

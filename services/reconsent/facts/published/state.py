@@ -1,7 +1,7 @@
-"""What others are told of accounts: notices, ledger entries, permissions, and who left.
+"""What is published of accounts: notices, ledger entries, permissions, and who left.
 
-Each function returns all that may have changed of some accounts; what was said of it before, only
-the relay knows.
+Each function returns all that may have changed of some accounts; what was published of it before is
+not looked at here.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from psycopg.rows import class_row
 from pydantic_core import to_json
 
 from reconsent.domain.account import PermissionSubject
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from reconsent.domain.account import Contact, Status
     from reconsent.domain.consent import Decision
     from reconsent.domain.policy import Policy
     from reconsent.domain.use import Held
@@ -36,7 +38,7 @@ _REMEMBERED: Final = 100_000
 
 
 class Item(NamedTuple):
-    """One thing that others are told of; `value` is JSON, None where it is erased."""
+    """One thing that is published; `value` is JSON, None where it is erased."""
 
     id: Any
     property: str
@@ -72,8 +74,62 @@ class _Cohort(NamedTuple):
         )
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Name:
+    """What an account is called."""
+
+    account_key: int
+    property: str
+    account: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Account(_Name):
+    """An account, with what decides what its data may be used for."""
+
+    holdings_id: int
+    standing_id: int
+    status: Status
+    contact: Contact
+    minor: bool
+
+    def cohort(self, policy: Policy | None) -> _Cohort:
+        """Return what it shares with all whose data may be used in the same way."""
+        return _Cohort(
+            policy=policy.name if policy else "",
+            versions=len(policy.versions) if policy else 0,
+            holdings_id=self.holdings_id,
+            standing_id=self.standing_id,
+            minor=self.minor,
+            # RULES 23
+            suppressed=self.status == "deactivated" or self.contact == "none",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Unsubscribe:
+    """How an account's owner left."""
+
+    unsubscribe_id: int
+    property: str
+    account: str
+    reason: str
+    channel: str
+    occurred_at: datetime
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as it is published."""
+        return {
+            "property": self.property,
+            "account": self.account,
+            "reason": self.reason,
+            "channel": self.channel,
+            "occurred_at": rfc3339(self.occurred_at),
+        }
+
+
 class PublishedState:
-    """What is said of accounts, by topic."""
+    """What is published of accounts, topic by topic."""
 
     def __init__(self, cohorts: Cohorts) -> None:
         """Remember what cohorts are asked and what their data may be used for."""
@@ -83,7 +139,8 @@ class PublishedState:
     def notices(self, connection: Connection, policies: Policies, touched: Touched) -> list[Item]:
         """Return notices as `reconsent notices` prints them."""
         wanted = {"keys": touched.keys, "latest": policies.latest_ids, "since": touched.since}
-        rows = [Row(*row) for row in connection.execute(SQL["notices_of"], wanted)]
+        cursor = connection.cursor(row_factory=class_row(Row))
+        rows = cursor.execute(SQL["notices_of"], wanted).fetchall()
         return [
             Item(
                 row.notice_id,
@@ -99,42 +156,46 @@ class PublishedState:
         said = read_ledgers(connection, touched.keys, policies)
         if not said:
             return []
-        rows = connection.execute(SQL["names_of"], {"keys": list(said)})
-        names = {key: (property_name, account) for key, property_name, account in rows}
+        found = entries(connection, said)
+        cursor = connection.cursor(row_factory=class_row(_Name))
         return [
-            Item(number, *names[key], to_json(entry))
-            for key, found in entries(connection, said).items()
-            for number, entry in found
+            Item(number, name.property, name.account, to_json(entry))
+            for name in cursor.execute(SQL["names_of"], {"keys": list(said)})
+            for number, entry in found.get(name.account_key, ())
         ]
 
     def permissions(
         self, connection: Connection, policies: Policies, touched: Touched
     ) -> list[Item]:
         """Return what each account's data may be used for, whole; None of deleted accounts."""
-        rows = connection.execute(SQL["cohorts_of"], {"keys": touched.keys}).fetchall()
-        cohorts = {row[0]: _cohort(policies, row) for row in rows if row[5] != "deleted"}
+        cursor = connection.cursor(row_factory=class_row(_Account))
+        accounts = cursor.execute(SQL["cohorts_of"], {"keys": touched.keys}).fetchall()
+        cohorts = {
+            account.account_key: account.cohort(policies.of_property(account.property))
+            for account in accounts
+            if account.status != "deleted"
+        }
         allowed_uses = self._allowed.look_up(
             cohorts.values(), lambda unknown: self._allow(connection, policies, unknown)
         )
         return [
             Item(
-                key,
-                property_name,
-                account,
-                _permissions_json(property_name, account, allowed_uses[cohorts[key]])
-                if key in cohorts
+                account.account_key,
+                account.property,
+                account.account,
+                _permissions_json(account, allowed_uses[cohorts[account.account_key]])
+                if account.account_key in cohorts
                 else None,
             )
-            for row in rows
-            for key, property_name, account in [row[:3]]
+            for account in accounts
         ]
 
     def unsubscribes(self, connection: Connection, _: Policies, touched: Touched) -> list[Item]:
         """Return who wants no more optional mail, and how they said so."""
-        rows = connection.execute(SQL["of_accounts"], {"keys": touched.keys})
+        cursor = connection.cursor(row_factory=class_row(_Unsubscribe))
         return [
-            Item(number, property_name, account, to_json(_left_json(property_name, account, *said)))
-            for number, property_name, account, *said in rows
+            Item(one.unsubscribe_id, one.property, one.account, to_json(one.as_json()))
+            for one in cursor.execute(SQL["of_accounts"], {"keys": touched.keys})
         ]
 
     def _allow(
@@ -155,35 +216,9 @@ class PublishedState:
         }
 
 
-def _cohort(policies: Policies, row: tuple[Any, ...]) -> _Cohort:
-    _, property_name, _, holdings_id, standing_id, status, contact, minor = row
-    policy = policies.of_property(property_name)
-    return _Cohort(
-        policy=policy.name if policy else "",
-        versions=len(policy.versions) if policy else 0,
-        holdings_id=holdings_id,
-        standing_id=standing_id,
-        minor=minor,
-        # RULES 23
-        suppressed=status == "deactivated" or contact == "none",
-    )
-
-
-def _permissions_json(property_name: str, account: str, allowed_uses: bytes) -> bytes:
-    names = to_json({"property": property_name, "account": account})
+def _permissions_json(account: _Account, allowed_uses: bytes) -> bytes:
+    names = to_json({"property": account.property, "account": account.account})
     return names[:-1] + b',"permissions":' + allowed_uses + b"}"
-
-
-def _left_json(
-    property_name: str, account: str, reason: str, channel: str, occurred_at: datetime
-) -> dict[str, Any]:
-    return {
-        "property": property_name,
-        "account": account,
-        "reason": reason,
-        "channel": channel,
-        "occurred_at": rfc3339(occurred_at),
-    }
 
 
 def _held_json(

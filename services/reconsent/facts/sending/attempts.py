@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from psycopg.rows import class_row
 
 from reconsent.facts.record.mail_events import bounce_rejected
 from reconsent.store.named import named
@@ -19,18 +22,26 @@ SQL = named("sending/attempts")
 CLAIMS = named("sending/claims")
 
 
-def begin_handing_over(connection: Connection, attempt: Attempt) -> bool:
-    """Note that an attempt is handed over from now on; False where it was taken for abandoned.
+@dataclass(frozen=True, kw_only=True)
+class _Abandoned:
+    """An attempt that its sender did not end, and whether it was handed over."""
 
-    Whoever is stopped between claim and hand-over, and taken for dead, may find the same notices
-    sent by somebody else when it goes on.
+    attempt_id: int
+    handed_over: bool
+
+
+def begin_handing_over(connection: Connection, attempt: Attempt) -> bool:
+    """Note that an attempt is handed over from now on; False where it was abandoned.
+
+    A sender that is suspended between claim and hand-over is presumed dead. When it resumes,
+    another sender may have sent the same notices.
     """
     rows = connection.execute(SQL["hand_over"], {"attempt_id": attempt.attempt_id})
     return bool(rows.fetchall())
 
 
 def end(connection: Connection, attempt: Attempt, results: Sequence[Result], now: datetime) -> None:
-    """Write what became of an attempt, also where it was taken for abandoned meanwhile."""
+    """Write what became of an attempt, also if it was abandoned meanwhile."""
     columns: dict[str, Any] = {
         "attempt_id": attempt.attempt_id,
         "notice_id": [notice.notice_id for notice in attempt.members],
@@ -53,10 +64,11 @@ def recover(connection: Connection, lease: int, *, repeats_safely: bool) -> int:
     So are those of the asking sender that it does not know of, for the answer to their commit was
     lost: it must have ended all that it handed over. What was not handed over is surely not sent.
     """
-    found = connection.execute(SQL["abandoned_attempts"], {"lease": lease}).fetchall()
+    cursor = connection.cursor(row_factory=class_row(_Abandoned))
+    found = cursor.execute(SQL["abandoned_attempts"], {"lease": lease}).fetchall()
     state = "due" if repeats_safely else "unknown"
     for handed_over, becomes, why in ((False, "due", "retry"), (True, state, "repeated")):
-        if attempts := [attempt for attempt, was in found if was == handed_over]:
+        if attempts := [one.attempt_id for one in found if one.handed_over == handed_over]:
             columns = {"attempts": attempts, "state": becomes, "why": why}
             connection.execute(SQL["settle_abandoned"], columns)
     return len(found)

@@ -16,12 +16,12 @@ JOIN asks ON asks.digest = sha256(convert_to(told.members::text, 'UTF8'));
 
 -- :name holdings
 -- Read what some sets of holdings hold.
-SELECT holdings_id, members FROM holdings WHERE holdings_id = ANY(%(ids)s);
+SELECT holdings_id AS set_id, members FROM holdings WHERE holdings_id = ANY(%(ids)s);
 
 -- :name standings
 -- Read what some sets of decisions say.
-SELECT standing_id, members FROM standings WHERE standing_id = ANY(%(ids)s);
+SELECT standing_id AS set_id, members FROM standings WHERE standing_id = ANY(%(ids)s);
 
 -- :name asks
 -- Read what some asks ask.
-SELECT ask_id, members FROM asks WHERE ask_id = ANY(%(ids)s);
+SELECT ask_id AS set_id, members FROM asks WHERE ask_id = ANY(%(ids)s);

@@ -1,5 +1,5 @@
 -- :name notices_of
--- Read those notices of some accounts of which something may have to be said.
+-- Read those notices of some accounts of which something may have to be published.
 SELECT notice_id, property, account, version_id, sequence, kind, state, suppression, settled,
        ask_id, dead, undelivered,
        notices.notice_id = (
@@ -13,7 +13,7 @@ ORDER BY notices.account_key, version_id, sequence;
 
 -- :name names_of
 -- Read what some accounts are called.
-SELECT account_key, property, account FROM accounts WHERE account_key = ANY(%(keys)s);
+SELECT account_key, property, account FROM accounts WHERE account_key = ANY(%(keys)s) ORDER BY account_key;
 
 -- :name cohorts_of
 -- Read what decides about permissions of some accounts.

@@ -21,19 +21,19 @@ FROM unnest(%(notice_id)s::uuid[], %(outcome)s::text[], %(reason)s::text[],
             %(not_before)s::timestamptz[]) AS told (notice_id, outcome, reason, not_before)
 WHERE notices.notice_id = told.notice_id AND notices.attempt_id = %(attempt_id)s
   AND (notices.state IN ('attempting', 'unknown')
-       -- Whoever was taken for dead tells what it knows, as long as nobody has sent it again.
+       -- A sender that was presumed dead still reports, as long as nobody has sent it again.
        OR notices.state = 'abandoned' AND told.outcome <> 'unknown'
        OR notices.state = 'due' AND told.outcome IN ('accepted', 'rejected'));
 
 -- :name hand_over
--- Note that an attempt is handed over from now on; nothing where it was taken for abandoned.
+-- Note that an attempt is handed over from now on; nothing where it was abandoned.
 UPDATE attempts SET outcome = 'handed over'
 WHERE attempt_id = %(attempt_id)s AND ended_at IS NULL RETURNING attempt_id;
 
 -- :name abandoned_attempts
 -- Find attempts that were begun and never ended, whose sender's lease is gone or is the asking
 -- one's own, and tell whether they were handed over.
-SELECT attempt_id, outcome IS NOT NULL FROM attempts
+SELECT attempt_id, outcome IS NOT NULL AS handed_over FROM attempts
 WHERE ended_at IS NULL AND (lease = %(lease)s OR pg_try_advisory_xact_lock(lease))
 ORDER BY attempt_id FOR UPDATE SKIP LOCKED;
 
