@@ -22,6 +22,7 @@ from reconsent.facts.sets import Who, ask_ids
 from reconsent.store.named import named
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
     from uuid import UUID
 
@@ -124,8 +125,18 @@ def _remind_of(
         for question in found
         if (ask := asks[question.cohort] & asked[question.ask_id])
     }
-    if not left:
-        return False
+    if left:
+        _plan_reminders(connection, version_id, occasion, left)
+    return bool(left)
+
+
+def _plan_reminders(
+    connection: Connection,
+    version_id: int,
+    occasion: Reminder,
+    left: Mapping[_Unanswered, frozenset[Use]],
+) -> None:
+    """Plan a reminder for each question, of what is left of it."""
     ids = ask_ids(connection, left.values())
     of_release = flags(connection, version_id)
     reasons = [
@@ -141,7 +152,6 @@ def _remind_of(
         "ask_id": [ids[ask] for ask in left.values()],
     }
     connection.execute(SQL["remind"], columns)
-    return True
 
 
 def _expire_questions(
