@@ -48,7 +48,7 @@ class Place:
 class Mishap:
     """What strikes a dispatcher, and when.
 
-    `kill`: it is gone. `stop`: it sleeps, is taken for dead, and goes on when another one has done
+    `kill`: it is gone. `stop`: it sleeps, is presumed dead, and resumes when another one has done
     its work. `cut`: it loses its connections to the database. `crash`: the database does.
     """
 
@@ -201,7 +201,7 @@ class SendingRound:
             self._cut_off(how, struck, at_once=at_once)
 
     def _cut_off(self, how: str, struck: int, *, at_once: bool) -> None:
-        """Cut connections: of one that sleeps, so that it is taken for dead, or of one at work."""
+        """Cut connections: of one that sleeps, so that it is presumed dead, or of one at work."""
         with suppress(ProcessLookupError):
             if at_once and how == "stop":
                 os.kill(struck, signal.SIGSTOP)

@@ -157,18 +157,18 @@ class Pipeline(Readings):
             assert self.dispatcher.idle()
         kept, self.mailbox.kept = self.mailbox.kept, []
         mailed = {row["notice"]: row for row in self.notices()} if kept else {}
-        return [self._mail(mailed[to.notice], letter, to) for letter, to in kept]
+        return [self._mail(mailed[to.notice], mail, to) for mail, to in kept]
 
-    def _mail(self, notice: dict[str, Any], letter: Mail, to: Recipient) -> dict[str, Any]:
-        """Return what went out, having looked at the letter itself."""
+    def _mail(self, notice: dict[str, Any], mail: Mail, to: Recipient) -> dict[str, Any]:
+        """Return what went out, having looked at the mail itself."""
         name = (notice["property"], notice["account"], notice["policy_version"], notice["sequence"])
         choice = notice["kind"] == "choice"
         optional = notice["kind"] == "information"
         assert to.link.startswith(f"{URL}/u/" if optional else f"{URL}/c/")
-        assert letter.sender == (INFORMATION_SENDER if optional else SENDER)
-        assert letter.link_mark in letter.text
-        assert letter.link_mark in letter.html
-        assert letter.list_name == (notice["property"] if optional else None)
+        assert mail.sender == (INFORMATION_SENDER if optional else SENDER)
+        assert mail.link_mark in mail.text
+        assert mail.link_mark in mail.html
+        assert mail.list_name == (notice["property"] if optional else None)
         if choice:
             self._links[name] = to.link.removeprefix(URL)
         names = ("property", "account", "policy_version", "sequence", "kind")

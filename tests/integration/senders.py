@@ -1,4 +1,4 @@
-"""Senders whose database breaks, and who may be taken for dead, with what is seen of their work."""
+"""Senders whose database breaks, and who may be presumed dead, with what is seen of their work."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ class Interrupted(Mailbox):
     meanwhile: list[Callable[[], object]] = field(default_factory=list)
 
     @override
-    def send(self, letter: Mail, recipients: Sequence[Recipient]) -> Sequence[Result]:
+    def send(self, mail: Mail, recipients: Sequence[Recipient]) -> Sequence[Result]:
         if self.meanwhile:
             self.meanwhile.pop(0)()
-        return super().send(letter, recipients)
+        return super().send(mail, recipients)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -51,13 +51,13 @@ class Mailbox:
     answers: dict[UUID, Outcome | Result] = field(default_factory=dict)
     kept: list[tuple[Mail, Recipient]] = field(default_factory=list)
 
-    def send(self, letter: Mail, recipients: Sequence[Recipient]) -> Sequence[Result]:
+    def send(self, mail: Mail, recipients: Sequence[Recipient]) -> Sequence[Result]:
         """Keep what was accepted."""
         assert 0 < len(recipients) <= self.at_most
         answers = [self.answers.get(UUID(to.notice), "accepted") for to in recipients]
         results = [a if isinstance(a, Result) else Result(a) for a in answers]
         self.kept += [
-            (letter, to)
+            (mail, to)
             for to, result in zip(recipients, results, strict=True)
             if result.outcome == "accepted"
         ]

@@ -10,10 +10,10 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 Outcome = Literal["accepted", "rejected", "retry", "unknown"]
-"""What a provider said of one message: `retry` was surely not accepted, `unknown` may have been."""
+"""What became of one message: `retry` was certainly not accepted, `unknown` may have been."""
 
 Delivery = Literal["at_most_once", "at_least_once"]
-"""What becomes of a message whose outcome nobody tells: it is given up, or sent again."""
+"""What becomes of a message whose outcome is never reported: it is given up, or sent again."""
 
 
 CHOOSE_LINK: Final = "%choose_link%"
@@ -63,7 +63,7 @@ class Recipient:
 class Result(NamedTuple):
     """What became of one recipient's message; the reason in the provider's words.
 
-    What is to be retried may name the time before which it is no use.
+    A retry may name the time before which it is pointless.
     """
 
     outcome: Outcome

@@ -1,8 +1,8 @@
 """Dead letters -> their topics on another bus.
 
-They are recorded in PostgreSQL, in the transaction that moves the offset behind them, so none is
-lost or doubled, and those of a deleted account can be erased. From there they are passed on, at
-least once each: where from and which one is in their headers.
+They are recorded in PostgreSQL, in the transaction that moves the offset past them, so none is lost
+or duplicated, and those of a deleted account can be erased. From there each is passed on at least
+once; its headers say which message it was.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class DeadLetterRelay(Service):
             self._producer.send([letter._replace(partition=-1) for letter in batch.messages])
             self._database.transaction(lambda connection: advance(connection, GROUP, batch))
         except FencedError:
-            self.close()  # another one works on the partition: begin where the store stands
+            self.close()  # another consumer has the partition: begin again at the stored offset
         except BaseException:
             self.close()
             raise

@@ -1,9 +1,9 @@
 """Send what is due: claim under lock, hand over to a provider, write what it said. RULES 14, 15.
 
-The attempt is committed before the first byte leaves, and again that it is about to. Whoever dies
-in between leaves an attempt that names its members: it is sent again at once only where it had not
-begun, or where the provider makes one message of two. What became of the others is unknown, until
-the provider tells or time settles it (scheduler).
+The attempt is committed before the first byte leaves, and so is the fact that it is about to. A
+sender that dies after that leaves an attempt that names its members. They are sent again at once if
+nothing was handed over, or if the provider delivers repeated messages once. What became of all
+others is unknown until the provider reports it or time settles it (scheduler).
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 AT_MOST: Final = 1000
 REQUESTS: Final = 4
 _AT_FIRST: Final = 50
-# A release that is paused or cancelled stops with the claim at work.
+# A release that is paused or cancelled stops after the claim at work.
 _LONGEST_CLAIM: Final = 0.3
 _LONGEST_STEP: Final = 0.5
 _SHORTEST_WAIT: Final = 0.02
@@ -61,7 +61,7 @@ _WAIT: Final = Claim(claimed=1, attempts=())
 
 @dataclass(frozen=True, kw_only=True)
 class _Handed:
-    """How a claim's attempts went; `put_off` tells of some mails to be tried again."""
+    """How a claim's attempts went; `put_off` is set if some mails are to be retried."""
 
     stopped: OutsideError | None
     put_off: bool
@@ -86,11 +86,11 @@ class Dispatcher(Service):
         now: Callable[[], datetime],
         per_second: float | None = None,
     ) -> None:
-        """Send over one provider; the lease tells others that this sender lives.
+        """Send over one provider; the lease shows others that this sender is alive.
 
-        Information comes from a sender of its own, where there is one: it is optional mail, and
-        what people make of it must not stand in the way of notices that are owed.
-        All dispatchers together hand the provider at most `per_second` mails a second.
+        Information is sent from a separate address if there is one: complaints about optional mail
+        must not harm the delivery of notices that are owed. All dispatchers together hand the
+        provider at most `per_second` mails a second.
         """
         self._database = database
         self._provider = provider
@@ -107,17 +107,17 @@ class Dispatcher(Service):
             provider=provider,
             lease=lease,
         )
-        # Of requests that take many together as few as possible are made.
+        # A provider that takes many mails in one request gets as few requests as possible.
         self._size = REQUESTS * provider.at_most if provider.together else min(_AT_FIRST, AT_MOST)
         self._lease = lease
-        # What became of attempts, and is not recorded yet: kept whatever breaks meanwhile.
+        # Results of attempts that are not recorded yet; no failure may lose them.
         self._handed: deque[tuple[Attempt, Sequence[Result]]] = deque()
 
     @override
     def work(self) -> bool:
         """Claim and hand over what is due, for a short while; False where nothing was.
 
-        All that was handed over is recorded on return. Raises OutsideError when mail cannot leave.
+        On return every result is recorded. Raises OutsideError when no mail can leave.
         """
         self._lease.renew()
         self._record_handed()
@@ -134,7 +134,7 @@ class Dispatcher(Service):
     def _pump(self) -> tuple[bool, OutsideError | None]:
         """Hand over one batch while the next is claimed; return whether any, and what ended it.
 
-        Whatever breaks, what is being handed over is waited for, and kept to be recorded.
+        After any failure the batch at work is still waited for, and its results are kept.
         """
         until = time.monotonic() + _LONGEST_STEP
         worked = False
@@ -149,31 +149,31 @@ class Dispatcher(Service):
                 )
                 if at_work:
                     while not wait([at_work], timeout=_OFTEN).done:
-                        self._record_handed()  # the less is unknown if this sender is killed
+                        self._record_handed()  # less is unknown if this sender is killed
                     handed = at_work.result()
                     self._record_handed()
                     self._keep_size(handed)
                     stopped = stopped or handed.stopped
                     if handed.stopped or handed.put_off:
-                        until = 0.0  # it is not tried again at once
+                        until = 0.0  # not retried at once
                 at_work = following
                 if at_work is None and not claim.claimed:
                     return worked, stopped
 
     @override
     def idle(self) -> bool:
-        """Tell whether nothing is due that could be sent now."""
+        """Tell whether no notice is due that could be sent now."""
         if self._rests():
             return True
         with self._database.connection() as connection:
             return not any_due(connection, self._versions.now(connection), self._now())
 
     def _rests(self) -> bool:
-        """Tell whether the provider takes nothing before a later time."""
+        """Tell whether the provider has asked for no mail until a later time."""
         return self._provider.rests_until is not None and self._now() < self._provider.rests_until
 
     def _keep_size(self, handed: _Handed) -> None:
-        """Claim as many at a time as are handed over quickly."""
+        """Adapt the size of a claim to what is handed over quickly."""
         if self._provider.together:
             return
         if handed.seconds > _LONGEST_CLAIM:
@@ -182,7 +182,7 @@ class Dispatcher(Service):
             self._size = min(AT_MOST, self._size * 2)
 
     def _next(self) -> Claim:
-        """Claim the next batch; while the pace lets none pass, nothing after a short wait."""
+        """Claim the next batch; while the pace lets none pass, wait shortly and return nothing."""
         if self._rests():
             return _NOTHING
         claim = self._database.transaction(self._claim)
@@ -192,8 +192,9 @@ class Dispatcher(Service):
 
     def _claim(self, connection: Connection) -> Claim:
         if not self._lease.held(connection):
-            # Others would take what is claimed now for abandoned; the next step renews it.
-            raise OutsideError("database: the connection that shows that this sender lives is gone")
+            # Others would presume this sender dead and abandon what it claims; the next step renews
+            # the lease.
+            raise OutsideError("database: the connection that holds the sender's lease is gone")
         policies = self._versions.locked(connection)
         limit = self._pace.lets_pass(connection, self._size)
         if limit == 0:
@@ -203,7 +204,7 @@ class Dispatcher(Service):
         return claim
 
     def _hand_over(self, attempts: Sequence[Attempt]) -> _Handed:
-        """Hand attempts over, up to the first that could not leave at all."""
+        """Hand attempts over, up to the first of which nothing could leave."""
         began = time.monotonic()
         all_said: list[Result] = []
         stopped: OutsideError | None = None
@@ -228,13 +229,13 @@ class Dispatcher(Service):
         return _Handed(stopped=stopped, put_off=bool(put_off), seconds=seconds)
 
     def _said(self, attempt: Attempt) -> Sequence[Result] | None:
-        """Return what the provider says of an attempt; None where it must not be handed over."""
+        """Return the provider's results of an attempt; None where it must not be handed over."""
         if not self._database.transaction(lambda c: begin_handing_over(c, attempt)):
             return None
         return self._provider.send(self._mail(attempt), self._recipients(attempt))
 
     def _record_handed(self) -> None:
-        """Record what the provider said; what cannot be recorded now is kept for later."""
+        """Record the provider's results; those that cannot be recorded now are kept for later."""
         while self._handed:
             attempt, results = self._handed[0]
             self._database.transaction(
@@ -268,14 +269,14 @@ class Dispatcher(Service):
         ]
 
     def _link(self, notice: Claimed) -> str:
-        """Return where somebody answers or, of optional mail, where they leave it."""
+        """Return where a person answers or, for optional mail, unsubscribes."""
         if notice.asks_on is None:
             token = self._signer.token(notice.notice_id, "unsubscribe")
             return f"{self._public_url}/u/{token}"
         return f"{self._public_url}/c/{self._signer.token(notice.asks_on)}"
 
     def _mail(self, attempt: Attempt) -> Mail:
-        first = attempt.members[0]  # what a letter says and is, all have in common
+        first = attempt.members[0]  # all members share what the mail says
         optional = first.kind == "information"
         return Mail(
             sender=self._information_sender if optional else self._sender,

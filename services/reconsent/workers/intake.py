@@ -1,11 +1,11 @@
 """Take events off the bus and make facts of them, exactly once.
 
-A batch and the offset behind it move in one transaction, which also checks that the partition is
-still ours. A message that cannot be read, or that the rules refuse, goes to the dead letters in
-the same transaction; too many in a row stop the consumer, for then the fault is not theirs.
+A batch and the offset after it are written in one transaction, which also checks that the partition
+is still ours. A message that cannot be read, or that the rules refuse, goes to the dead letters in
+the same transaction. Too many in a row stop the consumer: then the messages are not at fault.
 
-While PostgreSQL works on a batch, the next one is fetched and read. Its own transaction begins when
-the one before has ended, so batches still are recorded one after the other.
+While PostgreSQL records a batch, the next one is fetched and read. Its transaction begins when the
+one before has ended, so batches are still recorded one after another.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ TOO_MANY_DEAD: Final = 100
 
 
 class _Read(NamedTuple):
-    """A batch as it was understood: events by their positions, and what nobody can read."""
+    """A batch as it was read: events with their positions, and the messages that are unreadable."""
 
     batch: Batch
     events: list[tuple[int, Received]]
@@ -61,11 +61,11 @@ class Intake(Service):
         now: Callable[[], datetime] | None = None,
         ahead: bool = False,
     ) -> None:
-        """Read over consumers that `consume` opens; a new one after each that was given up.
+        """Read from a consumer that `consume` opens, and from a new one after each failure.
 
         `patience` is how many seconds to wait for messages at a time; `now` as for a Recorder.
-        `ahead` is for a bus that no recording erases from: there the next batch is fetched while
-        one is being recorded.
+        `ahead` fetches the next batch while one is being recorded. It is not for a bus from which
+        recording erases messages.
         """
         self._patience = patience
         self._ahead = ahead
@@ -79,7 +79,7 @@ class Intake(Service):
 
     @override
     def work(self) -> bool:
-        """Take one batch and see to it that the one before is recorded; False where none came."""
+        """Take one batch and finish recording the one before; False where none came."""
         try:
             if self._consumer is None:
                 self._consumer = self._consume()
@@ -91,7 +91,7 @@ class Intake(Service):
             if not self._ahead:
                 self._finish()
         except FencedError:
-            self.close()  # another one works on the partition: begin where the store stands
+            self.close()  # another consumer has the partition: begin again at the stored offset
         except BaseException:
             self.close()
             raise
@@ -101,7 +101,7 @@ class Intake(Service):
 
     @override
     def close(self) -> None:
-        """Give the partitions back, once what is being recorded is."""
+        """Give the partitions back, once the batch at work is recorded."""
         if self._recording is not None:
             wait([self._recording])
             self._recording = None
@@ -110,9 +110,9 @@ class Intake(Service):
             consumer.close()
 
     def _begin(self, understood: _Read) -> None:
-        """Begin to record a batch; on return the offset is moved and held until that has ended.
+        """Begin to record a batch; on return its offset is moved and locked until that has ended.
 
-        So nobody takes the partition over in between while the consumer is polled again.
+        Until then nobody can take the partition over while the consumer is polled again.
         """
         advanced: Future[None] = Future()
 
@@ -135,7 +135,7 @@ class Intake(Service):
         self._recording = recording
 
     def _finish(self) -> bool:
-        """Wait until the batch before is recorded; False if there was none."""
+        """Wait until the previous batch is recorded; False if there was none."""
         if self._recording is None:
             return False
         recording, self._recording = self._recording, None
@@ -143,7 +143,7 @@ class Intake(Service):
         return True
 
     def _record(self, connection: Connection, understood: _Read) -> int:
-        """Record a batch; return how many messages in a row, up to its end, were refused."""
+        """Record a batch; return how many messages in a row, up to its end, were dead-lettered."""
         batch, events, unreadable = understood
         dead = dict(unreadable)
         counts = self._recorder.record(connection, [received for _, received in events])
@@ -169,7 +169,7 @@ class Intake(Service):
 
 
 def _read(batch: Batch) -> _Read:
-    """Understand a batch's messages, each by itself."""
+    """Read a batch's messages, each by itself."""
     events: list[tuple[int, Received]] = []
     unreadable: dict[int, ReconsentError] = {}
     for position, message in enumerate(batch.messages):

@@ -1,7 +1,7 @@
-"""Count who a draft would ask, tell and leave out, and write its mails, before it is published.
+"""Count whom a draft would ask, inform and leave out, and write its mails, before it is published.
 
-The draft is published in a transaction that is never committed, so that the counts come from the
-same rules and the same facts as the real thing.
+The draft is published in a transaction that is never committed, so the counts come from the same
+rules and facts as those of the real release.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from reconsent.words.views import Asked, ChooseView, Site
 
 @dataclass(frozen=True, kw_only=True)
 class Preview:
-    """How many accounts would be asked, told, left out (by reason) and not concerned."""
+    """How many accounts would be asked, informed, left out (by reason) and not concerned."""
 
     accounts: int
     choice: int
@@ -81,8 +81,8 @@ def _count(connection: Connection, version: PolicyVersion, policies: Policies) -
 def write_mails(found: Preview, folder: Path, *, public_url: str, sender: str) -> list[Path]:
     """Write the mail of each kind and locale, and the page that its link opens, into a folder.
 
-    The choice asks what most accounts would be asked; where no account would be, what somebody
-    would be who holds everything under the version followed.
+    The choice asks what most accounts would be asked. If no account would be asked, it is what an
+    account would be asked that holds everything under the version followed.
     """
     version = found.policy.latest
     ask = max(found.asks, key=lambda one: found.asks[one], default=_of_anybody(found.policy))

@@ -148,10 +148,10 @@ def test_reminders_come_in_their_time_and_lead_to_the_question(sending: Sending)
     assert sending.later(DAY / 2) == []
     assert sending.later(13.5 * DAY) == ["ann@example.org"]
     assert sending.later(8 * DAY) == []
-    (_, first), (letter, second), _ = sending.pipeline.mailbox.kept
+    (_, first), (mail, second), _ = sending.pipeline.mailbox.kept
     assert first.link == second.link
     assert first.notice != second.notice
-    assert letter.subject.startswith("Reminder")
+    assert mail.subject.startswith("Reminder")
     sequences = [(n["sequence"], n["kind"]) for n in sending.pipeline.notices()]
     assert sequences == [(1, "choice"), (2, "reminder"), (3, "reminder")]
 
@@ -352,7 +352,7 @@ def test_the_words_that_were_sent_are_kept(sending: Sending) -> None:
         [proven] = with_evidence(connection, [listed])
     assert [a["outcome"] for a in proven["attempts"]] == ["retry", "delivered"]
     assert [e["event"] for e in proven["events"]] == ["delivered"]
-    [(letter, _)] = sending.pipeline.mailbox.kept
-    assert proven["letter"]["text"] == letter.text
-    assert proven["letter"]["html"] == letter.html
+    [(mail, _)] = sending.pipeline.mailbox.kept
+    assert proven["letter"]["text"] == mail.text
+    assert proven["letter"]["html"] == mail.html
     assert "Subject: Your choice" in "\n".join(tell(proven))

@@ -1,4 +1,4 @@
-"""Senders that are taken for dead and are not: what they know counts, and nothing is doubled."""
+"""Senders that are presumed dead and are not: what they know counts, and nothing is doubled."""
 
 from __future__ import annotations
 

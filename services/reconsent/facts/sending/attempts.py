@@ -59,10 +59,11 @@ def end(connection: Connection, attempt: Attempt, results: Sequence[Result], now
 
 
 def recover(connection: Connection, lease: int, *, repeats_safely: bool) -> int:
-    """Settle attempts whose sender died before it could say what became of them; return how many.
+    """Settle the attempts of senders that died before they recorded results; return how many.
 
-    So are those of the asking sender that it does not know of, for the answer to their commit was
-    lost: it must have ended all that it handed over. What was not handed over is surely not sent.
+    The caller must have recorded all its own results. What is still open under its own lease it
+    never learned of, because the answer to a commit was lost. What was not handed over is certainly
+    not sent.
     """
     cursor = connection.cursor(row_factory=class_row(_Abandoned))
     found = cursor.execute(SQL["abandoned_attempts"], {"lease": lease}).fetchall()

@@ -1,7 +1,7 @@
-"""Claiming notices that are due: look again under lock, write what is to be said. RULES 14, 16.
+"""Claiming notices that are due: look at each again under lock, and begin attempts. RULES 14, 16.
 
 A claim is one transaction. It ends with attempts that name their members, committed before the
-first byte leaves: whoever dies then leaves behind what may have been sent.
+first byte leaves: if the sender dies afterwards, they show what may have been sent.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class Claims:
     def __init__(
         self, *, cohorts: Cohorts, renderings: Renderings, provider: Provider, lease: Lease
     ) -> None:
-        """Begin attempts in the name of a sender, whose lease says that it lives."""
+        """Begin attempts for the sender that holds the lease."""
         self._cohorts = cohorts
         self._renderings = renderings
         self._provider = provider
@@ -120,7 +120,7 @@ class Claims:
             for members in _parts(all_members, self._provider.at_most)
         ]
         if self._provider.together and len(claimed) == limit:
-            # There is more to come: what does not fill a request stays due for the next one.
+            # More notices are due: those that do not fill a request wait for the next claim.
             parts = [part for part in parts if len(part[1]) == self._provider.at_most] or parts
         attempts = [self._begin(connection, policies, *part) for part in parts]
         return Claim(claimed=len(claimed), attempts=attempts)
@@ -219,7 +219,7 @@ def any_due(connection: Connection, policies: Policies, now: datetime) -> bool:
 def _second_look(
     notice: Claimed, ask: frozenset[Use], policies: Policies, now: datetime
 ) -> tuple[State, str | None] | None:
-    """Look at a claimed notice again: suppression wins, then whether it still fits. RULES 14."""
+    """Return why a claimed notice is not to be sent after all; None where it is. RULES 14."""
     if why := suppression(notice.kind, notice.reach):
         return "suppressed", why
     if notice.kind == "reminder" and not _still_open(notice, policies, now):

@@ -16,14 +16,14 @@ class Pace:
     """How many mails may leave a second over one provider; None is any number."""
 
     def __init__(self, provider: str, per_second: float | None) -> None:
-        """Keep this pace; whoever sends over the provider should be given the same."""
+        """Keep this pace, which is to be the same for all senders over the provider."""
         self._provider = provider
         self._per_second = per_second
 
     def lets_pass(self, connection: Connection, limit: int) -> int:
         """Return how many mails, up to a limit, may leave now.
 
-        Others wait until the caller's transaction ends, so that they count on what is left.
+        Other senders wait until the caller's transaction ends, and then see what is left.
         """
         if self._per_second is None:
             return limit

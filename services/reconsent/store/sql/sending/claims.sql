@@ -1,5 +1,5 @@
 -- :name claim
--- Claim notices that are due, with their accounts as they are now; whoever is busy is passed over.
+-- Claim notices that are due, with their accounts as they are now; locked rows are skipped.
 SELECT notices.notice_id, notices.kind, notices.version_id, accounts.property AS property_name,
        accounts.email,
        accounts.name, accounts.locale, accounts.address_hash,
