@@ -62,7 +62,7 @@ class PermissionSubject:
     decisions: Sequence[Decision] = ()
 
 
-def told(known: Profile, event: Profile) -> Profile:
+def merged(known: Profile, event: Profile) -> Profile:
     """Return the account after one more event, whichever order events come in. RULES 27, 28.
 
     The latest `updated_at` wins; of equal times the stricter status, contact and minor, and of

@@ -15,9 +15,19 @@ from pydantic_core import from_json, to_json
 
 from reconsent.domain.bus import DEAD, Message
 from reconsent.domain.errors import BadInputError
-from reconsent.domain.event import TOPICS, AccountEvent, Event, Topic, key_of, parse
+from reconsent.domain.event import (
+    NOT_THE_ADDRESS,
+    TOPICS,
+    AccountEvent,
+    Event,
+    MailEvent,
+    Topic,
+    key_of,
+    parse,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
     from datetime import datetime
 
 BARE_SOURCE: Final = "urn:reconsent:data"
@@ -83,7 +93,7 @@ def without_evidence(message: Message) -> Message:
 
     Raises BadInputError as `read` does.
     """
-    return _without(message, "evidence")
+    return _without(message, {"evidence"})
 
 
 def without_address(message: Message) -> Message:
@@ -91,16 +101,28 @@ def without_address(message: Message) -> Message:
 
     Raises BadInputError as `read` does.
     """
-    return _without(message, "email", "name")
+    return _without(message, {"email", "name"})
 
 
-def _without(message: Message, *fields: str) -> Message:
+def without_reason(message: Message) -> Message:
+    """Return a report about a mail as the same event, in binary mode, without its words.
+
+    That the address is not to blame stays said. Raises BadInputError as `read` does.
+    """
+    data = _read(message)[2].data
+    blameless = isinstance(data, MailEvent) and (data.reason or "").startswith(NOT_THE_ADDRESS)
+    return _without(message, {"reason"}, {"reason": NOT_THE_ADDRESS} if blameless else {})
+
+
+def _without(
+    message: Message, fields: Collection[str], instead: Mapping[str, object] | None = None
+) -> Message:
     topic, envelope, _ = _read(message)
     data = {
         name: value
         for name, value in from_json(envelope.data or b"{}").items()
         if name not in fields
-    }
+    } | dict(instead or {})
     return _binary(topic, envelope._replace(data=to_json(data)), message)
 
 

@@ -12,9 +12,15 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 from reconsent.domain.bus import DEAD, Message, dead_letter
-from reconsent.domain.cloudevents import read, without_address, without_evidence
+from reconsent.domain.cloudevents import read, without_address, without_evidence, without_reason
 from reconsent.domain.errors import BadInputError
-from reconsent.domain.event import TOPICS, AccountEvent, ChoiceEvent, CollectionEvent
+from reconsent.domain.event import (
+    TOPICS,
+    AccountEvent,
+    ChoiceEvent,
+    CollectionEvent,
+    MailEvent,
+)
 from reconsent.store.named import named
 
 if TYPE_CHECKING:
@@ -28,9 +34,10 @@ PARTITIONS: Final = 4
 Partition = tuple[str, int]
 
 _COLUMNS: Final = ("text", "int4", "int8", "bytea", "bytea", "text", "timestamptz")
-_PERSONAL: Final = tuple(
+_OF_ACCOUNTS: Final = tuple(
     topic + suffix for topic in ("accounts", "collections", "choices") for suffix in ("", DEAD)
 )
+_OF_NOTICES: Final = ("mail-events", "mail-events" + DEAD)
 
 
 def append(connection: Connection, messages: Sequence[Message]) -> None:
@@ -96,7 +103,9 @@ def erase(connection: Connection, deletions: Mapping[bytes, datetime]) -> None:
     evidence, and unreadable messages are removed; the same goes for dead letters. Tombstones stay.
     The facts need none of it, consumed or not.
     """
-    _rewrite(connection, deletions, _left)
+    _rewrite(
+        connection, _OF_ACCOUNTS, deletions, lambda kept: _left(kept, deletions[kept.key or b""])
+    )
 
 
 def hide(connection: Connection, minors: Mapping[bytes, datetime]) -> None:
@@ -104,18 +113,29 @@ def hide(connection: Connection, minors: Mapping[bytes, datetime]) -> None:
 
     Unreadable messages are removed; everything else in a message, consumed or not, stays.
     """
-    _rewrite(connection, minors, _left_of_minor)
+    _rewrite(
+        connection, _OF_ACCOUNTS, minors, lambda kept: _left_of_minor(kept, minors[kept.key or b""])
+    )
+
+
+def erase_reports(connection: Connection, notices: Iterable[bytes]) -> None:
+    """Take out of the reports about some notices, given by key, what providers wrote.
+
+    What nobody can read is removed; all else, read or yet to be read, says what it said.
+    """
+    _rewrite(connection, _OF_NOTICES, notices, _left_of_report)
 
 
 def _rewrite(
     connection: Connection,
-    until: Mapping[bytes, datetime],
-    left_of: Callable[[Message, datetime], Message | None],
+    topics: Sequence[str],
+    keys: Iterable[bytes],
+    left_of: Callable[[Message], Message | None],
 ) -> None:
-    of_keys = {"keys": list(until), "topics": list(_PERSONAL)}
+    of_keys = {"keys": list(keys), "topics": list(topics)}
     gone: list[Message] = []
     for message in map(from_row, connection.execute(SQL["of_keys"], of_keys).fetchall()):
-        left = left_of(message, until[message.key or b""])
+        left = left_of(message)
         if left is None:
             gone.append(message)
         elif left != message:
@@ -152,6 +172,17 @@ def _left_of_minor(message: Message, minor_at: datetime) -> Message | None:
     if isinstance(data, AccountEvent) and data.updated_at <= minor_at:
         has_any = data.given_email is not None or data.name is not None
         return without_address(message) if has_any else message
+    return message
+
+
+def _left_of_report(message: Message) -> Message | None:
+    """Return what stays of a report about a mail."""
+    try:
+        data = read(message).data
+    except BadInputError:
+        return None
+    if isinstance(data, MailEvent) and data.reason is not None:
+        return without_reason(message)
     return message
 
 

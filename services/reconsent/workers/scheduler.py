@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from typing_extensions import override
 
+from reconsent.facts.record.forgetting import forget_later
 from reconsent.facts.sending.due_by_time import expire, remind, settle_unknown
 from reconsent.facts.sets import Cohorts
 from reconsent.facts.versions import PublishedVersions
@@ -27,7 +28,7 @@ SETTLE_AFTER: Final = timedelta(days=1)
 
 
 class Scheduler(Service):
-    """Reminds of mailed questions, lets them expire, and settles what became of messages."""
+    """Reminds, lets questions expire, settles unknown outcomes, and forgets what is due."""
 
     name = "scheduler"
 
@@ -55,7 +56,7 @@ class Scheduler(Service):
     def work(self) -> bool:
         """Take one batch of each, in a transaction each; False where no time had come for any."""
         worked = False
-        for task in (self._settle, self._expire, self._remind):
+        for task in (self._settle, self._expire, self._remind, self._forget):
             worked |= self._database.transaction(task)
         return worked
 
@@ -70,3 +71,7 @@ class Scheduler(Service):
     def _remind(self, connection: Connection) -> bool:
         policies = self._versions.locked(connection)
         return remind(connection, self._cohorts, policies, self._now(), BATCH)
+
+    def _forget(self, connection: Connection) -> bool:
+        """Take what goes some time after the deletion of an account. RULES 28."""
+        return forget_later(connection, self._now(), BATCH)

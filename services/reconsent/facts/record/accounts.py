@@ -5,23 +5,26 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from reconsent.domain.account import AccountName, Profile, told
+from reconsent.domain.account import AccountName, Profile, merged
 from reconsent.domain.recorded import Counts
+from reconsent.facts.record.forgetting import (
+    Forgotten,
+    erase_messages,
+    forget_deleted,
+    forget_minors,
+)
 from reconsent.facts.record.standings import refresh_holdings
 from reconsent.store.copying import copy_in
-from reconsent.store.log import erase, hide
 from reconsent.store.named import named
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-    from datetime import datetime
 
     from reconsent.domain.event import AccountEvent
     from reconsent.facts.versions import Policies
     from reconsent.store.postgres import Connection
 
 SQL = named("record/accounts")
-FORGETTING = named("record/forgetting")
 _TOLD: Final = (
     "int4", "text", "text", "text", "text", "bool", "text", "text", "text", "text", "timestamptz",
 )  # fmt: skip
@@ -109,7 +112,7 @@ def record_accounts(
         _after(connection, written, policies)
         # Another transaction has added these in the meantime: now they are known.
         left = [event for event, _ in telling if _name(event) not in written]
-        _clear_bus(connection, [event for event, _ in telling if _name(event) in written], written)
+        _erase_late(connection, [event for event, _ in telling if _name(event) in written], written)
         new += sum(len(path.profiles) - 1 for path in written.values())
     return Counts(new=new, unchanged=len(events) - new)
 
@@ -150,44 +153,29 @@ def _paths(
         path = paths.get(name)
         if path is None:
             path = paths[name] = _Path(None, [_STUB])
-        after = told(path.now, event.profile)
+        after = merged(path.now, event.profile)
         if after != path.now:
             path.profiles.append(after)
     return paths
 
 
-def _clear_bus(
+def _erase_late(
     connection: Connection, events: Sequence[AccountEvent], paths: Mapping[AccountName, _Path]
 ) -> None:
-    """Erase what comes after a deletion but is dated before it, and minors' names and addresses."""
-    deleted: dict[AccountName, datetime] = {}
-    minors: dict[bytes, datetime] = {}
-    for event in events:
-        name = _name(event)
-        profile = paths[name].now
-        at = profile.deleted_at
-        if at and event.updated_at <= at and _is_personal(event):
-            deleted[name] = at
-        if profile.minor and profile.updated_at:
-            minors[_bus_key(name)] = profile.updated_at
-    erase_from_bus(connection, deleted)
-    if minors:
-        hide(connection, minors)
+    """Erase from the bus what comes after a deletion but is dated before it."""
+    late = {
+        name: at
+        for event in events
+        if (at := paths[name := _name(event)].now.deleted_at)
+        and event.updated_at <= at
+        and _is_personal(event)
+    }
+    erase_messages(connection, late)
 
 
 def _is_personal(event: AccountEvent) -> bool:
     """Tell whether an event says more than that an account was deleted."""
     return event.status != "deleted" or bool(event.given_email or event.name)
-
-
-def erase_from_bus(connection: Connection, until: Mapping[AccountName, datetime]) -> None:
-    """Erase from the embedded bus what it says of accounts up to their deletions. RULES 28."""
-    if until:
-        erase(connection, {_bus_key(name): at for name, at in until.items()})
-
-
-def _bus_key(name: AccountName) -> bytes:
-    return f"{name.property}/{name.account}".encode()
 
 
 def _state(profile: Profile) -> tuple[str, str, bool]:
@@ -244,22 +232,25 @@ def _write_history(connection: Connection, written: Mapping[AccountName, _Path])
 def _after(
     connection: Connection, written: Mapping[AccountName, _Path], policies: Policies
 ) -> None:
-    """Erase what deletions take along, and find anew what returned accounts hold."""
-    deleted = {
-        name: path.now.deleted_at
+    """Forget what deletions and minors take along; find anew what returned accounts hold."""
+    deleted = [
+        Forgotten(path.key, name, path.now.deleted_at)
         for name, path in written.items()
-        if path.now.deleted_at and path.now.deleted_at != path.before.deleted_at
-    }
-    if deleted:
-        keys = {"keys": [written[name].key for name in deleted], "latest": policies.latest_ids}
-        for query in ("drop_deleted", "forget_erasures"):
-            connection.execute(FORGETTING[query], keys)
-        for query in ("close_notices", "forget_evidence"):
-            connection.execute(FORGETTING[query], keys)
-    erase_from_bus(connection, deleted)
+        if path.key is not None
+        and path.now.deleted_at
+        and path.now.deleted_at != path.before.deleted_at
+    ]
+    forget_deleted(connection, deleted, policies)
+    minors = [
+        Forgotten(path.key, name, path.now.updated_at)
+        for name, path in written.items()
+        if path.key is not None and path.now.minor and path.now.updated_at
+    ]
+    forget_minors(connection, minors, policies)
+    gone = {account.key for account in deleted}
     returned = [
         path.key
-        for name, path in written.items()
-        if path.key is not None and (name in deleted or path.now.status != path.before.status)
+        for path in written.values()
+        if path.key is not None and path.key not in gone and path.now.status != path.before.status
     ]
     refresh_holdings(connection, returned, policies)

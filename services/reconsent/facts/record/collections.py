@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from reconsent.domain.account import AccountName
 from reconsent.domain.recorded import Counts
-from reconsent.facts.record.accounts import erase_from_bus
+from reconsent.facts.record.forgetting import erase_messages
 from reconsent.facts.record.standings import refresh_holdings
 from reconsent.store.copying import copy_in
 from reconsent.store.named import named
@@ -48,5 +48,5 @@ def record_collections(
     if deleted:
         told = {(AccountName(e.property, e.account), e.collected_at) for e in events}
         late = {name for name, at in told if name in deleted and at <= deleted[name]}
-        erase_from_bus(connection, {name: deleted[name] for name in late})
+        erase_messages(connection, {name: deleted[name] for name in late})
     return Counts(new=len(touched), unchanged=len(events) - len(touched))

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 from uuid import UUID
 
 from reconsent.domain.event import NOT_THE_ADDRESS
 from reconsent.domain.recorded import Counts
+from reconsent.facts.record.forgetting import erase_reports
 from reconsent.facts.record.unsubscribes import Reason, Unsubscribe, record_unsubscribes
 from reconsent.store.named import named
+from reconsent.store.rows import all_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -26,13 +28,36 @@ _LEAVING: Final[Mapping[str, Reason]] = {
 }
 
 
+class _Sent(NamedTuple):
+    """A notice that was handed over; `forgotten` says that its account or address is."""
+
+    notice_id: UUID
+    account_key: int
+    address_hash: bytes | None
+    forgotten: bool
+
+
+class _New(NamedTuple):
+    """A report that was not known yet."""
+
+    notice_id: UUID
+    event: str
+    occurred_at: datetime
+    address_lost: bool
+
+
+class _Rejected(NamedTuple):
+    notice_id: UUID
+    address_hash: bytes
+
+
 def record_mail_events(connection: Connection, events: Sequence[MailEvent]) -> Counts:
     """Record reports in whatever order they come; those of notices never sent are refused."""
     ids = [_notice_id(event.notice) for event in events]
     wanted = sorted({notice_id for notice_id in ids if notice_id})
     sent = {
-        row[0]: row[1:]
-        for row in connection.execute(SQL["lock"], {"notice_ids": wanted}).fetchall()
+        notice.notice_id: notice
+        for notice in all_rows(connection, _Sent, SQL["lock"], {"notice_ids": wanted})
     }
     known = [(i, event) for i, event in zip(ids, events, strict=True) if i in sent]
     refused = tuple(
@@ -40,45 +65,57 @@ def record_mail_events(connection: Connection, events: Sequence[MailEvent]) -> C
         for position, (notice_id, event) in enumerate(zip(ids, events, strict=True))
         if notice_id not in sent
     )
-    new = connection.execute(
-        SQL["add"],
-        {
-            "notice_id": [notice_id for notice_id, _ in known],
-            "event": [event.event for _, event in known],
-            "occurred_at": [event.occurred_at for _, event in known],
-            "reason": [event.reason for _, event in known],
-            "provider_id": [_kept_id(event.provider_id) for _, event in known],
-            "not_the_address": NOT_THE_ADDRESS,
-        },
-    ).fetchall()
+    new = _add(connection, known)
     if new:
-        reported = {
-            "notice_ids": [notice_id for notice_id, *_ in new],
-            "not_the_address": NOT_THE_ADDRESS,
-        }
-        connection.execute(SQL["apply"], reported)
-        connection.execute(SQL["undeliver_reminded"], reported)
-        complaints: dict[int, datetime] = {}
-        for notice_id, event, at, _ in new:
-            if event == "complained":
-                key = sent[notice_id][0]
-                complaints[key] = max(at, complaints.get(key, at))
-        _touch(
-            connection,
-            keys=[sent[notice_id][0] for notice_id, *_ in new],
-            addresses={sent[notice_id][1] for notice_id, *_, lost in new if lost},
-            complaints=complaints,
-        )
-        _leave(connection, new)
+        _apply(connection, new, sent)
+    erase_reports(connection, [e.notice for i, e in known if sent[i].forgotten])
     return Counts(new=len(new), unchanged=len(known) - len(new), refused=refused)
 
 
-def _leave(connection: Connection, new: Sequence[tuple[Any, ...]]) -> None:
+def _add(connection: Connection, known: Sequence[tuple[UUID, MailEvent]]) -> list[_New]:
+    columns = {
+        "notice_id": [notice_id for notice_id, _ in known],
+        "event": [event.event for _, event in known],
+        "occurred_at": [event.occurred_at for _, event in known],
+        "reason": [event.reason for _, event in known],
+        "provider_id": [_kept_id(event.provider_id) for _, event in known],
+        "not_the_address": NOT_THE_ADDRESS,
+    }
+    return all_rows(connection, _New, SQL["add"], columns)
+
+
+def _apply(connection: Connection, new: Sequence[_New], sent: Mapping[UUID, _Sent]) -> None:
+    """Let notices and accounts follow from what is newly reported."""
+    reported = {"notice_ids": [report.notice_id for report in new]}
+    connection.execute(SQL["apply"], reported)
+    connection.execute(SQL["undeliver_reminded"], reported)
+    complaints: dict[int, datetime] = {}
+    for report in new:
+        if report.event == "complained":
+            key, at = sent[report.notice_id].account_key, report.occurred_at
+            complaints[key] = max(at, complaints.get(key, at))
+    hashes = {sent[report.notice_id].address_hash for report in new if report.address_lost}
+    _touch(
+        connection,
+        keys=[sent[report.notice_id].account_key for report in new],
+        # A bounce that is later than any mail takes finds no hash any more.
+        addresses=[address_hash for address_hash in hashes if address_hash],
+        complaints=complaints,
+    )
+    _leave(connection, new)
+
+
+def _leave(connection: Connection, new: Sequence[_New]) -> None:
     """Note who wants no more mail, by what is newly reported."""
     said = [
-        Unsubscribe(notice_id=notice_id, reason=_LEAVING[event], channel="provider", occurred_at=at)
-        for notice_id, event, at, _ in new
-        if event in _LEAVING
+        Unsubscribe(
+            notice_id=report.notice_id,
+            reason=_LEAVING[report.event],
+            channel="provider",
+            occurred_at=report.occurred_at,
+        )
+        for report in new
+        if report.event in _LEAVING
     ]
     if said:
         record_unsubscribes(connection, said)
@@ -86,9 +123,17 @@ def _leave(connection: Connection, new: Sequence[tuple[Any, ...]]) -> None:
 
 def bounce_rejected(connection: Connection, attempt_id: int) -> None:
     """Note the addresses that a provider rejected in an attempt."""
-    rows = connection.execute(SQL["rejected_addresses"], {"attempt_id": attempt_id}).fetchall()
-    connection.execute(SQL["undeliver_reminded"], {"notice_ids": [row[0] for row in rows]})
-    _touch(connection, keys=[], addresses={row[1] for row in rows}, complaints={})
+    rejected = all_rows(
+        connection, _Rejected, SQL["rejected_addresses"], {"attempt_id": attempt_id}
+    )
+    notices = [notice.notice_id for notice in rejected]
+    connection.execute(SQL["undeliver_reminded"], {"notice_ids": notices})
+    _touch(
+        connection,
+        keys=[],
+        addresses={notice.address_hash for notice in rejected},
+        complaints={},
+    )
 
 
 def _touch(

@@ -1,19 +1,27 @@
 -- :name lock
--- Lock the notices that events are about; those never handed over have no events.
-SELECT notice_id, account_key, address_hash
-FROM notices
+-- Lock the notices that events are about; those never handed over have no events. Of deleted
+-- accounts and of minors nothing that providers write is kept.
+SELECT notice_id, account_key, notices.address_hash, dead OR minor AS forgotten
+FROM notices JOIN accounts USING (account_key)
 WHERE notice_id = ANY(%(notice_ids)s) AND attempt_id IS NOT NULL
-ORDER BY notice_id FOR NO KEY UPDATE;
+ORDER BY notice_id FOR NO KEY UPDATE OF notices;
 
 -- :name add
--- Keep what a provider reported; the same report again is one.
+-- Keep what a provider reported; the same report again is one. Of deleted accounts and of minors its
+-- words are left out, except for those that say that the address is not to blame.
 INSERT INTO mail_events (notice_id, event, occurred_at, reason, provider_id)
-SELECT * FROM unnest(%(notice_id)s::uuid[], %(event)s::text[], %(occurred_at)s::timestamptz[],
-                     %(reason)s::text[], %(provider_id)s::text[])
+SELECT notice_id, incoming.event, incoming.occurred_at,
+       CASE WHEN NOT (dead OR minor) THEN incoming.reason
+            WHEN starts_with(incoming.reason, %(not_the_address)s) THEN %(not_the_address)s END,
+       incoming.provider_id
+FROM unnest(%(notice_id)s::uuid[], %(event)s::text[], %(occurred_at)s::timestamptz[],
+            %(reason)s::text[], %(provider_id)s::text[])
+     AS incoming (notice_id, event, occurred_at, reason, provider_id)
+JOIN notices USING (notice_id) JOIN accounts USING (account_key)
 ON CONFLICT DO NOTHING
 RETURNING notice_id, event, occurred_at,
           event IN ('bounced', 'dropped')
-          AND NOT starts_with(coalesce(reason, ''), %(not_the_address)s);
+          AND NOT starts_with(coalesce(reason, ''), %(not_the_address)s) AS address_lost;
 
 -- :name apply
 -- A notice's state follows from all that was reported of it, in whatever order.
@@ -53,7 +61,7 @@ ON CONFLICT DO NOTHING;
 -- :name rejected_addresses
 -- Find the addresses that a provider rejected in an attempt.
 SELECT notice_id, address_hash FROM notices
-WHERE attempt_id = %(attempt_id)s AND state = 'rejected';
+WHERE attempt_id = %(attempt_id)s AND state = 'rejected' AND address_hash IS NOT NULL;
 
 -- :name touch
 -- Have accounts looked at again: those of some notices, and those with some addresses. A complaint

@@ -12,7 +12,10 @@ UPDATE notices SET
     suppression = CASE WHEN told.outcome = 'retry' AND notices.dead THEN 'deleted' END,
     accepted_at = CASE WHEN told.outcome = 'accepted' THEN %(now)s::timestamptz END,
     undelivered = told.outcome = 'rejected',
-    reason = told.reason,
+    -- It may quote the address, of which nothing is kept of deleted accounts and of minors.
+    reason = CASE WHEN NOT (told.reason IS NULL OR notices.dead OR (
+        SELECT minor FROM accounts WHERE accounts.account_key = notices.account_key
+    )) THEN told.reason END,
     not_before = told.not_before,
     tried = CASE WHEN told.outcome = 'retry'
                  THEN coalesce(tried, '[]') || jsonb_build_array(jsonb_build_array(attempt_id, 'retry'))

@@ -1,0 +1,289 @@
+"""Forgetting: all that a deletion takes of an account, and what stays on purpose. RULES 28.
+
+AT_DELETION, AT_MINORITY and LATER are run in their order; every table of the database is named in
+one of them or in KEPT. docs/operating.md says the same to operators.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from reconsent.facts.record.standings import refresh_holdings
+from reconsent.store import log
+from reconsent.store.named import named
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
+
+    from reconsent.domain.account import AccountName
+    from reconsent.facts.versions import Policies
+    from reconsent.store.postgres import Connection
+
+SQL = named("record/forgetting")
+LATE_BOUNCES: Final = timedelta(days=10)
+"""How long after its acceptance a mail can still bounce."""
+
+
+class Forgotten(NamedTuple):
+    """An account that was deleted, or whose owner turned out to be a minor, and since when."""
+
+    key: int
+    name: AccountName
+    at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One thing that is forgotten.
+
+    `run` is None where the statement that writes the account forgets it already: CHECK constraints
+    refuse an account that is deleted and still has it.
+    """
+
+    takes: str
+    tables: tuple[str, ...]
+    run: Callable[[Connection, Sequence[Forgotten], Policies], None] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LaterStep:
+    """One thing that is forgotten some time after a deletion; `run` tells whether it forgot any."""
+
+    takes: str
+    tables: tuple[str, ...]
+    run: Callable[[Connection, datetime, int], bool]
+
+
+class Kept(NamedTuple):
+    """What a table keeps of an account that was deleted, and why."""
+
+    what: str
+    why: str
+
+
+# ------------------------------------------------------------------ how each thing is forgotten
+
+
+def _close_notices(
+    connection: Connection, accounts: Sequence[Forgotten], policies: Policies
+) -> None:
+    latest = policies.latest_ids
+    connection.execute(SQL["close_notices"], {"keys": _keys(accounts), "latest": latest})
+
+
+def _forget_collections(connection: Connection, accounts: Sequence[Forgotten], _: Policies) -> None:
+    connection.execute(SQL["forget_collections"], {"keys": _keys(accounts)})
+
+
+def _forget_erasures(connection: Connection, accounts: Sequence[Forgotten], _: Policies) -> None:
+    connection.execute(SQL["forget_erasures"], {"keys": _keys(accounts)})
+
+
+def _forget_holdings(
+    connection: Connection, accounts: Sequence[Forgotten], policies: Policies
+) -> None:
+    refresh_holdings(connection, _keys(accounts), policies)
+
+
+def _forget_evidence(connection: Connection, accounts: Sequence[Forgotten], _: Policies) -> None:
+    connection.execute(SQL["forget_evidence"], {"keys": _keys(accounts)})
+
+
+def _forget_reports(connection: Connection, accounts: Sequence[Forgotten], _: Policies) -> None:
+    connection.execute(SQL["lock_notices"], {"keys": _keys(accounts)})
+    connection.execute(SQL["forget_outcomes"], {"keys": _keys(accounts)})
+    connection.execute(SQL["forget_reports"], {"keys": _keys(accounts)})
+
+
+def _erase_messages(connection: Connection, accounts: Sequence[Forgotten], _: Policies) -> None:
+    erase_messages(connection, {account.name: account.at for account in accounts})
+
+
+def _erase_reports(connection: Connection, accounts: Sequence[Forgotten], _: Policies) -> None:
+    found = connection.execute(SQL["lock_notices"], {"keys": _keys(accounts)})
+    erase_reports(connection, [str(notice_id) for (notice_id,) in found])
+
+
+def _hide_messages(connection: Connection, accounts: Sequence[Forgotten], _: Policies) -> None:
+    log.hide(connection, {_message_key(account.name): account.at for account in accounts})
+
+
+def _forget_address_hashes(connection: Connection, now: datetime, limit: int) -> bool:
+    wanted = {"until": now - LATE_BOUNCES, "limit": limit}
+    accepted = connection.execute(SQL["forget_hashes_of_accepted"], wanted).rowcount
+    others = connection.execute(SQL["forget_hashes_of_others"], wanted).rowcount
+    return bool(accepted + others)
+
+
+def _keys(accounts: Sequence[Forgotten]) -> list[int]:
+    return sorted({account.key for account in accounts})
+
+
+def _message_key(name: AccountName) -> bytes:
+    return f"{name.property}/{name.account}".encode()
+
+
+# ------------------------------------------------------------------ the lists
+
+# domain.account.merged leaves them out of a deleted account and of a minor's.
+_PROFILE: Final = Step(
+    takes="name, address, locale, time zone and the hash of the address",
+    tables=("accounts",),
+)
+_REPORTS: Final = Step(
+    takes="what mail providers wrote about its mails", tables=("notices", "mail_events"),
+    run=_forget_reports,
+)  # fmt: skip
+_REPORT_MESSAGES: Final = Step(
+    takes="the same in reports in the embedded bus and the dead letters", tables=("bus_messages",),
+    run=_erase_reports,
+)  # fmt: skip
+
+AT_DELETION: Final = (
+    _PROFILE,
+    Step(takes="the data it holds", tables=("collections",), run=_forget_collections),
+    Step(takes="what was erased before", tables=("collection_erasures",), run=_forget_erasures),
+    Step(
+        takes="its notices: what is not sent never is, and links that were sent are dead",
+        tables=("notices",),
+        run=_close_notices,
+    ),
+    Step(takes="evidence of choices", tables=("consent_evidence",), run=_forget_evidence),
+    _REPORTS,
+    Step(
+        takes="accounts, collections and evidence in the embedded bus and the dead letters",
+        tables=("bus_messages",),
+        run=_erase_messages,
+    ),
+    _REPORT_MESSAGES,
+    Step(takes="its set of holdings", tables=("accounts",), run=_forget_holdings),
+)
+"""What a deletion takes, as soon as it is recorded."""
+
+AT_MINORITY: Final = (
+    _PROFILE,
+    _REPORTS,
+    Step(
+        takes="names and addresses in the embedded bus and the dead letters",
+        tables=("bus_messages",),
+        run=_hide_messages,
+    ),
+    _REPORT_MESSAGES,
+)
+"""What goes as soon as an account event says that the owner is a minor."""
+
+LATER: Final = (
+    LaterStep(
+        takes="hashes of the addresses that its mails went to: a late bounce marks the address",
+        tables=("notices",),
+        run=_forget_address_hashes,
+    ),
+)
+"""What the scheduler takes of deleted accounts when LATE_BOUNCES is over."""
+
+NO_ACCOUNT: Final = "nothing about any account"
+NAMES_NO_ACCOUNT: Final = "it names no account"
+_SHARED: Final = Kept("a set that any number of accounts share", NAMES_NO_ACCOUNT)
+
+KEPT: Final[Mapping[str, Kept]] = {
+    "accounts": Kept("property, account id, status and dates", "later events must not undo it"),
+    "account_history": Kept(
+        "the earlier status, contact and minor, with dates", "proves what was permitted"
+    ),
+    "asks": _SHARED,
+    "attempts": Kept(
+        "hashes of which notices were sent together, and when", "proves what was sent"
+    ),
+    "bounced_addresses": Kept(
+        "keyed hashes of addresses that bounced, without accounts", "no mail goes there again"
+    ),
+    "bus_messages": Kept(
+        "choices without evidence, and deletions, in the embedded bus", "a replay needs them"
+    ),
+    "bus_partitions": Kept("counters", NO_ACCOUNT),
+    "consents": Kept(
+        "the ledger: what was decided, when, by which channel and event", "proves decisions"
+    ),
+    "consumer_offsets": Kept("counters", NO_ACCOUNT),
+    "cursors": Kept("counters", NO_ACCOUNT),
+    "holdings": _SHARED,
+    "imports": Kept("hashes of files and counters", NO_ACCOUNT),
+    "mail_events": Kept(
+        "kind, time and id of what providers reported", "a repeated report counts once"
+    ),
+    "migrations": Kept("names and hashes of files", NO_ACCOUNT),
+    "notices": Kept("notices: their states, times and what they asked", "proves who was told"),
+    "paces": Kept("counters", NO_ACCOUNT),
+    "policies": Kept("names", NO_ACCOUNT),
+    "policy_versions": Kept("texts", NO_ACCOUNT),
+    "properties": Kept("names", NO_ACCOUNT),
+    "relay_intents": Kept("ids", NAMES_NO_ACCOUNT),
+    "relay_sweeps": Kept("counters", NO_ACCOUNT),
+    "relayed_consents": Kept("digests of published events", NAMES_NO_ACCOUNT),
+    "relayed_notices": Kept("digests of published events", NAMES_NO_ACCOUNT),
+    "relayed_permissions": Kept("digests of published events", NAMES_NO_ACCOUNT),
+    "relayed_unsubscribes": Kept("digests of published events", NAMES_NO_ACCOUNT),
+    "releases": Kept("counters", NO_ACCOUNT),
+    "renderings": Kept("words of mails and pages, the same for all readers", NAMES_NO_ACCOUNT),
+    "standings": _SHARED,
+    "unsubscribes": Kept("which mail was unsubscribed from, when and how", "proves the wish"),
+}
+"""What stays in each table that is not emptied of an account, and why."""
+
+
+# ------------------------------------------------------------------ running them
+
+
+def forget_deleted(
+    connection: Connection, accounts: Sequence[Forgotten], policies: Policies
+) -> None:
+    """Take all that a deletion takes of some accounts, whose profiles say that they are deleted."""
+    _run(AT_DELETION, connection, accounts, policies)
+
+
+def forget_minors(
+    connection: Connection, accounts: Sequence[Forgotten], policies: Policies
+) -> None:
+    """Take names and addresses of some minors, whose profiles say that they are minors."""
+    _run(AT_MINORITY, connection, accounts, policies)
+
+
+def _run(
+    steps: Sequence[Step],
+    connection: Connection,
+    accounts: Sequence[Forgotten],
+    policies: Policies,
+) -> None:
+    if not accounts:
+        return
+    for step in steps:
+        if step.run:
+            step.run(connection, accounts, policies)
+
+
+def forget_later(connection: Connection, now: datetime, limit: int) -> bool:
+    """Take what goes some time after a deletion, `limit` at a time; False where there is none."""
+    # Each step runs, also after one that found something.
+    forgot = [step.run(connection, now, limit) for step in LATER]
+    return any(forgot)
+
+
+def erase_messages(connection: Connection, until: Mapping[AccountName, datetime]) -> None:
+    """Erase from the embedded bus what it says of accounts up to their deletions.
+
+    Also for messages that are dated before a deletion and come after it.
+    """
+    if until:
+        log.erase(connection, {_message_key(name): at for name, at in until.items()})
+
+
+def erase_reports(connection: Connection, notices: Sequence[str]) -> None:
+    """Erase from the embedded bus what providers wrote about some notices.
+
+    Also for reports that come in after a deletion.
+    """
+    if notices:
+        log.erase_reports(connection, [notice.encode() for notice in notices])

@@ -1,0 +1,292 @@
+"""What is left of an account after its deletion, in every column of every table."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from psycopg import sql
+
+from reconsent.bus.postgres import PostgresProducer
+from reconsent.domain.bus import Message
+from reconsent.domain.event import NOT_THE_ADDRESS
+from reconsent.domain.mail import Result
+from reconsent.facts.published.state import PublishedState
+from reconsent.facts.record.forgetting import (
+    AT_DELETION,
+    AT_MINORITY,
+    KEPT,
+    LATE_BOUNCES,
+    LATER,
+    NAMES_NO_ACCOUNT,
+    NO_ACCOUNT,
+)
+from reconsent.facts.sets import Cohorts
+from reconsent.store.leases import SoleRight
+from reconsent.store.postgres import Connection, connect
+from reconsent.workers.relay import Relay, outlets
+from reconsent.workers.running import run_until_idle
+from tests.acceptance.forms import Page as Form
+from tests.integration.informing import HOUR, SITE, Informing
+from tests.integration.stage import URL, Stage, stage
+from tests.model.steps import Record
+
+NAME = "Zebedee Quux"
+CALLED = "recorded call 77-31"
+LOCALE, ZONE = "nn-NO", "Europe/Oslo"
+ACCOUNTS = ("answers", "rejected", "blocked", "late")
+MARK = "zq8841"
+OPERATING = Path(__file__).parents[4] / "docs" / "operating.md"
+
+
+@pytest.fixture(scope="module")
+def place(make_database: Callable[[], str]) -> Iterator[Stage]:
+    """Give a place to inform people from."""
+    with stage(make_database()) as made:
+        yield made
+
+
+@pytest.fixture
+def world(place: Stage) -> Informing:
+    """Give an empty world with its first version."""
+    return Informing(place)
+
+
+def email(account: str) -> str:
+    """Return the address of an account, found by MARK and only at this account."""
+    return f"{MARK}.{account}@people.test"
+
+
+def columns(connection: Connection) -> list[tuple[str, str]]:
+    """Return every column that can hold text, bytes or JSON."""
+    return connection.execute(
+        "SELECT table_name, column_name FROM information_schema.columns"
+        " JOIN information_schema.tables USING (table_schema, table_name)"
+        " WHERE table_schema NOT IN ('pg_catalog', 'information_schema')"
+        " AND table_type = 'BASE TABLE' AND data_type NOT IN ("
+        " 'bigint', 'boolean', 'date', 'double precision', 'integer', 'smallint',"
+        " 'timestamp with time zone', 'uuid', 'xid8')"
+    ).fetchall()
+
+
+def found(place: Stage, *needles: str | bytes) -> set[str]:
+    """Return the columns, as TABLE.COLUMN, that hold any of some texts or bytes."""
+    # Bytes are written in hexadecimal.
+    texts = [
+        text
+        for needle in needles
+        for text in ((needle.hex(),) if isinstance(needle, bytes) else (needle,))
+    ] + [needle.encode().hex() for needle in needles if isinstance(needle, str)]
+    with place.database.connection() as connection:
+        return {
+            f"{table}.{column}"
+            for table, column in columns(connection)
+            if connection.execute(
+                sql.SQL(
+                    "SELECT EXISTS (SELECT FROM {} WHERE EXISTS ("
+                    " SELECT FROM unnest(%s::text[]) AS needle WHERE strpos({}::text, needle) > 0))"
+                ).format(sql.Identifier(table), sql.Identifier(column)),
+                [texts],
+            ).fetchone()
+            == (True,)
+        }
+
+
+def hashes(place: Stage) -> list[bytes]:
+    """Return the hashes of all addresses."""
+    return [place.signer.address_hash(email(account)) for account in ACCOUNTS]
+
+
+def reported(world: Informing, notice: str, event: str, at: datetime, reason: str) -> None:
+    """Say on mail-events what a provider reports, in its words."""
+    data = {"notice": notice, "event": event, "occurred_at": at.isoformat(), "reason": reason}
+    message = Message(
+        "mail-events", notice.encode(), json.dumps(data).encode(), (), world.place.clock
+    )
+    world.place.producer.send([message])
+    world.pipeline.settle()
+
+
+def told(world: Informing, account: str, **fields: Any) -> None:  # noqa: ANN401 -- JSON
+    """Say how an account is."""
+    personal: dict[str, Any] = {
+        "email": email(account),
+        "name": NAME,
+        "locale": LOCALE,
+        "time_zone": ZONE,
+    }
+    world.account(account, **personal, **fields)
+
+
+def everything_happens(world: Informing) -> dict[str, str]:
+    """Let everything happen to some accounts; return the notices of their last mails."""
+    place = world.place
+    for account in ACCOUNTS:
+        told(world, account)
+        world.collected(account)
+    for topic, data in (
+        ("collections", {"data_category": "user.payment", "collected_under": "v1"}),
+        ("collections", {"data_category": "user.payment", "collected_under": "v1", "erased": True}),
+        ("choices", {"answer": "deny", "data_use": "analytics", "evidence": {CALLED: NAME}}),
+    ):
+        place.clock += HOUR
+        at = "decided_at" if topic == "choices" else "collected_at"
+        who = {"property": SITE, "account": "answers", at: place.clock.isoformat()}
+        identity = str(place.clock)
+        step = Record(now=place.clock, topic=topic, data=who | data, identity=identity)
+        world.pipeline.take(step)
+    unreadable = json.dumps({"email": email("answers"), "name": NAME}).encode()
+    key = f"{SITE}/answers".encode()
+    place.producer.send([Message("accounts", key, unreadable, (), place.clock)])
+    world.pipeline.settle()
+    world.informed()
+    left = [to for _, to in world.pipeline.mailbox.kept if to.email == email("answers")][-1]
+    world.post(left.link.removeprefix(URL), content=b"List-Unsubscribe=One-Click")
+    notices = asked(world)
+    publish_to_others(place)
+    return notices
+
+
+def asked(world: Informing) -> dict[str, str]:
+    """Ask all of them; some answer, some mails are refused, bounce or are reminded of."""
+    world.publish("marketing")
+    due = {n["account"]: n["notice"] for n in world.pipeline.notices() if n["state"] == "due"}
+    refusal = Result("rejected", f"550 <{email('rejected')}> unknown")
+    world.pipeline.mailbox.answers = {UUID(due["rejected"]): refusal}
+    world.send()
+    clock = world.place.clock
+    bounced = f"blocked? 550 <{email('blocked')}>: mailbox full"
+    reported(world, due["blocked"], "bounced", clock, bounced)
+    reported(world, due["answers"], "complained", clock, f"from {email('answers')}")
+    mails = [to for _, to in world.pipeline.mailbox.kept if to.notice == due["answers"]]
+    path = mails[-1].link.removeprefix(URL)
+    form = Form.of(world.get(path).text)
+    assert world.post(path, data=form.all_alike("allow")).is_redirect
+    world.place.clock += timedelta(days=1)
+    assert world.pipeline.scheduler.work()
+    world.send()
+    return due
+
+
+def publish_to_others(place: Stage) -> None:
+    """Publish everything on the embedded bus."""
+    for outlet in outlets(PublishedState(Cohorts())):
+        relay = Relay(
+            place.database,
+            outlet,
+            SoleRight(place.conninfo, f"relay {outlet.topic}"),
+            lambda: PostgresProducer(partial(connect, place.conninfo)),
+            source=URL,
+            now=place.now,
+        )
+        run_until_idle([relay])
+        relay.close()
+
+
+def forget_later(world: Informing) -> None:
+    """Let the time of late bounces pass."""
+    world.place.clock += LATE_BOUNCES + timedelta(days=1)
+    while world.pipeline.scheduler.work():
+        pass
+
+
+def test_a_deletion_leaves_nothing_but_what_is_kept_on_purpose(
+    world: Informing, place: Stage
+) -> None:
+    """No column of any table has name, address or evidence, nor, ten days on, the address's hash.
+
+    What bounced stays marked by the hash of its address.
+    """
+    personal = (MARK, NAME, CALLED, LOCALE, ZONE)
+    notices = everything_happens(world)
+    before = found(place, *personal)
+    assert before == {
+        "accounts.email",
+        "accounts.locale",
+        "accounts.name",
+        "accounts.time_zone",
+        "bus_messages.value",
+        "consent_evidence.evidence",
+        "mail_events.reason",
+        "notices.reason",
+    }
+    assert found(place, *hashes(place)) == {
+        "accounts.address_hash",
+        "bounced_addresses.address_hash",
+        "notices.address_hash",
+    }
+    for account in ACCOUNTS:
+        told(world, account, status="deleted")
+    assert found(place, *personal) == set()
+    # Reports that come late mark the address, and keep no words.
+    late = place.clock + timedelta(days=3)
+    quoted = f"550 <{email('late')}> unknown"
+    reported(world, notices["late"], "bounced", late, quoted)
+    marked = place.signer.address_hash(email("late"))
+    assert found(place, marked) == {"bounced_addresses.address_hash", "notices.address_hash"}
+    publish_to_others(place)
+    forget_later(world)
+    assert found(place, *personal) == set()
+    assert found(place, *hashes(place)) == {"bounced_addresses.address_hash"}
+    # A report that is even later changes nothing, and fails nothing.
+    reported(world, notices["answers"], "dropped", place.clock, quoted)
+    assert found(place, *personal) == set()
+
+
+def test_where_the_address_is_not_to_blame_a_late_report_marks_nothing(
+    world: Informing, place: Stage
+) -> None:
+    """Its words are not kept, but for those that say so; on the bus, too."""
+    notices = everything_happens(world)
+    told(world, "late", status="deleted")
+    blocked = f"{NOT_THE_ADDRESS}{email('late')}"
+    reported(world, notices["late"], "bounced", place.clock, blocked)
+    assert found(place, email("late")) == set()
+    marked = place.signer.address_hash(email("late"))
+    assert found(place, marked) == {"notices.address_hash"}
+    assert "mail_events.reason" in found(place, NOT_THE_ADDRESS)
+
+
+def test_of_a_minor_neither_name_nor_address_is_left(world: Informing, place: Stage) -> None:
+    """The hash of an address that was written to stays, for late bounces; evidence does, too."""
+    notices = everything_happens(world)
+    for account in ACCOUNTS:
+        told(world, account, minor=True)
+    reported(world, notices["late"], "bounced", place.clock, f"550 <{email('late')}> unknown")
+    publish_to_others(place)
+    forget_later(world)
+    assert found(place, MARK) == set()
+    assert found(place, LOCALE, ZONE) <= {"bus_messages.value"}
+    assert found(place, *hashes(place)) == {
+        "bounced_addresses.address_hash",
+        "notices.address_hash",
+    }
+
+
+def test_every_table_is_in_the_list(place: Stage) -> None:
+    """Whoever adds a table says in facts/record/forgetting.py what it keeps of an account."""
+    listed = {
+        table for step in (*AT_DELETION, *AT_MINORITY, *LATER) for table in step.tables
+    } | KEPT.keys()
+    with place.database.connection() as connection:
+        tables = connection.execute(
+            "SELECT table_name FROM information_schema.tables WHERE table_type = 'BASE TABLE'"
+            " AND table_schema NOT IN ('pg_catalog', 'information_schema')"
+        ).fetchall()
+    assert {table for (table,) in tables} == listed
+
+
+def test_what_the_deletion_takes_and_keeps_is_documented() -> None:
+    """docs/operating.md says of each step and of each thing that is kept what the list says."""
+    written = " ".join(OPERATING.read_text("utf-8").split())
+    for step in (*AT_DELETION, *LATER):
+        assert step.takes in written, step.takes
+    for kept in KEPT.values():
+        if kept.why not in {NO_ACCOUNT, NAMES_NO_ACCOUNT}:
+            assert f"{kept.what} | {kept.why}" in written, kept.what
