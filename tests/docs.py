@@ -24,7 +24,7 @@ Said = Any  # what a line of a story says of its verb, as YAML gives it
 
 
 def rewrite() -> None:
-    """Write the section anew."""
+    """Write the section again."""
     RULES.write_text(with_cases(RULES.read_text("utf-8")), "utf-8")
 
 
@@ -45,9 +45,9 @@ def section(path: Path) -> str:
 
 
 def _introduction(versions: Mapping[str, Said]) -> Iterator[str]:
-    yield "Each story begins in an empty world on 10 January 2027 at noon. An hour passes from line"
-    yield "to line, or the line names the day. Unless it says otherwise an account is active, with"
-    yield "contact `all` and an address. The versions that are published are these:"
+    yield "Each story starts with no data on 10 January 2027 at noon. Each line happens an hour after"
+    yield "the one before it, or on the day it names at noon. Unless a story says otherwise, accounts"
+    yield "are active, with contact `all` and an address, and these versions are published:"
     yield ""
     yield from _version_table(versions)
 
@@ -60,7 +60,7 @@ def _version_table(versions: Mapping[str, Said]) -> Iterator[str]:
         assert not unknown, f"{name}: tests/docs.py does not know how to show {sorted(unknown)}"
         rows = "<br>".join(_row(row) for row in version["declares"])
         notice = version.get("notice", {})
-        period = notice.get("respond_by", "for ever")
+        period = notice.get("respond_by", "forever")
         period += "; information mail" if notice.get("information_mail") == "opted_in" else ""
         cells = [name, _day(version["effective_at"]), version["controller"], rows, period]
         yield f"| {' | '.join(cells)} |"
@@ -77,7 +77,7 @@ def _cases(cases: Iterable[Mapping[str, Said]]) -> Iterator[str]:
         yield f"### {case['case']}"
         yield ""
         if "versions" in case:
-            yield "With these versions instead:"
+            yield "Versions that differ:"
             yield ""
             yield from _version_table(case["versions"])
             yield ""
@@ -101,7 +101,7 @@ def _outcome(verb: str, said: Said) -> str:
     became = {
         303: "The receipt follows.",
         404: "The link is dead.",
-        409: "Nothing is recorded: the question has changed, and is shown anew.",
+        409: "Nothing is recorded, because the question has changed; the new one is shown.",
     }
     return became[said]
 
@@ -112,16 +112,16 @@ def _published(said: Said) -> str:
 
 
 def _account(said: Said) -> str:
-    told = dict(said)
-    name = told.pop("account")
-    dated = f", dated {_day(told.pop('updated_at'))}" if "updated_at" in told else ""
-    parts = [_detail(key, value) for key, value in told.items()]
+    given = dict(said)
+    name = given.pop("account")
+    dated = f", dated {_day(given.pop('updated_at'))}" if "updated_at" in given else ""
+    parts = [_detail(key, value) for key, value in given.items()]
     return f"Account {name}{': ' if parts else ''}{', '.join(parts)}{dated}."
 
 
 def _detail(key: str, value: Said) -> str:
     if key == "minor":
-        return "a minor" if value else "no minor"
+        return "a minor" if value else "not a minor"
     if key == "email":
         return f"address {value}" if value else "no address"
     return f"contact `{value}`" if key == "contact" else str(value)
@@ -167,15 +167,15 @@ _MAILS: Final = {"choice": "a choice mail", "information": "an information mail"
 
 def _reported(said: Said) -> str:
     notice = f"{said['account']}'s notice of {said['version']}"
-    return f"The provider reports of {notice}: {said['event']}."
+    return f"The provider reports {notice}: {said['event']}."
 
 
 def _opened(said: Said) -> str:
-    return f"{said['account']} opens the link of {said['version']}, and keeps the page open."
+    return f"{said['account']} opens the link of {said['version']} and leaves the page open."
 
 
 def _clicked(said: Said) -> str:
-    page = "on the page kept open" if "page" in said else f"by the link of {said['version']}"
+    page = "on the open page" if "page" in said else f"by the link of {said['version']}"
     answers = [
         f"{word} to {_question(question)}"
         for answer, word in (("allow", "yes"), ("deny", "no"))
@@ -242,7 +242,7 @@ _SENTENCES: Final[Mapping[str, Callable[[Said], str]]] = {
     "plan": lambda _: "Notices are planned.",
     "send": _sent,
     "report": _reported,
-    "expire": lambda _: "The scheduler looks whether time is up.",
+    "expire": lambda _: "The scheduler checks for expired questions.",
     "open": _opened,
     "click": _clicked,
     "permit": _permit,
