@@ -47,7 +47,7 @@ def section(path: Path) -> str:
 def _introduction(versions: Mapping[str, Said]) -> Iterator[str]:
     yield "Each story starts with no data on 10 January 2027 at noon. Each line happens an hour"
     yield "after the one before it, or on the day it names at noon. Unless a story says otherwise,"
-    yield "accounts are active, with contact `all` and an address, and these versions are published:"
+    yield "accounts are active, with contact `all` and an address. These versions are published:"
     yield ""
     yield from _version_table(versions)
 
