@@ -65,8 +65,11 @@ test: $(STAMP) browser ## All tests but those of other engines (ARGS="-k word" p
 	$(PYTEST) -m 'not engines' $(PARALLEL) $(ARGS)
 
 # Exit code 5: no test has the marker.
-test-engines: $(STAMP) ## Tests that need engines of their own, such as a second database server
+test-engines: $(STAMP) ## The long proofs: crashes at random, many random worlds, engines of their own
 	$(PYTEST) -m engines $(ARGS) || [ $$? = 5 ]
+	$(PYTEST) tests/chaos --rounds=5 $(ARGS)
+	$(PYTEST) tests/integration/test_pipeline_model.py tests/integration/test_invariants.py \
+	  tests/integration/workers/test_relay.py tests/model --hypothesis-profile=wide $(PARALLEL) $(ARGS)
 
 matrix: ## The tests on a newer Python (3.14 or 3.13) and on PostgreSQL 15, where these are found
 	@mkdir -p $(MATRIX); \

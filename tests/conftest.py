@@ -20,6 +20,10 @@ from reconsent.store.postgres import Database, open_database
 _PHASES = tuple(phase for phase in Phase if phase is not Phase.explain)
 # In CI the same examples are tried each time: what is new is hunted for where somebody can look.
 settings.register_profile("patient", deadline=None, phases=_PHASES, derandomize="CI" in os.environ)
+# For `make test-engines`, which has more time.
+settings.register_profile(
+    "wide", deadline=None, phases=_PHASES, derandomize="CI" in os.environ, max_examples=400
+)
 settings.register_profile("thorough", deadline=None, phases=_PHASES, max_examples=4000)
 # A first look: shrinking what is found may take many minutes.
 settings.register_profile("unshrunk", deadline=None, phases=(Phase.explicit, Phase.generate))
