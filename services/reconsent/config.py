@@ -1,4 +1,4 @@
-"""Settings: the only reader of the environment, and of what is installed for them."""
+"""Settings: the only reader of the environment, and of which extras are installed."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 _LAST_PORT = 65535
 _LONGEST_URL: Final = 500
-_IN_A_HEADER: Final = re.compile(rf"[!#-;=?-~]{{1,{_LONGEST_URL}}}")
-"""PUBLIC_URL begins the links in List-Unsubscribe, a header of one line."""
+_HEADER_SAFE: Final = re.compile(rf"[!#-;=?-~]{{1,{_LONGEST_URL}}}")
+"""PUBLIC_URL is the start of the links in List-Unsubscribe, a header of one line."""
 
 PUBLIC_URL: Final = "http://127.0.0.1:8000"
 LISTEN: Final = ("127.0.0.1", 8000)
@@ -40,16 +40,16 @@ EXTRAS: Final = {
     "sendgrid": ("sendgrid",),
     "demo": ("httpx",),
 }
-"""The modules that each extra of pyproject.toml brings."""
+"""The modules that each extra of pyproject.toml installs."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What the environment says, with sensible defaults for the embedded form."""
+    """All settings, with defaults that need nothing but the embedded database."""
 
     home: Path
     database_url: str | None
-    mail_url: str = field(repr=False)  # it may hold a password
+    mail_url: str = field(repr=False)  # may contain a password
     mail_from: str
     mail_from_information: str
     sendgrid: SendGridSettings
@@ -69,12 +69,12 @@ class Settings:
 
     @property
     def smtp(self) -> SmtpSettings | None:
-        """The mail server; None when mail leaves in another way."""
+        """The mail server; None if mail is not sent by SMTP."""
         return smtp_settings(self.mail_url) if _scheme(self.mail_url) in SCHEMES else None
 
     @property
     def mailbox(self) -> Path | None:
-        """The folder of the local mailbox; None when mail leaves by a provider."""
+        """The folder of the local mailbox; None if mail goes to a provider."""
         if not self.mail_url.startswith("maildir:"):
             return None
         path = self.mail_url.removeprefix("maildir:")
@@ -82,17 +82,17 @@ class Settings:
 
 
 def settings(environ: Mapping[str, str] = os.environ) -> Settings:
-    """Read the settings; raises BadInputError with the name of what is wrong."""
+    """Read the settings. Raises BadInputError, which names the setting that is not valid."""
     home = Path(environ.get("RECONSENT_HOME") or platformdirs.user_data_path("reconsent"))
     home = home.expanduser().absolute()
     database_url = environ.get("DATABASE_URL") or None
     mail_url = _mail_url(environ.get("MAIL_URL") or "maildir:")
     sendgrid = sendgrid_settings(environ)
     if sendgrid.webhook_key:
-        _demand("sendgrid", "SENDGRID_WEBHOOK_KEY")
+        _require_extra("sendgrid", "SENDGRID_WEBHOOK_KEY")
     kafka = kafka_settings(environ)
     if kafka:
-        _demand("kafka", BOOTSTRAP_SERVERS)
+        _require_extra("kafka", BOOTSTRAP_SERVERS)
     mail_from = _sender(environ, "MAIL_FROM", "Privacy <privacy@localhost>")
     return Settings(
         home=home,
@@ -113,14 +113,14 @@ def settings(environ: Mapping[str, str] = os.environ) -> Settings:
 
 
 def demo_settings(environ: Mapping[str, str] = os.environ) -> Settings:
-    """Read the settings for made-up people, who have a home of their own unless one is given."""
-    _demand("demo", "reconsent demo")
+    """Read the settings of the demo, which has a home of its own unless one is given."""
+    _require_extra("demo", "reconsent demo")
     home = environ.get("RECONSENT_HOME") or str(platformdirs.user_data_path("reconsent") / "demo")
     return settings({**environ, "RECONSENT_HOME": home})
 
 
-def _demand(extra: str, what: str) -> None:
-    """Raise BadInputError, which says what to type, where an optional part is not installed."""
+def _require_extra(extra: str, what: str) -> None:
+    """Raise BadInputError, with the command to type, if an extra is not installed."""
     missing = [module for module in EXTRAS[extra] if find_spec(module) is None]
     if missing:
         raise BadInputError(
@@ -133,7 +133,7 @@ def _mail_url(text: str) -> str:
     if scheme in SCHEMES:
         smtp_settings(text)
     elif scheme == "sendgrid":
-        _demand("sendgrid", f"MAIL_URL={scheme}://")
+        _require_extra("sendgrid", f"MAIL_URL={scheme}://")
     elif scheme != "maildir":
         known = "maildir:PATH, sendgrid://, smtp://HOST, smtps://HOST"
         message = f"MAIL_URL: {text.rsplit('@', 1)[-1]!r} is not one of {known}"
@@ -162,7 +162,7 @@ def _public_url(text: str) -> str:
     if urlsplit(text).scheme not in {"http", "https"} or not urlsplit(text).netloc:
         message = f"PUBLIC_URL: {text!r} is not a valid URL such as https://privacy.example.com"
         raise BadInputError(message)
-    if not _IN_A_HEADER.fullmatch(text):
+    if not _HEADER_SAFE.fullmatch(text):
         raise BadInputError(
             f"PUBLIC_URL: {text[:80]!r} cannot be used in a mail header: at most {_LONGEST_URL}"
             " ASCII characters, without spaces, quotes or angle brackets"
@@ -187,7 +187,7 @@ def _settle_after(text: str) -> timedelta:
 
 
 def _per_second(text: str | None) -> float | None:
-    """Read a pace; None where there is no limit."""
+    """Parse mails per second; None is no limit."""
     if text is None:
         return None
     try:
@@ -208,19 +208,19 @@ def _listen(text: str) -> tuple[str, int]:
 
 
 def _secret(environ: Mapping[str, str], name: str, home: Path, *, required: bool) -> str:
-    """Return a secret from the environment, or the one made and kept in the home folder."""
+    """Return a secret from the environment, or the one generated and stored in the home."""
     if given := environ.get(name):
         return given
     if required:
         message = f"{name}: is required when DATABASE_URL is set"
         raise BadInputError(message)
     try:
-        return _kept_secret(home / "keys", name.removeprefix("RECONSENT_").lower())
+        return _stored_secret(home / "keys", name.removeprefix("RECONSENT_").lower())
     except OSError as error:
         raise OutsideError(f"RECONSENT_HOME: {home}: {error.strerror}") from error
 
 
-def _kept_secret(keys: Path, name: str) -> str:
+def _stored_secret(keys: Path, name: str) -> str:
     keys.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = keys / name
     if not path.exists():
@@ -228,7 +228,7 @@ def _kept_secret(keys: Path, name: str) -> str:
         draft.write_text(secrets.token_urlsafe(32), "utf-8")
         draft.chmod(0o600)
         try:
-            path.hardlink_to(draft)  # of two processes that start at once, one wins
+            path.hardlink_to(draft)  # if two processes start at once, one wins
         except FileExistsError:
             pass
         finally:

@@ -1,7 +1,7 @@
 """The composition root: settings -> parts -> services.
 
-What only some commands need, and takes long to import, is imported where it is made: a question
-of permission does not wait for a web server.
+Parts that only some commands need and that are slow to import are imported where they are made:
+`permit` does not have to load a web server.
 """
 
 from __future__ import annotations
@@ -46,17 +46,17 @@ if TYPE_CHECKING:
 
 
 def now() -> datetime:
-    """Return the time; everything else is told it."""
+    """Return the current time; everything else takes it as an argument."""
     return datetime.now(UTC)
 
 
 class Program:
-    """Everything that the settings configure, made when it is first needed."""
+    """All parts that the settings configure, each made on first use."""
 
     now = staticmethod(now)
 
     def __init__(self, settings: Settings) -> None:
-        """Start nothing yet."""
+        """Keep the settings; start nothing yet."""
         self.settings = settings
         self.signer = Signer(settings.secret)
         self.versions = PublishedVersions()
@@ -72,7 +72,7 @@ class Program:
 
     @cached_property
     def conninfo(self) -> str:
-        """Where the database is; the embedded one is started when nobody runs it."""
+        """The database's connection string. Starts the embedded server if it is not running."""
         return self.settings.database_url or self._embedded.conninfo
 
     @cached_property
@@ -84,21 +84,21 @@ class Program:
         """Connections to the database, with every migration applied."""
         self.migrate()
         revive = None if self.settings.database_url else self._embedded.ensure
-        kept = open_database(self.conninfo, name=self.application, revive=revive)
-        return self._stack.enter_context(kept)
+        opened = open_database(self.conninfo, name=self.application, revive=revive)
+        return self._stack.enter_context(opened)
 
     def migrate(self) -> list[str]:
-        """Apply the migrations that are missing; return their names."""
+        """Apply the pending migrations; return their names."""
         return migrate(self.conninfo)
 
     def producer(self) -> Producer:
-        """Return a way to put messages on the bus."""
+        """Return a producer for the bus."""
         producer = self._producer()
         self._stack.callback(producer.close)
         return producer
 
     def lags(self, connection: Connection) -> dict[str, int]:
-        """Count the messages of each input topic that are not consumed yet."""
+        """Count the messages of each input topic that have not been consumed yet."""
         if self.settings.kafka is None:
             return log.lag(connection, GROUP)
         from reconsent.bus.kafka import lag as kafka_lag  # noqa: PLC0415
@@ -106,7 +106,7 @@ class Program:
         return kafka_lag.lag(self.settings.kafka, partial(stored, connection, GROUP), TOPICS)
 
     def services(self, names: Sequence[str], *, patience: float) -> list[Service]:
-        """Make the workers of these names, in the order in which they feed one another."""
+        """Make the named workers, in the order in which work flows through them."""
         collect_rarely()
         self.application = f"reconsent {','.join(names)} {uuid4().hex[:8]}"
         makers: dict[str, Callable[[], Service]] = {
@@ -119,7 +119,7 @@ class Program:
         return made + self._relays(patience) if "relay" in names else made
 
     def web(self) -> Web:
-        """Make the pages and the API; they answer once started."""
+        """Make the web server; its address is bound at once, and it serves after `start`."""
         from reconsent.mail.sendgrid.webhook import Webhook  # noqa: PLC0415
         from reconsent.web.access import Context  # noqa: PLC0415
         from reconsent.web.app import create_app  # noqa: PLC0415
@@ -160,7 +160,7 @@ class Program:
         return PostgresConsumer(partial(connect, self.conninfo, autocommit=True), GROUP)
 
     def _intake(self, patience: float) -> Intake:
-        _ = self.database  # the tables have to be there
+        _ = self.database  # applies the migrations
         intake = Intake(
             self.database,
             self._consumer,
@@ -173,18 +173,18 @@ class Program:
         return intake
 
     def _relays(self, patience: float) -> list[Service]:
-        """Make what publishes each topic. The embedded bus has no readers but reconsent's own."""
+        """Make the relays of all output topics. The embedded bus has only internal readers."""
         if self.settings.kafka is None:
             return []
-        published = outlets(PublishedState(Cohorts()))
-        publishing = [self._relay(self.settings.kafka, outlet) for outlet in published]
-        return [*publishing, self._dead_letter_relay(patience)]
+        state = PublishedState(Cohorts())
+        relays = [self._relay(self.settings.kafka, outlet) for outlet in outlets(state)]
+        return [*relays, self._dead_letter_relay(patience)]
 
     def _relay(self, kafka: KafkaSettings, outlet: Outlet) -> Relay:
         from reconsent.bus.kafka.producer import KafkaProducer  # noqa: PLC0415
 
         sole = f"reconsent.workers.relay.{outlet.topic}"
-        publishing = Relay(
+        relay = Relay(
             self.database,
             outlet,
             SoleRight(self.conninfo, f"relay {outlet.topic}"),
@@ -192,20 +192,20 @@ class Program:
             source=self.settings.public_url,
             now=now,
         )
-        self._stack.callback(publishing.close)
-        return publishing
+        self._stack.callback(relay.close)
+        return relay
 
     def _dead_letter_relay(self, patience: float) -> DeadLetterRelay:
-        _ = self.database  # the tables have to be there
-        letters = [topic + DEAD for topic in TOPICS]
+        _ = self.database  # applies the migrations
+        topics = [topic + DEAD for topic in TOPICS]
 
         def consume() -> PostgresConsumer:
             connected = partial(connect, self.conninfo, autocommit=True)
-            return PostgresConsumer(connected, dead_letter_relay.GROUP, letters)
+            return PostgresConsumer(connected, dead_letter_relay.GROUP, topics)
 
-        passing = DeadLetterRelay(self.database, consume, self.producer(), patience=patience)
-        self._stack.callback(passing.close)
-        return passing
+        relay = DeadLetterRelay(self.database, consume, self.producer(), patience=patience)
+        self._stack.callback(relay.close)
+        return relay
 
     def _dispatcher(self) -> Dispatcher:
         from reconsent.workers.dispatcher import Dispatcher  # noqa: PLC0415

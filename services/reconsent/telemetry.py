@@ -1,7 +1,6 @@
 """Every metric and every log event of the program, each declared here once with its meaning.
 
-Gauges are read from the database when they are asked for. Counters count what happens in this
-process, from zero at its start.
+Gauges are read from the database on request. Counters cover this process and start at zero.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ _LOG: Final = logging.getLogger("reconsent")
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """A number that operators watch, one series for each combination of its labels' values."""
+    """A metric, with one series for each combination of label values."""
 
     name: str
     kind: Literal["gauge", "counter"]
@@ -31,13 +30,13 @@ class Metric:
 CONSUMER_LAG: Final = Metric(
     name="reconsent_consumer_lag",
     kind="gauge",
-    meaning="Messages of a topic that are not consumed yet.",
+    meaning="Messages of a topic that have not been consumed yet.",
     labels=("topic",),
 )
 DEAD_LETTERS: Final = Metric(
     name="reconsent_dead_letters",
     kind="gauge",
-    meaning="Dead letters of a topic that wait for a decision.",
+    meaning="Dead letters of a topic that await a decision.",
     labels=("topic",),
 )
 NOTICES: Final = Metric(
@@ -56,7 +55,7 @@ METRICS: Final = (CONSUMER_LAG, DEAD_LETTERS, NOTICES, SERVICE_RESTARTS)
 
 
 class Counters:
-    """What this process counts; threads may share it."""
+    """The counters of one process, safe to share between threads."""
 
     def __init__(self) -> None:
         """Start every counter at zero."""
@@ -64,15 +63,15 @@ class Counters:
         self._counts: dict[Metric, Counter[tuple[str, ...]]] = {}
 
     def add(self, metric: Metric, number: int = 1, /, **labels: str) -> None:
-        """Add to a counter. Raises ValueError for a gauge and for other labels than declared."""
+        """Add to a counter. Raises ValueError for a gauge, or if the labels are not as declared."""
         if metric.kind != "counter" or labels.keys() != set(metric.labels):
-            raise ValueError(f"{metric.name}: a {metric.kind} with {', '.join(metric.labels)}")
+            raise ValueError(f"{metric.name}: is a {metric.kind} with {', '.join(metric.labels)}")
         series = tuple(labels[name] for name in metric.labels)
         with self._lock:
             self._counts.setdefault(metric, Counter())[series] += number
 
     def read(self, metric: Metric) -> list[tuple[tuple[str, ...], int]]:
-        """Return each combination of a counter's label values with its count."""
+        """Return the count for each combination of a counter's label values."""
         with self._lock:
             return sorted(self._counts.get(metric, Counter()).items())
 
@@ -83,7 +82,7 @@ COUNTERS: Final = Counters()
 
 @dataclass(frozen=True, kw_only=True)
 class LogEvent:
-    """Something worth a line in the log; `sentence` is filled in by name."""
+    """A kind of log line; `sentence` is a format string with named fields."""
 
     name: str
     level: int
@@ -98,7 +97,7 @@ class LogEvent:
 SERVICE_RETRIES: Final = LogEvent(
     name="service.retries",
     level=logging.WARNING,
-    sentence="%(service)s: %(error)s; trying again in %(pause).0f s",
+    sentence="%(service)s: %(error)s; retrying in %(pause).0f s",
 )
 SERVICE_FAILED: Final = LogEvent(
     name="service.failed",
@@ -121,7 +120,7 @@ SERVICE_STOPPED: Final = LogEvent(
 MESSAGE_DEAD_LETTERED: Final = LogEvent(
     name="message.dead_lettered",
     level=logging.WARNING,
-    sentence="intake: a message of %(topic)s goes to the dead letters: %(reason)s",
+    sentence="intake: a message of %(topic)s was dead-lettered: %(reason)s",
 )
 DEAD_LETTER_DECIDED: Final = LogEvent(
     name="dead_letter.decided",
@@ -144,7 +143,7 @@ MESSAGES_MISSING: Final = LogEvent(
 WEBHOOK_REFUSED: Final = LogEvent(
     name="webhook.refused",
     level=logging.WARNING,
-    sentence="sendgrid: a post to the webhook was refused: %(reason)s",
+    sentence="sendgrid: a webhook request was refused: %(reason)s",
 )
 WEBHOOK_EVENT_SKIPPED: Final = LogEvent(
     name="webhook.event_skipped",
@@ -154,20 +153,20 @@ WEBHOOK_EVENT_SKIPPED: Final = LogEvent(
 WEBHOOK_RECORDED: Final = LogEvent(
     name="webhook.recorded",
     level=logging.INFO,
-    sentence="sendgrid: %(new)d events new, %(known)d known%(ignored)s",
+    sentence="sendgrid: %(new)d new events, %(known)d known%(ignored)s",
 )
 
 
 def exposition(samples: Iterable[tuple[Metric, Iterable[tuple[tuple[str, ...], int]]]]) -> str:
-    """Write metrics in Prometheus' text format."""
+    """Format metrics in the Prometheus text format."""
     lines = []
     for metric, series in samples:
         lines.append(f"# HELP {metric.name} {metric.meaning}")
         lines.append(f"# TYPE {metric.name} {metric.kind}")
         for values, number in series:
-            labels = zip(metric.labels, map(_escaped, values), strict=True)
-            within = ",".join(f'{name}="{value}"' for name, value in labels)
-            lines.append(f"{metric.name}{{{within}}} {number}")
+            pairs = zip(metric.labels, map(_escaped, values), strict=True)
+            labels = ",".join(f'{name}="{value}"' for name, value in pairs)
+            lines.append(f"{metric.name}{{{labels}}} {number}")
     return "\n".join(lines) + "\n"
 
 

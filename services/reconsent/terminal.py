@@ -1,4 +1,4 @@
-"""How commands speak: aligned tables for people, JSON for programs, progress on a terminal."""
+"""Output of the commands: tables for people, JSON for programs, progress on a terminal."""
 
 from __future__ import annotations
 
@@ -37,18 +37,18 @@ def lines(values: Iterable[object]) -> None:
 
 
 def for_people(*, as_json: bool) -> bool:
-    """Tell whether a list is for a person's eyes: on a terminal, unless JSON was asked for."""
+    """Return whether a list is for a person: on a terminal, and JSON was not requested."""
     return not as_json and sys.stdout.isatty()
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print an aligned table."""
-    made = Table(box=None, pad_edge=False, header_style="bold")
+    aligned = Table(box=None, pad_edge=False, header_style="bold")
     for heading in headings:
-        made.add_column(heading, overflow="fold")
+        aligned.add_column(heading, overflow="fold")
     for row in rows:
-        made.add_row(*("" if cell is None else str(cell) for cell in row))
-    Console(highlight=False, markup=False).print(made)
+        aligned.add_row(*("" if cell is None else str(cell) for cell in row))
+    Console(highlight=False, markup=False).print(aligned)
 
 
 def complain(message: str) -> None:
@@ -57,22 +57,22 @@ def complain(message: str) -> None:
 
 
 class Steps:
-    """Progress of a piece of work whose length may be known."""
+    """A progress bar."""
 
     def __init__(self, progress: Progress | None, task: Any) -> None:  # noqa: ANN401 -- rich's id
-        """Show it with rich, or not at all."""
+        """Use a bar of rich, or show nothing if it is None."""
         self._progress = progress
         self._task = task
 
     def advance(self, count: int) -> None:
-        """Note that so much more is done."""
+        """Advance the bar by `count`."""
         if self._progress:
             self._progress.advance(self._task, count)
 
 
 @contextmanager
 def steps(title: str, total: int | None) -> Iterator[Steps]:
-    """Show progress with rate and time left on a terminal, nothing elsewhere."""
+    """Show a progress bar if standard error is a terminal; None is an unknown total."""
     if not sys.stderr.isatty():
         yield Steps(None, None)
         return
@@ -89,9 +89,9 @@ def steps(title: str, total: int | None) -> Iterator[Steps]:
 
 @contextmanager
 def reading() -> Iterator[Callable[[str, int, int, int], None]]:
-    """Show on a terminal what share of a file was read, and how many events a second.
+    """Show on a terminal how much of a file has been read, and how many events a second.
 
-    Yields what is told: what is being done, the bytes so far, of how many, and the events in them.
+    Yields a callback that takes a title, the bytes read, the file's size and the events read.
     """
     if not sys.stderr.isatty():
         yield lambda *_: None
@@ -117,7 +117,7 @@ def reading() -> Iterator[Callable[[str, int, int, int], None]]:
         yield show
 
 
-def used(record: dict[str, Any]) -> str:
-    """Write a use in one line: data under a version, put to a use by a recipient."""
+def use_in_words(record: dict[str, Any]) -> str:
+    """Format a use in one line: data category, version, use and recipient."""
     under = record["collected_under"] or "an unknown version"
     return f"{record['data_category']} of {under}: {record['data_use']} by {record['recipient']}"

@@ -209,7 +209,7 @@ def test_what_is_not_sent_as_json_is_told_so(web: httpx.Client) -> None:
     form = HEADERS | {"Content-Type": "application/x-www-form-urlencoded"}
     response = web.post("/v1/permissions", headers=form, content=b'{"checks": []}')
     assert response.status_code == httpx.codes.UNPROCESSABLE_ENTITY
-    assert response.json() == {"error": "content-type: should be application/json"}
+    assert response.json() == {"error": "content-type: must be application/json"}
 
 
 def test_ten_thousand_at_once(web: httpx.Client) -> None:

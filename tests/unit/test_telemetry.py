@@ -69,7 +69,7 @@ def test_the_exposition_escapes_label_values() -> None:
     """A quote, a backslash or a line break in a label value stays inside it."""
     text = exposition([(DEAD_LETTERS, [(('a"b\\c\nd',), 3)])])
     assert text == (
-        "# HELP reconsent_dead_letters Dead letters of a topic that wait for a decision.\n"
+        "# HELP reconsent_dead_letters Dead letters of a topic that await a decision.\n"
         "# TYPE reconsent_dead_letters gauge\n"
         'reconsent_dead_letters{topic="a\\"b\\\\c\\nd"} 3\n'
     )

@@ -37,5 +37,8 @@ def consents(program: Program, account: str, property_name: str, *, as_json: boo
         return
     terminal.table(
         ("decided", "became", "about", "channel"),
-        ((e["decided_at"], e["event_state"], terminal.used(e), e["channel"]) for e in entries),
+        (
+            (e["decided_at"], e["event_state"], terminal.use_in_words(e), e["channel"])
+            for e in entries
+        ),
     )

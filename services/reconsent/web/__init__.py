@@ -1,6 +1,6 @@
-"""Pages and API over HTTP, one room for each audience.
+"""Pages and API over HTTP, one package for each audience.
 
-`people` is for the person who opened a mail, `everyone` has the policies, `programs` the calls for
-those about to use data, `operators` health, metrics and the mailbox on this machine, `hooks` the
-calls from mail providers. `app` puts their routers together; the rooms do not know each other.
+`people` has the pages for the recipient of a mail, `everyone` the policies, `programs` the API for
+programs that are about to use data, `operators` health, metrics and the local mailbox, `hooks` the
+webhooks of mail providers. `app` combines their routers; the packages do not import each other.
 """

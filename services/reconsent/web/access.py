@@ -1,4 +1,4 @@
-"""Access to the application: what routes work with, who is let in, what every response carries."""
+"""What all routes share: context, authorization, security headers, error pages."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from reconsent.words.refusals import error
 from reconsent.words.translation import own_language
 from reconsent.words.views import ErrorView, Site
 
-# No page runs anything or loads anything but the one stylesheet.
+# Pages run no scripts and load nothing but the stylesheet.
 HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; "
@@ -37,7 +37,7 @@ HEADERS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """What routes work with."""
+    """The parts that routes use."""
 
     database: Database
     signer: Signer
@@ -49,7 +49,7 @@ class Context:
     versions: PublishedVersions
     cohorts: Cohorts
     sendgrid: Webhook | None = None
-    """Verifies SendGrid's posts; None if they are not wanted."""
+    """Verifies SendGrid's requests; None if they are not accepted."""
 
 
 async def _context(request: Request) -> Context:
@@ -57,7 +57,7 @@ async def _context(request: Request) -> Context:
 
 
 def context_of(request: Request) -> Context:
-    """Return what the application that a request came to works with."""
+    """Return the context of the application that serves a request."""
     return cast("Context", request.app.state.context)
 
 
@@ -65,24 +65,24 @@ InjectedContext = Annotated[Context, Depends(_context)]
 
 
 class AuthorizedRoute(BoundedRoute):
-    """A route for those who bear the API's token. Nobody else's body is read."""
+    """A route that requires the API token. Without it the body is not read."""
 
     @override
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
 
-        async def let_in(request: Request) -> Response:
+        async def authorized(request: Request) -> Response:
             _authorize(request)
             return await handle(request)
 
-        return let_in
+        return authorized
 
 
 def _authorize(request: Request) -> None:
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    wanted = context_of(request).api_token.encode()
-    if scheme.lower() != "bearer" or not hmac.compare_digest(token.strip().encode(), wanted):
-        raise HTTPException(401, "a valid bearer token is needed", {"WWW-Authenticate": "Bearer"})
+    expected = context_of(request).api_token.encode()
+    if scheme.lower() != "bearer" or not hmac.compare_digest(token.strip().encode(), expected):
+        raise HTTPException(401, "a valid bearer token is required", {"WWW-Authenticate": "Bearer"})
 
 
 def secure(response: Response) -> Response:
@@ -93,16 +93,16 @@ def secure(response: Response) -> Response:
 
 
 def page_response(html: str, status: int = 200) -> Response:
-    """Answer with a page that nobody keeps a copy of."""
+    """Return a response with a page that must not be cached."""
     return HTMLResponse(html, status, headers={"Cache-Control": "no-store"})
 
 
 def own_language_of(request: Request) -> str:
-    """Return which of the program's languages a request prefers."""
+    """Return the program's own language that a request prefers."""
     return own_language(request.headers.get("accept-language"))
 
 
 def error_page(request: Request, status: int) -> Response:
-    """Answer with the page that says that something cannot be shown."""
+    """Return a response with the error page."""
     view = ErrorView(status=status, language=own_language_of(request))
     return page_response(error(view, context_of(request).site), status)

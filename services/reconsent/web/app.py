@@ -1,4 +1,4 @@
-"""The web application: every page and call behind one set of headers."""
+"""The web application: all routers, with error handlers and security headers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from reconsent.web.everyone import policies
 from reconsent.web.hooks import sendgrid
 from reconsent.web.operators import health, mailbox, metrics
 from reconsent.web.people import choose, unsubscribe
-from reconsent.web.people.links import DeadLinkError, answer_dead_link
+from reconsent.web.people.links import DeadLinkError, dead_link_response
 from reconsent.web.programs import api
 from reconsent.words.frame import stylesheet
 
@@ -31,18 +31,18 @@ _FOR_PROGRAMS: Final = ("/v1/", "/healthz", "/readyz", "/metrics", "/hooks/")
 
 
 def create_app(context: Context) -> FastAPI:
-    """Return the application, working with what it is given."""
+    """Return the application that serves a context."""
     app = FastAPI(title="reconsent", version="1", docs_url=None, redoc_url=None)
     app.state.context = context
     for router in ROUTERS:
         app.include_router(router)
     app.middleware("http")(_with_headers)
-    app.add_exception_handler(HTTPException, _refused)
-    app.add_exception_handler(RequestValidationError, _not_understood)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(RequestValidationError, _invalid_request)
     app.add_exception_handler(BadInputError, _bad_input)
-    app.add_exception_handler(OutsideError, _outside)
-    app.add_exception_handler(DeadLinkError, answer_dead_link)
-    app.add_exception_handler(Exception, _broken)
+    app.add_exception_handler(OutsideError, _outside_error)
+    app.add_exception_handler(DeadLinkError, dead_link_response)
+    app.add_exception_handler(Exception, _internal_error)
     return app
 
 
@@ -67,7 +67,7 @@ def _is_for_programs(request: Request) -> bool:
     return request.url.path.startswith(_FOR_PROGRAMS)
 
 
-def _refused(request: Request, error: Exception) -> Response:
+def _http_error(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
     if _is_for_programs(request):
         detail = error.detail if isinstance(error, HTTPException) else "internal error"
@@ -80,23 +80,23 @@ def _bad_input(_: Request, error: Exception) -> Response:
     return JSONResponse({"error": str(error)}, 422)
 
 
-def _not_understood(request: Request, error: Exception) -> Response:
-    """Name the first thing that is wrong with a request, and repeat nothing of it."""
+def _invalid_request(request: Request, error: Exception) -> Response:
+    """Name the first invalid field of a request, without echoing its value."""
     if not _is_for_programs(request) or not isinstance(error, RequestValidationError):
-        return _refused(request, HTTPException(422))
+        return _http_error(request, HTTPException(422))
     wrong = dict(error.errors()[0])
     if wrong["loc"] == ("body",) and "json" not in request.headers.get("content-type", ""):
-        return JSONResponse({"error": "content-type: should be application/json"}, 422)
-    # FastAPI says where a value stood before it says which.
+        return JSONResponse({"error": "content-type: must be application/json"}, 422)
+    # The first part of `loc` is where the value was: the body, path or query.
     return JSONResponse({"error": in_words(wrong | {"loc": wrong["loc"][1:]})}, 422)
 
 
-def _broken(request: Request, error: Exception) -> Response:
-    """Answer after a fault of our own, beyond everything that adds headers."""
-    return secure(_refused(request, error))
+def _internal_error(request: Request, error: Exception) -> Response:
+    """Respond to an unexpected exception; the middleware that adds headers is skipped here."""
+    return secure(_http_error(request, error))
 
 
-def _outside(request: Request, error: Exception) -> Response:
+def _outside_error(request: Request, error: Exception) -> Response:
     if _is_for_programs(request):
         return JSONResponse({"error": str(error)}, 503)
-    return _refused(request, HTTPException(503))
+    return _http_error(request, HTTPException(503))

@@ -1,8 +1,8 @@
-"""Reading the bodies of requests, none of them without a limit.
+"""Request bodies, each read with a limit.
 
-Every route is a BoundedRoute, and LIMITS has a limit for each that takes a body. No more of a body
-than that is kept in memory, whether its length is stated or not. A route's dependencies are met in
-the order of its parameters: what lets a request in comes before Body and Form.
+Every route is a BoundedRoute, and LIMITS has a limit for each route that takes a body. No more than
+that is kept in memory, with or without a Content-Length. Dependencies are resolved in parameter
+order: what authorizes a request comes before Body and Form.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ _FORM: Final = 64 * 1024
 LIMITS: Final = {
     "/c/{token}": _FORM,
     "/c/{token}/answers": _FORM,
-    # Any body unsubscribes.
+    # Any body unsubscribes, so the limit is generous.
     "/u/{token}": 1024 * 1024,
-    # The most checks that are answered at once, each with the longest names.
+    # The maximum number of checks, each with names of maximum length.
     "/v1/permissions": 16_000_000,
-    # Ten times what SendGrid posts at once.
+    # Ten times SendGrid's largest request.
     "/hooks/sendgrid": 8_000_000,
 }
-"""The most bytes that a route reads, by its path; a route that is not listed reads none."""
+"""The maximum body of each route in bytes, by path; 0 for a route that is not listed."""
 
 
 class BoundedRoute(APIRoute):
-    """A route that answers 413 to a body over its limit, and 400 to one that ends early."""
+    """A route that responds 413 to a body over its limit, and 400 to an incomplete one."""
 
     @override
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -48,20 +48,20 @@ class BoundedRoute(APIRoute):
             try:
                 return await handle(Request(request.scope, _bounded(request, limit)))
             except ClientDisconnect as error:
-                raise HTTPException(400, "the body ended early") from error
+                raise HTTPException(400, "the body is incomplete") from error
 
         return bounded
 
 
 def _bounded(request: Request, limit: int) -> Receive:
-    """Receive a request's body up to a limit."""
-    stated = request.headers.get("content-length", "")
+    """Wrap the receiving of a body so that it raises 413 beyond a limit."""
+    content_length = request.headers.get("content-length", "")
     too_large = HTTPException(413, f"the body is larger than {limit} bytes")
     size = 0
 
     async def receive() -> Message:
         nonlocal size
-        if stated.isdecimal() and int(stated) > limit:
+        if content_length.isdecimal() and int(content_length) > limit:
             raise too_large
         message = await request.receive()
         size += len(message.get("body", b""))
@@ -77,7 +77,7 @@ async def _body(request: Request) -> bytes:
 
 
 Body = Annotated[bytes, Depends(_body)]
-"""A request's body as it came."""
+"""The raw body of a request."""
 
 
 def _form(body: Body) -> dict[str, str]:
@@ -86,4 +86,4 @@ def _form(body: Body) -> dict[str, str]:
 
 
 Form = Annotated[dict[str, str], Depends(_form)]
-"""The fields of the form that a page sends; the last value of each counts."""
+"""The fields of a submitted form; of repeated fields the last value counts."""

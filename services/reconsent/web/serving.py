@@ -1,4 +1,4 @@
-"""Serve the application over HTTP until told to stop."""
+"""Serve the application over HTTP until it is closed."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from fastapi import FastAPI
 
 from reconsent.domain.errors import OutsideError
 
-_LOOK: Final = 0.1
+_POLL_INTERVAL: Final = 0.1
 
 
 class Web:
-    """The pages and the API as a service; it is never at work by itself."""
+    """The HTTP server of the pages and the API, in a thread of its own."""
 
     name = "web"
 
     def __init__(self, app: FastAPI, listen: tuple[str, int]) -> None:
-        """Take the address at once, so that one already taken is told before anything starts."""
+        """Bind the address at once, so that a conflict is reported before anything starts."""
         host, port = listen
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        # With its protocol named asyncio turns Nagle's delay off: 40 ms an answer otherwise.
+        # asyncio sets TCP_NODELAY only for an explicit protocol; without it a response takes 40 ms.
         self._socket = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -37,20 +37,20 @@ class Web:
 
     @property
     def port(self) -> int:
-        """The port that it listens on."""
+        """The port that the server listens on."""
         return int(self._socket.getsockname()[1])
 
     def start(self) -> None:
-        """Begin to serve; returns when it answers."""
+        """Start serving; return once connections are accepted."""
         self._thread = threading.Thread(
             target=self._server.run, kwargs={"sockets": [self._socket]}, name="web"
         )
         self._thread.start()
         while not self._server.started and self._thread.is_alive():
-            self._thread.join(_LOOK)
+            self._thread.join(_POLL_INTERVAL)
 
     def close(self) -> None:
-        """Finish what is being answered, and stop."""
+        """Finish the requests in flight, then stop."""
         if self._thread is not None:
             self._server.should_exit = True
             self._thread.join()

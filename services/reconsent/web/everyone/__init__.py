@@ -1,1 +1,1 @@
-"""Pages for everyone."""
+"""Public pages of the policies."""

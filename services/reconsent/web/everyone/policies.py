@@ -1,4 +1,4 @@
-"""The policies' own pages: for everyone. What is published stays readable, with its history."""
+"""Public pages of the policies. Every published version stays readable."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def _published(context: Context) -> Policies:
 
 
 def _wanted(request: Request) -> str | None:
-    asked = request.query_params
-    return asked.get("lang") or asked.get("locale") or request.headers.get("accept-language")
+    query = request.query_params
+    return query.get("lang") or query.get("locale") or request.headers.get("accept-language")
 
 
 @router.api_route("/policies", methods=["GET", "HEAD"])
 def policies(request: Request, context: InjectedContext) -> Response:
-    """List every policy with the text in force."""
+    """List every policy with its version in force."""
     now = context.now()
     view = PoliciesView(
         in_force=tuple(p.in_force(now) for p in _published(context).by_name.values()),
@@ -75,7 +75,7 @@ def text(policy: str, version: str, request: Request, context: InjectedContext) 
 
 @router.api_route("/properties/{name}/notice.json", methods=["GET", "HEAD"])
 def property_notice(name: str, request: Request, context: InjectedContext) -> Response:
-    """Tell a site what notice it must show; 204 where there is none. RULES 10."""
+    """Return the notice that a site must show; 204 if there is none. RULES 10."""
     published = _published(context)
     policy = published.of_property(name)
     version = policy.latest_material if policy else None

@@ -1,1 +1,1 @@
-"""Calls from mail providers."""
+"""Webhooks of mail providers."""

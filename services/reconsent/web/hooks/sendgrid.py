@@ -1,8 +1,8 @@
-"""For SendGrid: what became of the mails. It posts again whatever is not answered 2xx.
+"""SendGrid's event webhook. SendGrid retries every request that does not get a 2xx response.
 
-A post that is not signed by SendGrid learns nothing and changes nothing. A post is one transaction,
-and its events are known by their ids: posted twice, at the same time or in another order, they come
-to the same.
+The signature is verified before a request is parsed. A request is one transaction and idempotent:
+its events are deduplicated by id, so repeated, concurrent or reordered requests give the same
+result.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ router = APIRouter(include_in_schema=False, route_class=BoundedRoute)
 
 def _webhook(context: InjectedContext) -> Webhook:
     if context.sendgrid is None:
-        raise HTTPException(404, "SENDGRID_WEBHOOK_KEY is not set: no posts are accepted")
+        raise HTTPException(404, "SENDGRID_WEBHOOK_KEY is not set: no requests are accepted")
     return context.sendgrid
 
 
@@ -38,40 +38,40 @@ def sendgrid(
     webhook: Annotated[Webhook, Depends(_webhook)],
     body: Body,
 ) -> Response:
-    """Record what SendGrid reports. It works in a thread of its own, as every page does."""
+    """Record what SendGrid reports."""
     signature = request.headers.get(SIGNATURE, "")
     timestamp = request.headers.get(TIMESTAMP, "")
     now = context.now()
-    if why := webhook.refusal(body, signature, timestamp, now):
-        WEBHOOK_REFUSED.log(reason=why)
-        raise HTTPException(403, why)
+    if reason := webhook.refusal(body, signature, timestamp, now):
+        WEBHOOK_REFUSED.log(reason=reason)
+        raise HTTPException(403, reason)
     reports = _read(body.decode(), context)
     counts = _record(context, reports)
-    _tell(reports, counts)
-    told = {
+    _log(reports, counts)
+    result = {
         "new": counts.new,
         "unchanged": counts.unchanged,
         "ignored": reports.ignored.total() + len(counts.refused) + len(reports.unreadable),
     }
-    return JSONResponse(told)
+    return JSONResponse(result)
 
 
 def _read(body: str, context: Context) -> Reports:
-    """Read a signed post; one of which nothing can be read is refused."""
+    """Parse a signed request; refuse it if none of its events can be read."""
     try:
         reports = read_events(body, context.now())
     except BadInputError as error:
         WEBHOOK_REFUSED.log(reason=error)
         raise HTTPException(400, str(error)) from error
-    for wrong in reports.unreadable:
-        WEBHOOK_EVENT_SKIPPED.log(reason=wrong)
+    for reason in reports.unreadable:
+        WEBHOOK_EVENT_SKIPPED.log(reason=reason)
     if reports.unreadable and not (reports.mail or reports.ignored):
         raise HTTPException(400, reports.unreadable[0])
     return reports
 
 
 def _record(context: Context, reports: Reports) -> Counts:
-    """Record a post in one transaction. Raises OutsideError: SendGrid posts it again."""
+    """Record a request in one transaction. Raises OutsideError, on which SendGrid retries."""
     if not reports.mail:
         return Counts()
 
@@ -81,11 +81,11 @@ def _record(context: Context, reports: Reports) -> Counts:
     return context.database.transaction(work)
 
 
-def _tell(reports: Reports, counts: Counts) -> None:
+def _log(reports: Reports, counts: Counts) -> None:
     ignored = reports.ignored.copy()
     ignored["about notices that were never sent"] = len(counts.refused)
     ignored["unreadable"] = len(reports.unreadable)
-    skipped = ", ".join(f"{number} {why}" for why, number in ignored.items() if number)
+    skipped = ", ".join(f"{number} {reason}" for reason, number in ignored.items() if number)
     WEBHOOK_RECORDED.log(
         new=counts.new,
         known=counts.unchanged,

@@ -1,1 +1,1 @@
-"""Pages and calls for operators."""
+"""Health, metrics and the local mailbox, for operators."""

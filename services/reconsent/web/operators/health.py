@@ -1,4 +1,4 @@
-"""For operators: is it alive, and is it ready."""
+"""Liveness and readiness probes."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ router = APIRouter(route_class=BoundedRoute)
 
 @router.get("/healthz")
 def alive() -> Response:
-    """Tell that the process answers."""
+    """Report that the process is alive."""
     return JSONResponse({"status": "alive"})
 
 
 @router.get("/readyz")
 def ready(context: InjectedContext) -> Response:
-    """Tell whether the database answers."""
+    """Report whether the database can be reached."""
     try:
         context.database.transaction(lambda connection: connection.execute("SELECT 1"))
     except OutsideError as error:

@@ -1,4 +1,4 @@
-"""The mails kept on this machine, for trying reconsent out. With a mail provider there are none."""
+"""Pages of the local mailbox, for trying reconsent out; 404 if mail goes to a provider."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def mail(mail: str, request: Request, context: InjectedContext) -> Response:
 
 @router.get("/mailbox/{mail}/html")
 def html(mail: str, request: Request, context: InjectedContext) -> Response:
-    """Show one mail's HTML, which may run and load nothing."""
+    """Show one mail's HTML in a sandbox: it runs no scripts and loads nothing."""
     found = _find(mail, context)
     if found is None:
         return error_page(request, 404)

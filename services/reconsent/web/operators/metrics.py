@@ -1,4 +1,4 @@
-"""For operators: the metrics, as Prometheus reads them."""
+"""Metrics for Prometheus."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ router = APIRouter(route_class=AuthorizedRoute)
 
 @router.get("/metrics")
 def metrics(context: InjectedContext) -> Response:
-    """Tell the counts in Prometheus' text format."""
+    """Return all metrics in the Prometheus text format."""
 
     def work(connection: Connection) -> Status:
         return status(connection, context.versions.now(connection), context.lags(connection))

@@ -1,1 +1,1 @@
-"""Pages for the person who opened a mail."""
+"""Pages for the recipient of a mail."""

@@ -1,4 +1,4 @@
-"""What a link to the choose page leads to: a notice, and what is asked of its person now."""
+"""The data of a choose page: a notice, and what its account is asked now."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ GIVEN = frozenset({EventState.GIVEN})
 
 @dataclass(frozen=True, kw_only=True)
 class ChoicePage:
-    """What a person may answer: `ask` is asked now, `decided` was answered before."""
+    """What a person can answer: `ask` is open, `decided` was answered before."""
 
     notice_id: UUID
     name: AccountName
@@ -48,11 +48,11 @@ class ChoicePage:
 
     @property
     def version_id(self) -> int:
-        """The version in whose words is asked now."""
+        """The version that the questions are worded by."""
         return self.policies.latest_id(self.policy.name)
 
     def asked(self, shown: frozenset[Use]) -> Asked:
-        """Return what a page about some uses asks, the same for everyone who shares it."""
+        """Return the questions about some uses, the same for all accounts that share them."""
         return Asked(
             version=self.policy.latest,
             published=self.policy.by_name,
@@ -62,13 +62,13 @@ class ChoicePage:
         )
 
     def refused_before(self, shown: frozenset[Use]) -> frozenset[Use]:
-        """Return the standing refusals that an open question is broader than."""
+        """Return the standing refusals that are narrower than an open question."""
         open_questions = questions(shown & self.ask)
         return frozenset[Use]().union(*(part_refused(q, self.standing) for q in open_questions))
 
     def said(self, shown: frozenset[Use]) -> tuple[Answered, ...]:
         """Return the last answer to each question about some uses."""
-        found = ((question, self._last_said(question.uses)) for question in questions(shown))
+        found = ((question, self._last_answer(question.uses)) for question in questions(shown))
         return tuple(
             Answered(
                 question=question,
@@ -87,14 +87,14 @@ class ChoicePage:
         declaring = [v.effective_at for v in self.policy.versions if v.declares_use(*wanted)]
         return min(declaring, default=self.policy.latest.effective_at)
 
-    def _last_said(self, uses: Sequence[Use]) -> tuple[Answer, datetime] | None:
+    def _last_answer(self, uses: Sequence[Use]) -> tuple[Answer, datetime] | None:
         if self.ledger is None:
             return None
         about = [
             (said.answer != "expired", said.decided_at, position, said.answer)
             for position, said in enumerate(self.ledger.said)
             if self.ledger.stands(said)
-            and any(covers(told, use) for told in spell_out(said, self.ledger) for use in uses)
+            and any(covers(named, use) for named in spell_out(said, self.ledger) for use in uses)
         ]
         if not about:
             return None
@@ -136,14 +136,14 @@ def find_choice_page(
 def _decided(
     asked: frozenset[Use], ask: frozenset[Use], standing: Sequence[Decision]
 ) -> frozenset[Use]:
-    """Return what this person decided and can decide otherwise, the broadest of each."""
+    """Return the uses that this person decided and can decide again, only the broadest."""
     answered = {use for use in asked - ask if any(covers(d.use, use) for d in standing)}
     agreed = {d.use for d in standing if d.event_state == EventState.GIVEN}
     return broadest(answered | agreed) - ask
 
 
 def keep_shown(connection: Connection, page: ChoicePage, uses: frozenset[Use]) -> ShownQuestions:
-    """Keep the words in which a page shows some uses now."""
+    """Store the wording in which a page shows some uses now."""
     content = {"questions": question_block(page.asked(uses))}
     ask_id = ask_ids(connection, [uses])[uses]
     digest = keep_words(
@@ -165,7 +165,7 @@ def record_answers(
     shown: ShownQuestions,
     answers: Mapping[Use, Answer],
 ) -> None:
-    """Write answers to the ledger with the words that were shown; said before, nothing is new."""
+    """Record answers with the wording that was shown. An answer that already applies is skipped."""
     now = context.now()
     event_id = f"{page.notice_id}:{uuid.uuid4()}"
     said = [
@@ -183,14 +183,14 @@ def record_answers(
             text_hash=shown.text_hash,
         )
         for item, (use, answer) in enumerate(answers.items())
-        if not _stands(use, answer, page.standing)
+        if not _applies(use, answer, page.standing)
     ]
     if said:
         record_choices(connection, said, page.policies)
 
 
-def _stands(use: Use, answer: Answer, standing: Sequence[Decision]) -> bool:
-    """Tell whether exactly this was said, and nothing said later speaks against it."""
+def _applies(use: Use, answer: Answer, standing: Sequence[Decision]) -> bool:
+    """Return whether exactly this answer was given, and none that contradicts it since."""
     same, other = (GIVEN, NO) if answer == "allow" else (NO, GIVEN)
     return any(
         decision.use == use

@@ -1,7 +1,7 @@
-"""The choose page: for the person who opened one mail. RULES 8, 12, 17; INTERFACES, HTTP.
+"""The choose page, for the recipient of a mail. RULES 8, 12, 17; INTERFACES, HTTP.
 
-Opening a link decides nothing. An answer is recorded for what its page showed, and only while
-nothing is asked that the page did not show.
+Opening a link decides nothing. An answer is recorded for the questions that its page showed, and
+only if no other question is open by now.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ router = APIRouter(include_in_schema=False, route_class=BoundedRoute)
 
 @router.api_route("/c/{token}", methods=["GET", "HEAD"])
 def ask(link: ChooseLink, context: InjectedContext) -> Response:
-    """Show the question, or what was said when nothing is left to ask."""
+    """Show the open questions; if there are none, the earlier answers."""
 
     def show(connection: Connection) -> Response:
         page = find_choice_page(connection, context, link)
@@ -44,7 +44,7 @@ def ask(link: ChooseLink, context: InjectedContext) -> Response:
 
 @router.api_route("/c/{token}/answers", methods=["GET", "HEAD"])
 def earlier(link: ChooseLink, context: InjectedContext) -> Response:
-    """Show all questions with what was said, for the person to change their mind."""
+    """Show all questions, with the earlier answers, so that the person can change them."""
 
     def show(connection: Connection) -> Response:
         page = find_choice_page(connection, context, link)
@@ -55,7 +55,7 @@ def earlier(link: ChooseLink, context: InjectedContext) -> Response:
 
 @router.api_route("/c/{token}/receipt", methods=["GET", "HEAD"])
 def receipt(link: ChooseLink, context: InjectedContext) -> Response:
-    """Show what was said, when, and how to change it."""
+    """Show what was answered, when, and how to change it."""
 
     def show(connection: Connection) -> Response:
         page = find_choice_page(connection, context, link)
@@ -74,13 +74,13 @@ def receipt(link: ChooseLink, context: InjectedContext) -> Response:
 
 @router.api_route("/c/{token}", methods=["POST"])
 def answer(link: ChooseLink, form: Form, context: InjectedContext) -> Response:
-    """Record the answers to what is asked now; 409 when more is asked than the page showed."""
+    """Record answers to the open questions; 409 if more is asked now than the page showed."""
     return _record(link, form, context, lambda _: frozenset())
 
 
 @router.api_route("/c/{token}/answers", methods=["POST"])
 def change(link: ChooseLink, form: Form, context: InjectedContext) -> Response:
-    """Record answers to all questions, among them changes of mind; 409 as for `answer`."""
+    """Record answers to open and earlier questions; 409 as for `answer`."""
     return _record(link, form, context, lambda page: page.decided)
 
 
@@ -88,18 +88,18 @@ def _record(
     link: Link,
     form: dict[str, str],
     context: Context,
-    besides: Callable[[ChoicePage], frozenset[Use]],
+    earlier_uses: Callable[[ChoicePage], frozenset[Use]],
 ) -> Response:
-    """Record the answers to what is asked now, and to what is asked besides."""
+    """Record answers to the open questions, and to those about `earlier_uses`."""
 
     def record(connection: Connection) -> Response:
         page = find_choice_page(connection, context, link, lock=True)
-        # A form without its page's hash can only have answered what the mail asked.
+        # A form without the hash of its page can only answer what the mail asked.
         shown = shown_questions(connection, page.name.property, form.get("ask", "")) or keep_shown(
-            connection, page, page.mailed | besides(page)
+            connection, page, page.mailed | earlier_uses(page)
         )
         if not covered_by(page.ask, shown.uses):
-            asked_now = page.ask | besides(page)
+            asked_now = page.ask | earlier_uses(page)
             return _choose(connection, context, page, asked_now, status=409, changed=True)
         answers = _answers(questions(shown.uses), form)
         if not answers:
@@ -111,7 +111,7 @@ def _record(
 
 
 def _answers(asked: tuple[Question, ...], form: dict[str, str]) -> dict[Use, Answer]:
-    """Read the answers of a form: one for all, or one a question; what is left out stays open."""
+    """Read a form's answers: one for all, or one per question; the rest stays open."""
     said: dict[Use, Answer] = {}
     for question in asked:
         value = form.get("all") or form.get(choosing.field_name(question))

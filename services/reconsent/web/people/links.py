@@ -1,4 +1,4 @@
-"""Links in mails: each names a notice, and is checked before anything else of a request is read."""
+"""Links in mails. Each names a notice, and is verified before the body is read."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from reconsent.words.refusals import dead_link
 
 
 class DeadLinkError(Exception):
-    """The link does not work: it is unknown, altered or for another purpose, or too late."""
+    """The link is unknown, altered, for another purpose, or no longer valid."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Link:
-    """A link that was made here. What it leads to may be gone by now."""
+    """A link with a valid signature. Its notice may no longer exist."""
 
     token: str
     notice_id: UUID
     languages: str | None
-    """The languages that its reader prefers, as in Accept-Language."""
+    """The request's Accept-Language header."""
 
 
 async def choose_link(token: str, request: Request, context: InjectedContext) -> Link:
-    """Check a link to the choose page. Raises DeadLinkError."""
+    """Verify a link to the choose page. Raises DeadLinkError."""
     return _link(token, request, context.signer.notice(token, "choose"))
 
 
 async def unsubscribe_link(token: str, request: Request, context: InjectedContext) -> Link:
-    """Check a link to leave optional mail. Raises DeadLinkError."""
+    """Verify a link to unsubscribe from optional mail. Raises DeadLinkError."""
     return _link(token, request, context.signer.notice(token, "unsubscribe"))
 
 
@@ -47,7 +47,7 @@ ChooseLink = Annotated[Link, Depends(choose_link)]
 UnsubscribeLink = Annotated[Link, Depends(unsubscribe_link)]
 
 
-def answer_dead_link(request: Request, _: Exception) -> Response:
-    """Answer every link that does not work with the same page, which does not say why."""
+def dead_link_response(request: Request, _: Exception) -> Response:
+    """Respond to every dead link with the same page, which does not say why."""
     site = context_of(request).site
     return page_response(dead_link(own_language_of(request), site), 404)

@@ -1,8 +1,8 @@
-"""Leaving optional mail: by its own page, or by one POST that a mail program makes (RFC 8058).
+"""Unsubscribing from optional mail: on a page, or by one POST of a mail client (RFC 8058).
 
-Opening the link changes nothing. Any POST is enough: only the mail's reader and their mail program
-know the link, and the mail program sends no cookie and comes from no page. It says nothing about
-the use of data.
+Opening the link changes nothing. Any POST unsubscribes: only the recipient and their mail client
+know the link, and a mail client sends neither cookies nor the page's form. Unsubscribing decides
+nothing about the use of data.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from reconsent.words.views import UnsubscribeView
 
 router = APIRouter(include_in_schema=False, route_class=BoundedRoute)
 _ONE_CLICK: Final = b"One-Click"
-# It comes near the start, whether the mail program sends it urlencoded or multipart.
-_LOOKED_AT: Final = 4096
+# It is near the start, in a urlencoded body and in a multipart one.
+_SEARCHED_BYTES: Final = 4096
 
 
-async def _by_mail_program(_: UnsubscribeLink, request: Request) -> bool:
-    """Tell whether a mail program posts, not the page's form."""
+async def _is_one_click(_: UnsubscribeLink, request: Request) -> bool:
+    """Return whether the request is from a mail client, not from the page's form."""
     try:
         body = await request.body()
     except ClientDisconnect:
-        return False  # the wish has arrived all the same
-    return _ONE_CLICK in body[:_LOOKED_AT]
+        return False  # any POST unsubscribes
+    return _ONE_CLICK in body[:_SEARCHED_BYTES]
 
 
 @router.api_route("/u/{token}", methods=["GET", "HEAD"])
@@ -51,20 +51,20 @@ def offer(link: UnsubscribeLink, context: InjectedContext) -> Response:
 @router.post("/u/{token}")
 def unsubscribe(
     link: UnsubscribeLink,
-    by_mail_program: Annotated[bool, Depends(_by_mail_program)],
+    one_click: Annotated[bool, Depends(_is_one_click)],
     context: InjectedContext,
 ) -> Response:
-    """Record that somebody wants no more optional mail; again, it changes nothing."""
+    """Record that a person wants no more optional mail. Idempotent."""
 
     def record(connection: Connection) -> Response:
         view = _unsubscribing(connection, context, link)
-        said = Unsubscribe(
+        event = Unsubscribe(
             notice_id=link.notice_id,
             reason="unsubscribed",
-            channel="one_click" if by_mail_program else "page",
+            channel="one_click" if one_click else "page",
             occurred_at=context.now(),
         )
-        record_unsubscribes(connection, [said])
+        record_unsubscribes(connection, [event])
         return page_response(unsubscribing.unsubscribed(view, context.site))
 
     return context.database.transaction(record)

@@ -1,1 +1,1 @@
-"""Calls for programs that are about to use data."""
+"""API for programs that are about to use data."""

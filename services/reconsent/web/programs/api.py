@@ -1,4 +1,4 @@
-"""For programs about to use data: ask first. A token opens everything under /v1."""
+"""The API under /v1, for programs that are about to use data. Every call needs the token."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ router = APIRouter(route_class=AuthorizedRoute)
 
 
 class Checks(BaseModel):
-    """Questions, and whether their answers should name what they rest on."""
+    """Permission checks, and whether their answers include the evidence."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -29,14 +29,14 @@ class Checks(BaseModel):
 
 
 class Answers(BaseModel):
-    """The answers, in the order of the questions."""
+    """The answers, in the order of the checks."""
 
     answers: list[Answer]
 
 
 @router.post("/v1/permissions")
 def permissions(checks: Checks, context: InjectedContext) -> Answers:
-    """Answer whether data may be used, with the reason."""
+    """Return whether data may be used, with the reason."""
     now = context.now()
     for position, check in enumerate(checks.checks):
         try:
@@ -55,7 +55,7 @@ def permissions(checks: Checks, context: InjectedContext) -> Answers:
 def account(
     property_name: str, account: Annotated[str, Path()], context: InjectedContext
 ) -> dict[str, Any]:
-    """Tell all that is known and decided about one account, without its name or address."""
+    """Return all that is known and decided about one account, without its name or address."""
 
     def work(connection: Connection) -> dict[str, Any] | None:
         policies = context.versions.now(connection)
