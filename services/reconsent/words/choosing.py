@@ -1,6 +1,6 @@
-"""The choose page and what follows it: the questions, the receipt, nothing left to ask.
+"""The choose page, the receipt, and the page for a link with nothing left to ask.
 
-Each page is made from a frozen view by one function.
+Each page is rendered from a frozen view by one function.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ if TYPE_CHECKING:
         Site,
     )
 
-_LONG: Final = 3
-"""More lines than this of what we hold are folded."""
+_MOST_UNFOLDED: Final = 3
+"""With more lines than this, the held data is folded."""
 
 
 def field_name(question: Question) -> str:
-    """Name a question's radio buttons; the same for everyone, whatever else is asked."""
+    """Return the name of a question's radio buttons. It depends on the question alone."""
     asked = f"{question.data_use}\0{question.recipient}"
     return f"q-{hashlib.sha256(asked.encode()).hexdigest()[:12]}"
 
 
 def question_block(asked: Asked) -> str:
-    """Return what is asked as everyone sees it who shares version, ask, property and locale.
+    """Return the questions as shown to all accounts with this version, ask, property and locale.
 
-    The page shows it piece by piece, each verbatim; its hash proves the words that were shown.
+    The page contains each piece verbatim, so the hash of the block proves the words shown.
     """
     pieces = [_introduction(asked), *(_fieldset(asked, q) for q in asked.questions)]
     return "\n".join(pieces)
@@ -59,7 +59,7 @@ def choose(view: ChooseView, site: Site) -> str:
 
 
 def receipt(view: ReceiptView, site: Site) -> str:
-    """Return what a person has said, when, and how to change it."""
+    """Return the page that says what was answered, when, and how to change it."""
     words = _words(view)
     answers = [
         {
@@ -123,12 +123,12 @@ def _fieldset(asked: Asked, question: Question) -> str:
         field=field_name(question),
         text=words.question(question),
         rows=rows,
-        folded=lines > _LONG,
+        folded=lines > _MOST_UNFOLDED,
     )
 
 
 def _shown(view: ChooseView, words: Words, question: Question) -> dict[str, object]:
-    """Return a question's fieldset with the notes that are one person's own."""
+    """Return a question's fieldset, with notes about this person's earlier answers."""
     return {
         "fieldset": _fieldset(view.asked, question),
         "refused_before": touches(question, view.refused_before),

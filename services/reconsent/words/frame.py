@@ -1,6 +1,6 @@
-"""The frame of every page: the stylesheet, the site's addresses, the templates.
+"""The layout of every page: stylesheet, URLs, templates.
 
-The stylesheet is the only thing a page fetches: no script, no inline style, no other server.
+A page loads nothing but the stylesheet: no scripts, no inline styles, nothing from other servers.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def stylesheet() -> bytes:
 
 @cache
 def stylesheet_hash() -> str:
-    """Name the stylesheet in the address it is linked by, so that it may be cached for ever."""
+    """Return a hash for the stylesheet's URL, so that it can be cached forever."""
     return hashlib.sha256(stylesheet()).hexdigest()[:12]
 
 
@@ -46,6 +46,6 @@ def page(name: str, language: str, site: Site, /, **values: object) -> str:
 
 
 def render(name: str, language: str, /, **values: object) -> str:
-    """Render a template of pages/, a whole page or part of one, without space around it."""
+    """Render a template of pages/, a whole page or part of one, without surrounding whitespace."""
     template = environment(language, html=True).get_template(f"pages/{name}.html")
     return template.render(values).strip()

@@ -1,4 +1,4 @@
-"""The pages of the mailbox on this machine."""
+"""The pages of the local mailbox."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 
 def mailbox(view: MailboxView, site: Site) -> str:
-    """Return the list of mails kept on this machine."""
+    """Return the page that lists the mails."""
     dated = [(row, moment(row.sent_at, calendar(view.language))) for row in view.mails]
     return page("mailbox", view.language, site, view=view, mails=dated)
 
 
 def mail(view: MailView, site: Site) -> str:
-    """Return one mail as text; its HTML is linked, for a page of its own that may run nothing."""
+    """Return the page of one mail as text, with a link to its sandboxed HTML."""
     when = moment(view.sent_at, calendar(view.language))
     return page("mail", view.language, site, view=view, sent_at=when)

@@ -1,8 +1,8 @@
 """Mails as they are sent: subject, plain text and HTML.
 
-One rendering serves everyone who shares kind, ask, earlier refusals, property and locale:
-nothing in it is about one person. Where a person's own link belongs stands CHOOSE_LINK or, in
-information, UNSUBSCRIBE_LINK.
+One rendering serves all accounts that share kind, ask, earlier refusals, property and locale; it
+contains nothing personal. CHOOSE_LINK or, in information, UNSUBSCRIBE_LINK is the placeholder for
+an account's own link.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from reconsent.domain.policy import PolicyVersion
 
 _LONG_SUBJECT: Final = 90
-_ILLEGIBLE: Final = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""Control characters, which neither MJML nor a mail program can make anything of."""
+_NOT_IN_XML: Final = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""Characters that XML, and therefore MJML, does not allow."""
 _BLANK_LINES: Final = re.compile(r"\n\s*\n\s*\n+")
 
 
-def render_mail(  # noqa: PLR0913 (all that a mail depends on, by name)
+def render_mail(  # noqa: PLR0913 (everything that a mail depends on, by name)
     kind: Kind,
     *,
     version: PolicyVersion,
@@ -46,7 +46,7 @@ def render_mail(  # noqa: PLR0913 (all that a mail depends on, by name)
 ) -> RenderedMail:
     """Render a mail about a version in one of its locales.
 
-    `refused_before` are standing refusals: a question that meets one says so. `published` are
+    `refused_before` are standing refusals: a question that overlaps one says so. `published` are
     the policy's versions by name; `sender` is an address with or without a name.
     """
     words = Words(version=version, locale=locale)
@@ -83,7 +83,7 @@ def render_mail(  # noqa: PLR0913 (all that a mail depends on, by name)
 
 @cache
 def template_hash() -> str:
-    """Name the mail templates, sentences and phrases in use by their SHA-256, in hex."""
+    """Return the SHA-256 of the mail templates, sentences and phrases, in hex."""
     digest = hashlib.sha256()
     for path, content in sources("email", "locale"):
         digest.update(f"{path}\0{len(content)}\0".encode())
@@ -94,12 +94,12 @@ def template_hash() -> str:
 def _render(words: Words, template: str, values: dict[str, object]) -> str:
     html = template.endswith(".mjml")
     rendered = environment(words.language, html=html).get_template(template).render(values)
-    return _ILLEGIBLE.sub("", rendered)
+    return _NOT_IN_XML.sub("", rendered)
 
 
 def _one_line(subject: str) -> str:
     """Make a text safe for a header."""
-    return "".join(letter for letter in " ".join(subject.split()) if letter.isprintable())
+    return "".join(char for char in " ".join(subject.split()) if char.isprintable())
 
 
 def _plain(text: str) -> str:
@@ -107,5 +107,5 @@ def _plain(text: str) -> str:
 
 
 def _compiled(mjml: str) -> str:
-    """Compile MJML to HTML that asks no other server for anything."""
+    """Compile MJML to HTML that loads nothing from other servers."""
     return str(mrml.to_html(mjml, None, mrml.RenderOptions(fonts={})).content)

@@ -1,8 +1,8 @@
 """Keys, parties and dates in the words that people read.
 
-Sentences are in the language of the locale where the program speaks it, else in English, and so
-are the phrases in them; only where English has no more than a parent's phrase does the policy's
-own stand among them, for it says more. A policy's texts stay in the locale they were written in.
+Sentences and the phrases in them are in the locale's language if it is supported, otherwise in
+English. One exception: where English has only a parent's phrase, the policy's own phrase is used,
+because it is more specific. A policy's texts stay in the locale they were written in.
 """
 
 from __future__ import annotations
@@ -41,20 +41,20 @@ _PERIOD: Final = re.compile(r"P(?:(\d+)Y)?(?:(\d+)M)?(?:(\d+)W)?(?:(\d+)D)?(?:T(
 
 
 def has_phrase(key: str, locale: str) -> bool:
-    """Tell whether the program brings a phrase for a key, or for a parent of it, in a locale."""
+    """Return whether the program has a phrase for a key, or for a parent of it, in a locale."""
     table = phrases(language_of(locale))
     return any(name in table for name in _lineage(key))
 
 
 def _lineage(key: str) -> Iterable[str]:
-    """Yield a dotted key and its parents, the nearest first."""
+    """Yield a dotted key and its parents, nearest first."""
     while key:
         yield key
         key = key.rpartition(".")[0]
 
 
 def _tables(version: PolicyVersion, locale: str) -> list[Mapping[str, str]]:
-    """Return the phrases of a locale's sentences: the policy's, then the program's."""
+    """Return the phrase tables for a locale's sentences: the policy's, then the program's."""
     language = language_of(locale)
     wanted = locale if match(locale, LANGUAGES) else language
     own = match(wanted, version.words)
@@ -63,7 +63,7 @@ def _tables(version: PolicyVersion, locale: str) -> list[Mapping[str, str]]:
 
 @dataclass(frozen=True, kw_only=True)
 class CollectedUnder:
-    """The version that data was collected under, and how to say it; None where it is unknown."""
+    """The version that data was collected under (None if unknown), and its wording."""
 
     version: str | None
     text: str
@@ -71,7 +71,7 @@ class CollectedUnder:
 
 @dataclass(frozen=True, kw_only=True)
 class HeldRow:
-    """One line of what we hold: data in words, and the versions it was collected under."""
+    """A row of held data: its wording, and the versions it was collected under."""
 
     data: str
     collected_under: tuple[CollectedUnder, ...]
@@ -105,7 +105,7 @@ class Words:
         return calendar(self.locale)
 
     def phrase(self, key: str) -> str:
-        """Return what people read for a category or use: the nearest parent's, at last the key."""
+        """Return the phrase of a category or use, else of its nearest parent, else the key."""
         if key == ANY:
             return self._say("any of your data")
         tables = _tables(self.version, self.locale)
@@ -115,21 +115,21 @@ class Words:
         return next(known, key)
 
     def legal_basis(self, basis: str) -> str:
-        """Return what people read for a legal basis, at last the basis as it is written."""
+        """Return the phrase for a legal basis, or else the basis as written."""
         return phrases(self.language).get(f"legal_basis.{basis}", basis)
 
     def party(self, key: str) -> str:
-        """Return a party's name; the key of one that the policy does not name."""
+        """Return a party's name, or its key if the policy does not name it."""
         named = self.version.parties.get(key)
         return named.name if named else key
 
     def party_and_country(self, key: str) -> str:
-        """Return a party's name with its country in brackets, where the policy gives one."""
+        """Return a party's name, with its country in parentheses if the policy gives one."""
         country = self.country(key)
         return f"{self.party(key)} ({country})" if country else self.party(key)
 
     def country(self, key: str) -> str | None:
-        """Return the name of a party's country, where the policy gives one."""
+        """Return the name of a party's country, or None if the policy gives none."""
         named = self.version.parties.get(key)
         if named is None or named.country is None:
             return None
@@ -145,11 +145,11 @@ class Words:
         return self.listed(self.phrase(category) for category in categories)
 
     def listed(self, parts: Iterable[str]) -> str:
-        """Return distinct phrases as one: this, that and the other."""
+        """Join phrases without repetitions: this, that and the other."""
         return str(format_list(list(dict.fromkeys(parts)), locale=self.calendar))
 
     def question(self, question: Question) -> str:
-        """Return a question as the sentence that is asked."""
+        """Return a question as a sentence."""
         values = {
             "data": self.data(held.data_category for held in question.concerns),
             "use": self.phrase(question.data_use),
@@ -162,7 +162,7 @@ class Words:
         return self._say("May we let %(party)s use %(data)s to %(use)s?") % values
 
     def declared(self, declared: Iterable[Declared], *, us: str) -> list[str]:
-        """Return declared uses as sentences, one for each use and recipient; `us` is we."""
+        """Return declared uses as sentences, one for each use and recipient; `us` is “we”."""
         grouped: dict[tuple[str, str], list[str]] = {}
         for category, data_use, recipient in sorted(declared):
             grouped.setdefault((data_use, recipient), []).append(category)
@@ -184,7 +184,7 @@ class Words:
     def held(
         self, question: Question, published: Mapping[str, PolicyVersion]
     ) -> tuple[HeldRow, ...]:
-        """Return what a question concerns, a line for each kind of data."""
+        """Return the data that a question concerns, a row for each phrase."""
         rows: dict[str, list[CollectedUnder]] = {}
         for category, name in question.concerns:
             under = CollectedUnder(version=name, text=self._under(name, published))
@@ -206,7 +206,7 @@ class Words:
     def taken_over_from(
         self, questions: Iterable[Question], published: Mapping[str, PolicyVersion]
     ) -> str | None:
-        """Name the earlier controllers of the data asked about, where another one asks now."""
+        """Return the names of earlier controllers of the data, if another controller asks now."""
         earlier = [
             published[name]
             for question in questions
@@ -237,11 +237,11 @@ class Words:
         return self.listed(named) if named else duration
 
     def date(self, at: datetime) -> str:
-        """Return the day of a time, in the zone that it carries."""
+        """Return the date of a time, in its own zone."""
         return format_date(at, "long", locale=self.calendar)
 
     def moment(self, at: datetime, time_zone: str = "UTC") -> str:
-        """Return a time to the minute with its zone, in a zone's clock; in UTC if it is unknown."""
+        """Return a time to the minute in a time zone; in UTC if the zone is unknown."""
         return moment(at, self.calendar, time_zone)
 
     def _say(self, message: str) -> str:
@@ -249,10 +249,10 @@ class Words:
 
 
 def touches(question: Question, refusals: Iterable[Use]) -> bool:
-    """Tell whether a question takes in something that was refused before. RULES 7."""
+    """Return whether a question overlaps an earlier refusal. RULES 7."""
     return any(meet(no, use) for no in refusals for use in question.uses)
 
 
 def sentence_case(phrase: str) -> str:
-    """Return a phrase as the start of a sentence."""
+    """Return a phrase with its first letter capitalized."""
     return phrase[:1].upper() + phrase[1:]

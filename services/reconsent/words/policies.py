@@ -1,6 +1,6 @@
-"""The pages of policies: which there are, a policy's history, and one version.
+"""The policy pages: the list, a policy's history, and one version.
 
-Texts are Markdown written by others: they are shown without scripts, styles or images.
+Texts are untrusted Markdown: they are shown without scripts, styles or images.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ _TAGS: Final = {
 
 
 def policies(view: PoliciesView, site: Site) -> str:
-    """Return the list of policies with the text in force of each."""
+    """Return the page that lists the policies, each with its version in force."""
     entries = [{"words": _in_best(v, view.wanted), "version": v} for v in view.in_force]
     return page("policies", view.language, site, entries=entries)
 
 
 def policy_history(view: PolicyHistoryView, site: Site) -> str:
-    """Return a policy's versions, the latest first."""
+    """Return the page of a policy's versions, latest first."""
     latest = Words(version=view.versions[-1], locale=view.locale)
     entries = []
     for version in reversed(view.versions):
@@ -67,7 +67,7 @@ def policy_history(view: PolicyHistoryView, site: Site) -> str:
 
 
 def policy_version(view: PolicyVersionView, site: Site) -> str:
-    """Return one version's text, what it changed, and what it declares row by row."""
+    """Return the page of one version: its text, its changes and its declarations."""
     words = Words(version=view.version, locale=view.locale)
     return page(
         "policy_version",
@@ -93,7 +93,7 @@ def policy_version(view: PolicyVersionView, site: Site) -> str:
 
 
 def markdown(text: str) -> str:
-    """Return Markdown as HTML without scripts, styles or images, its headings below the page's."""
+    """Return Markdown as HTML without scripts, styles or images; no heading is an h1."""
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")
     tokens = parser.parse(text)
     shift = any(token.tag == "h1" for token in tokens)
@@ -110,12 +110,12 @@ def markdown(text: str) -> str:
 
 
 def changed(words: Words, followed: PolicyVersion | None) -> dict[str, list[str]]:
-    """Return what a version changed, in words: new, dropped, longer, shorter, taken_over."""
+    """Return a version's changes in words, by kind: new, dropped, longer, shorter, taken_over."""
     found = changes(followed, words.version) if followed else ()
     before = Words(version=followed, locale=words.locale) if followed else words
 
-    def uses(told_by: Words, *kinds: str) -> list[str]:
-        return told_by.declared(
+    def uses(wording: Words, *kinds: str) -> list[str]:
+        return wording.declared(
             (
                 Declared(change.data_category or "", change.data_use or "", recipient)
                 for change in found
@@ -149,7 +149,7 @@ def _in_best(version: PolicyVersion, wanted: str | None) -> Words:
 
 
 def _languages(words: Words) -> list[dict[str, object]]:
-    """Name the languages that a version can be read in, each in itself."""
+    """Return the languages of a version's texts, each named in that language."""
     return [
         {
             "locale": locale,

@@ -1,4 +1,4 @@
-"""The pages for what cannot be shown."""
+"""The error pages."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 def dead_link(language: str, site: Site) -> str:
-    """Return the one page for every link that does not work; it does not say why."""
+    """Return the page for every dead link; it does not say why."""
     return page("dead_link", language, site)
 
 
 def error(view: ErrorView, site: Site) -> str:
-    """Return the page for anything else that cannot be shown."""
+    """Return the page for any other error."""
     return page("error", view.language, site, status=view.status)

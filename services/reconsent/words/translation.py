@@ -1,7 +1,7 @@
-"""The program's own sentences and phrases, in each language that it speaks.
+"""The program's own sentences and phrases, in each supported language.
 
-Sentences are gettext messages: English stands in the code and templates, other languages in
-templates/locale/<language>/LC_MESSAGES/reconsent.po. Phrases for common keys stand in
+Sentences are gettext messages: English is in the code and templates, other languages are in
+templates/locale/<language>/LC_MESSAGES/reconsent.po. Phrases for common keys are in
 templates/locale/<language>/phrases.yaml.
 """
 
@@ -34,19 +34,19 @@ _LOCALE: Final = files("reconsent.templates") / "locale"
 
 
 def language_of(locale: str) -> str:
-    """Return the language of the program's own sentences for a locale: English where none fits."""
+    """Return the language of the program's own sentences for a locale; English if none matches."""
     return match(locale, LANGUAGES) or LANGUAGES[0]
 
 
 def own_language(wanted: str | None) -> str:
-    """Return the program's own language that serves a locale or Accept-Language header."""
+    """Return the best of LANGUAGES for a locale or an Accept-Language header."""
     return best_of(wanted, LANGUAGES) or LANGUAGES[0]
 
 
 def calendar(locale: str) -> Locale:
-    """Return how dates and lists are written in one of our languages, or in a region of one.
+    """Return the conventions for dates and lists: one of LANGUAGES, with the locale's region.
 
-    English that names no region is written as most of the world does.
+    English without a region follows the international conventions (en-001).
     """
     language = language_of(locale)
     try:
@@ -59,7 +59,7 @@ def calendar(locale: str) -> Locale:
 
 
 def autonym(locale: str) -> str:
-    """Return a language's name in itself; the locale as it is written where nobody knows it."""
+    """Return a language's name in that language; an unknown locale is returned as written."""
     try:
         return Locale.parse(normal(locale), sep="-").get_display_name() or locale
     except (UnknownLocaleError, ValueError):
@@ -67,7 +67,7 @@ def autonym(locale: str) -> str:
 
 
 def moment(at: datetime, written: Locale, time_zone: str = "UTC") -> str:
-    """Write a time to the minute with its zone; in UTC where the zone is unknown."""
+    """Format a time to the minute with its zone; in UTC if the zone is unknown."""
     try:
         zone = get_timezone(time_zone)
     except (LookupError, ValueError):
@@ -82,7 +82,7 @@ def moment(at: datetime, written: Locale, time_zone: str = "UTC") -> str:
 def catalogue(language: str) -> NullTranslations:
     """Read the program's sentences in one of LANGUAGES."""
     source = _LOCALE / language / "LC_MESSAGES" / "reconsent.po"
-    if not source.is_file():  # English is what the messages are written in
+    if not source.is_file():  # the messages are written in English
         return NullTranslations()
     compiled = BytesIO()
     with source.open("rb") as opened:
@@ -100,12 +100,11 @@ def phrases(language: str) -> Mapping[str, str]:
 
 @cache
 def environment(language: str, *, html: bool) -> Environment:
-    """Return the templates with their sentences in one of LANGUAGES.
+    """Return the template environment for one of LANGUAGES.
 
-    HTML escapes whatever it is given; plain text does not. A name that a template is not given
-    is an error.
+    Values are escaped in HTML and not in plain text. An undefined name is an error.
     """
-    made = Environment(
+    templates = Environment(
         loader=PackageLoader("reconsent.templates", ""),
         autoescape=html,  # noqa: S701 (plain text must not be escaped)
         undefined=StrictUndefined,
@@ -113,15 +112,15 @@ def environment(language: str, *, html: bool) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.policies["ext.i18n.trimmed"] = True
-    made.install_gettext_translations(  # type: ignore[attr-defined]
+    templates.policies["ext.i18n.trimmed"] = True
+    templates.install_gettext_translations(  # type: ignore[attr-defined]
         catalogue(language), newstyle=True
     )
-    return made
+    return templates
 
 
 def sources(*folders: str) -> Iterable[tuple[str, bytes]]:
-    """Yield every file below folders of the templates, by path, in a fixed order."""
+    """Yield the path and content of every file below some template folders, in a fixed order."""
     root = files("reconsent.templates")
     for folder in folders:
         yield from _below(root / folder, folder)

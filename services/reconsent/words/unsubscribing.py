@@ -1,4 +1,4 @@
-"""The pages for leaving optional mail."""
+"""The pages for unsubscribing from optional mail."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def unsubscribe(view: UnsubscribeView, site: Site) -> str:
 
 
 def unsubscribed(view: UnsubscribeView, site: Site) -> str:
-    """Return the receipt for somebody who has unsubscribed."""
+    """Return the page that confirms that a person has unsubscribed."""
     return _page("unsubscribed", view, site)
 
 

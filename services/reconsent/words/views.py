@@ -1,4 +1,4 @@
-"""What each page needs to know; the web makes these from the facts."""
+"""The input of each page; the web makes these from the facts."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from reconsent.domain.use import Use
 
 @dataclass(frozen=True, kw_only=True)
 class Site:
-    """Where the pages are, and the address of the privacy contact."""
+    """The public URL of the pages, and the address of the privacy contact."""
 
     public_url: str
     contact: str
 
     @property
     def root(self) -> str:
-        """The path that every page lies under, without a slash at its end."""
+        """The path prefix of every page, without a trailing slash."""
         return urlsplit(self.public_url).path.rstrip("/")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """What is asked of everyone who shares version, ask, property and locale.
+    """The questions to all accounts that share version, ask, property and locale.
 
     `published` are the policy's versions by name; `locale` is one of the version's texts.
     """
@@ -42,9 +42,9 @@ class Asked:
 
 @dataclass(frozen=True, kw_only=True)
 class Answered:
-    """What a person said to a question, and when.
+    """A person's answer to a question, and when it was given.
 
-    `counts_from` is when the first version that declares the use takes effect: a yes counts then.
+    `counts_from` is when the first version that declares the use takes effect, and a yes counts.
     """
 
     question: Question
@@ -57,8 +57,8 @@ class Answered:
 class ChooseView:
     """The choose page of one person, with at least one question.
 
-    `ask_hash` comes back with the form. `said` are earlier answers to the questions shown;
-    `answers_url` leads to the page of all earlier answers, where there are some.
+    `ask_hash` is submitted with the form. `said` are earlier answers to the questions shown;
+    `answers_url` leads to the page of all earlier answers, if any.
     """
 
     asked: Asked
@@ -73,9 +73,9 @@ class ChooseView:
 
 @dataclass(frozen=True, kw_only=True)
 class ReceiptView:
-    """What a person has said, with the number of questions that are still open.
+    """A person's answers, with the number of questions that are still open.
 
-    `change_url` leads to the questions, answered or open; times are told in `time_zone`.
+    `change_url` leads to the questions, answered or open; times are shown in `time_zone`.
     """
 
     version: PolicyVersion
@@ -99,7 +99,7 @@ class NothingLeftView:
 
 @dataclass(frozen=True, kw_only=True)
 class UnsubscribeView:
-    """Where somebody leaves optional mail about a property, in the words of a version."""
+    """Unsubscribing from optional mail about a property, in the words of a version."""
 
     version: PolicyVersion
     property_name: str
@@ -144,7 +144,7 @@ class PolicyVersionView:
 
 @dataclass(frozen=True, kw_only=True)
 class MailRow:
-    """One mail in the mailbox's list."""
+    """A row in the list of mails."""
 
     url: str
     subject: str
@@ -154,7 +154,7 @@ class MailRow:
 
 @dataclass(frozen=True, kw_only=True)
 class MailboxView:
-    """One page of the mailbox, the latest mail first."""
+    """One page of the list of mails, latest first."""
 
     mails: tuple[MailRow, ...]
     total: int
