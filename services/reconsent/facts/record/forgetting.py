@@ -134,24 +134,28 @@ _PROFILE: Final = Step(
     tables=("accounts",),
 )
 _REPORTS: Final = Step(
-    takes="what mail providers wrote about its mails", tables=("notices", "mail_events"),
+    takes="the texts in mail providers' reports", tables=("notices", "mail_events"),
     run=_forget_reports,
 )  # fmt: skip
 _REPORT_MESSAGES: Final = Step(
-    takes="the same in reports in the embedded bus and the dead letters", tables=("bus_messages",),
+    takes="those texts in the embedded bus and the dead letters", tables=("bus_messages",),
     run=_erase_reports,
 )  # fmt: skip
 
 AT_DELETION: Final = (
     _PROFILE,
-    Step(takes="the data it holds", tables=("collections",), run=_forget_collections),
-    Step(takes="what was erased before", tables=("collection_erasures",), run=_forget_erasures),
+    Step(takes="the data that the account holds", tables=("collections",), run=_forget_collections),
     Step(
-        takes="its notices: what is not sent never is, and links that were sent are dead",
+        takes="the record of earlier erasures",
+        tables=("collection_erasures",),
+        run=_forget_erasures,
+    ),
+    Step(
+        takes="open notices: unsent ones are never sent, links in sent ones stop working",
         tables=("notices",),
         run=_close_notices,
     ),
-    Step(takes="evidence of choices", tables=("consent_evidence",), run=_forget_evidence),
+    Step(takes="the evidence of choices", tables=("consent_evidence",), run=_forget_evidence),
     _REPORTS,
     Step(
         takes="accounts, collections and evidence in the embedded bus and the dead letters",
@@ -159,7 +163,7 @@ AT_DELETION: Final = (
         run=_erase_messages,
     ),
     _REPORT_MESSAGES,
-    Step(takes="its set of holdings", tables=("accounts",), run=_forget_holdings),
+    Step(takes="the link to a set of holdings", tables=("accounts",), run=_forget_holdings),
 )
 """What a deletion takes, as soon as it is recorded."""
 
@@ -177,7 +181,7 @@ AT_MINORITY: Final = (
 
 LATER: Final = (
     LaterStep(
-        takes="hashes of the addresses that its mails went to: a late bounce marks the address",
+        takes="the hashes of the addresses that mails were sent to",
         tables=("notices",),
         run=_forget_address_hashes,
     ),
@@ -189,33 +193,33 @@ NAMES_NO_ACCOUNT: Final = "it names no account"
 _SHARED: Final = Kept("a set that any number of accounts share", NAMES_NO_ACCOUNT)
 
 KEPT: Final[Mapping[str, Kept]] = {
-    "accounts": Kept("property, account id, status and dates", "later events must not undo it"),
+    "accounts": Kept(
+        "property, account id, status and dates", "a later event must not undo the deletion"
+    ),
     "account_history": Kept(
         "the earlier status, contact and minor, with dates", "proves what was permitted"
     ),
     "asks": _SHARED,
     "attempts": Kept(
-        "hashes of which notices were sent together, and when", "proves what was sent"
+        "the sending attempts: times, and hashes of their notices", "proves what was sent"
     ),
     "bounced_addresses": Kept(
-        "keyed hashes of addresses that bounced, without accounts", "no mail goes there again"
+        "keyed hashes of bounced addresses, without accounts", "no mail is sent there again"
     ),
     "bus_messages": Kept(
         "choices without evidence, and deletions, in the embedded bus", "a replay needs them"
     ),
     "bus_partitions": Kept("counters", NO_ACCOUNT),
     "consents": Kept(
-        "the ledger: what was decided, when, by which channel and event", "proves decisions"
+        "the ledger: decisions, their times, channels and event ids", "proves decisions"
     ),
     "consumer_offsets": Kept("counters", NO_ACCOUNT),
     "cursors": Kept("counters", NO_ACCOUNT),
     "holdings": _SHARED,
     "imports": Kept("hashes of files and counters", NO_ACCOUNT),
-    "mail_events": Kept(
-        "kind, time and id of what providers reported", "a repeated report counts once"
-    ),
+    "mail_events": Kept("providers' reports: kind, time and id", "a repeated report counts once"),
     "migrations": Kept("names and hashes of files", NO_ACCOUNT),
-    "notices": Kept("notices: their states, times and what they asked", "proves who was told"),
+    "notices": Kept("notices: states, times and questions", "proves who was told"),
     "paces": Kept("counters", NO_ACCOUNT),
     "policies": Kept("names", NO_ACCOUNT),
     "policy_versions": Kept("texts", NO_ACCOUNT),
@@ -229,7 +233,7 @@ KEPT: Final[Mapping[str, Kept]] = {
     "releases": Kept("counters", NO_ACCOUNT),
     "renderings": Kept("words of mails and pages, the same for all readers", NAMES_NO_ACCOUNT),
     "standings": _SHARED,
-    "unsubscribes": Kept("which mail was unsubscribed from, when and how", "proves the wish"),
+    "unsubscribes": Kept("unsubscribes: from which mail, when and how", "proves the request"),
 }
 """What stays in each table that is not emptied of an account, and why."""
 
