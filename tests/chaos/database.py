@@ -8,8 +8,9 @@ import signal
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Thread
 from typing import Final, LiteralString
 
 import psycopg
@@ -83,22 +84,40 @@ class Server:
         self._do(wait)
         self._do("SELECT pg_reload_conf()")
         try:
+            self._wait_until_commits_wait()
             yield self._cut
         finally:
             self._do("ALTER SYSTEM RESET synchronous_standby_names")
             self._do("SELECT pg_reload_conf()")
 
+    def _wait_until_commits_wait(self) -> None:
+        """Return once the setting counts: the server reads it some time after it was told to."""
+
+        def commit() -> None:
+            with suppress(psycopg.OperationalError):
+                self._do("SELECT pg_logical_emit_message(true, 'probe', '')")
+
+        while True:
+            waiting = Thread(target=commit)
+            waiting.start()
+            while waiting.is_alive():
+                if self._cut_one():
+                    waiting.join()
+                    return
+
     def _cut(self) -> None:
+        wait_until(self._cut_one)
+
+    def _cut_one(self) -> bool:
         admin = psycopg.conninfo.make_conninfo(
             self._user.conninfo, user="postgres", dbname="postgres"
         )
         with psycopg.connect(admin, autocommit=True) as connection:
-            wait_until(
-                lambda: connection.execute(
-                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                    " WHERE wait_event = 'SyncRep'"
-                ).fetchone()
+            found = connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE wait_event = 'SyncRep'"
             )
+            return found.fetchone() is not None
 
     def _make(self, command: LiteralString) -> str:
         name = f"chaos_{uuid.uuid4().hex[:12]}"
