@@ -1,1 +1,1 @@
-"""What the rules mean: pure, without I/O and without a clock."""
+"""The rules as pure functions: no I/O, no clock."""

@@ -20,7 +20,7 @@ _STRICTER_CONTACT: Final = {"all": 0, "service": 1, "none": 2}
 
 
 class AccountName(NamedTuple):
-    """How the outside names an account."""
+    """An account's name as other systems know it."""
 
     property: str
     account: str
@@ -28,7 +28,7 @@ class AccountName(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
-    """What account events say of one account; a stub has never had one (`updated_at` None)."""
+    """An account as its events describe it; a stub has had no event yet (`updated_at` None)."""
 
     status: Status = "active"
     contact: Contact = "all"
@@ -42,7 +42,7 @@ class Profile:
 
     @property
     def details(self) -> str:
-        """What is neither status, contact nor minor, as JSON with sorted keys."""
+        """Email, locale, name and time zone as JSON with sorted keys."""
         fields = {
             "email": self.email,
             "locale": self.locale,
@@ -54,7 +54,7 @@ class Profile:
 
 @dataclass(frozen=True, kw_only=True)
 class PermissionSubject:
-    """What a permission depends on: the account's state and the decisions that stand."""
+    """What a permission depends on: the account's state and its standing decisions."""
 
     status: Status
     contact: Contact
@@ -63,10 +63,10 @@ class PermissionSubject:
 
 
 def merged(known: Profile, event: Profile) -> Profile:
-    """Return the account after one more event, whichever order events come in. RULES 27, 28.
+    """Return the account after one more event; the result is the same in any order. RULES 27, 28.
 
-    The latest `updated_at` wins; of equal times the stricter status, contact and minor, and of
-    the rest the one whose JSON sorts last. A deletion is remembered with its time.
+    The latest `updated_at` wins. Among equal times, the stricter status, contact and minor win,
+    and the details whose JSON sorts last. The time of the latest deletion is kept.
     """
     deleted = [known.deleted_at] if known.deleted_at else []
     if event.status == "deleted" and event.updated_at:
@@ -76,8 +76,7 @@ def merged(known: Profile, event: Profile) -> Profile:
     if winner.deleted_at != deleted_at:
         winner = replace(winner, deleted_at=deleted_at)
     if winner.status == "deleted" or winner.minor:
-        # All that is neither status, contact nor minor: were the locale kept, which one it is would
-        # depend on an address that is forgotten.
+        # The locale goes too: between equal times, `details` chose it along with the address.
         return replace(winner, email=None, name=None, locale=None, time_zone=None)
     return winner
 

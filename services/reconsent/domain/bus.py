@@ -1,8 +1,8 @@
-"""The bus as the services see it: messages in partitions of topics, whatever carries them.
+"""The bus as the services see it: messages in partitions of topics, on Kafka or embedded.
 
-A producer's messages are durable when `send` returns. A consumer hands out batches in the order of
-their offsets and remembers nothing: the service moves the offset in the transaction that does the
-batch's work, so that both happen or neither.
+A producer's messages are durable when `send` returns. A consumer returns batches in offset order
+and commits no offset: the service moves the offset in the transaction that does the batch's work,
+so that both happen or neither.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 DEAD: Final = ".dead"
 DEAD_LETTER_HEADER: Final = "dead-letter-"
-# Headers travel with each message, and a broker limits a message's size.
+# Headers count towards the broker's limit on message size.
 _EXCEPTION_MESSAGE_CHARACTERS: Final = 1000
 
 
 class Message(NamedTuple):
-    """One message; a null value is a tombstone. Not sent yet, it has no partition and offset."""
+    """One message; a null value is a tombstone. Before it is sent, partition and offset are -1."""
 
     topic: str
     key: bytes | None
@@ -34,11 +34,11 @@ class Message(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """Messages of one partition in the order of their offsets, which may leave gaps.
+    """Messages of one partition in offset order; offsets may have gaps.
 
-    `start_offset` is where the consumer's offset stands before the batch, `next_offset` where it
-    stands after; `messages` is empty when all of those between are gone. `epoch` tells a consumer
-    that still owns the partition from one that lost it.
+    `start_offset` is the consumer's offset before the batch, `next_offset` the one after it.
+    `messages` is empty when all messages between them are gone. `epoch` fences a consumer that has
+    lost the partition.
     """
 
     topic: str
@@ -50,35 +50,35 @@ class Batch:
 
 
 class Producer(Protocol):
-    """What puts messages on the bus."""
+    """Sends messages to the bus."""
 
     def send(self, messages: Sequence[Message]) -> None:
-        """Put all of them on the bus, durable on return; equal keys keep their order.
+        """Send all messages, durable on return; messages with the same key stay in order.
 
-        Raises OutsideError when the bus cannot be reached; sending again may then double them.
+        Raises OutsideError when the bus cannot be reached; sending again may then duplicate them.
         """
 
     def close(self) -> None:
-        """Let go of the bus."""
+        """Close the connection to the bus."""
 
 
 class Consumer(Protocol):
-    """What takes batches off the bus for one group, sharing partitions with its other members."""
+    """Reads batches for one consumer group, sharing partitions with its other members."""
 
     def poll(self, limit: int, timeout: float) -> Batch | None:
         """Return up to `limit` messages of one partition; None if none came in `timeout` seconds.
 
-        A batch follows the one returned before it, whether that was recorded or not. Once a batch
-        was given up, close the consumer and open another one, which begins where the store stands.
-        Raises OutsideError when the bus cannot be reached.
+        Each batch follows the previous one, recorded or not. After abandoning a batch, close the
+        consumer and open another, which starts from the stored offset. Raises OutsideError when
+        the bus cannot be reached.
         """
 
     def close(self) -> None:
-        """Give the partitions back."""
+        """Release the partitions."""
 
 
 def dead_letter(message: Message, group: str, error: BaseException) -> Message:
-    """Return a message as it goes to its dead letters: unchanged but for headers that say why."""
+    """Return a message as a dead letter: unchanged except for added headers that say why."""
     why = {
         "original-topic": message.topic,
         "original-partition": str(message.partition),

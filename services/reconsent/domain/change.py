@@ -1,7 +1,7 @@
-"""What changes from one policy version to the next, and the one form that tells whether any does.
+"""The changes from one policy version to the next, and a version's canonical form and hash.
 
-RULES 2, 10 and 11. A change is material where it makes the version material; it concerns stored
-data where data collected under the old version would be asked about.
+RULES 2, 10 and 11. A change is material if it makes the version material. It concerns stored data
+if people would be asked about data collected under the old version.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ ChangeKind = Literal[
 class Change:
     """One difference between two versions.
 
-    `recipients` are those that a use is new to, or dropped for; `about` is the property, party
-    or locale concerned. `before` and `after` are None where there was, or is, nothing: party
-    keys for the controller, durations, legal bases, names of properties and parties, and hashes
-    of texts. `material` as a kind says that the new version calls itself so.
+    `recipients` are those for whom a use is new or dropped; `about` is the property, party or
+    locale concerned. `before` and `after` are party keys for the controller, durations, legal
+    bases, names of properties and parties, or hashes of texts; None where there was or is nothing.
+    The kind `material` means that the new version declares itself material.
     """
 
     kind: ChangeKind
@@ -60,8 +60,8 @@ class Change:
 def changes(old: PolicyVersion | None, new: PolicyVersion) -> tuple[Change, ...]:
     """Return what the new version changes, uses in the order of its rows. RULES 2, 10, 11.
 
-    Some change is material exactly where the new version, following the old one, is; none is in
-    a first version (old None). Nothing changes between equal versions.
+    At least one change is material exactly if the new version is, following the old one; in a
+    first version (old None) none is. Equal versions have no changes.
     """
     if old == new:
         return ()
@@ -96,7 +96,7 @@ def _of_the_whole(
 
 
 def _parties(old: PolicyVersion | None, new: PolicyVersion) -> Iterator[Change]:
-    """Tell who is now called otherwise, or in another country; others come with their uses."""
+    """Yield the parties with a new name or country; added ones show up with their uses."""
     for key, party in new.parties.items():
         known = old.parties.get(key) if old else None
         if known and known != party:
@@ -106,7 +106,7 @@ def _parties(old: PolicyVersion | None, new: PolicyVersion) -> Iterator[Change]:
 
 
 def _rows(version: PolicyVersion) -> Iterator[tuple[Row, str, tuple[str, ...]]]:
-    """Name each row with each of its uses and everyone that it declares the use for."""
+    """Yield each row with each of its uses and the recipients that it declares the use for."""
     for row in version.declares:
         for data_use in dict.fromkeys(row.uses):
             yield row, data_use, tuple(dict.fromkeys((version.controller, *row.recipients)))
@@ -148,7 +148,7 @@ def _dropped(old: PolicyVersion, new: PolicyVersion) -> Iterator[Change]:
 def _lacking(
     version: PolicyVersion | None, category: str, data_use: str, recipients: Iterable[str]
 ) -> list[str]:
-    """Return for whom a version does not declare a use."""
+    """Return the recipients for whom a version does not declare a use."""
     return [r for r in recipients if not version or not version.declares_use(category, data_use, r)]
 
 
@@ -161,7 +161,7 @@ def _on_one_line(old: PolicyVersion | None, category: str) -> bool:
 
 
 def _would_be_asked(old: PolicyVersion | None, declared: Declared) -> bool:
-    """Tell whether data of a category that the old version declares is put to a new use."""
+    """Tell whether the use is new for a category that the old version declares."""
     if old is None:
         return False
     parts = {narrower(declared.data_category, row.data) for row in old.declares}
@@ -172,7 +172,7 @@ def _would_be_asked(old: PolicyVersion | None, declared: Declared) -> bool:
 
 
 def _kept_differently(old: PolicyVersion, new: PolicyVersion) -> Iterator[Change]:
-    """Tell which uses that the old version has too rest on another basis, or last otherwise."""
+    """Yield the uses of both versions whose retention or legal basis changed."""
     for row, data_use, _ in _rows(new):
         followed = _covering(old, row, data_use)
         if not followed:
@@ -214,7 +214,7 @@ def _kept_for(row: Row) -> timedelta:
 
 
 def _closest(rows: Iterable[Row], data_use: str) -> Row:
-    """Return the row that says most exactly what holds for a use."""
+    """Return the most specific row for a use."""
     return max(
         rows, key=lambda row: (len(row.data), max(len(u) for u in row.uses if over(u, data_use)))
     )
@@ -233,11 +233,10 @@ def _text_hash(text: Text | None) -> str | None:
 
 
 def as_event(version: PolicyVersion) -> bytes:
-    """Write a version as the data of its event; the same content gives the same bytes.
+    """Return a version as the data of its event; the same content gives the same bytes.
 
-    UTF-8 JSON with sorted keys (but the locales of `texts` in their own order: the first serves
-    whoever reads none of the others), what is left out or at its default left out, and times in
-    UTC.
+    UTF-8 JSON with sorted keys, without fields at their defaults, and with times in UTC. The
+    locales of `texts` keep their order, because the first is the fallback.
     """
     fields = version.model_dump(mode="json", exclude_defaults=True)
     ordered = {key: _sorted(fields[key]) for key in sorted(fields)}

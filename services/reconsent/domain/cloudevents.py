@@ -1,8 +1,8 @@
-"""CloudEvents 1.0 around the facts: what a message of the bus says, and how one is made. RULES 27.
+"""CloudEvents 1.0: decoding and encoding the messages of the bus. RULES 27.
 
-A message comes in binary mode (`ce_` headers around the data), in structured mode (the whole event
-as JSON, told by its content type) or as bare data, whose id is the hash of its bytes. A null value
-on accounts is a deletion.
+A message comes in binary mode (data with `ce_` headers), in structured mode (the whole event as
+JSON, recognized by its content type) or as bare data, whose id is the hash of its bytes. A null
+value on accounts is a deletion.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ STRUCTURED: Final = b"application/cloudevents+json"
 _ANY_STRUCTURED: Final = b"application/cloudevents"
 _CONTENT_TYPE: Final = "content-type"
 _ATTRIBUTES: Final = ("specversion", "type", "source", "id", "time", "subject")
-# Source and id together name a choice in an index, whose entries PostgreSQL limits to 2700 bytes.
+# Source and id of a choice share an index entry, which PostgreSQL limits to 2700 bytes.
 _LONGEST_IDENTITY: Final = 1000
 
 
 class Received(NamedTuple):
-    """One fact as it came in; source and id tell a choice from all others."""
+    """One decoded event; source and id identify a choice."""
 
     topic: str
     source: str
@@ -49,7 +49,7 @@ class Received(NamedTuple):
 
 
 class _Envelope(NamedTuple):
-    """A CloudEvent taken apart; data is JSON, None for a deletion. The rest as it was written."""
+    """A CloudEvent's attributes as written, and its data as JSON, None for a deletion."""
 
     source: str
     id: str
@@ -59,14 +59,14 @@ class _Envelope(NamedTuple):
 
 
 def read(message: Message) -> Received:
-    """Return what a message says. Raises BadInputError: `topic: field: what is wrong`."""
+    """Decode a message. Raises BadInputError: `topic: field: what is wrong`."""
     return _read(message)[2]
 
 
 def binary(message: Message) -> tuple[Message, Received]:
-    """Return a message in binary mode, with the key it should have, and what it says.
+    """Return a message in binary mode with its proper key, and the decoded event.
 
-    Bare data keeps the id that its bytes give it. Raises BadInputError as `read` does.
+    Bare data keeps the hash of its bytes as id. Raises BadInputError as `read` does.
     """
     topic, envelope, received = _read(message)
     key = key_of(topic.name, received.data)
@@ -89,7 +89,7 @@ def pack(
 
 
 def without_evidence(message: Message) -> Message:
-    """Return a choice as the same event, in binary mode, without what was kept as its evidence.
+    """Return a choice as the same event, in binary mode, without its evidence.
 
     Raises BadInputError as `read` does.
     """
@@ -105,9 +105,9 @@ def without_address(message: Message) -> Message:
 
 
 def without_reason(message: Message) -> Message:
-    """Return a report about a mail as the same event, in binary mode, without its words.
+    """Return a mail event as the same event, in binary mode, without the provider's words.
 
-    That the address is not to blame stays said. Raises BadInputError as `read` does.
+    The mark that the address is not to blame stays. Raises BadInputError as `read` does.
     """
     data = _read(message)[2].data
     blameless = isinstance(data, MailEvent) and (data.reason or "").startswith(NOT_THE_ADDRESS)
@@ -139,7 +139,7 @@ def _read(message: Message) -> tuple[Topic, _Envelope, Received]:
 def _topic(message: Message) -> Topic:
     topic = TOPICS.get(message.topic.removesuffix(DEAD))
     if topic is None:
-        raise BadInputError("is none of the topics with facts")
+        raise BadInputError("is not an input topic")
     return topic
 
 
@@ -151,7 +151,7 @@ def _data(topic: Topic, envelope: _Envelope, message: Message) -> Event:
     subject = (envelope.subject or message.key or b"").decode(errors="replace")
     property_name, slash, account = subject.partition("/")
     if not slash:
-        raise BadInputError("key: should be PROPERTY/ACCOUNT, for there is no data")
+        raise BadInputError("key: should be PROPERTY/ACCOUNT, because there is no data")
     time = (envelope.time or message.timestamp.isoformat().encode()).decode(errors="replace")
     deleted = {
         "property": property_name,
@@ -168,7 +168,7 @@ def _open(topic: Topic, message: Message) -> _Envelope:
     content_type = headers.get(_CONTENT_TYPE, b"")
     if content_type.startswith(_ANY_STRUCTURED):
         if not content_type.startswith(STRUCTURED):
-            raise BadInputError(f"content-type: only {STRUCTURED.decode()} is understood")
+            raise BadInputError(f"content-type: only {STRUCTURED.decode()} is supported")
         return _structured(topic, message.value or b"")
     time = headers.get("ce_time")
     if "ce_specversion" not in headers:
@@ -235,7 +235,7 @@ def _check_version(version: str | None) -> None:
 
 
 def _check_type(topic: Topic, given: str | None) -> None:
-    # A minor version may follow ours: it only adds.
+    # Also a later minor version, which only adds fields.
     if given != topic.type and not (given or "").startswith(f"{topic.type}."):
         raise BadInputError(f"type: should be {topic.type}")
 
@@ -249,7 +249,7 @@ def _identity(name: str, text: str | None) -> str:
 
 
 def _binary(topic: Topic, envelope: _Envelope, message: Message) -> Message:
-    """Put an envelope's parts into headers, and keep the headers that are no part of it."""
+    """Write an envelope into headers, and keep all other headers."""
     parts = {
         "ce_specversion": b"1.0",
         "ce_type": topic.type.encode(),

@@ -1,7 +1,7 @@
-"""Decisions: what people said, and what now stands. RULES 17 to 19.
+"""Decisions: what people said, and what applies now. RULES 17 to 19.
 
-The ledger keeps what was said (`Said`); `spell_out` turns it into decisions about data held,
-and `standing` into the few that now stand, in a form that accounts can share.
+The ledger keeps what was said (`Said`). `spell_out` turns it into decisions about data held, and
+`standing` into the few that apply now, in a form that accounts can share.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Answer = Literal["allow", "deny", "expired"]
 
 
 class EventState(StrEnum):
-    """The W3C Data Privacy Vocabulary's words for what became of a decision."""
+    """What became of a decision, in the terms of the W3C Data Privacy Vocabulary."""
 
     GIVEN = "ConsentGiven"
     REFUSED = "ConsentRefused"
@@ -34,7 +34,7 @@ NO: Final = frozenset({EventState.REFUSED, EventState.WITHDRAWN})
 
 
 class Said(NamedTuple):
-    """One ledger entry as it was said; ANY where something was left out."""
+    """One ledger entry as the person gave it; ANY for whatever was left out."""
 
     answer: Answer
     use: Use
@@ -42,7 +42,7 @@ class Said(NamedTuple):
 
 
 class Decision(NamedTuple):
-    """One decision that stands, without its time."""
+    """One standing decision, without its time."""
 
     event_state: EventState
     use: Use
@@ -50,10 +50,10 @@ class Decision(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Ledger:
-    """What one account said, with what is needed to know what it comes to.
+    """One account's ledger entries, and what is needed to derive its standing decisions.
 
-    `first_collected` gives for each pair held when it was first collected since an erasure;
-    `controller` gives the controller in force at a time, None where no version is published.
+    `first_collected` gives, for each pair held, its first collection since an erasure;
+    `controller` returns the controller in force at a time, None if no version is published.
     """
 
     said: Sequence[Said]
@@ -62,15 +62,15 @@ class Ledger:
     controller: Callable[[datetime], str | None]
 
     def stands(self, said: Said) -> bool:
-        """Tell whether a decision is dated after the account's latest deletion."""
+        """Tell whether an entry is dated after the account's latest deletion."""
         return self.deleted_at is None or said.decided_at > self.deleted_at
 
 
 def spell_out(said: Said, ledger: Ledger) -> Iterable[Use]:
-    """Name every use that an answer is about. RULES 17.
+    """Yield every use that an answer is about. RULES 17.
 
-    A refusal holds for whatever it leaves out. An agreement covers only what it names, and of
-    that only data that was already collected when it was given.
+    In a refusal, whatever is left out means any. An agreement covers only what it names, and only
+    data already collected when it was given.
     """
     if said.answer != "allow":
         yield said.use
@@ -94,7 +94,7 @@ def spell_out(said: Said, ledger: Ledger) -> Iterable[Use]:
 
 
 def event_states(ledger: Ledger) -> list[EventState]:
-    """Name what became of each ledger entry, in the ledger's order. RULES 18."""
+    """Return what became of each ledger entry, in the ledger's order. RULES 18."""
     agreed = [
         (said.decided_at, use)
         for said in ledger.said
@@ -116,7 +116,7 @@ def _event_state(said: Said, ledger: Ledger, agreed: Sequence[tuple[datetime, Us
 
 
 def standing(ledger: Ledger) -> tuple[Decision, ...]:
-    """Return the decisions that now stand, in the one order that accounts can share. RULES 18."""
+    """Return the standing decisions in a canonical order, so that accounts share them. RULES 18."""
     dated = [
         (said, Decision(state, use))
         for said, state in zip(ledger.said, event_states(ledger), strict=True)
@@ -137,9 +137,9 @@ def standing(ledger: Ledger) -> tuple[Decision, ...]:
 def _in_time(
     dated: tuple[Said, Decision],
 ) -> tuple[bool, datetime, bool, int, tuple[str, ...]]:
-    """Order by time; silence comes before any answer, and of equal times the no is later.
+    """Sort by time: expiry before any answer; at equal times, yes before no.
 
-    Of equal times and answers the broader is later, so that what it covers goes.
+    At equal times and answers the broader use is last, so that it replaces those it covers.
     """
     said, decision = dated
     return (
@@ -152,7 +152,7 @@ def _in_time(
 
 
 def _parts(use: Use) -> int:
-    """Count what a use names; one that covers another names less."""
+    """Count the key parts that a use names; a use that covers another names fewer."""
     return sum(0 if name == ANY else 1 + (name or "").count(".") for name in use)
 
 
@@ -161,7 +161,7 @@ def _key(decision: Decision) -> tuple[str, ...]:
 
 
 def _shared_order(in_time: Sequence[Decision]) -> tuple[Decision, ...]:
-    """Sort decisions, keeping the order only of a yes and a no that meet."""
+    """Sort decisions canonically; only a yes and a no that meet keep their order in time."""
     followers: dict[int, list[int]] = {}
     waits = [0] * len(in_time)
     for later, decision in enumerate(in_time):
@@ -188,7 +188,7 @@ def _must_keep_order(one: Decision, other: Decision) -> bool:
 
 
 def undecided(uses: Iterable[Use], standing: Sequence[Decision]) -> frozenset[Use]:
-    """Leave the new uses that no standing decision covers: the account's ask. RULES 7."""
+    """Return the new uses that no standing decision covers: the account's ask. RULES 7."""
     return frozenset(
         use for use in uses if not any(covers(decision.use, use) for decision in standing)
     )

@@ -1,4 +1,4 @@
-"""Dead letters: messages that could not be used, where they wait, and who stands behind whom."""
+"""Dead letters: messages that could not be used, their ids and their order."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from reconsent.domain.event import TOPICS
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-# As many digits as surely fit into the columns.
+# As many digits as always fit the columns.
 _ID: Final = re.compile(r"([a-z-]+):([0-9]{1,9}):([0-9]{1,18})", re.ASCII)
 _TOPICS: Final = ", ".join(TOPICS)
-# What `bus.dead_letter` writes first.
+# The first header that `bus.dead_letter` adds.
 _FIRST: Final = DEAD_LETTER_HEADER + "original-topic"
 
 
 class Id(NamedTuple):
-    """A dead letter's place among those of its topic: it never changes and is never used again."""
+    """A dead letter's position in the log; it never changes and is never reused."""
 
     topic: str
     partition: int
@@ -39,15 +39,15 @@ class Id(NamedTuple):
         """Read an id as it is printed. Raises BadInputError."""
         found = _ID.fullmatch(text)
         if found is None:
-            raise BadInputError(f"{text!r}: is no id of a dead letter such as accounts:2:17")
+            raise BadInputError(f"{text!r}: is not a valid dead letter id such as accounts:2:17")
         if found[1] not in TOPICS:
-            raise BadInputError(f"{text!r}: there is no topic {found[1]}; there are {_TOPICS}")
+            raise BadInputError(f"{text!r}: {found[1]} is not an input topic: {_TOPICS}")
         return cls(found[1], int(found[2]), int(found[3]))
 
 
 @dataclass(frozen=True, kw_only=True)
 class DeadLetter:
-    """A message as it came, with its first place, and why it could not be used."""
+    """A message as it arrived, with its original position, and why it could not be used."""
 
     id: Id
     message: Message
@@ -56,21 +56,21 @@ class DeadLetter:
     group: str
 
     @classmethod
-    def of(cls, buried: Message) -> Self:
-        """Take apart what `bus.dead_letter` made, as it stands in the log of dead letters."""
-        topic = buried.topic.removesuffix(DEAD)
-        # Ours stand last; a message that was sent on from dead letters has older ones before them.
-        names = [name for name, _ in buried.headers]
+    def of(cls, logged: Message) -> Self:
+        """Parse a message that `bus.dead_letter` made, as the log stores it."""
+        topic = logged.topic.removesuffix(DEAD)
+        # The last headers count: a retried dead letter may carry those of an earlier failure too.
+        names = [name for name, _ in logged.headers]
         ours = len(names) - 1 - names[::-1].index(_FIRST)
         why = {
             name.removeprefix(DEAD_LETTER_HEADER): value.decode(errors="replace")
-            for name, value in buried.headers[ours:]
+            for name, value in logged.headers[ours:]
         }
         return cls(
-            id=Id(topic, buried.partition, buried.offset),
-            message=buried._replace(
+            id=Id(topic, logged.partition, logged.offset),
+            message=logged._replace(
                 topic=topic,
-                headers=buried.headers[:ours],
+                headers=logged.headers[:ours],
                 partition=int(why["original-partition"]),
                 offset=int(why["original-offset"]),
             ),
@@ -81,17 +81,17 @@ class DeadLetter:
 
 
 def in_order(letters: Iterable[DeadLetter]) -> list[DeadLetter]:
-    """Sort by topic, those first on which others count, and by place."""
+    """Sort by topic, those that others depend on first, and by position."""
     topics = list(TOPICS)
     return sorted(letters, key=lambda letter: (topics.index(letter.id.topic), letter.id))
 
 
 def with_later(letters: Collection[DeadLetter], chosen: Collection[Id]) -> list[list[Id]]:
-    """Return for each key the chosen letters, and all those of the key behind the first of them.
+    """Return, for each key, the first chosen letter and all later letters of the key.
 
-    The letters of a key, of whatever topic, stand in one line: those of one partition in the order
-    in which they came, and between them the message that was sent earlier first. A letter without
-    a key stands alone, for no order was ever promised to it.
+    The letters of a key form one line across topics: in offset order within a partition, merged by
+    the messages' timestamps. A letter without a key is a line of its own, because messages without
+    a key have no order.
     """
     of_key: dict[bytes | Id, dict[tuple[str, int], list[DeadLetter]]] = {}
     for letter in in_order(letters):
@@ -99,7 +99,7 @@ def with_later(letters: Collection[DeadLetter], chosen: Collection[Id]) -> list[
         of_key.setdefault(key, {}).setdefault(letter.id[:2], []).append(letter)
     lines: list[list[Id]] = []
     for parts in of_key.values():
-        # Not sorted by time: clocks differ, and those of one partition must not change places.
+        # Merged, not sorted, by time: clocks differ, and a partition must keep its order.
         line = [x.id for x in merge(*parts.values(), key=lambda letter: letter.message.timestamp)]
         first = next((at for at, each in enumerate(line) if each in chosen), len(line))
         if line[first:]:

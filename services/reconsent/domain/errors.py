@@ -1,7 +1,7 @@
-"""What can go wrong, by what the caller should do about it.
+"""Errors, by what the caller should do about them.
 
-Input that is wrong is never retried; a rule that says no is an answer, not a fault; what
-failed outside of reconsent is safe to try again.
+Invalid input is never retried. A refusal by the rules is a result, not a fault. What failed
+outside of reconsent is safe to retry.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ class ReconsentError(Exception):
 
 
 class BadInputError(ReconsentError):
-    """Input that cannot be understood: names the place (file, line, field) and changes nothing."""
+    """Invalid input: names the place (file, line, field); nothing was changed."""
 
     exit_code = 2
 
 
 class RefusedError(ReconsentError):
-    """Well-formed input that the rules do not admit."""
+    """Well-formed input that the rules reject."""
 
     exit_code = 2
 
 
 class OutsideError(ReconsentError):
-    """Something outside failed (database, bus, mail provider); running it again is safe."""
+    """Something outside failed (database, bus, mail provider); it is safe to retry."""
 
     exit_code = 3
 
 
 class StoppedError(OutsideError):
-    """Nothing goes on until somebody has seen to it: a service that meets this ends."""
+    """Retrying will not help until somebody intervenes: the service ends."""

@@ -1,8 +1,8 @@
-"""The facts that come in, as others write them. RULES 17, 27, 28.
+"""Incoming events: models of the data on each of the five input topics. RULES 17, 27, 28.
 
-Models of the data on each of the five topics. What a later minor version adds is ignored, and an
-optional field that is null is absent. Keys and times are strict, for facts are found and ordered
-by them; free text is never a reason to lose a fact.
+Unknown fields are ignored, because a later minor version may add some. An optional field that is
+null is absent. Keys and times are strict, because facts are found and ordered by them; free text
+never makes an event invalid.
 """
 
 from __future__ import annotations
@@ -35,28 +35,28 @@ from reconsent.domain.policy import DottedKey, PartyKey, PolicyVersion
 _RFC_3339 = re.compile(
     r"(19|[2-8]\d)\d\d-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII
 )
-# One @, and none of what would have to be quoted in a header (RFC 5322, specials).
+# One @, and nothing that would need quotes in a header (RFC 5322, specials).
 _ADDRESS = re.compile(
     r'[^\s\x00-\x1f\x7f-\x9f()<>\[\]:;@\\,"]+@[^\s\x00-\x1f\x7f-\x9f()<>\[\]:;@\\,"]+'
 )
 _LONGEST_ADDRESS: Final = 254
-# PostgreSQL keeps 131072 digits, Python writes 4300.
+# PostgreSQL stores up to 131072 digits, Python prints up to 4300.
 _LARGEST_NUMBER: Final = 10**1000
 
-# Clocks differ, and a date may be told beforehand; a year that is wrong would win for ever.
+# Clocks differ, and a date may be announced; but a wrong year would win over all later events.
 FARTHEST_AHEAD: Final = timedelta(days=365)
 
 NOT_THE_ADDRESS: Final = "blocked: "
-"""How the reason of a bounce or a drop begins where the address is not to blame for it."""
+"""Prefix of a bounce's or drop's reason if the address is not to blame."""
 
 _PROPERTY: Final = r"^[^\s/\x00-\x1f\x7f-\x9f]{1,200}$"
 _NAME: Final = r"^[^\x00-\x1f\x7f-\x9f]{1,200}$"
 _SHORT_NAME: Final = r"^[^\x00-\x1f\x7f-\x9f]{1,100}$"
-# Not *, which stands for any version.
+# Not *, which means any version.
 _VERSION: Final = r"^([^*\x00-\x1f\x7f-\x9f]|[^\x00-\x1f\x7f-\x9f]{2,100})$"
 _DOTTED_KEY: Final = r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$"
 _PARTY_KEY: Final = r"^[a-z0-9-]+$"
-# What a string that does not match should have been.
+# Error messages for strings that do not match.
 _FORMS: Final = {
     _PROPERTY: "should be 1 to 200 characters without spaces and slashes",
     _NAME: "should be 1 to 200 characters without control characters",
@@ -68,7 +68,7 @@ _FORMS: Final = {
 
 
 def _time(value: object) -> datetime:
-    """Read an RFC 3339 time with a zone, of the years 1900 to 8999, as UTC."""
+    """Parse an RFC 3339 time with a zone, of the years 1900 to 8999, as UTC."""
     if isinstance(value, str) and _RFC_3339.fullmatch(value):
         return datetime.fromisoformat(value.upper()).astimezone(UTC)
     if isinstance(value, datetime) and value.tzinfo:
@@ -78,29 +78,29 @@ def _time(value: object) -> datetime:
     )
 
 
-def _printable(text: str) -> str:
-    # PostgreSQL keeps any character but this one.
+def _without_nul(text: str) -> str:
+    # The only character that PostgreSQL cannot store.
     return text.replace("\0", "\ufffd")
 
 
 def _storable(value: JsonValue) -> JsonValue:
-    """Return the same JSON value in a form that PostgreSQL can keep. Raises ValueError."""
+    """Return the same JSON value in a form that PostgreSQL can store. Raises ValueError."""
     match value:
         case str():
-            return _printable(value)
+            return _without_nul(value)
         case list():
             return [_storable(item) for item in value]
         case dict():
-            return {_printable(name): _storable(item) for name, item in value.items()}
-        # Written so that NaN, which is below nothing, is too large as well.
+            return {_without_nul(name): _storable(item) for name, item in value.items()}
+        # `not abs(value) < …` also rejects NaN.
         case int() | float() if not abs(value) < (
             _LARGEST_NUMBER if isinstance(value, int) else math.inf
         ):
-            raise ValueError("should have no number that large")
+            raise ValueError("has a number that is too large")
     return value
 
 
-def _else(default: object) -> Callable[[object], object]:
+def _default_if_null(default: object) -> Callable[[object], object]:
     return lambda value: default if value is None else value
 
 
@@ -108,16 +108,17 @@ Property = Annotated[str, StringConstraints(pattern=_PROPERTY)]
 Name = Annotated[str, StringConstraints(pattern=_NAME)]
 ShortName = Annotated[str, StringConstraints(pattern=_SHORT_NAME)]
 CollectedUnder = Annotated[str, StringConstraints(pattern=_VERSION)]
-FreeText = Annotated[str, AfterValidator(_printable)]
+FreeText = Annotated[str, AfterValidator(_without_nul)]
 Source = Literal["person", "third_party"]
 Time = Annotated[
     datetime, PlainValidator(_time), WithJsonSchema({"type": "string", "format": "date-time"})
 ]
 FalseIfNull = Annotated[
-    bool, BeforeValidator(_else(default=False), json_schema_input_type=bool | None)
+    bool, BeforeValidator(_default_if_null(default=False), json_schema_input_type=bool | None)
 ]
 PersonIfNull = Annotated[
-    Source, BeforeValidator(_else(default="person"), json_schema_input_type=Source | None)
+    Source,
+    BeforeValidator(_default_if_null(default="person"), json_schema_input_type=Source | None),
 ]
 
 
@@ -128,9 +129,9 @@ class _Event(BaseModel):
 
 
 class AccountEvent(_Event):
-    """The whole account, as it is from `updated_at` on; what is absent is empty.
+    """The whole account as of `updated_at`; an absent field is empty.
 
-    An address that no mail can go to is as none: the event still says status and contact.
+    An unusable address counts as none; the rest of the event still applies.
     """
 
     property: Property
@@ -146,19 +147,19 @@ class AccountEvent(_Event):
 
     @cached_property
     def email(self) -> str | None:
-        """The address, if mail can go there."""
+        """The address, if it is usable."""
         given = self.given_email
         usable = given and len(given) <= _LONGEST_ADDRESS and _ADDRESS.fullmatch(given)
         return given if usable else None
 
     @cached_property
     def email_unusable(self) -> bool:
-        """Whether an address was given that no mail can go to."""
+        """Whether an unusable address was given."""
         return self.given_email is not None and self.email is None
 
     @cached_property
     def profile(self) -> Profile:
-        """What the event says of the account."""
+        """The account as the event describes it."""
         return Profile(
             status=self.status,
             contact=self.contact,
@@ -184,7 +185,7 @@ class CollectionEvent(_Event):
 
 
 class ChoiceEvent(_Event):
-    """What a person said about a use; null is as left out."""
+    """A person's decision about a use; a null field counts as left out."""
 
     property: Property
     account: Name
@@ -200,7 +201,7 @@ class ChoiceEvent(_Event):
 
 
 class MailEvent(_Event):
-    """What became of a notice's mail."""
+    """A provider's report about a notice's mail."""
 
     notice: Name
     event: Literal["delivered", "deferred", "bounced", "dropped", "complained", "unsubscribed"]
@@ -214,7 +215,7 @@ Event = AccountEvent | CollectionEvent | ChoiceEvent | MailEvent | PolicyVersion
 
 @dataclass(frozen=True, kw_only=True)
 class Topic:
-    """One input: its data's model, and the fields that make up its messages' keys."""
+    """An input topic: the model of its data, and the fields that make up its messages' keys."""
 
     name: str
     singular: str
@@ -242,12 +243,12 @@ TOPICS: Final[Mapping[str, Topic]] = {
 
 
 def key_of(topic: str, data: Event) -> bytes:
-    """Return the key that keeps what concerns the same thing in order."""
+    """Return the message key, which keeps events about the same thing in order."""
     return "/".join(getattr(data, field) for field in TOPICS[topic].key_fields).encode()
 
 
 def parse(topic: str, data: bytes) -> Event:
-    """Read the JSON data of a topic's event. Raises BadInputError: `field: what is wrong`."""
+    """Parse the JSON data of a topic's event. Raises BadInputError: `field: what is wrong`."""
     try:
         return TOPICS[topic].model.model_validate_json(data)
     except ValidationError as error:
@@ -255,9 +256,9 @@ def parse(topic: str, data: bytes) -> Event:
 
 
 def ahead(data: Event, now: datetime) -> str | None:
-    """Say that an event comes from a clock too far ahead of now; it would win over all later ones.
+    """Return what is wrong if an event's time is too far ahead of now; else None.
 
-    A policy version has no such time: when it takes effect is up to whoever publishes it.
+    Such an event would win over all later ones. A policy version may take effect at any time.
     """
     match data:
         case AccountEvent():
@@ -273,18 +274,18 @@ def ahead(data: Event, now: datetime) -> str | None:
     if at <= now + FARTHEST_AHEAD:
         return None
     return (
-        f"{field}: {at.isoformat()} is more than a year ahead of the time at which it was read, "
+        f"{field}: {at.isoformat()} is more than a year ahead of the time it was read, "
         f"{now.isoformat(timespec='seconds')}"
     )
 
 
 def mistake(error: ValidationError) -> str:
-    """Say the first thing that is wrong with an event or a check: `field: what is wrong`."""
+    """Describe the first error in an event or a check: `field: what is wrong`."""
     return in_words(error.errors(include_url=False)[0])
 
 
 def in_words(wrong: Mapping[str, Any]) -> str:
-    """Say what pydantic found wrong, after the field that it is about."""
+    """Describe an error of pydantic's: `field: what is wrong`."""
     if wrong["type"] == "json_invalid":
         return f"not JSON: {wrong['ctx']['error']}"
     words = wrong["msg"].removeprefix("Value error, ")

@@ -1,4 +1,4 @@
-"""Which of the locales that are offered serves a reader."""
+"""Choosing a reader's locale among those on offer."""
 
 from __future__ import annotations
 
@@ -11,40 +11,40 @@ if TYPE_CHECKING:
 
 
 def normal(locale: str) -> str:
-    """Write a locale in one way: lower case, hyphens, and Norwegian `no` as Bokmål `nb`."""
+    """Return a locale in canonical form: lower case, hyphens, Norwegian `no` as Bokmål `nb`."""
     language, *rest = locale.strip().lower().replace("_", "-").split("-")
     return "-".join(["nb" if language == "no" else language, *rest])
 
 
 def match(wanted: str, offered: Iterable[str]) -> str | None:
-    """Return the offered locale that serves a wanted one: itself, its language, or a sister."""
+    """Return the best match for a locale: itself, its language, or the language elsewhere."""
     by_normal = {normal(locale): locale for locale in reversed(tuple(offered))}
     exact = normal(wanted)
     language = exact.split("-")[0]
     for candidate in (exact, language):
         if candidate in by_normal:
             return by_normal[candidate]
-    sisters = (locale for name, locale in by_normal.items() if name.split("-")[0] == language)
-    return next(sisters, None)
+    related = (locale for name, locale in by_normal.items() if name.split("-")[0] == language)
+    return next(related, None)
 
 
 def best_locale(wanted: str | None, version: PolicyVersion) -> str:
-    """Return the locale of a version's texts that serves a locale or Accept-Language header.
+    """Return the locale of a version's texts that best matches a locale or Accept-Language header.
 
-    nb-NO is served by nb; where nothing fits, by the policy's first language.
+    nb-NO matches nb; if nothing matches, the version's first locale.
     """
     return best_of(wanted, version.texts) or next(iter(version.texts))
 
 
 def best_of(wanted: str | None, offered: Iterable[str]) -> str | None:
-    """Return the offered locale that serves a locale or Accept-Language header best, if any."""
+    """Return the offered locale that best matches a locale or Accept-Language header, if any."""
     names = tuple(offered)
     found = (match(locale, names) for locale in _by_preference(wanted or ""))
     return next((locale for locale in found if locale), None)
 
 
 def _by_preference(wanted: str) -> list[str]:
-    """List the locales of an Accept-Language header, the most wanted first."""
+    """List the locales of an Accept-Language header, most preferred first."""
     weighed = []
     for entry in wanted.split(","):
         locale, _, parameter = entry.partition(";")

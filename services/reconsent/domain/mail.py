@@ -1,4 +1,4 @@
-"""Mail as it is handed to a provider: one mail for all who are asked the same."""
+"""Mail as it is handed to a provider: one content, many recipients."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ Delivery = Literal["at_most_once", "at_least_once"]
 
 
 CHOOSE_LINK: Final = "%choose_link%"
-"""Stands in text and HTML where each person's own choose link belongs."""
+"""Placeholder in text and HTML for each person's own choose link."""
 UNSUBSCRIBE_LINK: Final = "%unsubscribe_link%"
-"""Stands in optional mail where each person's own link to leave it belongs."""
+"""Placeholder in optional mail for each person's own unsubscribe link."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RenderedMail:
-    """A mail's words for all who share them; `template_hash` names the templates used."""
+    """A mail's content, shared by many recipients; `template_hash` names the templates used."""
 
     subject: str
     text: str
@@ -35,10 +35,10 @@ class RenderedMail:
 
 @dataclass(frozen=True, kw_only=True)
 class Mail:
-    """What everyone in a request gets; `link_mark` stands where each one's own link goes.
+    """What everyone in a request gets; `link_mark` is the placeholder for each one's own link.
 
-    `sender` is an address, with or without a name. A mail with a `list_name` is optional,
-    and people may leave that list; the link is where they do.
+    `sender` is an address, with or without a name. A mail with a `list_name` is optional: the
+    link lets people leave that list.
     """
 
     sender: str
@@ -52,7 +52,7 @@ class Mail:
 
 @dataclass(frozen=True, kw_only=True)
 class Recipient:
-    """Who gets a mail; `notice` is opaque, `link` their own and empty where there is none."""
+    """Who gets a mail; `notice` is an opaque id, `link` their own link or empty."""
 
     notice: str
     email: str
@@ -72,20 +72,20 @@ class Result(NamedTuple):
 
 
 class Provider(Protocol):
-    """What takes mail to people."""
+    """Delivers mail to people."""
 
     name: str
     at_most: int
-    """How many recipients one request may have."""
+    """The most recipients of one request."""
     together: bool
-    """Whether one request takes that many about as quickly as a few."""
+    """Whether a request with that many takes about as long as one with a few."""
     repeats_safely: bool
-    """Whether handing the same notice over again leaves one message, not two."""
+    """Whether sending is idempotent: the same notice again leaves one message, not two."""
     rests_until: datetime | None
-    """Before this time it takes nothing at all, as it has said; None where it has not."""
+    """The provider asked for no requests before this time; None if it did not."""
 
     def send(self, mail: Mail, recipients: Sequence[Recipient]) -> Sequence[Result]:
-        """Hand a mail over for up to `at_most` recipients; one result each, in their order.
+        """Send a mail to up to `at_most` recipients; return one result each, in their order.
 
-        Raises OutsideError where nothing at all was accepted and trying again is safe.
+        Raises OutsideError if nothing at all was accepted and a retry is safe.
         """

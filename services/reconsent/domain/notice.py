@@ -1,4 +1,4 @@
-"""Notices: who is told, asked, left out, and what becomes of it. RULES 9 to 16."""
+"""Notices: who is informed, asked or left out, and what becomes of a notice. RULES 9 to 16."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ MAILED: Final = frozenset(
         "abandoned",
     }
 )
-"""States of a notice that the provider has accepted, or may have, or has turned down."""
+"""States of a notice that the provider accepted, may have accepted, or rejected."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reach:
-    """Whether and how an account may be written to."""
+    """What decides whether an account may be mailed."""
 
     status: Status
     contact: Contact
@@ -72,7 +72,11 @@ class Last:
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """What planning does for one account: end the last notice, renew it, or plan another."""
+    """What planning does for one account.
+
+    `plan` is the kind of a further notice, `last` the state that the last notice gets;
+    `suppression` says why either is suppressed.
+    """
 
     plan: Kind | None = None
     last: State | None = None
@@ -83,9 +87,9 @@ NOTHING: Final = Step()
 
 
 def suppression(kind: Kind, reach: Reach, *, cancelled: bool = False) -> str | None:
-    """Name the first reason not to write; None where there is none. RULES 9, 10.
+    """Return the first reason not to mail; None if there is none. RULES 9, 10.
 
-    `cancelled` says that the release was.
+    `cancelled`: the release was cancelled.
     """
     reasons = {
         "deleted": reach.status == "deleted",
@@ -108,14 +112,14 @@ def next_step(
     inform: bool = False,
     cancelled: bool = False,
 ) -> Step:
-    """Decide what an account's notices of the latest version need now. RULES 9 to 15.
+    """Decide what to do about an account's notices of the latest version. RULES 9 to 15.
 
-    `inform` says that information is due to the account (planned once, when a version is
-    published), `cancelled` that the release was. The same answer serves a whole release and one
-    account that late facts touched.
+    `inform`: an information notice is due to the account (planned once, when a version is
+    published). `cancelled`: the release was cancelled. The same function plans a whole release,
+    and single accounts when late facts change them.
     """
     if reach.status == "deleted":
-        # The deletion itself closed what there was; this is for one that overtook planning.
+        # The deletion closed existing notices; this is for a deletion during planning.
         unmailed = last is not None and last.state in UNMAILED
         return Step(last="suppressed", suppression="deleted") if unmailed else NOTHING
     if not ask:
@@ -142,7 +146,7 @@ def _plan(kind: Kind, reach: Reach, *, cancelled: bool) -> Step:
 
 
 def _renewed(reach: Reach, ask: frozenset[Use], last: Last, *, cancelled: bool) -> Step:
-    """Decide about an account that has a choice notice and something to be asked."""
+    """Decide about an account with a choice notice and a non-empty ask."""
     if last.state in REPLACEABLE:
         why = suppression("choice", reach, cancelled=cancelled)
         return Step(last="suppressed" if why else "due", suppression=why)
@@ -153,19 +157,19 @@ def _renewed(reach: Reach, ask: frozenset[Use], last: Last, *, cancelled: bool) 
 
 
 def asks_already(asked: frozenset[Use], ask: frozenset[Use]) -> bool:
-    """Tell whether an open mailed notice asks all of the ask. RULES 12, 13."""
+    """Tell whether a mailed notice that is still open asks all of the ask. RULES 12, 13."""
     return bool(asked & ask) and covered_by(ask, asked)
 
 
 def covered_by(ask: frozenset[Use], asked: frozenset[Use]) -> bool:
-    """Tell whether everything in an ask was part of what was asked."""
+    """Tell whether what was asked covers everything in an ask."""
     return all(any(covers(use, new) for use in asked) for new in ask)
 
 
 def settled(
     asks: frozenset[Use], ask: frozenset[Use], standing: Sequence[Decision]
 ) -> Settled | None:
-    """Name what became of a choice notice's question, had nothing superseded it. RULES 12."""
+    """Return how a choice notice's question was settled, if not superseded; or None. RULES 12."""
     if asks & ask:
         return None
     covering = [[d for d in standing if covers(d.use, use)] for use in asks]
@@ -178,7 +182,7 @@ def settled(
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """One question of a mail or page: all that share a use and a recipient. RULES 8."""
+    """One question of a mail or page: all new uses with the same use and recipient. RULES 8."""
 
     data_use: str
     recipient: str
@@ -202,7 +206,7 @@ def questions(ask: Iterable[Use]) -> tuple[Question, ...]:
 
 
 def part_refused(question: Question, standing: Sequence[Decision]) -> frozenset[Use]:
-    """Return the standing refusals that a question is broader than. RULES 7."""
+    """Return the standing refusals that cover part of a question. RULES 7."""
     return frozenset(
         decision.use
         for decision in standing

@@ -1,4 +1,4 @@
-"""May this data be used? RULES 20 to 26: the first line that applies answers."""
+"""May this data be used? RULES 20 to 26: the first one that applies decides."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ END_OF_TIME: Final = datetime.max.replace(tzinfo=UTC)
 
 @dataclass(frozen=True, kw_only=True)
 class Permission:
-    """An answer with its reason, the rule that gave it, and the decision it rests on."""
+    """An answer with its reason, the rule that gave it, and the decision it is based on."""
 
     allowed: bool
     reason: Reason
@@ -49,7 +49,7 @@ class Permission:
 def permit(
     account: PermissionSubject | None, policy: Policy | None, use: Use, at: datetime
 ) -> Permission:
-    """Answer whether an account's data may be put to a use at a time, and why."""
+    """Tell whether an account's data may be put to a use at a time, and why."""
     if account is None:
         return Permission(allowed=False, reason="unknown_account", rule=20)
     if account.status == "deleted":
@@ -80,7 +80,7 @@ def permit(
 
 
 def _refusals(decisions: Sequence[Decision], use: Use) -> Iterator[Decision]:
-    """Yield each standing no that meets the use and that no later yes outweighs there."""
+    """Yield each standing refusal that meets the use and is not overridden by a later yes."""
     for position, decision in enumerate(decisions):
         common = meet(decision.use, use) if decision.event_state in NO else None
         if common and not any(
@@ -120,10 +120,9 @@ def _by_decision(
 
 
 class Allowed(NamedTuple):
-    """A use that is allowed, at the latest once the version that the answer rests on is effective.
+    """A use that is allowed, at the latest once the version it is based on is effective.
 
-    What it covers is allowed as well; what nothing that is listed covers may still be allowed as a
-    part of something that is not.
+    Everything that it covers is allowed as well.
     """
 
     use: Use
@@ -132,12 +131,12 @@ class Allowed(NamedTuple):
 
 
 def allowed(account: PermissionSubject, policy: Policy | None, held: Held) -> tuple[Allowed, ...]:
-    """List what data of a category, collected under a version, may be put to, now or later.
+    """List the allowed uses, now or later, of data of a category collected under a version.
 
-    Of uses that cover one another and rest on the same version only the broadest is listed.
+    Of uses that cover one another and are based on the same version, only the broadest is listed.
     """
     found = []
-    for use in sorted(set(_within_reach(account.decisions, policy, held)), key=sort_key):
+    for use in sorted(set(_candidates(account.decisions, policy, held)), key=sort_key):
         permission = permit(account, policy, use, END_OF_TIME)
         if permission.allowed and permission.version is not None:
             found.append(Allowed(use, permission.reason, permission.version))
@@ -153,10 +152,8 @@ def allowed(account: PermissionSubject, policy: Policy | None, held: Held) -> tu
     )
 
 
-def _within_reach(
-    decisions: Sequence[Decision], policy: Policy | None, held: Held
-) -> Iterable[Use]:
-    """Yield what may be allowed, whole and in the parts that versions and decisions tell apart."""
+def _candidates(decisions: Sequence[Decision], policy: Policy | None, held: Held) -> Iterable[Use]:
+    """Yield the uses that may be allowed, and the parts where they overlap."""
     declared = {
         version.version: [
             Use(category, held.collected_under, row.data_use, row.recipient)

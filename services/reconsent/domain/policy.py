@@ -1,7 +1,7 @@
-"""Policies and their versions, as written by a privacy engineer. RULES 1, 2, 5, 10.
+"""Policies and their versions, as privacy engineers write them. RULES 1, 2, 5, 10.
 
-A `PolicyVersion` is one policy file with every text inline, immutable; a `Policy` is the line
-of versions published so far, oldest first.
+A `PolicyVersion` is one policy file with every text inline, immutable. A `Policy` is the line of
+versions published so far, oldest first.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _DURATION_FORM = re.compile(r"P(?=.)(\d+Y)?(\d+M)?(\d+W)?(\d+D)?(T(?=.)(\d+H)?(\
 
 
 def duration(text: str) -> timedelta:
-    """Read an ISO 8601 duration; a year is 365 days and a month 30. Raises ValueError."""
+    """Parse an ISO 8601 duration; a year is 365 days and a month 30. Raises ValueError."""
     if not _DURATION_FORM.fullmatch(text):
         message = f"{text!r} is not an ISO 8601 duration such as P30D"
         raise ValueError(message)
@@ -55,8 +55,8 @@ def _is_duration(text: str) -> str:
     return text
 
 
-def _is_written_out(given: object) -> object:
-    """Refuse numbers, which pydantic would take for seconds since 1970."""
+def _not_a_number(given: object) -> object:
+    """Reject numbers, which pydantic would read as seconds since 1970."""
     if isinstance(given, datetime) or (isinstance(given, str) and _INSTANT_FORM.match(given)):
         return given
     raise ValueError(f"{given!r} is not a time such as 2027-01-15T00:00:00Z")
@@ -69,8 +69,8 @@ def _in_utc(instant: datetime) -> datetime:
         raise ValueError(f"{instant.isoformat()} is out of range for a time") from error
 
 
-Instant = Annotated[AwareDatetime, BeforeValidator(_is_written_out), AfterValidator(_in_utc)]
-"""A time in RFC 3339 with its zone, kept in UTC."""
+Instant = Annotated[AwareDatetime, BeforeValidator(_not_a_number), AfterValidator(_in_utc)]
+"""A time in RFC 3339 with its zone, converted to UTC."""
 
 DottedKey = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$", max_length=200)
@@ -87,7 +87,7 @@ Phrase = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 
 
 class _Strict(BaseModel):
-    """A part of the policy file: unknown keys are mistakes."""
+    """A part of the policy file; unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -110,12 +110,12 @@ class Row(_Strict):
 
     @property
     def kept_for(self) -> timedelta:
-        """How long the data is kept; none given is for ever."""
+        """How long the data is kept; forever if no retention is given."""
         return duration(self.retention) if self.retention else timedelta.max
 
 
 class Text(_Strict):
-    """A version's words in one locale; `body` is Markdown."""
+    """A version's text in one locale; `body` is Markdown."""
 
     title: Phrase
     summary: Phrase
@@ -123,7 +123,7 @@ class Text(_Strict):
 
 
 class NoticeSettings(_Strict):
-    """How people are told of a version."""
+    """How people are informed about a version."""
 
     material: bool = False
     information_mail: Literal["opted_in", "nobody"] = "nobody"
@@ -148,7 +148,7 @@ class PolicyVersion(_Strict):
 
     @cached_property
     def declared(self) -> frozenset[Declared]:
-        """Every use by the controller itself and by each listed recipient. RULES 2."""
+        """Every use, by the controller and by each listed recipient. RULES 2."""
         return frozenset(
             Declared(row.data, data_use, recipient)
             for row in self.declares
@@ -157,23 +157,23 @@ class PolicyVersion(_Strict):
         )
 
     def declares_use(self, category: str, data_use: str, recipient: str) -> bool:
-        """Tell whether a use that this version declares covers the one asked about."""
+        """Tell whether a use that this version declares covers the given one."""
         return declares(self.declared, category, data_use, recipient)
 
     @property
     def first_locale(self) -> str:
-        """The locale that serves whoever reads none of the others."""
+        """The locale for readers of none of the others."""
         return next(iter(self.texts))
 
     @property
     def respond_within(self) -> timedelta | None:
-        """How long a mailed question stays open; None for ever, as is more than a lifetime."""
+        """How long a mailed question stays open; None, or more than a lifetime, is forever."""
         within = duration(self.notice.respond_by) if self.notice.respond_by else _LIFETIME
         return within if within < _LIFETIME else None
 
     @property
     def reminders(self) -> tuple[Reminder, ...]:
-        """When people are reminded while a question is open; the earliest first. RULES 16."""
+        """When people are reminded of an open question, earliest first. RULES 16."""
         end = self.respond_within or _LIFETIME
         offsets = sorted({duration(offset) for offset in self.notice.reminders})
         times = [offset for offset in offsets if offset < end]
@@ -204,7 +204,7 @@ def is_material(version: PolicyVersion, followed: PolicyVersion | None) -> bool:
 
 
 def keeps_longer(row: Row, followed: PolicyVersion) -> bool:
-    """Tell whether a row keeps its data longer than the version followed says. RULES 10."""
+    """Tell whether a row keeps its data longer than the version followed does. RULES 10."""
     return any(
         row.kept_for > kept
         for data_use in row.uses
@@ -235,11 +235,11 @@ class Policy:
 
     @cached_property
     def by_name(self) -> dict[str, PolicyVersion]:
-        """The published versions by their names."""
+        """The published versions by name."""
         return {version.version: version for version in self.versions}
 
     def in_force(self, at: datetime) -> PolicyVersion:
-        """Return the last version effective by then; before the first, the first."""
+        """Return the last version effective at a time; the first one before any is."""
         effective = [version for version in self.versions if version.effective_at <= at]
         return effective[-1] if effective else self.versions[0]
 
@@ -249,21 +249,21 @@ class Policy:
 
     @property
     def latest_material(self) -> PolicyVersion | None:
-        """The last version that was material; None where none was."""
+        """The last material version, if any."""
         for version in reversed(self.versions):
             if is_material(version, self.followed_by(version)):
                 return version
         return None
 
     def new_uses(self, holdings: Iterable[Held]) -> frozenset[Use]:
-        """Return what the latest version would do with held data in a new manner. RULES 5, 6."""
+        """Return the new uses that the latest version declares for held data. RULES 5, 6."""
         return broadest(use for held in holdings for use in self._new_uses(held))
 
     def _new_uses(self, held: Held) -> Iterable[Use]:
         collected_under = None
         if held.collected_under is not None:
             collected_under = self.by_name.get(held.collected_under)
-            if collected_under is None:  # not published here (yet): takes no part. RULES 4
+            if collected_under is None:  # not published (yet): left out. RULES 4
                 return
         for row in self.latest.declared:
             category = narrower(held.data_category, row.data_category)

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 def admit(version: PolicyVersion, line: Policy | None, owners: dict[str, str]) -> None:
-    """Refuse a version that does not continue its policy's line. RULES 1.
+    """Reject a version that does not continue its policy's line. RULES 1.
 
-    `owners` names the policy of each property known. Raises BadInputError with one mistake.
+    `owners` gives the policy of each known property. Raises BadInputError with the first mistake.
     """
     for place, mistake in mistakes(version, line, owners):
         raise BadInputError(f"{'.'.join(map(str, place))}: {mistake}")
@@ -24,7 +24,7 @@ def admit(version: PolicyVersion, line: Policy | None, owners: dict[str, str]) -
 def mistakes(
     version: PolicyVersion, line: Policy | None, owners: dict[str, str]
 ) -> list[tuple[tuple[str | int, ...], str]]:
-    """List what keeps a version from continuing its line: where in the file, and why."""
+    """List why a version cannot continue its line: the place in the file, and the message."""
     found: list[tuple[tuple[str | int, ...], str]] = []
     latest = line.latest if line else None
     if latest is None and version.follows is not None:

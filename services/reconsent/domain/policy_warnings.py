@@ -1,4 +1,4 @@
-"""What the author of a policy version may want to know before people read it; none is a mistake."""
+"""Warnings for the author of a policy version; none prevents publication."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 Place = tuple[str | int, ...]
 
 HasPhrase = Callable[[str, str], bool]
-"""Tells whether the program itself brings a phrase for a key in a locale."""
+"""Tells whether reconsent has a phrase of its own for a key in a locale."""
 
 
 def warnings(
     version: PolicyVersion, line: Policy | None, has_phrase: HasPhrase
 ) -> Iterator[tuple[Place, str]]:
-    """Name places in the policy file, and what its readers or its author would miss there."""
+    """Yield places in the policy file, and what readers or the author would miss there."""
     before = line.by_name.get(version.follows) if line and version.follows else None
     for locale in before.texts if before else ():
         if locale not in version.texts:
@@ -62,7 +62,7 @@ def _keys(version: PolicyVersion) -> Iterable[tuple[Place, str]]:
 
 
 def _firsts(placed: Iterable[tuple[Place, str]]) -> list[tuple[Place, str]]:
-    """Keep the first place of each key."""
+    """Return the first place of each key."""
     first: dict[str, Place] = {}
     for place, key in placed:
         first.setdefault(key, place)

@@ -1,6 +1,6 @@
-"""What others are told, topic by topic: the shapes of the data that goes out.
+"""Models of the data on each output topic.
 
-A later minor version may add fields; readers ignore what they do not know.
+A later minor version may add fields; readers ignore unknown ones.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class _Published(BaseModel):
 
 
 class AskedUse(_Published):
-    """One new use that a notice asks about; the unknown version is null."""
+    """One new use that a notice asks about; an unknown version is null."""
 
     data_category: str
     collected_under: str | None
@@ -32,7 +32,7 @@ class AskedUse(_Published):
 
 
 class NoticeEvent(_Published):
-    """One account's notice of one version, as it stands now."""
+    """One account's notice of one version, in its current state."""
 
     notice: UUID
     property: str
@@ -48,7 +48,7 @@ class NoticeEvent(_Published):
 
 
 class ConsentEvent(_Published):
-    """One entry of an account's ledger, with what became of it; `*` is any."""
+    """One entry of an account's ledger, with what became of it; `*` means any."""
 
     event_state: EventState
     data_category: str
@@ -64,7 +64,7 @@ class ConsentEvent(_Published):
 
 
 class AllowedUse(_Published):
-    """A use that is allowed from a time on, with all that it covers."""
+    """A use that is allowed from a time on, with everything it covers."""
 
     data_category: str
     data_use: str
@@ -75,7 +75,7 @@ class AllowedUse(_Published):
 class HeldData(_Published):
     """Data of a category, collected under a version (null: unknown), and what it may be used for.
 
-    What is not listed, nor covered by what is listed, is denied.
+    A use that is neither listed nor covered by a listed one is denied.
     """
 
     data_category: str
@@ -84,7 +84,7 @@ class HeldData(_Published):
 
 
 class PermissionEvent(_Published):
-    """All that one account's data may be used for."""
+    """Everything that one account's data may be used for."""
 
     property: str
     account: str
@@ -92,7 +92,7 @@ class PermissionEvent(_Published):
 
 
 class UnsubscribeEvent(_Published):
-    """An account's owner wants no more optional mail; it says nothing about the use of data."""
+    """An account's owner wants no more optional mail; this says nothing about the use of data."""
 
     property: str
     account: str
@@ -107,4 +107,4 @@ PUBLISHED: Final[Mapping[str, type[BaseModel]]] = {
     "permissions": PermissionEvent,
     "unsubscribes": UnsubscribeEvent,
 }
-"""The data's model by topic."""
+"""The model of each topic's data."""

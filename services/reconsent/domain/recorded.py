@@ -1,4 +1,4 @@
-"""What recording a batch of events came to."""
+"""The result of recording a batch of events."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Counts:
-    """How many events were new or known already, and which were refused: position and reason."""
+    """How many events were new or already known, and which were rejected: position and reason."""
 
     new: int = 0
     unchanged: int = 0

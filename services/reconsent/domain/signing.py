@@ -1,4 +1,4 @@
-"""Links and address marks made with the secret: neither says anything about the person."""
+"""Link tokens and address hashes, keyed with the secret; neither reveals anything about people."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from uuid import UUID
 _MARK = 16
 
 Purpose = Literal["choose", "unsubscribe"]
-"""What a link is for; one for the one purpose is none for the other."""
+"""What a link is for; a token for one purpose is not valid for another."""
 
 
 @dataclass(frozen=True)
 class Signer:
-    """Sign and check with one secret."""
+    """Signs and verifies with one secret."""
 
     secret: str = field(repr=False)
 
     def address_hash(self, email: str) -> bytes:
-        """Return a keyed hash of an address, the same however its letters are cased."""
+        """Return a keyed hash of an address, ignoring case."""
         return self._mark("address", email.casefold().encode())
 
     def token(self, notice: UUID, purpose: Purpose = "choose") -> str:
@@ -32,10 +32,7 @@ class Signer:
         return base64.urlsafe_b64encode(marked).decode().rstrip("=")
 
     def notice(self, token: str, purpose: Purpose = "choose") -> UUID | None:
-        """Return the notice that a token names.
-
-        None where it was not made with this secret for this purpose.
-        """
+        """Return the notice that a token names; None if it is not valid for this purpose."""
         try:
             marked = base64.b64decode(
                 token.encode("ascii") + b"=" * (-len(token) % 4), altchars=b"-_", validate=True

@@ -1,4 +1,4 @@
-"""Times as others read them."""
+"""Times in interfaces."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ from datetime import UTC, datetime
 
 
 def rfc3339(at: datetime | None) -> str | None:
-    """Write a time as RFC 3339 in UTC."""
+    """Format a time as RFC 3339 in UTC; None stays None."""
     return at.astimezone(UTC).isoformat().replace("+00:00", "Z") if at else None

@@ -1,8 +1,8 @@
-"""The topics of a Kafka, declared once: what they are for, how they are cut and how long they keep.
+"""The Kafka topics: their purpose, partitions and retention.
 
-`reconsent topics create` makes them so, and schemas/asyncapi.yaml tells others of them. What comes
-in keeps the time its sender gave it, for a tombstone says when by nothing else; all others keep the
-broker's, so that what waited long before it was sent is not thrown away as too old at once.
+`reconsent topics create` creates them, and schemas/asyncapi.yaml documents them. Input topics keep
+the producer's timestamp, because a tombstone has no other time. All others have the broker's:
+otherwise retention would delete a message at once if it had waited long before it was sent.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _MONTH: Final = timedelta(days=30)
 
 @dataclass(frozen=True, kw_only=True)
 class TopicLayout:
-    """How one topic lies in Kafka. `retention` is None where everything is kept."""
+    """The settings of one topic in Kafka; `retention` None keeps everything."""
 
     name: str
     role: Role
@@ -62,35 +62,35 @@ _INPUTS: Final = (
         about="Published versions of policies.",
         singular="policy-version",
         key="the policy's name",
-        # Few, and worth having for ever.
+        # Few, and worth keeping forever.
         partitions=1,
         retention=None,
     ),
     TopicLayout(
         name="accounts",
         role="input",
-        about="Accounts, whole, as they are from a time on; null deletes one.",
+        about="Whole accounts as of a time; null deletes an account.",
         singular="account",
         key=_ACCOUNT,
     ),
     TopicLayout(
         name="collections",
         role="input",
-        about="Data of a category was collected of an account, or erased.",
+        about="Data of a category was collected for an account, or erased.",
         singular="collection",
         key=_ACCOUNT,
     ),
     TopicLayout(
         name="choices",
         role="input",
-        about="What people said about uses of their data.",
+        about="People's decisions about uses of their data.",
         singular="choice",
         key=_ACCOUNT,
     ),
     TopicLayout(
         name="mail-events",
         role="input",
-        about="What became of the notices' mails.",
+        about="Providers' reports about the notices' mails.",
         singular="mail-event",
         key="the notice",
     ),
@@ -106,14 +106,14 @@ _OUTPUTS: Final = (
     TopicLayout(
         name="consents",
         role="output",
-        about="The ledger's entries.",
+        about="The entries of the consent ledger.",
         singular="consent",
         key=_ACCOUNT,
     ),
     TopicLayout(
         name="permissions",
         role="output",
-        about="What each account's data may be used for, whole; null where it is erased.",
+        about="Everything that each account's data may be used for; null once it is erased.",
         singular="permission",
         key=_ACCOUNT,
         retention=None,
@@ -122,7 +122,7 @@ _OUTPUTS: Final = (
     TopicLayout(
         name="unsubscribes",
         role="output",
-        about="Who wants no more optional mail.",
+        about="Accounts whose owners want no more optional mail.",
         singular="unsubscribe",
         key=_ACCOUNT,
     ),
@@ -130,13 +130,13 @@ _OUTPUTS: Final = (
 
 
 def _dead(of: TopicLayout) -> TopicLayout:
-    """Lay out a topic's dead letters."""
+    """Return the layout of a topic's dead letters."""
     return TopicLayout(
         name=of.name + DEAD,
         role="dead letters",
-        about=f"What came on {of.name} and could not be used, with headers that say why.",
+        about=f"Messages on {of.name} that could not be used, with headers that say why.",
         singular=of.singular,
-        key="as it came",
+        key="as received",
         partitions=1,
         retention=_MONTH,
     )

@@ -1,7 +1,7 @@
 """A use of data: what is declared, asked, allowed or denied. RULES 3 and 5 to 7.
 
 Categories and uses are dotted keys; a parent covers its children. `None` as the version means
-that the data's version is unknown; `ANY` stands in a refusal for whatever it leaves out.
+that the data's version is unknown; `ANY` is whatever a refusal leaves out.
 """
 
 from __future__ import annotations
@@ -49,14 +49,14 @@ def over(parent: str, child: str) -> bool:
 
 
 def narrower(one: str, other: str) -> str | None:
-    """Return the narrower of two keys that lie on one line; None where they do not."""
+    """Return the narrower of two keys if one covers the other; else None."""
     if over(one, other):
         return other
     return one if over(other, one) else None
 
 
 def covers(one: Use, other: Use) -> bool:
-    """Tell whether one use takes in all of the other. RULES 3."""
+    """Tell whether one use covers all of the other. RULES 3."""
     return (
         over(one.data_category, other.data_category)
         and over(one.data_use, other.data_use)
@@ -66,7 +66,7 @@ def covers(one: Use, other: Use) -> bool:
 
 
 def meet(one: Use, other: Use) -> Use | None:
-    """Return what two uses have in common; None where they do not meet. RULES 3."""
+    """Return what two uses have in common; None if they do not meet. RULES 3."""
     category = narrower(one.data_category, other.data_category)
     data_use = narrower(one.data_use, other.data_use)
     if category is None or data_use is None:
@@ -95,7 +95,7 @@ def declares(declared: Iterable[Declared], category: str, data_use: str, recipie
 
 
 def broadest(uses: Iterable[Use]) -> frozenset[Use]:
-    """Leave out each use that another one covers. RULES 6."""
+    """Return the uses that no other one covers. RULES 6."""
     distinct = set(uses)
     return frozenset(
         use for use in distinct if not any(covers(o, use) for o in distinct if o != use)
