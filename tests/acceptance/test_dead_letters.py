@@ -67,7 +67,7 @@ def test_what_could_not_be_used_is_mended_and_retried(place: World) -> None:
     assert '"version": "v2"' in for_people
 
     again = place.run("dead-letters", "retry", "--all", "--topic", "policy-versions", code=1)
-    assert again.out == "0 taken in, 2 refused again\n"
+    assert again.out == "0 recorded, 2 refused again\n"
     assert [two["id"] in line for line in again.err.splitlines()] == [True, False]
 
     place.run("policy", "publish", place.policy_file(V1))
@@ -76,7 +76,7 @@ def test_what_could_not_be_used_is_mended_and_retried(place: World) -> None:
         "taken": [two["id"], three["id"]], "refused": [], "left": [], "gone": [],
     }  # fmt: skip
     assert [re.sub(r"^\S+ \S+ ", "", line) for line in done.err.splitlines()] == [
-        f"retried {each['id']} (shop): taken in" for each in (two, three)
+        f"retried {each['id']} (shop): recorded" for each in (two, three)
     ]
     assert place.run("policy", "publish", place.policy_file(V3), "--json").json["new"] is False
     assert _listed(place, "--topic", "policy-versions") == []
@@ -99,7 +99,7 @@ def test_what_nobody_wants_is_discarded(place: World) -> None:
     discarded = place.run("dead-letters", "discard", "--all", "--yes", "--json").json["discarded"]
     assert set(discarded) == left
     assert place.run("dead-letters", "discard", "--all", "--json").json == {"discarded": []}
-    assert place.run("dead-letters", "retry", "--all").out == "0 taken in, 0 refused again\n"
+    assert place.run("dead-letters", "retry", "--all").out == "0 recorded, 0 refused again\n"
     assert set(place.run("status", "--json").json["dead_letters"].values()) == {0}
 
 
@@ -120,7 +120,7 @@ def test_discarding_is_confirmed_on_a_terminal(place: World, answer: str, code: 
     os.close(ours)
     os.close(theirs)
     assert ended.returncode == code, ended.stderr
-    shown, asked, _ = ended.stderr.decode().partition("Discard 2 for good?")
+    shown, asked, _ = ended.stderr.decode().partition("Discard 2 permanently?")
     assert asked
     assert all(id_ in shown for id_ in ids)
     assert ids & _ids(place) == (ids if code else set())

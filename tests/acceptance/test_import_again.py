@@ -46,7 +46,7 @@ def test_a_killed_import_is_carried_on(world: World, file: Path) -> None:
         "refused": 2,
     }
     carried_on, refused = ended.err.splitlines()
-    assert f"{file}: carrying on after " in carried_on
+    assert f"{file}: continuing after " in carried_on
     assert refused.startswith(f"{file}:{ACCOUNTS + 2}: updated_at: ")
     again = world.run("import", "accounts", file, "--json")
     assert again.json == {
@@ -55,4 +55,4 @@ def test_a_killed_import_is_carried_on(world: World, file: Path) -> None:
         "unchanged": ACCOUNTS,
         "refused": 2,
     }
-    assert "carrying on" not in again.err
+    assert "continuing" not in again.err

@@ -83,7 +83,9 @@ def test_the_commands(settings: KafkaSettings) -> None:
     assert "accounts: is missing" in _run(group, ["check"], 1)
     assert _run(group, ["create", "--partitions", "2"], 0).count("created") == len(LAYOUTS)
     assert _run(group, ["create", "--json"], 0).strip() == '{"created": []}'
-    assert "every topic is as it should be" in _run(group, ["check", "--partitions", "2"], 0)
+    assert "every topic matches its declared layout" in _run(
+        group, ["check", "--partitions", "2"], 0
+    )
     assert "accounts: partitions is 2, should be 12" in _run(group, ["check", "--json"], 1)
 
 

@@ -1,5 +1,5 @@
-"""The commands: each in the file of its name, or of its group's.
+"""The commands, each in the file named after it or its group.
 
-`main` puts them together and turns errors into one line and an exit code. A command gets at the
-program by `with_program`; a `_report` writes what one prints for people.
+`main` combines them and turns errors into one line and an exit code. A command gets the program
+from `with_program`; a `_report` module formats its output for people.
 """

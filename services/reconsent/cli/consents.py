@@ -36,7 +36,7 @@ def consents(program: Program, account: str, property_name: str, *, as_json: boo
         terminal.lines(entries)
         return
     terminal.table(
-        ("decided", "became", "about", "channel"),
+        ("decided", "state", "use", "channel"),
         (
             (e["decided_at"], e["event_state"], terminal.use_in_words(e), e["channel"])
             for e in entries

@@ -1,4 +1,4 @@
-"""Dead letters as they are shown: as a table, in full, and as JSON."""
+"""The output of dead letters: as a table, in full, and as JSON."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def table(letters: Sequence[DeadLetter]) -> None:
 
 
 def in_short(letter: DeadLetter) -> dict[str, Any]:
-    """Return a letter without what it says, as JSON."""
+    """Return a letter as JSON, without headers and value."""
     return {
         "id": str(letter.id),
         "topic": letter.id.topic,
@@ -41,57 +41,59 @@ def in_short(letter: DeadLetter) -> dict[str, Any]:
 
 
 def whole(letter: DeadLetter) -> dict[str, Any]:
-    """Return a letter as JSON; a value that is no JSON object or list is in base64."""
+    """Return a letter as JSON; a value that is not a JSON object or array is in base64."""
     value = letter.message.value
-    said = None if value is None else _json(value)
-    as_bytes = None if value is None or said is not None else b64encode(value).decode()
+    parsed = None if value is None else _json(value)
+    as_bytes = None if value is None or parsed is not None else b64encode(value).decode()
     return in_short(letter) | {
         "exception": letter.exception,
         "consumer_group": letter.group,
         "headers": [[name, _text(value)] for name, value in letter.message.headers],
-        "value": said,
+        "value": parsed,
         "value_base64": as_bytes,
     }
 
 
-def told(letter: DeadLetter) -> list[str]:
-    """Tell a letter in lines."""
+def as_lines(letter: DeadLetter) -> list[str]:
+    """Return the lines that show a letter in full."""
     message = letter.message
     place = f"{letter.id.topic}, partition {message.partition}, offset {message.offset}"
-    lines = [
+    shown = [
         f"{letter.id}",
         f"why      {letter.reason} ({letter.exception})",
-        f"came on  {place}, for the group {letter.group}",
+        f"from     {place}, for the group {letter.group}",
         f"sent     {_time(letter)} UTC",
         f"key      {key_of(letter) or 'none'}",
         *(f"header   {name}: {_text(value)}" for name, value in message.headers),
     ]
     if message.value is None:
-        lines.append("value    null")
+        shown.append("value    null")
     else:
-        said = _json(message.value)
+        parsed = _json(message.value)
         text = (
-            _text(message.value) if said is None else json.dumps(said, indent=2, ensure_ascii=False)
+            _text(message.value)
+            if parsed is None
+            else json.dumps(parsed, indent=2, ensure_ascii=False)
         )
-        lines += ["value", *text.split("\n")]
-    return list(map(readable, lines))
+        shown += ["value", *text.split("\n")]
+    return list(map(readable, shown))
 
 
 def retried(done: Retried) -> dict[str, Any]:
-    """Return what became of letters, as JSON."""
+    """Return the result of a retry as JSON."""
     return {
         "taken": [str(letter.id) for letter in done.taken],
-        "refused": [{"id": str(letter.id), "reason": why} for letter, why in done.refused],
+        "refused": [{"id": str(letter.id), "reason": reason} for letter, reason in done.refused],
         "left": list(map(str, done.left)),
         "gone": list(map(str, done.gone)),
     }
 
 
 def retried_in_words(done: Retried) -> str:
-    """Sum up what became of letters."""
-    left = f", {len(done.left):,} left behind those" if done.left else ""
-    gone = f", {len(done.gone):,} gone meanwhile" if done.gone else ""
-    return f"{len(done.taken):,} taken in, {len(done.refused):,} refused again{left}{gone}"
+    """Summarize the result of a retry."""
+    left = f", {len(done.left):,} later ones not tried" if done.left else ""
+    gone = f", {len(done.gone):,} no longer there" if done.gone else ""
+    return f"{len(done.taken):,} recorded, {len(done.refused):,} refused again{left}{gone}"
 
 
 def _time(letter: DeadLetter) -> str:
@@ -99,17 +101,17 @@ def _time(letter: DeadLetter) -> str:
 
 
 def _json(value: bytes) -> dict[str, Any] | list[Any] | None:
-    """Return a value that is a JSON object or list; None for any other."""
+    """Parse a JSON object or array; return None for anything else."""
     try:
-        said = from_json(value)
-        json.dumps(said, allow_nan=False)
+        parsed = from_json(value)
+        json.dumps(parsed, allow_nan=False)
     except ValueError:
         return None
-    return said if isinstance(said, dict | list) else None
+    return parsed if isinstance(parsed, dict | list) else None
 
 
 def key_of(letter: DeadLetter) -> str:
-    """Return a letter's key for people's eyes; "" if it has none."""
+    """Return a letter's key in printable form; "" if it has none."""
     return "" if letter.message.key is None else readable(_text(letter.message.key))
 
 
@@ -118,5 +120,5 @@ def _text(content: bytes) -> str:
 
 
 def readable(text: str) -> str:
-    """Escape what could play tricks on a terminal: a message may say anything."""
+    """Escape unprintable characters: a message may contain terminal control codes."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

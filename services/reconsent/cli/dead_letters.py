@@ -1,6 +1,6 @@
-"""Commands about messages that could not be used: look at them, retry them, throw them away.
+"""Commands for dead letters: list, show, retry, discard.
 
-Each letter that was retried or discarded is told in a line of the log, with when and by whom.
+Each letter that is retried or discarded is logged, with the time and the user.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ if TYPE_CHECKING:
 
 _SHOWN_BEFORE_ASKING: Final = 20
 
-_topic_option = click.option("--topic", type=click.Choice(list(TOPICS)), help="Of this topic only.")
-_all_option = click.option("--all", "everything", is_flag=True, help="All that wait.")
+_topic_option = click.option("--topic", type=click.Choice(list(TOPICS)), help="Only of this topic.")
+_all_option = click.option("--all", "everything", is_flag=True, help="All dead letters.")
 _ids = click.argument("ids", nargs=-1, metavar="[ID]...")
 
 
 @click.group("dead-letters")
 def dead_letters_group() -> None:
-    """Look at messages that could not be used, retry them, or discard them."""
+    """List, show, retry or discard messages that could not be used."""
 
 
 @dead_letters_group.command("list")
 @_topic_option
-@click.option("--account", help="Of this account, by the message's key.")
-@click.option("--property", "property_name", help="The web site or app that the account is of.")
+@click.option("--account", help="Only of this account, by the message's key.")
+@click.option("--property", "property_name", help="The account's web site or app.")
 @terminal.json_option
 @with_program
 def list_(
@@ -55,9 +55,9 @@ def list_(
     *,
     as_json: bool,
 ) -> None:
-    """List the dead letters that wait."""
+    """List the dead letters."""
     if (account is None) != (property_name is None):
-        raise click.UsageError("--account and --property go together")
+        raise click.UsageError("--account and --property must be given together")
     key = None if account is None else f"{property_name}/{account}".encode()
     topics = TOPICS if topic is None else [topic]
     found = in_order(program.database.transaction(lambda c: waiting(c, topics, key)))
@@ -72,7 +72,7 @@ def list_(
 @terminal.json_option
 @with_program
 def show(program: Program, id_: str, *, as_json: bool) -> None:
-    """Show one dead letter whole: its place, the reason, and what it says."""
+    """Show one dead letter in full: origin, reason and content."""
     wanted = Id.parse(id_)
     letter = program.database.transaction(lambda c: read(c, [wanted])).get(wanted)
     if letter is None:
@@ -80,7 +80,7 @@ def show(program: Program, id_: str, *, as_json: bool) -> None:
     if as_json:
         terminal.document(report.whole(letter))
     else:
-        click.echo("\n".join(report.told(letter)))
+        click.echo("\n".join(report.as_lines(letter)))
 
 
 @dead_letters_group.command()
@@ -90,7 +90,7 @@ def show(program: Program, id_: str, *, as_json: bool) -> None:
 @click.option(
     "--with-later",
     is_flag=True,
-    help="And all that wait behind one of the same key, in order, up to one refused again.",
+    help="Also all later ones of the same key, in order, until one is refused again.",
 )
 @terminal.json_option
 @with_program
@@ -103,9 +103,9 @@ def retry(
     with_later: bool,
     as_json: bool,
 ) -> int:
-    """Take dead letters in again by the rules for all events.
+    """Record dead letters, by the same rules as any event.
 
-    What is refused again waits on, with the new reason, and the exit code is 1.
+    One that is refused again is kept with the new reason, and the exit code is 1.
     """
     letters, chosen = _chosen(program, ids, topic, everything=everything)
     lines = rules.with_later(letters, set(chosen)) if with_later else [[id_] for id_ in chosen]
@@ -114,9 +114,9 @@ def retry(
     with terminal.steps("retry", sum(map(len, lines))) as progress:
         for part in retry_lines(program.database, recorder, lines):
             for letter in part.taken:
-                _log(program, "retried", letter, "taken in")
-            for letter, why in part.refused:
-                _log(program, "retried", letter, f"refused again: {why}")
+                _log(program, "retried", letter, "recorded")
+            for letter, reason in part.refused:
+                _log(program, "retried", letter, f"refused again: {reason}")
             progress.advance(len(part.taken + part.refused + part.gone + part.left))
             done += part
     if as_json:
@@ -130,7 +130,7 @@ def retry(
 @_ids
 @_all_option
 @_topic_option
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @terminal.json_option
 @with_program
 def discard(
@@ -142,19 +142,19 @@ def discard(
     yes: bool,
     as_json: bool,
 ) -> int:
-    """Throw dead letters away for good.
+    """Delete dead letters permanently.
 
-    Asks first on a terminal; the exit code is 1 if that is not confirmed.
+    Asks for confirmation on a terminal; the exit code is 1 if it is not given.
     """
     letters, chosen = _chosen(program, ids, topic, everything=everything)
-    going = {letter.id: letter for letter in letters if letter.id in set(chosen)}
-    if going and not yes and not _confirmed(list(going.values())):
+    selected = {letter.id: letter for letter in letters if letter.id in set(chosen)}
+    if selected and not yes and not _confirmed(list(selected.values())):
         terminal.complain("nothing was discarded")
         return 1
     removed = program.database.transaction(lambda c: remove(c, chosen))
     discarded = [id_ for id_ in chosen if id_ in removed]
     for id_ in discarded:
-        _log(program, "discarded", going[id_], going[id_].reason)
+        _log(program, "discarded", selected[id_], selected[id_].reason)
     if as_json:
         terminal.document({"discarded": list(map(str, discarded))})
     else:
@@ -165,19 +165,19 @@ def discard(
 def _chosen(
     program: Program, ids: Sequence[str], topic: str | None, *, everything: bool
 ) -> tuple[list[DeadLetter], list[Id]]:
-    """Return all dead letters, and the ids of those that were meant, in the order of retrying.
+    """Return all dead letters, and the ids of the chosen ones in the order of retrying.
 
-    Raises BadInputError for an id that none has.
+    Raises BadInputError for an unknown id.
     """
     if everything == bool(ids):
-        raise click.UsageError("either ids or --all is needed")
+        raise click.UsageError("either ids or --all is required")
     if topic and not everything:
-        raise click.UsageError("--topic goes with --all")
+        raise click.UsageError("--topic requires --all")
     wanted = [Id.parse(text) for text in ids]
     letters = in_order(program.database.transaction(waiting))
-    there = {letter.id for letter in letters}
+    known = {letter.id for letter in letters}
     for id_ in wanted:
-        if id_ not in there:
+        if id_ not in known:
             raise _missing(id_)
     if everything:
         return letters, [letter.id for letter in letters if topic in {None, letter.id.topic}]
@@ -185,25 +185,25 @@ def _chosen(
 
 
 def _missing(id_: Id) -> BadInputError:
-    return BadInputError(f"{id_}: no such dead letter waits")
+    return BadInputError(f"{id_}: no such dead letter")
 
 
 def _confirmed(letters: Collection[DeadLetter]) -> bool:
     if not sys.stdin.isatty():
-        raise click.UsageError("--yes is needed where nobody can be asked")
+        raise click.UsageError("--yes is required if standard input is not a terminal")
     for letter in list(letters)[:_SHOWN_BEFORE_ASKING]:
         terminal.complain(f"{letter.id} {report.key_of(letter)}: {report.readable(letter.reason)}")
     if len(letters) > _SHOWN_BEFORE_ASKING:
         terminal.complain(f"and {len(letters) - _SHOWN_BEFORE_ASKING:,} more")
-    return click.confirm(f"Discard {len(letters):,} for good?", err=True)
+    return click.confirm(f"Discard {len(letters):,} permanently?", err=True)
 
 
-def _log(program: Program, verb: str, letter: DeadLetter, outcome: str) -> None:
+def _log(program: Program, decision: str, letter: DeadLetter, outcome: str) -> None:
     key = f" ({report.key_of(letter)})" if letter.message.key is not None else ""
     DEAD_LETTER_DECIDED.log(
         at=f"{program.now():%Y-%m-%dT%H:%M:%SZ}",
         user=_user(),
-        decision=verb,
+        decision=decision,
         letter=f"{letter.id}{key}",
         outcome=report.readable(outcome),
     )

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @terminal.json_option
 @with_program
 def explain(program: Program, account: str, property_name: str, *, as_json: bool) -> None:
-    """Tell one account's story, with the rule that decided each thing."""
+    """Tell one account's story, with the rule behind each step."""
 
     def work(connection: Connection) -> dict[str, Any] | None:
         policies = program.versions.now(connection)

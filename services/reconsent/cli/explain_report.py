@@ -1,6 +1,6 @@
 """One account's story in plain words, for a terminal. docs/rules.md has the rules it names.
 
-Headings stand at the margin or end in a colon; every other line ends with the rule that decided.
+Headings are not indented or end in a colon; every other line ends with the rule that applied.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ _INDENT: Final = "  "
 
 
 def story(account: Json) -> list[str]:
-    """Return the lines that tell an account's story, as `account_json` gives it."""
+    """Return the lines of an account's story, from the JSON of `account_json`."""
     parts = [
         ("Who it is", _table(_who(account))),
-        ("What it was", _table(_was(account))),
+        ("What it was before", _table(_was(account))),
         ("What we hold", _table(_holds(account))),
         ("What there is to ask", _table(_to_ask(account))),
         ("What was mailed, or why not", _mailed(account)),
@@ -45,7 +45,7 @@ def story(account: Json) -> list[str]:
     for heading, part in parts:
         if part:
             lines += ["", heading, *part]
-    # Some of it was written by others: nothing in it may steer the terminal.
+    # Some of the text comes from outside and may contain terminal control codes.
     return ["".join(c if c.isprintable() else "\ufffd" for c in line) for line in lines]
 
 
@@ -76,15 +76,15 @@ def _who(account: Json) -> list[Row]:
         return [("policy", _policy(account)), ("status", _by(status_rule, words))]
     rows: list[Row] = [
         ("policy", _policy(account)),
-        ("status", _by(status_rule, f"{status}, as told on {_moment(account['updated_at'])}")),
+        ("status", _by(status_rule, f"{status}, as reported on {_moment(account['updated_at'])}")),
         ("contact", _by(contact_rule, contact)),
     ]
     if account["minor"]:
-        words = "yes: gets no mail, no use is allowed, its data has to go (reconsent erasures)"
+        words = "yes: gets no mail, no use is allowed, its data must be erased (reconsent erasures)"
         return [*rows, ("minor", _by(20, words))]
     rows.append(("address", _by(address_rule, address)))
     if account["deleted_at"]:
-        words = f"deleted on {_moment(account['deleted_at'])} and back since"
+        words = f"deleted on {_moment(account['deleted_at'])}, registered again since"
         rows.append(("before", _by(28, words)))
     return rows
 
@@ -125,7 +125,7 @@ def _holds(account: Json) -> list[Row]:
             _under(row["collected_under"]),
             "",
             "",
-            _by(27, f"what was held was erased on {_moment(row['erased_at'])}"),
+            _by(27, f"erased on {_moment(row['erased_at'])}"),
         )
         for row in account["erased"]
     ]
@@ -137,7 +137,7 @@ def _holds(account: Json) -> list[Row]:
 
 
 def _origin(row: Json) -> str:
-    """Say where data comes from, and where its version does not count as others do."""
+    """Describe where data comes from, and whether its version declares anything here."""
     origin = "from a third party" if row["source"] == "third_party" else "from the person"
     if row["published"] is None:
         return f"{origin}; the version declares nothing, so every use is new"
@@ -172,7 +172,7 @@ def _mailed(account: Json) -> list[str]:
 
 
 def _is_open(notice: Json, account: Json) -> bool:
-    """Tell whether a notice puts what there is to ask, or will once it can be mailed."""
+    """Return whether a notice asks what is left to ask, now or once it can be mailed."""
     latest = notice["policy_version"] == account["latest_version"]
     return notice["kind"] == "choice" and latest and notice["settled"] is None
 
@@ -188,7 +188,7 @@ def _why_no_notice(account: Json) -> str:
 
 
 def _fate(notice: Json, account: Json) -> str:
-    """Say what became of a notice and, where it asked something, of its question."""
+    """Describe the outcome of a notice and, if it asked something, of its question."""
     state, settled = notice["state"], notice["settled"]
     older = notice["policy_version"] != account["latest_version"]
     if state == "suppressed":
@@ -208,18 +208,18 @@ def _fate(notice: Json, account: Json) -> str:
         return f"{words}; " + _replaced(notice, older=older)
     if settled == "void" and account["status"] == "deleted":
         return _by(15, f"{words}; the deletion closed it")
-    became, rule = SETTLED[settled]
-    return _by(rule, f"{words}; {became}")
+    outcome, rule = SETTLED[settled]
+    return _by(rule, f"{words}; {outcome}")
 
 
 def _replaced(notice: Json, *, older: bool) -> str:
     if older:
-        return _by(12, "a later version took its place")
+        return _by(12, "replaced by a later version")
     if notice["kind"] == "information":
         return _by(14, "there was something to ask instead")
     if notice["state"] == "superseded":
-        return _by(13, "nothing of it was left to ask")
-    return _by(13, "a later notice took its place")
+        return _by(13, "nothing was left to ask")
+    return _by(13, "replaced by a later notice")
 
 
 def _said(account: Json) -> list[str]:
@@ -243,7 +243,7 @@ def _allowed(account: Json) -> list[str]:
     if not account["permissions"]:
         if account["status"] == "deleted":
             return _table([(_by(20, "nothing: the account was deleted"),)])
-        return _table([(_by(4, "nothing: no data is held that a version speaks of"),)])
+        return _table([(_by(4, "nothing: no version declares a use of the data held"),)])
     lines = []
     for data, uses in groupby(account["permissions"], key=_data):
         lines.append(f"{_INDENT}{data}:")

@@ -1,4 +1,4 @@
-"""What `explain` says of each state, answer and reason, with the rule that decides it."""
+"""The words of `explain` for each state, answer and reason, with the rule behind it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Final
 STATUS: Final = {
     "active": ("active", 27),
     "deactivated": ("deactivated: gets no mail, and new uses are denied", 23),
-    "deleted": ("deleted: name, address and data are erased, what was said stays", 28),
+    "deleted": ("deleted: name, address and data are erased, answers are kept", 28),
 }
-STUB: Final = "not announced yet, so taken as active, contact all and without an address"
+STUB: Final = "no account event yet: treated as active, contact all, without an address"
 CONTACT: Final = {
     ("all", False): ("all: gets questions, and information where a version asks for it", 10),
     ("all", True): ("all, but unsubscribed: gets questions, but no information", 10),
@@ -21,10 +21,10 @@ CONTACT: Final = {
     )
     for unsubscribed in (False, True)
 }
-"""By what account events say, and whether the person unsubscribed."""
+"""By contact preference, and whether the person unsubscribed."""
 ADDRESS: Final = {
     "ok": ("known", 9),
-    "none": ("none that mail can go to", 9),
+    "none": ("no usable address", 9),
     "bounced": ("mail to it failed or was reported as spam, so none is sent", 15),
 }
 SUPPRESSED: Final = {
@@ -45,21 +45,21 @@ STATE: Final = {
     "delivered": ("mailed and delivered", 12),
     "bounced": ("mailed, but it bounced", 15),
     "complained": ("mailed, and reported as spam", 15),
-    "rejected": ("turned down by the mail provider", 15),
-    "unknown": ("perhaps mailed: the provider has not said", 12),
-    "abandoned": ("perhaps mailed: the provider never said", 12),
+    "rejected": ("rejected by the mail provider", 15),
+    "unknown": ("perhaps mailed: the provider has not reported yet", 12),
+    "abandoned": ("perhaps mailed: the provider never reported", 12),
 }
 SETTLED: Final = {
     "answered": ("answered", 12),
     "expired": ("nobody answered in time", 16),
-    "void": ("nothing of it is left to ask", 12),
+    "void": ("nothing is left to ask", 12),
 }
 SAID: Final = {
     "ConsentGiven": ("yes", 17),
     "ConsentRefused": ("no", 17),
     "ConsentWithdrawn": ("no, which takes back a yes", 18),
-    "ConsentExpired": ("nothing in time", 16),
-    "ConsentInvalidated": ("said before the deletion, so it stands no longer", 18),
+    "ConsentExpired": ("no answer in time", 16),
+    "ConsentInvalidated": ("said before the deletion, so it no longer applies", 18),
 }
 REASON: Final = {
     "consented": "said yes",

@@ -1,4 +1,4 @@
-"""Commands that take files of events: straight into the facts, or onto the bus."""
+"""Commands that read files of events: `import` into the facts, `emit` onto the bus."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from reconsent.program import Program
 
 _BATCH = 10_000
-_AGAIN = "run the same command again to go on"
+_AGAIN = "run the same command again to continue"
 
 
 @click.command("import")
@@ -37,8 +37,8 @@ def import_(program: Program, topic: str, file: str, *, as_json: bool) -> None:
     """Record a FILE of events (NDJSON or CSV; - is NDJSON on standard input) as facts.
 
     TOPIC is accounts, collections or choices.
-    One malformed line rejects the whole file: nothing is recorded. Importing the same again changes
-    nothing, and carries on an import that was interrupted.
+    One malformed line rejects the whole file: nothing is recorded. Importing the same file again
+    changes nothing, or continues an import that was interrupted.
     """
     collect_rarely()
     recorder = Recorder(program.versions, program.signer.address_hash, program.now)
@@ -70,21 +70,21 @@ def import_(program: Program, topic: str, file: str, *, as_json: bool) -> None:
 
 
 def _import(database: Database, recorder: Recorder, events: EventFile, show: Show) -> Progress:
-    """Record the events of a file that were not recorded by an import that was interrupted.
+    """Record the events of a file, after those that an interrupted import has recorded.
 
-    While PostgreSQL works on a batch, the next one is read.
+    The next batch is read while PostgreSQL records one.
     """
     importing = FileImport(recorder, events.topic, events.digest)
     done = database.transaction(importing.begin)
     if done.events:
-        terminal.complain(f"{events.name}: carrying on after {done.events:,} of {events.count:,}")
-    began = done.events
+        terminal.complain(f"{events.name}: continuing after {done.events:,} of {events.count:,}")
+    skipped = done.events
     with ThreadPoolExecutor(1, "import") as worker:
         recording: Future[Progress] | None = None
-        for batch in _batches(islice(events, began, None)):
+        for batch in _batches(islice(events, skipped, None)):
             done = recording.result() if recording else done
             recording = worker.submit(_record, database, importing, done, events, batch)
-            show(events.position, events.size, done.events - began)
+            show(events.position, events.size, done.events - skipped)
         done = recording.result() if recording else done
     database.transaction(importing.end)
     return done
@@ -99,18 +99,18 @@ def _record(
 ) -> Progress:
     received = [line.received for line in batch]
     done, counts = database.transaction(lambda c: importing.record(c, done, received))
-    _tell(events, batch, counts)
+    _report(events, batch, counts)
     return done
 
 
-def _tell(events: EventFile, batch: list[Line], counts: Counts) -> None:
-    for position, why in counts.refused:
-        terminal.complain(f"{events.name}:{batch[position].number}: {why}")
+def _report(events: EventFile, batch: list[Line], counts: Counts) -> None:
+    for position, reason in counts.refused:
+        terminal.complain(f"{events.name}:{batch[position].number}: {reason}")
     for line in batch:
         data = line.received.data
         if isinstance(data, AccountEvent) and data.email_unusable:
             terminal.complain(
-                f"{events.name}:{line.number}: email: no mail can go there; recorded without one"
+                f"{events.name}:{line.number}: email: is not usable; recorded without it"
             )
 
 
@@ -135,7 +135,7 @@ def emit(program: Program, topic: str, file: str, *, as_json: bool) -> None:
             sent += len(batch)
             progress.advance(len(batch))
     if as_json:
-        # On the bus each is new; what it tells the facts is found by intake.
+        # Every event is new on the bus; intake finds out whether it is new to the facts.
         terminal.document({"read": sent, "new": sent, "unchanged": 0, "refused": 0})
     else:
         click.echo(f"{sent:,} events sent to {topic}")

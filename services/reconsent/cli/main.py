@@ -38,15 +38,15 @@ INTERRUPTED = 130
 
 
 def kafka() -> KafkaSettings:
-    """Return where the Kafka is; raises BadInputError where none is configured."""
+    """Return the settings of Kafka. Raises BadInputError if it is not configured."""
     found = settings().kafka
     if found is None:
-        raise BadInputError("KAFKA_BOOTSTRAP_SERVERS: is needed to work on the topics of a Kafka")
+        raise BadInputError("KAFKA_BOOTSTRAP_SERVERS: is required to work on Kafka topics")
     return found
 
 
 class _Ordered(click.Group):
-    """A group that lists its commands in the order in which a newcomer meets them."""
+    """A group that lists its commands in the order in which they were added."""
 
     @override
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -72,14 +72,14 @@ for _command in (
 
 
 def run(arguments: Sequence[str], make: Callable[[Settings], Program]) -> int:
-    """Run one command; return its exit code, after one line on standard error if it failed."""
+    """Run one command; return its exit code. A failure prints one line on standard error."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    # Failures of the database are reported by those that meet them.
+    # Database failures are reported where they are handled.
     logging.getLogger("psycopg").setLevel(logging.ERROR)
     try:
         context = _Lazy(make)
-        # Not cli.main, which would answer a closed pipe with 1: "the answer is no".
+        # Not cli.main, which exits with 1 ("the answer is no") on a closed pipe.
         with context, cli.make_context("reconsent", list(arguments), obj=context) as called:
             result = cli.invoke(called)
         sys.stdout.flush()
@@ -100,18 +100,18 @@ def run(arguments: Sequence[str], make: Callable[[Settings], Program]) -> int:
         complain(f"reconsent: {error}")
         return error.exit_code
     except BrokenPipeError:
-        _print_no_more()
+        _discard_output()
         return 0
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         complain(f"reconsent: {place}{error.strerror or error}")
-        _print_no_more()
+        _discard_output()
         return OutsideError.exit_code
     return result if isinstance(result, int) else 0
 
 
-def _print_no_more() -> None:
-    """Drop what is left to print: tried again at the end, it would change the exit code."""
+def _discard_output() -> None:
+    """Discard buffered output: flushing it again at exit would change the exit code."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -123,7 +123,7 @@ def main() -> None:
 
 
 class _Lazy:
-    """The program, made when a command first needs it: --help needs no settings."""
+    """The program, made on first use: --help needs no settings."""
 
     def __init__(self, make: Callable[[Settings], Program]) -> None:
         self._make = make

@@ -15,6 +15,6 @@ if TYPE_CHECKING:
 @click.command()
 @with_program
 def migrate(program: Program) -> None:
-    """Apply the migrations that the database lacks."""
+    """Apply the pending migrations."""
     applied = program.migrate()
     click.echo("\n".join(f"applied {name}" for name in applied) or "nothing to apply")

@@ -1,4 +1,4 @@
-"""One notice with what proves it, as lines for people."""
+"""One notice with its evidence, as lines for people."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def notice_lines(notice: dict[str, Any]) -> Iterator[str]:
-    """Yield the lines that tell of a notice, its attempts and reports, and its words."""
+    """Yield the lines of a notice, its attempts, its reports and its mail."""
     state = ", ".join(filter(None, (notice["state"], notice["suppression"], notice["settled"])))
     yield (
         f"{notice['property']}/{notice['account']}: {notice['kind']} {notice['sequence']} of "
@@ -23,9 +23,9 @@ def notice_lines(notice: dict[str, Any]) -> Iterator[str]:
             f"{attempt['outcome'] or 'not known yet'}"
         )
     for event in notice["events"]:
-        why = f": {event['reason']}" if event["reason"] else ""
-        yield f"  {event['occurred_at']}: {event['event']}{why}"
-    if kept := notice["letter"]:
-        yield f"  Subject: {kept['subject']}"
-        yield from (f"  | {line}" for line in kept["text"].splitlines())
+        reason = f": {event['reason']}" if event["reason"] else ""
+        yield f"  {event['occurred_at']}: {event['event']}{reason}"
+    if mail := notice["letter"]:
+        yield f"  Subject: {mail['subject']}"
+        yield from (f"  | {line}" for line in mail["text"].splitlines())
     yield ""

@@ -1,4 +1,4 @@
-"""`notices`: who was told, and who was not."""
+"""`notices`: who was mailed, and who was not."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 @click.option("--account")
 @click.option("--policy-version")
 @click.option("--state", type=click.Choice(get_args(State)))
-@click.option("--not-told", is_flag=True, help="Who should have been mailed and was not.")
-@click.option("--letters", is_flag=True, help="With the attempts, reports and words of each.")
+@click.option("--not-told", is_flag=True, help="Only who should have been mailed and was not.")
+@click.option("--letters", is_flag=True, help="With the attempts, reports and mail of each.")
 @terminal.json_option
 @with_program
 def notices(

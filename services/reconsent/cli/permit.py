@@ -29,14 +29,14 @@ _OPTIONS = {"data_category": "--category", "data_use": "--use", "at": "--at"}
 
 @click.command()
 @click.argument("account", required=False)
-@click.option("--property", "property_name", help="The web site or app that the account is of.")
+@click.option("--property", "property_name", help="The account's web site or app.")
 @click.option("--category", help="The data category, such as user.contact.email.")
 @click.option("--use", help="The data use, such as marketing.communications.email.")
-@click.option("--collected-under", help="The version; without it the version is unknown.")
+@click.option("--collected-under", help="The version; if omitted, it is unknown.")
 @click.option("--recipient", help="Who would use it; by default the controller in force.")
 @click.option("--at", help="When it would be used, RFC 3339; by default now.")
 @click.option("--file", "file", type=click.Path(), help="Many checks as NDJSON; - reads stdin.")
-@click.option("--evidence", is_flag=True, help="With --file: say what each answer rests on.")
+@click.option("--evidence", is_flag=True, help="With --file: include the evidence of each answer.")
 @terminal.json_option
 @with_program
 def permit(program: Program, /, **given: Any) -> int:  # noqa: ANN401 -- click's parameters
@@ -45,7 +45,9 @@ def permit(program: Program, /, **given: Any) -> int:  # noqa: ANN401 -- click's
     if file:
         unwanted = [name for name, value in given.items() if value is not None]
         if unwanted:
-            raise click.UsageError("--file takes every check from the file; leave the rest out")
+            raise click.UsageError(
+                "--file reads every check from the file; omit the other arguments"
+            )
         _permit_many(program, file, evidence=evidence)
         return 0
     names = {
@@ -68,9 +70,9 @@ def permit(program: Program, /, **given: Any) -> int:  # noqa: ANN401 -- click's
     if as_json:
         terminal.document(found)
     else:
-        why = f" ({found['suppression']})" if found["suppression"] else ""
-        said = "allowed" if found["allowed"] else "denied"
-        click.echo(f"{said}: {found['reason']}{why}, rule {found['evidence']['rule']}")
+        suppression = f" ({found['suppression']})" if found["suppression"] else ""
+        verdict = "allowed" if found["allowed"] else "denied"
+        click.echo(f"{verdict}: {found['reason']}{suppression}, rule {found['evidence']['rule']}")
     return 0 if found["allowed"] else 1
 
 
@@ -83,7 +85,7 @@ def _answers(program: Program, checks: list[Check], *, evidence: bool) -> list[d
 
 
 def _permit_many(program: Program, file: str, *, evidence: bool) -> None:
-    """Answer checks in order; a malformed line is told before anything is answered."""
+    """Answer checks in order; a malformed line is reported before any answer is printed."""
     name = "standard input" if file == STDIN else file
     try:
         with nullcontext(sys.stdin.buffer) if file == STDIN else Path(file).open("rb") as content:

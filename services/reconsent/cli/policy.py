@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 _FILE = click.Path(path_type=Path)
 _FOLDER = click.Path(path_type=Path, file_okay=False)
-_MISTAKEN = 2
+_HAS_MISTAKES = 2
 
 
 @click.group()
@@ -40,8 +40,8 @@ def policy() -> None:
 @terminal.json_option
 @with_program
 def check_(program: Program, file: Path, *, as_json: bool) -> int:
-    """Explain every mistake in a policy FILE, a line each; exit 2 if there is any."""
-    from reconsent.words.phrases import has_phrase  # noqa: PLC0415 -- brings the page templates
+    """Report every mistake in a policy FILE, one per line; exit 2 if there is any."""
+    from reconsent.words.phrases import has_phrase  # noqa: PLC0415 -- loads the page templates
 
     reading = read(file)
     with program.database.connection() as connection:
@@ -63,11 +63,11 @@ def check_(program: Program, file: Path, *, as_json: bool) -> int:
             terminal.complain(f"{warning} (warning)")
         if not findings.mistakes:
             click.echo(f"{file}: no mistakes")
-    return _MISTAKEN if findings.mistakes else 0
+    return _HAS_MISTAKES if findings.mistakes else 0
 
 
 def _line(version: PolicyVersion, file: Path, policies: Policies) -> Policy | None:
-    """Return what a version would continue: what is published, then drafts beside its file."""
+    """Return the line that a version continues: published versions, then drafts beside its file."""
     published = policies.by_name.get(version.policy)
     versions = published.versions if published else ()
     if version.follows is None or any(
@@ -87,7 +87,7 @@ def _line(version: PolicyVersion, file: Path, policies: Policies) -> Policy | No
 
 
 def _drafts(file: Path, name: str) -> list[PolicyVersion]:
-    """Read the other versions of a policy that lie beside a file."""
+    """Read the other versions of a policy in the folder of a file."""
     drafts = []
     for path in sorted({*file.parent.glob("*.yaml"), *file.parent.glob("*.yml")} - {file}):
         try:
@@ -104,7 +104,7 @@ def _drafts(file: Path, name: str) -> list[PolicyVersion]:
 @click.argument("new", type=_FILE)
 @terminal.json_option
 def diff(old: Path, new: Path, *, as_json: bool) -> int:
-    """Say what the NEW policy file changes from the OLD one; exit 1 if anything."""
+    """Show what the NEW policy file changes from the OLD one; exit 1 if anything."""
     before, after = load(old).version, load(new).version
     found = changes(before, after)
     if as_json:
@@ -128,8 +128,8 @@ def diff(old: Path, new: Path, *, as_json: bool) -> int:
 @terminal.json_option
 @with_program
 def preview(program: Program, file: Path, *, mail: Path | None, as_json: bool) -> None:
-    """Count who would be asked, told and left out if a policy FILE were published now."""
-    from reconsent.workers.preview import preview as count  # noqa: PLC0415 -- bring the mail templates
+    """Count who would be asked, informed and left out if a policy FILE were published now."""
+    from reconsent.workers.preview import preview as count  # noqa: PLC0415 -- loads the mail templates
     from reconsent.workers.preview import write_mails  # noqa: PLC0415
 
     loaded = load(file)
@@ -155,9 +155,9 @@ def preview(program: Program, file: Path, *, mail: Path | None, as_json: bool) -
         [
             ("would be asked for a choice", f"{found.choice:,}"),
             ("would be sent information", f"{found.information:,}"),
-            *((f"left out: {why}", f"{n:,}") for why, n in found.suppressed.items()),
-            ("not concerned", f"{found.untouched:,}"),
-            ("in all", f"{found.accounts:,}"),
+            *((f"left out: {reason}", f"{n:,}") for reason, n in found.suppressed.items()),
+            ("not affected", f"{found.untouched:,}"),
+            ("total", f"{found.accounts:,}"),
         ],
     )
     for path in written:
@@ -169,7 +169,7 @@ def preview(program: Program, file: Path, *, mail: Path | None, as_json: bool) -
 @terminal.json_option
 @with_program
 def publish(program: Program, file: Path, *, as_json: bool) -> None:
-    """Publish a policy FILE. A published version never changes; again, it changes nothing."""
+    """Publish a policy FILE. A published version never changes; repeating it has no effect."""
     loaded = load(file)
     version = loaded.version
     new = _placed(
@@ -194,11 +194,11 @@ def publish(program: Program, file: Path, *, as_json: bool) -> None:
         click.echo(f"published {version.policy} {version.version}")
         click.echo("next: reconsent run intake planner dispatcher --until-idle")
     else:
-        click.echo(f"{version.policy} {version.version} is published already; nothing changed")
+        click.echo(f"{version.policy} {version.version} is already published; nothing changed")
 
 
 def _placed(loaded: PolicyFile, file: Path, work: Callable[[], Result]) -> Result:
-    """Do something with a policy file's version; a mistake is told with its file and line."""
+    """Call `work` for a policy file's version; add file and line to a BadInputError."""
     try:
         return work()
     except BadInputError as error:

@@ -1,4 +1,4 @@
-"""What a policy version changes, in the words and the JSON of `policy diff`."""
+"""The changes of a policy version, as text and as JSON, for `policy diff`."""
 
 from __future__ import annotations
 
@@ -20,18 +20,20 @@ def as_json(changes: Iterable[Change]) -> list[dict[str, Any]]:
 
 
 def describe(changes: Iterable[Change], old: PolicyVersion | None, new: PolicyVersion) -> list[str]:
-    """Return lines that say what changes: first of the whole policy, then per category and use."""
+    """Return lines about the changes: of the whole policy first, then by category and use."""
     changes = tuple(changes)
-    said = _Words(old, new)
+    words = _Words(old, new)
     lines = [_heading(changes, old, new)]
-    lines += [_INDENT + said.sentence(c) for c in changes if c.data_category is None]
+    lines += [_INDENT + words.sentence(c) for c in changes if c.data_category is None]
     for category in dict.fromkeys(c.data_category for c in changes if c.data_category):
         of_category = [c for c in changes if c.data_category == category]
-        lines += ["", said.key(category)]
-        lines += [_INDENT + said.sentence(c) for c in of_category if c.data_use is None]
+        lines += ["", words.key(category)]
+        lines += [_INDENT + words.sentence(c) for c in of_category if c.data_use is None]
         for data_use in dict.fromkeys(c.data_use for c in of_category if c.data_use):
-            lines.append(_INDENT + said.key(data_use))
-            lines += [2 * _INDENT + said.sentence(c) for c in of_category if c.data_use == data_use]
+            lines.append(_INDENT + words.key(data_use))
+            lines += [
+                2 * _INDENT + words.sentence(c) for c in of_category if c.data_use == data_use
+            ]
     return lines
 
 
@@ -45,7 +47,7 @@ def _heading(changes: tuple[Change, ...], old: PolicyVersion | None, new: Policy
     stored = any(change.stored_data for change in changes)
     return (
         f"{between}: {'a material change' if material else 'no material change'}; "
-        f"stored data is {'' if stored else 'not '}concerned."
+        f"stored data is {'' if stored else 'not '}affected."
     )
 
 
@@ -59,35 +61,35 @@ class _Words:
         self._phrases = {**before, **new.words.get(new.first_locale, {})}
 
     def key(self, key: str) -> str:
-        """Write a category or use, with its phrase if there is one."""
+        """Format a category or use, with its phrase if there is one."""
         return f"{key} ({self._phrases[key]})" if key in self._phrases else key
 
     def party(self, key: str | None) -> str:
-        """Write a party's name and country, or its key where it is not named."""
+        """Format a party: name and country, or its key if it is not named."""
         party = self._parties.get(key or "")
         if party is None:
             return str(key)
         return f"{party.name} ({party.country})" if party.country else party.name
 
     def sentence(self, change: Change) -> str:
-        """Say what changes, whether it is material, and what it means for stored data."""
+        """Describe a change: what, whether it is material, what it means for stored data."""
         what = self._what(change)
         if self._first:
             return what
         marks = ["material" if change.material else "not material"]
         if change.stored_data:
-            marks.append("stored data is concerned: its owners are asked")
+            marks.append("stored data is affected: its owners are asked")
         elif change.kind in {"dropped_use", "dropped_recipient"}:
             marks.append("stays allowed for data collected under the old version")
         elif change.kind in {"longer_retention", "shorter_retention"}:
             marks.append("stored data keeps the old version's period")
         else:
-            marks.append("stored data is not concerned")
+            marks.append("stored data is not affected")
         return f"{what}; {'; '.join(marks)}"
 
     def _what(self, change: Change) -> str:
         parties = _and([self.party(key) for key in change.recipients])
-        ever = "without an end"
+        ever = "forever"
         sentences = {
             "material": "the version itself says that it is material",
             "controller": (
@@ -95,7 +97,7 @@ class _Words:
             ),
             "new_category": "new category of data",
             "new_use": f"new use, by {parties}",
-            "new_recipient": f"used already, now by {parties} too",
+            "new_recipient": f"existing use, now also by {parties}",
             "dropped_use": f"no longer used, by {parties}",
             "dropped_recipient": f"no longer used by {parties}, but still by others",
             "longer_retention": f"kept longer: {change.after or ever}, before {change.before}",
@@ -104,17 +106,17 @@ class _Words:
                 f"legal basis: {change.before or 'none given'} before, "
                 f"{change.after or 'none given'} now"
             ),
-            "property": f"property {change.about}: {_came(change)}",
+            "property": f"property {change.about}: {_difference(change)}",
             "party": f"party {change.about}: {change.before} before, {change.after} now",
-            "text": f"text in {change.about}: {_came(change)}",
+            "text": f"text in {change.about}: {_difference(change)}",
         }
         return sentences[change.kind]
 
 
-def _came(change: Change) -> str:
+def _difference(change: Change) -> str:
     if change.before is None:
         return "new"
-    return "no longer there" if change.after is None else "other words"
+    return "removed" if change.after is None else "changed"
 
 
 def _and(names: list[str]) -> str:

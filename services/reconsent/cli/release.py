@@ -1,4 +1,4 @@
-"""Commands about releases: how far they are; pause, resume, cancel one."""
+"""Commands for releases: list, pause, resume, cancel."""
 
 from __future__ import annotations
 
@@ -67,9 +67,9 @@ def _states(one: Release) -> dict[str, int]:
 @terminal.json_option
 @with_program
 def pause(program: Program, policy: str, version: str, *, as_json: bool) -> None:
-    """Hold the rest of a release back, within a second, until it is resumed.
+    """Stop sending the mails of a release, within a second, until it is resumed.
 
-    What a provider has taken over by then is on its way. Answers are recorded as always.
+    Mails already handed to the provider are still delivered. Answers are recorded as usual.
     """
     _order(program, "pause", policy, version, as_json=as_json)
 
@@ -80,23 +80,24 @@ def pause(program: Program, policy: str, version: str, *, as_json: bool) -> None
 @terminal.json_option
 @with_program
 def resume(program: Program, policy: str, version: str, *, as_json: bool) -> None:
-    """Let a paused release go on."""
+    """Resume a paused release."""
     _order(program, "resume", policy, version, as_json=as_json)
 
 
 @release.command()
 @click.argument("policy")
 @click.argument("version")
-@click.option("--yes", is_flag=True, help="Do not ask whether this is meant.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @terminal.json_option
 @with_program
 def cancel(program: Program, policy: str, version: str, *, yes: bool, as_json: bool) -> int:
-    """Mail nobody else about a version, for good; until people say yes its new uses stay denied.
+    """Stop a release permanently: nobody else is mailed about the version.
 
-    The version stays published. Who was mailed can still answer. A later version asks again. On a
-    terminal it asks first; the exit code is 1 if that is not confirmed.
+    The version stays published, and its new uses stay denied without a yes. People who were mailed
+    can still answer. A later version asks again. Asks for confirmation on a terminal; the exit
+    code is 1 if it is not given.
     """
-    question = f"Cancel the release of {policy} {version} for good?"
+    question = f"Cancel the release of {policy} {version} permanently?"
     if not yes and sys.stdin.isatty() and not click.confirm(question, err=True):
         terminal.complain("nothing was cancelled")
         return 1
@@ -105,7 +106,7 @@ def cancel(program: Program, policy: str, version: str, *, yes: bool, as_json: b
 
 
 def _order(program: Program, what: Order, policy: str, version: str, *, as_json: bool) -> None:
-    """Set the flag, which counts at once, then bring the notices in step with it."""
+    """Set the flag, which applies at once, then update the notices to match it."""
 
     def set_flag(connection: Connection) -> tuple[bool, Policies]:
         policies = program.versions.locked(connection)
@@ -119,5 +120,5 @@ def _order(program: Program, what: Order, policy: str, version: str, *, as_json:
             {"policy": policy, "policy_version": version, "order": what, "changed": changed}
         )
     else:
-        already = "" if changed else " already"
-        click.echo(f"{policy} {version}: {_DONE[what]}{already}")
+        already = "" if changed else "already "
+        click.echo(f"{policy} {version}: {already}{_DONE[what]}")

@@ -1,4 +1,4 @@
-"""`run` and `up`: services at work until they are stopped."""
+"""`run` and `up`: run services until they are stopped."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _PATIENCE = 1.0
 
 
 def stopped_by_signal() -> threading.Event:
-    """Return an event that SIGTERM and SIGINT set: what is in flight is finished."""
+    """Return an event that SIGTERM and SIGINT set; work in flight is then finished."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -35,13 +35,13 @@ def stopped_by_signal() -> threading.Event:
     metavar="SERVICE...",
     type=click.Choice([*WORKERS, "web"]),
 )
-@click.option("--until-idle", is_flag=True, help="End when nothing is left to do now.")
+@click.option("--until-idle", is_flag=True, help="Exit when nothing is left to do now.")
 @with_program
 def run_services(program: Program, services: tuple[str, ...], *, until_idle: bool) -> None:
     """Run some services: intake, planner, dispatcher, scheduler, relay, web.
 
-    The relay publishes what changed and dead letters on Kafka; on the embedded
-    bus it has nothing to do.
+    The relay publishes changes and dead letters on Kafka; on the embedded bus it
+    has nothing to do.
     """
     workers = program.services(services, patience=0 if until_idle else _PATIENCE)
     if until_idle:
@@ -58,9 +58,9 @@ def run_services(program: Program, services: tuple[str, ...], *, until_idle: boo
 @click.command()
 @with_program
 def up(program: Program) -> None:
-    """Run all services on what is configured, until stopped."""
+    """Run all services until stopped."""
     stop = stopped_by_signal()
     workers = program.services((*WORKERS, "web"), patience=_PATIENCE)
     program.web().start()
-    click.echo(f"reconsent is up: {program.settings.public_url} (Ctrl-C ends it)", err=True)
+    click.echo(f"reconsent is up: {program.settings.public_url} (Ctrl-C stops it)", err=True)
     run(workers, stop)

@@ -1,4 +1,4 @@
-"""`status`: how much is where."""
+"""`status`: services, backlogs and notices."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @terminal.json_option
 @with_program
 def status(program: Program, *, as_json: bool) -> None:
-    """Show who works, what waits, and the notices by state."""
+    """Show the running services, the backlog of each topic, and the notices by state."""
 
     def work(connection: Connection) -> Status:
         return count(connection, program.versions.now(connection), program.lags(connection))
@@ -43,8 +43,8 @@ def status(program: Program, *, as_json: bool) -> None:
     terminal.table(("service", "processes"), found.services.items())
     click.echo()
     terminal.table(
-        ("topic", "waiting", "dead letters"),
-        ((topic, waiting, found.dead_letters[topic]) for topic, waiting in found.lags.items()),
+        ("topic", "backlog", "dead letters"),
+        ((topic, lag, found.dead_letters[topic]) for topic, lag in found.lags.items()),
     )
     click.echo()
     terminal.table(

@@ -1,4 +1,4 @@
-"""Commands about the topics of a Kafka: make them, and compare them with how they should lie."""
+"""Commands for Kafka topics: create them, and compare them with their declared layout."""
 
 from __future__ import annotations
 
@@ -18,26 +18,28 @@ if TYPE_CHECKING:
 
 
 def topics_group(kafka: Callable[[], KafkaSettings]) -> click.Group:
-    """Make the commands; `kafka` says where the Kafka is, or raises BadInputError."""
+    """Make the commands; `kafka` returns the settings of Kafka or raises BadInputError."""
 
     @click.group()
     def topics() -> None:
-        """Make or check the topics of the Kafka at KAFKA_BOOTSTRAP_SERVERS."""
+        """Create or check the topics on KAFKA_BOOTSTRAP_SERVERS."""
 
     partitions = click.option(
         "--partitions",
         type=click.IntRange(1),
-        help="For the topics that are shared out, instead of as many as declared.",
+        help="Of each topic declared with more than one, instead of the declared number.",
     )
 
     @topics.command()
     @partitions
     @click.option(
-        "--replication", type=click.IntRange(1), help="Copies of each [default: the broker's]."
+        "--replication",
+        type=click.IntRange(1),
+        help="Replicas of each partition [default: the broker's].",
     )
     @terminal.json_option
     def create(partitions: int | None, replication: int | None, *, as_json: bool) -> None:
-        """Make the topics that are missing; those that exist are left as they are."""
+        """Create missing topics; existing ones are not changed."""
         settings = kafka()
         from reconsent.bus.kafka import topics as kafka_topics  # noqa: PLC0415 -- an extra
 
@@ -51,7 +53,7 @@ def topics_group(kafka: Callable[[], KafkaSettings]) -> click.Group:
     @partitions
     @terminal.json_option
     def check(partitions: int | None, *, as_json: bool) -> int:
-        """Tell what is missing or lies otherwise than it should; exit 1 if anything does."""
+        """List missing topics and differences from the declared layout; exit 1 if there are any."""
         settings = kafka()
         from reconsent.bus.kafka import topics as kafka_topics  # noqa: PLC0415 -- an extra
 
@@ -59,14 +61,14 @@ def topics_group(kafka: Callable[[], KafkaSettings]) -> click.Group:
         if as_json:
             terminal.document({"differences": differences})
         else:
-            click.echo("\n".join(differences) or "every topic is as it should be")
+            click.echo("\n".join(differences) or "every topic matches its declared layout")
         return 1 if differences else 0
 
     return topics
 
 
 def _layouts(partitions: int | None) -> list[TopicLayout]:
-    """Return all topics; with so many partitions, where there is more than one."""
+    """Return all layouts, with `partitions` in those that declare more than one."""
     return [
         layout
         if partitions is None or layout.partitions == 1

@@ -1,4 +1,4 @@
-"""How a command gets at the program that it runs in."""
+"""Gives commands access to the program."""
 
 from __future__ import annotations
 

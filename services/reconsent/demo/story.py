@@ -55,7 +55,7 @@ class Demo:
         self._folder = program.settings.home / "people"
         self.workers: Sequence[Service] = ()
 
-    def tell(self) -> None:
+    def play(self) -> None:
         """Tell the whole story; the pages serve from its beginning on."""
         keep_apart(self._program)
         settle(self._program).start()

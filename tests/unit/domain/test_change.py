@@ -107,7 +107,7 @@ def test_a_known_use_by_someone_else_is_a_new_recipient() -> None:
 
 
 def test_data_never_declared_before_is_a_new_category_and_asks_nobody() -> None:
-    """Data off every declared line is a new category; no stored data is concerned."""
+    """Data off every declared line is a new category; no stored data is affected."""
     category, use = _declaring(row("user.device", "service.support"))
     assert (category.kind, category.data_category, category.data_use) == (
         "new_category",
@@ -236,6 +236,6 @@ def test_the_words_name_parties_and_keys_as_people_know_them() -> None:
         words={"en": {"marketing": "send you offers"}},
     )
     lines = "\n".join(describe(changes(_V1, new), _V1, new))
-    assert "campaigner v2 after v1: a material change; stored data is concerned." in lines
+    assert "campaigner v2 after v1: a material change; stored data is affected." in lines
     assert "marketing (send you offers)\n" in lines
     assert "new use, by Example Inc. and Northlight Ads GmbH (DE); material; stored" in lines

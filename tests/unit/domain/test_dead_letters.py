@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from reconsent.cli.dead_letter_report import told, whole
+from reconsent.cli.dead_letter_report import as_lines, whole
 from reconsent.domain.bus import Message, dead_letter
 from reconsent.domain.dead_letters import DeadLetter, Id, in_order, with_later
 from reconsent.domain.errors import BadInputError
@@ -140,10 +140,10 @@ def test_any_value_can_be_shown(value: bytes | None) -> None:
 
     shown = json.loads(json.dumps(whole(odd)), parse_constant=no_constant)
     assert (shown["value"] is None) == (shown["value_base64"] is not None or value is None)
-    assert all(line.isprintable() for line in told(odd))
+    assert all(line.isprintable() for line in as_lines(odd))
 
 
 def test_a_value_is_shown_as_it_reads() -> None:
     """JSON is laid out for people, in their letters."""
-    shown = told(letter("accounts:0:1", value='{"name": "Ødegård 🙂"}'.encode()))
+    shown = as_lines(letter("accounts:0:1", value='{"name": "Ødegård 🙂"}'.encode()))
     assert shown[-3:] == ["{", '  "name": "Ødegård 🙂"', "}"]

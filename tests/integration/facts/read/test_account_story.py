@@ -162,7 +162,7 @@ def test_stub(world: World) -> None:
     assert fates(told) == [("v2", "choice", "suppressed", "no_address", None)]
     assert permission(told, OFFERS) == (False, "pending", None, 26)
     text = told_of(told)
-    assert line_with(text, "not announced yet").endswith("(rule 27)")
+    assert line_with(text, "no account event yet").endswith("(rule 27)")
     assert line_with(text, "not mailed", "no address").endswith("(rule 9)")
 
 
@@ -247,7 +247,7 @@ def test_registered_again(world: World) -> None:
     assert (told["status"], told["deleted_at"]) == ("active", "2025-05-01T00:00:00Z")
     assert (told["holds"], told["notices"], told["permissions"]) == ([], [], [])
     assert [c["event_state"] for c in told["consents"]] == ["ConsentInvalidated"]
-    assert line_with(told_of(told), "back since").endswith("(rule 28)")
+    assert line_with(told_of(told), "registered again since").endswith("(rule 28)")
 
 
 def test_nothing_changes_while_the_story_is_told(world: World, conninfo: str) -> None:

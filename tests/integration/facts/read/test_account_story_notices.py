@@ -56,7 +56,7 @@ def test_a_larger_question_takes_the_place_of_an_open_one(world: World) -> None:
         ("v2", "choice", "accepted", None, None),
     ]
     text = told_of(told)
-    assert line_with(text, "a later notice took its place").endswith("(rule 13)")
+    assert line_with(text, "replaced by a later notice").endswith("(rule 13)")
     assert line_with(text, "its question is open").endswith("(rule 12)")
 
 
@@ -124,7 +124,7 @@ def test_nobody_answered_in_time(world: World) -> None:
     assert permission(told, OFFERS) == (False, "expired", None, 25)
     text = told_of(told)
     assert line_with(text, "mailed on", "nobody answered").endswith("(rule 16)")
-    assert line_with(text, "nothing in time").endswith("(rule 16)")
+    assert line_with(text, "no answer in time").endswith("(rule 16)")
     assert line_with(text, "denied", OFFERS).endswith("(rule 25)")
 
 
