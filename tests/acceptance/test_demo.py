@@ -80,7 +80,7 @@ def test_the_summary_says_what_the_notices_say(told: Told) -> None:
     assert summed == dict(became)
     assert min(became["asked by mail, answered"], became["asked by mail, still open"]) > 0
     assert min(became["informed by mail"], became["left out: all_comms_opt_out"]) > 0
-    begins = ("asked", "informed", "left out", "answered before", "not concerned", "deleted")
+    begins = ("asked", "informed", "left out", "answered before", "not affected", "deleted")
     parts = sum(count for label, count in counts.items() if label.startswith(begins))
     assert counts["people"] == PEOPLE == parts
 

@@ -1,14 +1,13 @@
 """The whole story on made-up people: publish, plan, mail, answer, decide.
 
-Two invented companies change their privacy policies. Their older versions are published, their
-people imported; then come the new versions, with a preview of whom they concern; the planner
-decides who is asked, told and left out; the mails land in a mailbox on this machine. Some people
-follow their link and answer on the page, others by telephone or in an app, whose events come in by
-the bus. In the end every number is counted in the database, and three questions are put to it: may
-this data be used?
+Two invented companies change their privacy policies. The older versions are published and the
+people imported. The new versions are previewed and published. The planner decides who is asked,
+informed and left out, and the mails go to a local mailbox. Some people answer on the page, others
+by telephone or in an app, whose events arrive on the bus. At the end everything is counted in the
+database, and a few permissions are checked.
 
-Whatever has a command is done by that command, shown as one would type it. Everything may happen
-again in the same place, and then changes nothing.
+Every step that has a command runs it, and shows it as a user would type it. Running the demo again
+in the same place changes nothing.
 """
 
 from __future__ import annotations

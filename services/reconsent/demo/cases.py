@@ -1,7 +1,7 @@
 """The cases that the invented people of `people` show, as decks of cards.
 
-How often a card stands in its deck is how often the case comes up. The three versions of either
-policy are told by their age: OLDEST, MIDDLE, NEWEST; None is an unknown version.
+A card is repeated in its deck as often as the case should occur. The three versions of each policy
+are named by age: OLDEST, MIDDLE, NEWEST; None is an unknown version.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ UNKNOWN = None
 
 @dataclass(frozen=True, kw_only=True)
 class ExamplePolicy:
-    """What the people need to know of one of the policies in `examples/`."""
+    """What `people` needs to know of a policy in `examples/`."""
 
     name: str
     versions: tuple[str, str, str]
@@ -32,11 +32,11 @@ class Place(NamedTuple):
 
     policy: ExamplePolicy
     site: str
-    opened: int = OLDEST  # the version that lists the property first
+    opened: int = OLDEST  # the first version that lists the property
 
 
 class Life(NamedTuple):
-    """What became of an account."""
+    """The states of an account over time."""
 
     states: tuple[tuple[str, str], ...]  # status and contact, oldest first
     minor: bool = False
@@ -56,11 +56,11 @@ class Spoken(NamedTuple):
     """One answer given by telephone or in an app."""
 
     answer: str
-    data_use: str  # "partner" stands for the use that the policy's partner asks for
+    data_use: str  # "partner" is replaced by the policy's partner_use
     category: str | None = None
     era: int | None = None
     to_partner: bool = False
-    early: bool = False  # said while the middle version was the latest
+    early: bool = False  # given while the middle version was the latest
 
 
 _ENGLISH, _BRITISH = ("en", "America/Toronto"), ("en-GB", "Europe/London")
@@ -94,12 +94,12 @@ PLACES = (
 )
 
 _ALL, _SERVICE, _NONE = ("active", "all"), ("active", "service"), ("active", "none")
-_RESTING, GONE = ("deactivated", "all"), ("deleted", "all")
+_DEACTIVATED, GONE = ("deactivated", "all"), ("deleted", "all")
 LIVES = (
     *[Life((_ALL,))] * 62,
     *[Life((_ALL, _SERVICE))] * 14,
     *[Life((_ALL, _NONE))] * 8,
-    *[Life((_ALL, _RESTING))] * 6,
+    *[Life((_ALL, _DEACTIVATED))] * 6,
     Life((_NONE, ("deactivated", "none"))),
     Life((_ALL, _NONE, _ALL)),
     *[Life((_ALL, GONE))] * 3,
@@ -118,8 +118,8 @@ HISTORIES: tuple[tuple[Collected, ...], ...] = (
     *[tuple(Collected(c, NEWEST) for c in (_NAME, EMAIL, _PAYMENT))] * 8,
     *[(Collected(EMAIL, OLDEST), Collected(EMAIL, NEWEST))] * 6,
     *[(Collected(EMAIL, UNKNOWN), Collected(_NAME, UNKNOWN))] * 6,
-    *[(Collected(_MESSAGES, MIDDLE), Collected("user.device", MIDDLE))]
-    * 8,  # the change leaves it alone
+    # not affected by the change
+    *[(Collected(_MESSAGES, MIDDLE), Collected("user.device", MIDDLE))] * 8,
     *[(Collected("user.contact.address", OLDEST, "third_party"), Collected(EMAIL, OLDEST))] * 4,
     *[(Collected(EMAIL, OLDEST, erased=True), Collected(_MESSAGES, OLDEST))] * 3,
     (),

@@ -1,4 +1,4 @@
-"""Doing what somebody would type, and showing it as they would type it."""
+"""Commands of the demo, shown as a user would type them."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ _HINT: Final = "next: "
 
 
 def heading(number: int, text: str) -> None:
-    """Begin a step of the story."""
+    """Print the heading of a step."""
     click.echo()
     click.secho(f"{number}. {text}", bold=True)
 
 
 def show(*arguments: object) -> None:
-    """Show a command as one would type it."""
+    """Print a command as a user would type it."""
     click.secho("$ " + shlex.join([*program_name(), *map(_short, arguments)]), dim=True)
 
 
 def do(program: Program, *arguments: object, shown: bool = True) -> None:
-    """Show a command and do it; what it prints is what it always prints."""
+    """Print a command and run it, with its usual output."""
     if shown:
         show(*arguments)
-    # The demo is one of these commands itself.
+    # The demo itself is one of the commands of this group.
     commands = click.get_current_context().find_root().command
     commands.main(
         [str(argument) for argument in arguments],
@@ -48,28 +48,28 @@ def do(program: Program, *arguments: object, shown: bool = True) -> None:
 
 
 def do_without_hint(program: Program, *arguments: object) -> None:
-    """Show a command and do it, leaving out what it says should be typed next."""
+    """Print a command and run it, without its hint about the next command."""
     show(*arguments)
-    said = StringIO()
-    with redirect_stdout(said):
+    output = StringIO()
+    with redirect_stdout(output):
         do(program, *arguments, shown=False)
-    for line in said.getvalue().splitlines():
+    for line in output.getvalue().splitlines():
         if not line.startswith(_HINT):
             click.echo(line)
 
 
 @contextmanager
-def timed(count: int, of_what: str) -> Iterator[None]:
-    """Tell afterwards how long a piece of work took, and its rate."""
+def timed(count: int, unit: str) -> Iterator[None]:
+    """Print afterwards how long the block took, and its rate."""
     began = time.perf_counter()
     yield
     seconds = time.perf_counter() - began
     rate = f", {count / seconds:,.0f} a second" if count else ""
-    click.secho(f"{count:,} {of_what} in {seconds:.1f} s{rate}", dim=True)
+    click.secho(f"{count:,} {unit} in {seconds:.1f} s{rate}", dim=True)
 
 
 def program_name() -> list[str]:
-    """Name this program as it was called, so that a command can be typed again."""
+    """Return how this program was called, so that the commands shown can be copied."""
     if shutil.which(_NAME):
         return [_NAME]
     called = Path(sys.argv[0])
@@ -77,7 +77,7 @@ def program_name() -> list[str]:
 
 
 def _short(argument: object) -> str:
-    """Write an argument; a path below the current folder without it."""
+    """Format an argument; a path below the current folder becomes relative."""
     if not isinstance(argument, Path):
         return str(argument)
     try:

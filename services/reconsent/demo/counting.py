@@ -1,4 +1,4 @@
-"""What the demo counts in the database, and how it shows counts: one column a policy."""
+"""Counts from the database for the demo, in tables with one column per policy."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ Found = TypeVar("Found")
 
 
 class Row(NamedTuple):
-    """A line of a table: how many of something each policy has."""
+    """A row of a table: a count for each policy."""
 
     label: str
     counts: Mapping[str, int]
 
 
 def show(heading: str, policies: Sequence[str], rows: Iterable[Row]) -> None:
-    """Print rows of counts, a column for each policy and one for their sum."""
-    columns = (*policies, "in all")
+    """Print rows of counts, with a column for each policy and one for the total."""
+    columns = (*policies, "total")
     lines = [
         (row.label, *(row.counts.get(name, 0) for name in policies), sum(row.counts.values()))
         for row in rows
@@ -48,19 +48,19 @@ def show(heading: str, policies: Sequence[str], rows: Iterable[Row]) -> None:
 
 
 def plan(connection: Connection, policies: Policies) -> list[Row]:
-    """Count the notices of the latest versions by kind and by what becomes of them."""
+    """Count the notices of the latest versions by kind, state and suppression."""
     rows: dict[str, Counter[str]] = {}
     for notice in count_notices(connection, policies):
         if notice.policy_version != policies.by_name[notice.policy].latest.version:
             continue
-        why = f", {notice.suppression}" if notice.suppression else ""
-        label = f"{notice.kind}: {notice.state}{why}"
+        suppression = f", {notice.suppression}" if notice.suppression else ""
+        label = f"{notice.kind}: {notice.state}{suppression}"
         rows.setdefault(label, Counter())[notice.policy] += notice.notices
     return [Row(label, rows[label]) for label in sorted(rows)]
 
 
 class Mailed(NamedTuple):
-    """A question that was mailed; whether its account answered on the page, or said nothing yet."""
+    """A mailed choice notice. Its account answered on the page (visited), or nothing (silent)."""
 
     notice: str
     property: str
@@ -71,37 +71,37 @@ class Mailed(NamedTuple):
 
 
 def mailed(connection: Connection) -> list[Mailed]:
-    """Return the questions that were mailed, in the order of their accounts."""
+    """Return the mailed choice notices, in order of version and account."""
     return [Mailed(*row) for row in connection.execute(SQL["mailed"])]
 
 
 def audience(connection: Connection, cohorts: Cohorts, policies: Policies) -> list[Row]:
-    """Count what became of everyone: each account stands in one of the indented lines."""
-    became: dict[str, Counter[str]] = {}
+    """Count the accounts by outcome: each is counted in exactly one of the indented rows."""
+    outcomes: dict[str, Counter[str]] = {}
     found = list_notices(connection, cohorts, policies, Filters())
     for notice in _last(found, policies):
-        label = _became(notice)
-        became.setdefault(label, Counter())[notice["policy"]] += 1
+        label = _outcome(notice)
+        outcomes.setdefault(label, Counter())[notice["policy"]] += 1
     all_of, deleted = Counter[str](), Counter[str]()
     for policy, accounts, gone in connection.execute(SQL["accounts"]):
         all_of[policy], deleted[policy] = accounts, gone
-    concerned = sum(became.values(), Counter[str]())
-    became["not concerned by the change"] = all_of - deleted - concerned
-    became["deleted: told nothing, counted nowhere"] = deleted
+    affected = sum(outcomes.values(), Counter[str]())
+    outcomes["not affected by the change"] = all_of - deleted - affected
+    outcomes["deleted: not contacted"] = deleted
     return [
         Row("people", all_of),
-        *(Row(INDENT + label, became[label]) for label in sorted(became, key=_place)),
+        *(Row(INDENT + label, outcomes[label]) for label in sorted(outcomes, key=_rank)),
     ]
 
 
 def answers(connection: Connection) -> list[Row]:
-    """Count who said something, and the entries of the ledger by answer and channel."""
+    """Count the people who answered, and the entries of the ledger by answer and channel."""
     speakers = Counter[str](dict(connection.execute(SQL["speakers"]).fetchall()))
     said: dict[str, Counter[str]] = {}
     for policy, answer, channel, count in connection.execute(SQL["ledger"]):
         said.setdefault(f"{INDENT}{_ANSWERS[answer]}, by {channel}", Counter())[policy] += count
     return [
-        Row("people who said something", speakers),
+        Row("people who answered", speakers),
         Row("answers in the ledger", sum(said.values(), Counter[str]())),
         *(Row(label, said[label]) for label in sorted(said)),
     ]
@@ -121,18 +121,18 @@ _ORDER: Final = (
     "to be mailed",
     "answered before a mail went out",
     "left out",
-    "not concerned",
+    "not affected",
     "deleted",
 )
 
 
-def _place(label: str) -> tuple[int, str]:
-    """Order labels as the story goes."""
-    return next(place for place, begin in enumerate(_ORDER) if label.startswith(begin)), label
+def _rank(label: str) -> tuple[int, str]:
+    """Rank a label in the order of the story."""
+    return next(rank for rank, start in enumerate(_ORDER) if label.startswith(start)), label
 
 
 def _last(notices: Iterable[dict[str, Any]], policies: Policies) -> Iterator[dict[str, Any]]:
-    """Return each account's last notice of the latest version of its policy."""
+    """Yield each account's last notice of the latest version of its policy."""
     for _, run in groupby(notices, key=lambda notice: (notice["property"], notice["account"])):
         latest = [
             notice
@@ -144,8 +144,8 @@ def _last(notices: Iterable[dict[str, Any]], policies: Policies) -> Iterator[dic
             yield latest[-1]
 
 
-def _became(notice: Mapping[str, Any]) -> str:
-    """Say in a few words what became of an account's notice."""
+def _outcome(notice: Mapping[str, Any]) -> str:
+    """Describe the outcome of an account's notice in a few words."""
     state, settled = notice["state"], notice["settled"]
     if state == "suppressed":
         return f"left out: {notice['suppression']}"

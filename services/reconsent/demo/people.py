@@ -1,11 +1,11 @@
-"""Invented people for the two policies in `examples/`: accounts, their data, what some of them say.
+"""Invented people for the two policies in `examples/`: their accounts, data and choices.
 
 `people` deals each account a place (a property of one of the policies), a life (what became of the
 account) and a history (what was collected under which version) from shuffled decks, so every
-hundred people show every case in the same proportions. `choices` lets a share of them speak by
+hundred people show every case in the same proportions. `choices` lets a share of them answer by
 telephone or in an app. The same count and seed give the same people, and a smaller count gives the
-first of a larger one. All events are the plain data of their topics, all times lie before
-2026-11-21 unless told otherwise, all addresses end in example.org or example.no.
+first of a larger one. All events are the bare data of their topics. All times are before 2026-11-21
+(choices: unless `decided_from` is later), and all addresses end in example.org or example.no.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _Card = TypeVar("_Card")
 
 _CHOICES_FROM = datetime(2026, 11, 20, 12, tzinfo=UTC)
 _BEFORE_RECORDS = datetime(2010, 1, 1, tzinfo=UTC)
-# The last days before the newest versions: people who sign up in them already see the new text.
+# The last days before the newest versions: people who sign up then already see the new text.
 _NEW_FORM = datetime(2026, 11, 1, tzinfo=UTC)
 _LAST_DAY = datetime(2026, 11, 20, tzinfo=UTC)
 _LIVES_CHANGE = datetime(2020, 1, 1, tzinfo=UTC)
@@ -68,7 +68,7 @@ class Person:
 
 def people(count: int, *, seed: int = SEED) -> Iterator[Person]:
     """Invent `count` accounts, the same ones for the same seed."""
-    rng = random.Random(seed)  # noqa: S311  invented people need no cryptographic chance
+    rng = random.Random(seed)  # noqa: S311  invented people need no cryptographic randomness
     places, lives, histories = _deal(PLACES, rng), _deal(LIVES, rng), _deal(HISTORIES, rng)
     mailbox = ""
     for number in range(1, count + 1):
@@ -94,10 +94,10 @@ def people(count: int, *, seed: int = SEED) -> Iterator[Person]:
 def choices(
     count: int, *, seed: int = SEED, share: float = 0.15, decided_from: datetime = _CHOICES_FROM
 ) -> Iterator[Event]:
-    """Say what a share of the same people answers by telephone or app.
+    """Yield the choices that a share of the same people make by telephone or in an app.
 
-    Answers to the newest version are dated from `decided_from` on, microseconds apart; those that
-    were given earlier lie years before it. Deleted accounts and minors say nothing.
+    Choices about the newest version are dated from `decided_from` on, microseconds apart; earlier
+    ones are years older. Deleted accounts and minors make none.
     """
     rng = random.Random(f"choices {seed}")  # noqa: S311  as above
     sayings = _deal(SAYINGS, rng)
@@ -122,7 +122,7 @@ def write(
     share: float = 0.15,
     decided_from: datetime = _CHOICES_FROM,
 ) -> dict[str, int]:
-    """Write accounts.ndjson, collections.ndjson and choices.ndjson; return the lines of each."""
+    """Write accounts.ndjson, collections.ndjson and choices.ndjson; return the number of lines."""
     written = write_people(folder, count, seed=seed)
     said = choices(count, seed=seed, share=share, decided_from=decided_from)
     return written | {"choices": save(folder / "choices.ndjson", said)}
@@ -131,7 +131,7 @@ def write(
 def write_people(
     folder: Path, count: int, *, seed: int = SEED, each: Callable[[], None] = lambda: None
 ) -> dict[str, int]:
-    """Write accounts.ndjson and collections.ndjson; return the lines of each.
+    """Write accounts.ndjson and collections.ndjson; return the number of lines of each.
 
     `each` is called after each person.
     """
@@ -150,7 +150,7 @@ def write_people(
 
 
 def save(path: Path, events: Iterable[Event]) -> int:
-    """Write events as NDJSON; return how many."""
+    """Write events as NDJSON; return their number."""
     written = 0
     with _writing(path) as file:
         for event in events:
@@ -160,7 +160,7 @@ def save(path: Path, events: Iterable[Event]) -> int:
 
 
 def _deal(deck: Sequence[_Card], rng: random.Random) -> Iterator[_Card]:
-    """Deal from a shuffled deck, and shuffle anew when it is used up."""
+    """Deal from a shuffled deck; shuffle again when it is used up."""
     while True:
         yield from rng.sample(deck, len(deck))
 
@@ -180,7 +180,7 @@ def _collections(
         yield {**event, "collected_at": _text(first)}
         if held.erased:
             yield {**event, "erased": True, "collected_at": _text(_moment(first, _LAST_DAY, rng))}
-        elif rng.random() < 0.1:  # noqa: PLR2004  a tenth gives the same data once more
+        elif rng.random() < 0.1:  # noqa: PLR2004  a tenth provide the same data again
             yield {**event, "collected_at": _text(_moment(first, ends, rng))}
 
 
@@ -203,7 +203,7 @@ def _accounts(
 def _unless_deleted(
     collected: Iterable[Event], accounts: Sequence[Event], policy: ExamplePolicy
 ) -> Iterator[Event]:
-    """Collect nothing after a deletion but the address of an account that comes back."""
+    """Drop collections after a deletion; add the address of an account that registers again."""
     deleted = [str(event["updated_at"]) for event in accounts if event["status"] == "deleted"]
     yield from (
         event for event in collected if str(event["collected_at"]) < min(deleted, default="9")
@@ -229,7 +229,7 @@ def _choice(
         "data_category": said.category,
         "collected_under": _version(place, said.era),
     }
-    by_telephone = rng.random() < 0.5  # noqa: PLR2004  a half calls, a half uses the app
+    by_telephone = rng.random() < 0.5  # noqa: PLR2004  half call, half use the app
     return {
         "property": account["property"],
         "account": account["account"],
@@ -244,12 +244,12 @@ def _choice(
 
 
 def _version(place: Place, era: int | None) -> str | None:
-    """Name the version of an era; a property has none from before it opened."""
+    """Return the version of an era; a property has none from before it opened."""
     return None if era is None else place.policy.versions[max(era, place.opened)]
 
 
 def _span(place: Place, era: int | None) -> tuple[datetime, datetime]:
-    """Return when data of an era was collected."""
+    """Return the period in which data of an era was collected."""
     if era is None:
         return _BEFORE_RECORDS, place.policy.effective[OLDEST]
     starts = (*place.policy.effective, _NEW_FORM, _LAST_DAY)

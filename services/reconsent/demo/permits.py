@@ -1,4 +1,4 @@
-"""Permission checks that show the rules at work, each about somebody whom the story left so."""
+"""Example permission checks, each for an account that fits the case."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _OFFERS: Final = "marketing.communications.email"
 
 
 class Permit(NamedTuple):
-    """A check worth seeing: whom it is about, and the arguments of `permit`."""
+    """An example check: a description of the account, and the arguments of `permit`."""
 
     story: str
     arguments: list[str]
 
 
 def find(connection: Connection, policies: Policies, now: datetime) -> Iterator[Permit]:
-    """Find somebody for each check; one that nobody fits is left out."""
+    """Find an account for each check; skip a check that no account fits."""
     policy = policies.by_name[POLICY]
     oldest, latest = policy.versions[0], policy.latest
     sites = {"properties": policies.properties(POLICY), "data_category": _EMAIL}

@@ -1,4 +1,4 @@
-"""Where the demo happens: never among real data, never with real mail, at an address of its own."""
+"""Where the demo runs: never with real data or real mail, on an address of its own."""
 
 from __future__ import annotations
 
@@ -22,37 +22,38 @@ if TYPE_CHECKING:
 
 SQL = named("demo")
 _PORTS_TRIED: Final = 20
-_MAILS_LOOKED_AT: Final = 10
-_OF_ALL_HOSTS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 -- to be replaced
+_MAILS_SEARCHED: Final = 10
+_WILDCARD_HOSTS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 -- replaced, not bound
 
 
 def keep_apart(program: Program) -> None:
-    """Raise BadInputError where mail would really leave, or the database holds other data."""
+    """Raise BadInputError if real mail would be sent, or if the database holds other data."""
     if program.settings.mailbox is None:
-        raise BadInputError("MAIL_URL: the demo writes to a mailbox on this machine only; unset it")
-    stranger = program.database.transaction(_stranger)
-    if stranger:
+        raise BadInputError("MAIL_URL: the demo mails only to a local mailbox; unset it")
+    other = program.database.transaction(_other_data)
+    if other:
         setting = "DATABASE_URL" if program.settings.database_url else "RECONSENT_HOME"
-        message = f"{setting}: the database there holds {stranger}; the demo needs one of its own"
+        message = f"{setting}: the database there holds {other}; the demo needs one of its own"
         raise BadInputError(message)
 
 
-def _stranger(connection: Connection) -> str | None:
+def _other_data(connection: Connection) -> str | None:
     ours = {
         "policies": sorted({place.policy.name for place in PLACES}),
         "properties": sorted({place.site for place in PLACES}),
     }
-    row = connection.execute(SQL["strangers"], ours).fetchone()
+    row = connection.execute(SQL["other_data"], ours).fetchone()
     return str(row[0]) if row else None
 
 
 def settle(program: Program) -> Web:
-    """Take the address of the pages before any mail names it; another port if ours is taken.
+    """Bind the address of the pages before any mail contains it.
 
-    Only where nobody set the address. Raises OutsideError where none is free.
+    If no address is set and the port is in use, another one is tried. Raises OutsideError if none
+    is free.
     """
     given = program.settings
-    taken: OutsideError | None = None
+    failure: OutsideError | None = None
     for port in _ports(given):
         host = given.listen[0]
         url = given.public_url
@@ -62,29 +63,29 @@ def settle(program: Program) -> Web:
         try:
             return program.web()
         except OutsideError as error:
-            taken = taken or error
-    raise taken or OutsideError("RECONSENT_LISTEN: no port to try")
+            failure = failure or error
+    raise failure or OutsideError("RECONSENT_LISTEN: no port to try")
 
 
 def local_url(settings: Settings) -> str:
-    """Return the URL by which this machine reaches the pages, without a slash at its end."""
+    """Return the local URL of the pages, without a trailing slash."""
     host, port = settings.listen
     return f"http://{_in_url(host)}:{port}"
 
 
 def _in_url(host: str) -> str:
-    host = _OF_ALL_HOSTS.get(host, host)
+    host = _WILDCARD_HOSTS.get(host, host)
     return f"[{host}]" if ":" in host else host
 
 
 def _ports(settings: Settings) -> Iterator[int]:
-    """Name the ports to try: what the mails of an earlier run lead to, ours, those after it."""
+    """Yield the ports to try: that of an earlier run's mails, the default, those after it."""
     if settings.listen != LISTEN or settings.public_url != PUBLIC_URL:
         yield settings.listen[1]
         return
     if settings.mailbox:
         mailbox = Mailbox(settings.mailbox)
-        for headline in mailbox.newest(limit=_MAILS_LOOKED_AT):
+        for headline in mailbox.newest(limit=_MAILS_SEARCHED):
             opened = mailbox.open(headline.mail)
             if opened and opened.choose_url and (port := urlsplit(opened.choose_url).port):
                 yield port

@@ -1,4 +1,4 @@
-"""The steps of the demo, one after the other."""
+"""The steps of the demo, in order."""
 
 from __future__ import annotations
 
@@ -37,18 +37,18 @@ OLDER: Final = (
     "fax-norge/2018-05.yaml",
 )
 NEWEST: Final = ("campaigner/2026-12.yaml", "fax-norge/2026-12.yaml")
-# Nobody outside follows the demo.
+# Nobody reads the output topics of the demo.
 _WORKERS: Final = tuple(name for name in WORKERS if name != "relay")
 _MOST_VISITORS: Final = 300
-_VISITORS_OF_A_HUNDRED: Final = 10
+_VISITORS_PERCENT: Final = 10
 _LINES_OF_A_MAIL: Final = 30
 
 
 class Demo:
-    """The story, told on a terminal or into a pipe."""
+    """The demo, printed to a terminal or a pipe."""
 
     def __init__(self, program: Program, *, accounts: int, once: bool) -> None:
-        """Tell it with so many people; once, the pages end with it."""
+        """Set the number of people; with `once` the pages stop after the last step."""
         self._program = program
         self._accounts = accounts
         self._once = once
@@ -56,23 +56,23 @@ class Demo:
         self.workers: Sequence[Service] = ()
 
     def play(self) -> None:
-        """Tell the whole story; the pages serve from its beginning on."""
+        """Play all steps; the pages are served from the start."""
         keep_apart(self._program)
         settle(self._program).start()
-        # The same workers throughout: each holds what it works on for as long as it lives.
+        # The same workers throughout: each keeps its partitions and leases until it is closed.
         self.workers = self._program.services(_WORKERS, patience=0)
         self._introduce()
         steps: tuple[tuple[str, Callable[[], None]], ...] = (
             ("The past: older policy versions, and the people", self._bring_people),
-            ("The new versions: whom would they concern? Then they are published", self._release),
-            ("The plan: who is asked, told and left out, and why", self._plan),
+            ("The new versions: a preview, then they are published", self._release),
+            ("The plan: who is asked, informed and left out, and why", self._plan),
             ("The mails", self._send),
             ("Some people follow the link in their mail and answer on the page", self._visit),
             (
-                "Others answer by telephone or in an app: their choices come by the bus",
+                "Others answer by telephone or in an app: their choices arrive on the bus",
                 self._stream,
             ),
-            ("What came of it", self._sum_up),
+            ("The result", self._sum_up),
             ("May this data be used?", self._ask_for_permission),
             ("Look for yourself", self._invite),
         )
@@ -85,7 +85,7 @@ class Demo:
             f"Two invented companies change their privacy policies; {self._accounts:,} made-up "
             "people hold accounts there."
         )
-        click.echo(f"Everything lies in {self._program.settings.home}. To type along:")
+        click.echo(f"Everything is in {self._program.settings.home}. To run commands yourself:")
         home = shlex.quote(str(self._program.settings.home))
         click.secho(f"$ export RECONSENT_HOME={home}", dim=True)
 
@@ -118,7 +118,7 @@ class Demo:
     def _send(self) -> None:
         due = self._due()
         if not due:
-            click.echo("nothing is due: what there was to send went out in an earlier run")
+            click.echo("nothing is due: the mails were sent in an earlier run")
             return
         show("run", "dispatcher", "--until-idle")
         left = due
@@ -181,7 +181,7 @@ class Demo:
             for one in self._read(lambda c, _: counting.mailed(c))
             if one.visited
         }
-        # From the publication on, so that the same people say the same thing in every run.
+        # Dated from the publication, so that every run makes the same choices.
         decided_from = self._read(lambda _, policies: max(policies.published_at.values()))
         path = self._folder / "choices.ndjson"
         others = (
@@ -200,16 +200,16 @@ class Demo:
 
     def _sum_up(self) -> None:
         cohorts = self._program.cohorts
-        names, rows, said = self._read(
+        names, people, answers = self._read(
             lambda c, p: (list(p.by_name), counting.audience(c, cohorts, p), counting.answers(c))
         )
-        counting.show("", names, rows)
+        counting.show("", names, people)
         click.echo()
-        counting.show("", names, said)
+        counting.show("", names, answers)
         click.echo()
-        click.echo("Whatever is still open, or left out, is a no until somebody says yes.")
-        click.echo(f"{len(self._mailbox):,} mails lie in {self._program.settings.mailbox}")
-        click.echo("Who should have been told and could not be, one by one:")
+        click.echo("Every question still open, or not asked, is a no until the person says yes.")
+        click.echo(f"{len(self._mailbox):,} mails are in {self._program.settings.mailbox}")
+        click.echo("The accounts that should have been mailed and could not be:")
         show("notices", "--not-told")
 
     def _ask_for_permission(self) -> None:
@@ -218,7 +218,7 @@ class Demo:
             click.echo(f"{check.story}:")
             do(self._program, "permit", *check.arguments)
         if not checks:
-            click.echo("Nobody fits the examples; with more people somebody does.")
+            click.echo("No account fits the examples; try more accounts.")
 
     def _invite(self) -> None:
         url = self._program.settings.public_url
@@ -231,12 +231,12 @@ class Demo:
             click.echo("The story of the account that it asks:")
             show("explain", one.account, "--property", one.property)
         if self._once:
-            click.echo(f"The pages end here. `{' '.join(program_name())} demo` keeps them open.")
+            click.echo(f"The pages stop now. `{' '.join(program_name())} demo` keeps them open.")
         else:
-            click.echo("Everything runs on until you press Ctrl-C.")
+            click.echo("Everything keeps running until you press Ctrl-C.")
 
     def _work(self, name: str) -> None:
-        """Let one service work until it is idle."""
+        """Run one service until it is idle."""
         show("run", name, "--until-idle")
         with terminal.steps(name, None) as progress:
             run_until_idle(self._named(name), lambda _: progress.advance(1))
@@ -273,6 +273,6 @@ def _example(name: str) -> Path:
 
 
 def _share(mailed: Sequence[counting.Mailed]) -> Sequence[counting.Mailed]:
-    """Pick the people who answer on the page, spread evenly, the same ones in every run."""
-    count = min(_MOST_VISITORS, -(-len(mailed) * _VISITORS_OF_A_HUNDRED // 100))
+    """Pick the notices that are answered on the page, evenly spread, the same in every run."""
+    count = min(_MOST_VISITORS, -(-len(mailed) * _VISITORS_PERCENT // 100))
     return mailed[:: len(mailed) // count][:count] if count else []

@@ -23,17 +23,17 @@ Fields = dict[str, str]
 
 @dataclass(kw_only=True)
 class Form:
-    """What a page lets its reader say: hidden fields, and a field for each question."""
+    """The form of a page: hidden fields, and a field for each question."""
 
     hidden: Fields = field(default_factory=dict)
     questions: list[str] = field(default_factory=list)
 
 
 class Page(HTMLParser):
-    """What a visitor sees of a page: its form, if any, and where its links lead."""
+    """A parsed page: its form, if any, and its links."""
 
     def __init__(self, html: str) -> None:
-        """Read the page."""
+        """Parse the page."""
         super().__init__()
         self.form: Form | None = None
         self.links: list[str] = []
@@ -42,7 +42,7 @@ class Page(HTMLParser):
 
     @override
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Take in one element."""
+        """Handle the start of an element."""
         given = {name: value or "" for name, value in attrs}
         if tag == "a" and "href" in given:
             self.links.append(given["href"])
@@ -73,7 +73,7 @@ def _first_only(form: Form) -> Fields:
 
 @dataclass(frozen=True, kw_only=True)
 class Manner:
-    """How somebody answers: first, and after a change of mind."""
+    """A way to answer: at first, and after a change of mind."""
 
     name: str
     first: Callable[[Form], Fields]
@@ -85,15 +85,15 @@ _DENY = Manner(name="allow none", first=_deny_all)
 _MIXED = Manner(name="answer question by question", first=_by_turns)
 _PART = Manner(name="answer the first question only", first=_first_only)
 _TURN = Manner(name="allow all, then change their mind", first=_allow_all, then=_deny_all)
-# In turn, so that every ten people show each manner.
+# Used in turn, so that any ten people show every manner.
 MANNERS: Final = (_ALLOW, _DENY, _MIXED, _ALLOW, _DENY, _TURN, _ALLOW, _DENY, _PART, _MIXED)
 
 
 class Visitors:
-    """Answers on the pages at a URL, whatever host the links themselves name."""
+    """Answers on the pages at a local URL, whatever host the links name."""
 
     def __init__(self, local_url: str, root: str) -> None:
-        """Visit the pages there; `root` is the path that a proxy would take off the links."""
+        """Visit the pages at a URL; `root` is the path prefix that a proxy would strip."""
         self._root = root
         self._browser = httpx.Client(base_url=local_url, timeout=_TIMEOUT, trust_env=False)
         self.pages = 0
@@ -106,7 +106,7 @@ class Visitors:
         self._browser.close()
 
     def answer(self, link: str, manner: Manner) -> None:
-        """Open a link and answer in some manner. Raises OutsideError where a page fails."""
+        """Open a link and answer in some manner. Raises OutsideError if a page fails."""
         path = urlsplit(link).path
         page = self._get(path)
         if page.form is None:
@@ -118,18 +118,18 @@ class Visitors:
             back = _way_back(receipt.links, path)
             page = self._get(back)
             if page.form is None:
-                raise OutsideError(f"{back}: no form to change one's mind")
+                raise OutsideError(f"{back}: has no form to change an answer")
             self._post(back, page.form.hidden | manner.then(page.form))
 
     def _get(self, path: str) -> Page:
         return self._page(self._call("GET", path))
 
     def _post(self, path: str, fields: Fields) -> Page:
-        """Send a form, and follow where it leads."""
-        answer = self._call("POST", path, fields)
-        if not answer.is_redirect:
-            return self._page(answer)
-        return self._get(urlsplit(answer.headers["location"]).path)
+        """Submit a form, and follow its redirect."""
+        response = self._call("POST", path, fields)
+        if not response.is_redirect:
+            return self._page(response)
+        return self._get(urlsplit(response.headers["location"]).path)
 
     def _call(self, method: str, path: str, fields: Fields | None = None) -> httpx.Response:
         self.pages += 1
@@ -139,16 +139,16 @@ class Visitors:
             raise OutsideError(f"pages: {type(error).__name__}: {error}") from error
 
     @staticmethod
-    def _page(answer: httpx.Response) -> Page:
-        if not answer.is_success:
-            where = f"{answer.request.method} {answer.request.url.path}"
-            raise OutsideError(f"pages: {where} answered {answer.status_code}")
-        return Page(answer.text)
+    def _page(response: httpx.Response) -> Page:
+        if not response.is_success:
+            request = f"{response.request.method} {response.request.url.path}"
+            raise OutsideError(f"pages: {request} returned {response.status_code}")
+        return Page(response.text)
 
 
 def _way_back(links: Iterable[str], path: str) -> str:
-    """Find the link on a receipt by which one changes one's mind."""
+    """Return the path of the link on a receipt that leads back to the questions."""
     found = next((link for link in links if urlsplit(link).path.startswith(path)), None)
     if found is None:
-        raise OutsideError(f"{path}/receipt: no link to change one's mind")
+        raise OutsideError(f"{path}/receipt: has no link to change an answer")
     return urlsplit(found).path

@@ -1,22 +1,22 @@
--- :name strangers
--- Find one policy or property that is none of the demo's.
+-- :name other_data
+-- Find one policy or property that does not belong to the demo.
 SELECT policy FROM policies WHERE policy <> ALL(%(policies)s)
 UNION ALL
 SELECT property FROM accounts WHERE property <> ALL(%(properties)s)
 LIMIT 1;
 
 -- :name due
--- Count the notices that wait to be sent.
+-- Count the notices of the latest versions that are due.
 SELECT count(*) FROM notices WHERE state = 'due' AND version_id = ANY(%(latest)s);
 
 -- :name accounts
--- Count the accounts of each policy, and those of them that are deleted.
+-- Count the accounts of each policy, and how many of them are deleted.
 SELECT policy, count(*), count(*) FILTER (WHERE status = 'deleted')
 FROM accounts JOIN properties USING (property)
 GROUP BY policy;
 
 -- :name mailed
--- Read the mailed questions, and whether their accounts answered on the page, or said nothing yet.
+-- Read the mailed choice notices; whether their accounts answered on the page, or not at all.
 SELECT notice_id::text, property, account, version_id,
        EXISTS (SELECT FROM consents
                WHERE consents.account_key = notices.account_key AND channel = 'page'),
@@ -32,13 +32,13 @@ FROM consents JOIN accounts USING (account_key) JOIN properties USING (property)
 GROUP BY policy, answer, channel;
 
 -- :name speakers
--- Count the accounts of each policy that said something.
+-- Count the accounts of each policy that are in the ledger.
 SELECT policy, count(DISTINCT account_key)
 FROM consents JOIN accounts USING (account_key) JOIN properties USING (property)
 GROUP BY policy;
 
 -- :name holder
--- Find an account that holds some data and has said nothing.
+-- Find an account that holds some data and has decided nothing.
 SELECT property, account FROM accounts
 WHERE property = ANY(%(properties)s) AND status = 'active' AND contact = %(contact)s
   AND NOT minor AND standing_id = 0
@@ -49,7 +49,7 @@ WHERE property = ANY(%(properties)s) AND status = 'active' AND contact = %(conta
 ORDER BY account_key LIMIT 1;
 
 -- :name agreed
--- Find an account that said yes to a use on the page, and nothing else about it since.
+-- Find an account that said yes to a use on the page, and never no to anything.
 SELECT property, account, data_category, collected_under
 FROM consents JOIN accounts USING (account_key)
 WHERE property = ANY(%(properties)s) AND status = 'active' AND contact <> 'none'
