@@ -1,1 +1,1 @@
-"""Files that people and programs hand in: policies and events."""
+"""Files: policies and events to read, schemas to write."""

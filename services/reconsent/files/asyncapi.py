@@ -1,4 +1,4 @@
-"""schemas/asyncapi.yaml: what others find on our topics, made from how these are declared."""
+"""schemas/asyncapi.yaml: the topics for other systems, generated from their declarations."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _HEADERS = {
         "ce_source": {"type": "string"},
         "ce_id": {"type": "string", "description": "The same when the event is sent again."},
         "ce_time": {"type": "string", "format": "date-time"},
-        "ce_subject": {"type": "string", "description": "PROPERTY/ACCOUNT, on what goes out."},
+        "ce_subject": {"type": "string", "description": "PROPERTY/ACCOUNT, on output topics."},
         "content-type": {"type": "string"},
     },
 }
@@ -85,7 +85,7 @@ def _operation(layout: TopicLayout) -> dict[str, Any]:
 
 
 def _message(layout: TopicLayout) -> dict[str, Any]:
-    """Return what a topic's messages, or those of the topic that it has dead letters of, are."""
+    """Describe a topic's messages; those of dead letters are the messages of their topic."""
     declared = LAYOUTS[layout.name.removesuffix(".dead")]
     message: dict[str, Any] = {
         "name": declared.type,

@@ -1,7 +1,7 @@
-"""Files of events: NDJSON or CSV, read lazily, one message a line.
+"""Files of events: NDJSON or CSV, read lazily, one message per line.
 
-A line of NDJSON is a whole CloudEvent or just its data; a CSV's columns are the data's fields. The
-same line gives the same event id whenever it is read.
+A line of NDJSON is a whole CloudEvent or only its data; a CSV's columns are the data's fields. The
+same line always gives the same event id.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ _BOOLEANS: Final = {"true": True, "false": False}
 
 
 Show = Callable[[int, int, int], None]
-"""Called with the bytes read so far, the bytes in all, and the events so far."""
+"""Reports progress: the bytes read so far, the total bytes, and the events so far."""
 
 
 class Readable(Protocol):
-    """What lines are read from."""
+    """A source of lines."""
 
     def readline(self, limit: int, /) -> bytes:
         """Return the next line, but no more than `limit` bytes of it; empty at the end."""
@@ -53,7 +53,7 @@ class Readable(Protocol):
 
 
 class Line(NamedTuple):
-    """One event of a file: the line it begins on, its message, and what that says."""
+    """One event of a file: the line it begins on, its message, and the decoded event."""
 
     number: int
     message: Message
@@ -74,13 +74,13 @@ class EventFile:
     count: int = 0
 
     def __iter__(self) -> Iterator[Line]:
-        """Read the events from the first on, keeping none of them."""
+        """Read the events from the start, without keeping them in memory."""
         self.content.seek(0)
         return _events(self.content, self)
 
     @property
     def position(self) -> int:
-        """How many bytes were read, of `size`."""
+        """How many of the `size` bytes were read."""
         return self.content.tell()
 
 
@@ -113,7 +113,7 @@ def validated(
 
 
 class _Digested:
-    """Lines, and the digest of those that were read."""
+    """Lines, and the digest of the lines read so far."""
 
     def __init__(self, content: Readable) -> None:
         self._content = content
@@ -127,7 +127,7 @@ class _Digested:
 
 @contextmanager
 def _rereadable(path: str) -> Iterator[IO[bytes]]:
-    """Open what can be read twice: a regular file, or a copy of anything else."""
+    """Open a regular file, or a copy of anything else, so that it can be read twice."""
     try:
         # Entered below: only errors of opening are caught here.
         opened = nullcontext(sys.stdin.buffer) if path == STDIN else Path(path).open("rb")  # noqa: SIM115
@@ -237,7 +237,7 @@ def _mistake_in_header(columns: list[str], topic: str) -> str | None:
 def lines_of(content: Readable, name: str) -> Iterator[tuple[int, bytes]]:
     """Read numbered lines with their line ends.
 
-    Raises BadInputError, with the place, for a line so long that it would fill the memory.
+    Raises BadInputError, with the place, for a line that is too long to keep in memory.
     """
     number = 0
     while line := content.readline(LONGEST_LINE + 1):

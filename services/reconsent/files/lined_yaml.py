@@ -1,7 +1,7 @@
-"""YAML and JSON files whose every value knows its line.
+"""YAML and JSON files with the line of every value.
 
-Scalars stay text as written, so that `version: 2017-06` and a locale `no` mean what they say; only
-`null` (also `~` and nothing at all), `true` and `false` have their YAML meaning.
+Scalars stay text as written, so that `version: 2017-06` and a locale `no` are text; only `null`
+(also `~` and an empty value), `true` and `false` have their YAML meaning.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 import yaml
 
 Place = tuple[str | int, ...]
-"""Where in a file: keys and positions, from the outside in."""
+"""A place in a file: keys and positions, from the outside in."""
 
 _NULLS: Final = frozenset({"", "~", "null", "Null", "NULL"})
 _BOOLEANS: Final = {
@@ -25,7 +25,7 @@ _IN_WORDS: Final = {
     "mapping values are not allowed here": (
         "a ':' that does not belong here: text that holds ': ' needs quotes around it"
     ),
-    "could not find expected ':'": "a key without its ':'",
+    "could not find expected ':'": "a key without a ':'",
     "found unexpected end of stream": "a quote that is never closed",
 }
 _WHERE_IT_BEGAN: Final = frozenset(
@@ -34,7 +34,7 @@ _WHERE_IT_BEGAN: Final = frozenset(
 
 
 class Fault(NamedTuple):
-    """What is wrong at a line (from 1) and a place of a file."""
+    """An error at a line (from 1) and a place of a file."""
 
     line: int
     place: Place
@@ -43,14 +43,14 @@ class Fault(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Document:
-    """What a file holds: mappings, lists, text, booleans and None; with its faults."""
+    """A file's content (mappings, lists, text, booleans and None) and its faults."""
 
     value: object
     faults: tuple[Fault, ...]
     root: yaml.Node | None
 
     def line(self, place: Place) -> int:
-        """Return the line (from 1) of a place; of what is not there, its parent's."""
+        """Return the line (from 1) of a place, or of its parent if it does not exist."""
         node, line = self.root, _line(self.root)
         for step in place:
             if isinstance(node, yaml.MappingNode):
@@ -71,7 +71,7 @@ class Document:
 
 
 def parse(text: str) -> Document:
-    """Read one YAML or JSON document; what is wrong with it is in its faults, never raised."""
+    """Parse one YAML or JSON document; errors are in its faults, never raised."""
     try:
         root = yaml.compose(_without_tabs(text), Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
@@ -82,7 +82,7 @@ def parse(text: str) -> Document:
     except RecursionError:
         return _unreadable(Fault(1, (), "is nested too deeply"))
     except ValueError as error:  # an escape such as \UFFFFFFFF
-        return _unreadable(Fault(1, (), f"holds an escape that names no character ({error})"))
+        return _unreadable(Fault(1, (), f"has an invalid escape ({error})"))
     if root is None:
         return _unreadable(Fault(1, (), "is empty"))
     reader = _Reader()
@@ -92,7 +92,7 @@ def parse(text: str) -> Document:
 
 @dataclass
 class _Reader:
-    """Turns nodes into values; what an alias repeats is read once."""
+    """Turns nodes into values; a node with aliases is read once."""
 
     faults: list[Fault] = field(default_factory=list)
     done: dict[yaml.Node, object] = field(default_factory=dict)
@@ -133,7 +133,7 @@ class _Reader:
 
     def _scalar(self, node: yaml.ScalarNode, place: Place) -> object:
         if not node.tag.startswith("tag:yaml.org,2002:"):
-            self._fault(node, place, f"the tag {node.tag} has no meaning here")
+            self._fault(node, place, f"the tag {node.tag} is not supported")
         if node.style is None and node.value in _NULLS:
             return None
         if node.style is None and node.value in _BOOLEANS:
@@ -142,13 +142,13 @@ class _Reader:
 
     def _text(self, node: yaml.ScalarNode, place: Place) -> str:
         text = str(node.value)
-        try:  # JSON writes one character beyond U+FFFF as two escapes
+        try:  # JSON writes a character beyond U+FFFF as two escapes
             text = text.encode("utf-16", "surrogatepass").decode("utf-16")
         except UnicodeDecodeError:
-            self._fault(node, place, "holds half a character")
+            self._fault(node, place, "contains a lone surrogate")
             return ""
         if "\0" in text:
-            self._fault(node, place, "holds a NUL character")
+            self._fault(node, place, "contains a NUL character")
             return text.replace("\0", "")
         return text
 
@@ -161,7 +161,7 @@ def _line(node: yaml.Node | None) -> int:
 
 
 def _without_tabs(text: str) -> str:
-    """Make JSON that is indented with tabs readable as YAML; its text cannot hold bare tabs."""
+    """Make JSON that is indented with tabs valid YAML; JSON strings have no literal tabs."""
     if "\t" not in text or not text.lstrip().startswith("{"):
         return text
     try:

@@ -1,7 +1,7 @@
-"""Policy files: reading one with its Markdown texts, and finding every mistake with its line.
+"""Policy files: reading one with its Markdown texts, and listing every mistake with its line.
 
-`read` never stops at the first mistake; `check` adds mistakes against the policy's line, and
-warnings; `load` returns a version or raises an error.
+`read` does not stop at the first mistake; `check` adds conflicts with the policy's published line,
+and warnings; `load` returns a version or raises an error.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LARGEST: Final = 2_000_000
-"""The most bytes that a policy file or one of its texts may have."""
+"""The most bytes of a policy file or one of its texts."""
 
 _FILE_NAME: Final = re.compile(r"\S+\.[A-Za-z0-9]{1,8}")
 
@@ -47,7 +47,7 @@ class Mistake:
 
 
 class PolicyFileError(BadInputError):
-    """A policy file with mistakes, one a line, in the order of the file."""
+    """A policy file with mistakes, one per line, in the order of the file."""
 
     def __init__(self, mistakes: tuple[Mistake, ...]) -> None:
         super().__init__("\n".join(map(str, mistakes)))
@@ -75,7 +75,7 @@ class Reading:
     lines: Callable[[Place], int]
 
     def mistake(self, place: Place, message: str) -> Mistake:
-        """Name a place of the file and what is wrong with it."""
+        """Return a mistake at a place of the file."""
         return Mistake(
             file=self.file, line=self.lines(place), field=field_of(place), message=message
         )
@@ -100,7 +100,7 @@ def load(path: Path) -> PolicyFile:
 def read(path: Path) -> Reading:
     """Read a policy file and the texts beside it, and list its mistakes in the file's order.
 
-    Raises PolicyFileError where the file itself cannot be read.
+    Raises PolicyFileError if the file itself cannot be read.
     """
     document = parse(_policy_text(path))
     found = [
@@ -128,10 +128,10 @@ def _lines_of(document: Document) -> Callable[[Place], int]:
 def check(
     reading: Reading, line: Policy | None, owners: dict[str, str], has_phrase: HasPhrase
 ) -> Findings:
-    """List all mistakes of a version that would continue its policy's line, and warnings.
+    """List all mistakes and warnings of a version that is to continue its policy's line.
 
-    `line` is what is published of the policy that the version names; `owners` names the policy
-    of each property known. A version that is published already, unchanged, has no mistakes.
+    `line` is the published line of the policy that the version names; `owners` gives the policy of
+    each known property. An unchanged version that is already published has no mistakes.
     """
     version = reading.version
     if version is None:
@@ -174,7 +174,7 @@ def _policy_text(path: Path) -> str:
 def _decoded(content: bytes) -> str:
     if len(content) > LARGEST:
         raise OSError(f"larger than {LARGEST:,} bytes")
-    # The same text has the same hash, whatever line ends its editor writes.
+    # So that the same text has the same hash, whatever its line ends.
     return content.decode("utf-8-sig").replace("\r\n", "\n")
 
 
@@ -183,7 +183,7 @@ def _reason(error: OSError) -> str:
 
 
 def _with_bodies(value: object, folder: Path, note: Callable[[Place, str], None]) -> object:
-    """Return the content of the file, with the Markdown in place of each text's file name."""
+    """Return the content of the file, with each text's file name replaced by its Markdown."""
     if not isinstance(value, dict) or not isinstance(value.get("texts"), dict):
         return value
     texts = {}
@@ -198,7 +198,7 @@ def _with_bodies(value: object, folder: Path, note: Callable[[Place, str], None]
 
 
 def _body(named: str, folder: Path) -> str:
-    """Read the Markdown file that a text names; other text is the body itself, as in events."""
+    """Read the Markdown file that a text names; any other text is the body itself, as in events."""
     if "\n" in named or not named.endswith(".md"):
         if _FILE_NAME.fullmatch(named):
             raise ValueError(f"{named!r} is not a Markdown file (NAME.md)")
@@ -209,9 +209,9 @@ def _body(named: str, folder: Path) -> str:
     try:
         path = (inside / named).resolve()
         if not path.is_relative_to(inside):
-            raise ValueError(f"{named!r} lies outside the policy file's folder")
+            raise ValueError(f"{named!r} is outside the policy file's folder")
         if not path.is_file():
-            raise ValueError(f"{named!r} is not a file beside the policy file")
+            raise ValueError(f"{named!r} is not a file in the policy file's folder")
         with path.open("rb") as file:
             body = _decoded(file.read(LARGEST + 1))
     except UnicodeDecodeError as error:
@@ -222,12 +222,12 @@ def _body(named: str, folder: Path) -> str:
     if not body.strip():
         raise ValueError(f"{named!r} is empty")
     if "\0" in body:
-        raise ValueError(f"{named!r} holds a NUL character")
+        raise ValueError(f"{named!r} contains a NUL character")
     return body
 
 
 def _version(value: object, note: Callable[[Place, str], None]) -> PolicyVersion | None:
-    """Make a version from the content of the file, noting mistakes; unknown keys are ignored."""
+    """Return a version from the content of the file, noting mistakes; unknown keys are ignored."""
     try:
         return PolicyVersion.model_validate(value)
     except ValidationError as error:

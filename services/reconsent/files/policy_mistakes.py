@@ -1,4 +1,4 @@
-"""Malformed values in a policy file, in words that its author understands."""
+"""Error messages for malformed values in a policy file, in its author's terms."""
 
 from __future__ import annotations
 
@@ -38,21 +38,21 @@ _WANTED: Final = {
     "words": _LOCALE,
 }
 _A_KEY: Final = "[key]"
-"""pydantic adds this to the place of a mapping's key."""
+"""pydantic appends this to the place of an invalid key."""
 
 
 def field_of(place: Place) -> str:
-    """Write a place with dots, positions counted from 0."""
+    """Return a place as a dotted path, positions counted from 0."""
     return ".".join(str(step) for step in place if step != _A_KEY)
 
 
 def is_echo(error: ErrorDetails) -> bool:
-    """Tell whether an error only repeats that parts of a list are wrong."""
+    """Tell whether an error only follows from errors in the items of a list."""
     return error["type"] == "too_short" and bool(error["input"])
 
 
 def unknown_key(place: Place) -> str:
-    """Say that a key is unknown, and which known one may have been meant."""
+    """Return the message for an unknown key, with the closest known one."""
     part: type[BaseModel] = PolicyVersion
     if len(place) > 1:
         part = _PARTS[str(place[0])]
@@ -61,7 +61,7 @@ def unknown_key(place: Place) -> str:
 
 
 def in_words(error: ErrorDetails) -> str:
-    """Say what is wrong with a value."""
+    """Return the message for an invalid value."""
     kind, given, context = error["type"], error["input"], error.get("ctx", {})
     if kind == "missing":
         return "is missing"

@@ -1,4 +1,4 @@
-"""The JSON Schemas of what comes in and goes out, made from the models of it."""
+"""The JSON Schemas of all topics, generated from the models."""
 
 from __future__ import annotations
 

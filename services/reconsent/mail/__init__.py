@@ -1,1 +1,1 @@
-"""What takes mail to people: a local mailbox, SMTP, SendGrid."""
+"""Mail providers: a local mailbox, SMTP, SendGrid."""

@@ -1,4 +1,4 @@
-"""Addresses and names as mail systems take them, whatever an account event said."""
+"""Addresses and names in forms that mail systems accept."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class UnusableAddressError(ValueError):
 def postal_address(email: str) -> str:
     """Return an address in ASCII, its domain encoded where it needs to be.
 
-    Raises UnusableAddressError where mail systems in general would not take it.
+    Raises UnusableAddressError if mail systems in general would reject it.
     """
     local, domain = _parts(email)
     if not local.isascii():
@@ -45,10 +45,10 @@ def international_address(email: str) -> str:
 
 
 def domain_name(text: str) -> str | None:
-    """Return a domain as name servers know it; None where it is not a valid domain name."""
+    """Return a domain in the ASCII form used in DNS; None if it is not a valid domain name."""
     if not text.isascii():
         try:
-            # Python's own codec follows the rules of 2003: ß would be somebody else's ss.
+            # Python's own codec follows IDNA 2003, which turns ß into ss: another domain.
             text = idna.encode(text, uts46=True).decode("ascii")
         except idna.IDNAError:
             return None
@@ -56,12 +56,12 @@ def domain_name(text: str) -> str | None:
 
 
 def without_addresses(text: str) -> str:
-    """Return what a mail system said as one line without addresses, so that it may be kept."""
+    """Return a mail system's message as one line without addresses, safe to store."""
     return _ANY_ADDRESS.sub("(address)", " ".join(text.split()))
 
 
 def _parts(email: str) -> tuple[str, str]:
-    """Return what stands before and after an address's @, the domain as name servers know it."""
+    """Return an address's local part and its domain, in the ASCII form used in DNS."""
     local, at, domain = email.strip().rpartition("@")
     if not at or not local:
         raise UnusableAddressError("the address has no @ with something before it")
@@ -92,11 +92,11 @@ def _is_foreign(character: str) -> bool:
 def sender_parts(sender: str, setting: str = "MAIL_FROM") -> tuple[str, str]:
     """Return name and address of `Name <address>`.
 
-    Raises BadInputError, which names the setting, where there is none.
+    Raises BadInputError, which names the setting, if it is not a single valid address.
     """
     name, email = parseaddr(sender)
     if not sender.strip().endswith((f"<{email}>", email)):
-        # Of several, some versions of Python take the first.
+        # Given several, some versions of Python return the first.
         raise BadInputError(f"{setting}: {sender!r} is not a single address")
     try:
         return display_name(name), postal_address(email)
@@ -105,14 +105,14 @@ def sender_parts(sender: str, setting: str = "MAIL_FROM") -> tuple[str, str]:
 
 
 def display_name(name: str | None) -> str:
-    """Return a name fit for a header: one line, no control characters, at most 120 in all."""
+    """Return a name fit for a header: one line of at most 120 printable characters."""
     return one_line(name)[:_LONGEST_NAME].rstrip() if name else ""
 
 
 def one_line(text: str) -> str:
-    """Return a text without what could end a header, or make it say something else."""
+    """Return a text as one line without control characters, which could end or alter a header."""
     if not text.isprintable():
-        # Invisible characters, such as those that change the direction of writing, leave no gap.
+        # Format characters, such as those for the direction of writing, are dropped without a gap.
         text = "".join(
             character
             if character.isprintable()

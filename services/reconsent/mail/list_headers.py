@@ -15,16 +15,16 @@ if TYPE_CHECKING:
     from reconsent.domain.mail import Mail, Recipient
 
 ONE_CLICK: Final = "List-Unsubscribe=One-Click"
-"""What a mail program posts (RFC 8058)."""
+"""The form field that a mail program posts (RFC 8058)."""
 
 _LINK: Final = re.compile(r"https?://[!#-;=?-~]+")
 _LONGEST_NAME: Final = 240
 
 
 def list_headers(mail: Mail, recipient: Recipient) -> dict[str, str]:
-    """Return the headers of a mail that people may leave; none for a mail that they must get.
+    """Return the list headers of an optional mail; none for a mail that people must get.
 
-    Raises ValueError where the recipient's link is not allowed in a header.
+    Raises ValueError if the recipient's link is not allowed in a header.
     """
     if mail.list_name is None:
         return {}
@@ -41,9 +41,9 @@ def list_headers(mail: Mail, recipient: Recipient) -> dict[str, str]:
 
 
 def _list_id(name: str) -> str | None:
-    """Return what lets mail programs tell lists apart (RFC 2919): a name within a domain's.
+    """Return the id by which mail programs tell lists apart (RFC 2919), below the list's domain.
 
-    None where the list is not named after a domain: others may use the same name.
+    None if the list is not named after a domain, because the id would not be unique.
     """
     domain = domain_name(name)
     if domain is None or "." not in domain or len(domain) > _LONGEST_NAME:

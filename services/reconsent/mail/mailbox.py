@@ -23,7 +23,7 @@ _CHOOSE_LINK: Final = re.compile(r"https?://[^\s<>\"]+/c/[A-Za-z0-9_-]+")
 
 @dataclass(frozen=True, kw_only=True)
 class Headline:
-    """What a list shows of a mail; `date` is None where the mail has none that can be read."""
+    """A mail as a list shows it; `date` is None if the mail has no valid one."""
 
     mail: str
     subject: str
@@ -33,7 +33,7 @@ class Headline:
 
 @dataclass(frozen=True, kw_only=True)
 class OpenedMail:
-    """A mail to read; `choose_url` is None where it asks nothing."""
+    """A mail to read; `choose_url` is None if it asks nothing."""
 
     headline: Headline
     text: str
@@ -57,7 +57,7 @@ class Mailbox:
         return [headline for headline in headlines if headline]
 
     def open(self, mail: str) -> OpenedMail | None:
-        """Return one mail; None where there is none of that name."""
+        """Return one mail; None if there is none of that name."""
         path = self._find(mail)
         content = _content(path) if path else None
         if content is None:
@@ -82,7 +82,7 @@ class Mailbox:
                 yield from (entry for entry in entries if _MAIL.fullmatch(_name(entry)))
 
     def _find(self, mail: str) -> Path | None:
-        if not _MAIL.fullmatch(mail):  # a name, never a way to another folder
+        if not _MAIL.fullmatch(mail):  # a name, never a path
             return None
         new = self._folder / "new" / mail
         if new.is_file():

@@ -1,4 +1,4 @@
-"""The local mailbox as a mail provider: a Maildir that any mail program reads."""
+"""The local mailbox as a mail provider: a Maildir that any mail program can read."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from reconsent.domain.mail import Mail, Recipient
 
 _SUBFOLDERS: Final = ("tmp", "new", "cur")
-# By the convention of Maildir, what still lies in tmp after 36 hours was never finished.
+# By Maildir's convention, a file in tmp that is older than 36 hours was never finished.
 _UNFINISHED_AFTER: Final = 36 * 3600
 
 
@@ -29,10 +29,10 @@ def _now() -> datetime:
 
 
 class Maildir:
-    """Write messages into a folder, under their notices' names.
+    """Writes messages into a folder, named by their notices.
 
-    A notice has one message, however often it is handed over, so a sender that was killed may
-    start again. An accepted message survives its writer's death, though not a power cut.
+    Writing is idempotent: a notice has one message, so a sender that was killed may retry. An
+    accepted message survives a crash of the process, but not a power cut.
     """
 
     name: str = "maildir"
@@ -46,7 +46,7 @@ class Maildir:
         folder: Path,
         now: Callable[[], datetime] = _now,
     ) -> None:
-        """Make the folder, for its owner alone, where it is absent; raises OutsideError."""
+        """Create the folder if it is absent, for its owner only; raises OutsideError."""
         self._folder = folder
         self._now = now
         try:
@@ -57,7 +57,7 @@ class Maildir:
             raise self._failure(error) from error
 
     def send(self, mail: Mail, recipients: Sequence[Recipient]) -> Sequence[Result]:
-        """Write a message for each recipient; raises OutsideError where none could be written."""
+        """Write a message for each recipient; raises OutsideError if none could be written."""
         message = MimeMail(mail, date=self._now())
         draft = str(self._folder / "tmp" / secrets.token_hex(8))
         results: list[Result] = []
@@ -85,7 +85,7 @@ class Maildir:
 
     def _present(self, notices: set[str]) -> set[str]:
         """Return which of the notices have a message, whether it was read or not."""
-        # New before current: a message that a reader moves meanwhile is seen in one of them.
+        # `new` before `cur`: a message that a reader moves meanwhile is seen in one of them.
         found = {notice for notice in notices if os.path.lexists(f"{self._folder}/new/{notice}")}
         with os.scandir(self._folder / "cur") as entries:
             for entry in entries:
@@ -101,13 +101,13 @@ class Maildir:
             with open(descriptor, "wb") as file:  # noqa: PTH123 -- a descriptor has no Path
                 file.write(content)
         except OSError:
-            # A draft that a full disk cut short would use up the little space that is left.
+            # On a full disk, a partial draft would take up the little space that is left.
             if os.path.lexists(draft):
                 os.unlink(draft)  # noqa: PTH108 -- see `send`
             raise
 
     def _clear_unfinished(self) -> None:
-        """Remove what writers that were killed left behind: it is personal data."""
+        """Remove unfinished drafts of writers that were killed: they are personal data."""
         too_old = time.time() - _UNFINISHED_AFTER
         for path in (self._folder / "tmp").iterdir():
             if path.stat().st_mtime < too_old:

@@ -1,9 +1,8 @@
-"""A mail as the bytes of a message, built once for all who get it.
+"""A mail as the bytes of a message, built once for all recipients.
 
-Only the recipient's own bytes are put in for each: address, notice and link. Both parts are
-quoted-printable: lines are short and ASCII, so any server takes them, and the words come back
-exactly as they were written. A link stands on lines of its own, which soft breaks join to what is
-around it: no byte beside it depends on its length.
+Only a recipient's address, notice and link are inserted for each. Both parts are quoted-printable:
+their short ASCII lines pass any server, and the text is restored exactly. Soft line breaks put a
+link on lines of its own, so that its length does not affect the bytes around it.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
 _OPAQUE: Final = re.compile(r"[A-Za-z0-9_-]{1,200}")
 _LONGEST_LINE: Final = 76
-# Neither can come up in quoted-printable text: = stands before hex digits or at a line's end only.
+# Neither occurs in quoted-printable text, where = is followed by hex digits or a line end only.
 _BOUNDARY: Final = "=_reconsent"
 _LINK: Final = b"\0"
 
@@ -33,7 +32,7 @@ class MimeMail:
     """A mail, dated once; `sender` is the address it comes from."""
 
     def __init__(self, mail: Mail, *, date: datetime) -> None:
-        """Prepare what is the same for everyone. Raises ValueError where it cannot be sent."""
+        """Prepare what is the same for everyone. Raises ValueError if it cannot be sent."""
         name, address = sender_parts(mail.sender)
         self.sender = address
         self._mail = mail
@@ -61,8 +60,8 @@ class MimeMail:
     def addressed(self, recipient: Recipient, address: str) -> bytes:
         """Return one recipient's message; lines end in LF.
 
-        `address` is theirs as mail_address gives it; with non-ASCII characters before its @
-        the header is in UTF-8; everything else is ASCII.
+        `address` is theirs as `postal_address` or `international_address` returns it. With
+        non-ASCII characters before its @ the header is in UTF-8; everything else is ASCII.
         """
         link = _link(recipient.link)
         return self._own(recipient, address) + link.join(self._between_links)
@@ -77,7 +76,7 @@ class MimeMail:
         return own + link.join(self._transmitted_between_links)
 
     def _own(self, recipient: Recipient, address: str) -> bytes:
-        """Return the headers that a message begins with."""
+        """Return the headers that are the recipient's own, with From before them."""
         notice = _token(recipient.notice)
         own = (
             f"To: {_mailbox('To', display_name(recipient.name), address)}\n"
@@ -90,7 +89,7 @@ class MimeMail:
 
 
 def _transmitted(lines: bytes) -> bytes:
-    """Return a part of a message for SMTP: each of the parts begins a line, or with no dot."""
+    """Return a piece of a message for SMTP. A piece either begins a line or has no dot first."""
     doubled = lines.replace(b"\n.", b"\n..")
     if doubled.startswith(b"."):
         doubled = b"." + doubled
@@ -98,7 +97,7 @@ def _transmitted(lines: bytes) -> bytes:
 
 
 def _token(text: str) -> str:
-    """Return what goes into a header unchanged; raises ValueError where it is not allowed there."""
+    """Return an identifier for a header unchanged; raises ValueError if it is not valid there."""
     if not _OPAQUE.fullmatch(text):
         message = f"{text!r} is not a plain identifier"
         raise ValueError(message)
@@ -106,7 +105,7 @@ def _token(text: str) -> str:
 
 
 def _link(url: str) -> bytes:
-    """Return a link as it is written in a part; raises ValueError where it is not one line."""
+    """Return a link encoded for a part; raises ValueError if it is not one line."""
     if not url.isprintable():
         message = f"{url!r} is not a valid link"
         raise ValueError(message)
@@ -134,9 +133,9 @@ def _mailbox(header: str, name: str, address: str) -> str:
 
 
 def _words(header: str, text: str) -> str:
-    """Return a text for a header, folded; with encoded words where it is not plain ASCII.
+    """Return a text for a header, folded; with encoded words if it is not plain ASCII.
 
-    A word that no line holds cannot be folded as it is, but in parts as encoded words.
+    A word that is longer than a line can only be folded as encoded words.
     """
     foldable = all(len(word) < _LONGEST_LINE for word in text.split())
     charset = "us-ascii" if _plain(text) and foldable else "utf-8"
@@ -144,5 +143,5 @@ def _words(header: str, text: str) -> str:
 
 
 def _plain(text: str) -> bool:
-    """Tell whether a text says the same to a reader who looks for encoded words in it."""
+    """Tell whether a text is ASCII and cannot be read as encoded words."""
     return text.isascii() and text.isprintable() and "=?" not in text

@@ -105,22 +105,23 @@ def test_the_examples_have_no_mistakes(path: Path) -> None:
         ("controller: example", "controller: example\ncontroller: other",
          "p.yaml:6: controller: is given twice, first in line 5"),
         ("en.md", "de.md",
-         "p.yaml:22: texts.en.body: 'de.md' is not a file beside the policy file"),
+         "p.yaml:22: texts.en.body: 'de.md' is not a file in the policy file's folder"),
         ("en.md", "../en.md",
-         "p.yaml:22: texts.en.body: '../en.md' lies outside the policy file's folder"),
+         "p.yaml:22: texts.en.body: '../en.md' is outside the policy file's folder"),
         ("en.md", "en.txt", "p.yaml:22: texts.en.body: 'en.txt' is not a Markdown file (NAME.md)"),
         ("en.md", "'  '", "p.yaml:22: texts.en.body: is empty"),
         ("    title", "\ttitle", "p.yaml:20: a tab, where YAML requires spaces"),
         ("What changes", "What changes: all",
          "p.yaml:21: a ':' that does not belong here: text that holds ': ' needs quotes around it"),
-        ("version: 2026-12", "version", "p.yaml:2: a key without its ':'"),
+        ("version: 2026-12", "version", "p.yaml:2: a key without a ':'"),
         ("version: 2026-12", "version: '2026-12", "p.yaml:2: a quote that is never closed"),
         ("controller: example", "controller: !secret example",
-         "p.yaml:5: controller: the tag !secret has no meaning here"),
+         "p.yaml:5: controller: the tag !secret is not supported"),
         ("controller: example", "controller: {? [a] : b}", ("p.yaml:5: controller: a key must be "
          "one word or text")),
-        ("title: Policy", 'title: "a\\0b"', "p.yaml:20: texts.en.title: holds a NUL character"),
-        ("title: Policy", 'title: "\\ud800"', "p.yaml:20: texts.en.title: holds half a character"),
+        ("title: Policy", 'title: "a\\0b"', "p.yaml:20: texts.en.title: contains a NUL character"),
+        ("title: Policy", 'title: "\\ud800"',
+         "p.yaml:20: texts.en.title: contains a lone surrogate"),
         ("title: Policy", "title: a\x07b",
          "p.yaml:20: U+0007, which YAML forbids"),
         (POLICY_FILE, "", "p.yaml:1: is empty"),
@@ -175,7 +176,7 @@ def test_a_file_that_cannot_be_read_is_one_mistake(
     [
         (b"", "'en.md' is empty"),
         (b"one\ntwo \xff", "'en.md' is not valid UTF-8 in line 2"),
-        (b"a\0b", "'en.md' holds a NUL character"),
+        (b"a\0b", "'en.md' contains a NUL character"),
         (b"a" * (LARGEST + 1), "'en.md' cannot be read: larger than 2,000,000 bytes"),
     ],
 )
@@ -193,7 +194,7 @@ def test_a_text_may_not_lead_out_of_the_folder_by_a_link(tmp_path: Path) -> None
     (tmp_path / "inner").mkdir()
     (tmp_path / "inner" / "en.md").symlink_to(tmp_path / "en.md")
     (found,) = _mistakes(written(tmp_path / "inner", POLICY_FILE))
-    assert "lies outside" in found
+    assert "is outside" in found
 
 
 def test_line_ends_do_not_change_a_text(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""SendGrid's webhook events, as mail events of ours. RULES 15."""
+"""SendGrid's webhook events, converted to mail events. RULES 15."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ _LONGEST_REASON: Final = 500
 
 @dataclass(frozen=True, kw_only=True)
 class Reports:
-    """What a post of the webhook said."""
+    """The content of one post of the webhook."""
 
     mail: list[MailEvent] = field(default_factory=list)
     ignored: Counter[str] = field(default_factory=Counter)
-    """How many events do not count, by kind, or are about other mail."""
+    """How many events were ignored, by kind, or because they are about other mail."""
     unreadable: list[str] = field(default_factory=list)
-    """What is wrong with events about a notice of ours: `place.field: what is wrong`."""
+    """Errors in events about our notices: `place.field: what is wrong`."""
 
 
 def read_events(body: str, now: datetime) -> Reports:
-    """Read a post. Raises BadInputError where it is not a JSON array of objects."""
+    """Parse a post. Raises BadInputError if it is not a JSON array of objects."""
     try:
         events = json.loads(body)
     except (ValueError, RecursionError) as error:
@@ -94,7 +94,7 @@ def _is_notice(value: object) -> TypeGuard[str]:
 
 
 def _moment(value: object) -> datetime:
-    """Read seconds since 1970. Raises BadInputError."""
+    """Parse seconds since 1970. Raises BadInputError."""
     try:
         if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
             return datetime.fromtimestamp(value, UTC)
@@ -104,9 +104,9 @@ def _moment(value: object) -> datetime:
 
 
 def _reason(kind: str, event: dict[str, Any]) -> str | None:
-    """Return the words that explain an event, without anybody's address.
+    """Return the reason of an event, without addresses.
 
-    They are marked where the address is not to blame: a server refused this mail, not the mailbox.
+    It is marked if the address is not to blame: the server rejected this mail, not the mailbox.
     """
     words = _text(event.get("reason")) or _text(event.get("response")) or ""
     words = without_addresses(words)[:_LONGEST_REASON]

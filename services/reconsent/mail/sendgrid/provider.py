@@ -1,14 +1,14 @@
 """SendGrid as a mail provider: one request for up to 1,000 recipients of the same mail.
 
-SendGrid cannot be told that a request repeats an earlier one. So every request ends in one of
-these ways, and only what was surely not accepted may be sent again:
+SendGrid has no idempotency key: it cannot recognize a repeated request. A request ends in one of
+these ways, and only what was certainly not accepted may be sent again:
 
     202                                        accepted
     400 about a recipient                      halved, until the one at fault is alone: rejected
-    400 about nothing in particular            halved; rejected only if others are accepted
+    400 without a cause                        halved; rejected only if others are accepted
     413                                        halved
     429, or the request was not sent whole     retry
-    5xx, silence, a broken answer              unknown
+    5xx, a timeout, a broken response          unknown
     anything else (key, host, mail)            OutsideError: no recipient is at fault
 """
 
@@ -30,8 +30,8 @@ from sendgrid import SendGridAPIClient  # type: ignore[import-untyped]  # it has
 from reconsent.domain.errors import BadInputError, OutsideError, StoppedError
 from reconsent.domain.mail import Result
 from reconsent.mail.address import UnusableAddressError, postal_address
-from reconsent.mail.sendgrid.answers import Answer, refusal
 from reconsent.mail.sendgrid.request import Addressed, request_body
+from reconsent.mail.sendgrid.responses import Response, refusal
 from reconsent.mail.sendgrid.settings import HOST, Handling
 
 if TYPE_CHECKING:
@@ -40,26 +40,26 @@ if TYPE_CHECKING:
     from reconsent.domain.mail import Mail, Recipient
 
 TIMEOUT: Final = 30.0
-"""Seconds to connect, and for each wait after that: the client knows only one limit."""
+"""Seconds to connect, and for each wait after that: the client has only one timeout."""
 
 _LONGEST_REST: Final = timedelta(hours=1)
 _MOST_BYTES: Final = 30_000_000
 _MOST_SUBSTITUTED: Final = 10_000
 _PERSONAL_BYTES: Final = 2500
-"""The most bytes of JSON for one recipient, without the link: most of them for the name."""
+"""The most bytes of JSON for one recipient, without the link; most of them are the name."""
 _MOST_DOUBTFUL: Final = 3
-"""How many in a row may be refused for an unclear reason before the mail is at fault."""
+"""With this many rejected in a row for an unclear reason, the mail is at fault."""
 
 
 class SendGrid:
-    """Send through SendGrid's v3 API."""
+    """Sends through SendGrid's v3 API."""
 
     name: str = "sendgrid"
     at_most: int = 1000
     together: bool = True
     repeats_safely: bool = False
     rests_until: datetime | None = None
-    """When SendGrid's rate limit ends, as it said."""
+    """When SendGrid's rate limit ends, by its own response."""
 
     def __init__(
         self,
@@ -70,7 +70,7 @@ class SendGrid:
         timeout: float = TIMEOUT,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """Take a host as a URL; raises BadInputError where that or the key is not valid."""
+        """Take a host as a URL; raises BadInputError if the host or the key is not valid."""
         if not api_key.strip():
             raise BadInputError("SENDGRID_API_KEY: is required to send through SendGrid")
         if not (api_key.strip().isascii() and api_key.strip().isprintable()):
@@ -83,9 +83,9 @@ class SendGrid:
         logging.getLogger("python_http_client").setLevel(logging.INFO)
 
     def send(self, mail: Mail, recipients: Sequence[Recipient]) -> Sequence[Result]:
-        """Hand a mail over; raises OutsideError where nothing was accepted and none is at fault.
+        """Send a mail; raises OutsideError if nothing was accepted and no recipient is at fault.
 
-        A retry says when SendGrid accepts requests again, where it said so.
+        A retry says when SendGrid accepts requests again, if it said so.
         """
         results: dict[int, Result] = {}
         addressed = list(_usable(recipients, results))
@@ -95,43 +95,43 @@ class SendGrid:
             raise (StoppedError if stopped.barred else OutsideError)(str(stopped.reason))
         rest = Result("retry", stopped.reason if stopped else None, self.rests_until)
         for one in addressed:
-            # Not handed over any more, after SendGrid said or showed that it cannot take it.
+            # Not sent, because sending stopped before.
             results.setdefault(one.place, rest)
         return [results[place] for place in range(len(recipients))]
 
     def _believed(self, until: datetime | None) -> datetime | None:
-        """Return the end of a rate limit, capped where it is so far off that it must be wrong."""
+        """Return the end of a rate limit, capped because a very late one must be wrong."""
         return min(until, self._now() + _LONGEST_REST) if until else None
 
     def _hand_over(
         self, mail: Mail, addressed: list[Addressed], results: dict[int, Result]
-    ) -> Answer | None:
-        """Send request by request, adding results; return the answer that ended it early."""
+    ) -> Response | None:
+        """Send request by request, adding results; return the response that ended it early."""
         most = min(self.at_most, self._most(mail, addressed))
         waiting = list(reversed(_requests(addressed, most)))
-        doubtful: dict[int, Answer] = {}
+        doubtful: dict[int, Response] = {}
         while waiting:
             request = waiting.pop()
-            answer = self._post(request_body(mail, request, self._handling))
-            if answer.halves and len(request) > 1:
+            response = self._post(request_body(mail, request, self._handling))
+            if response.halves and len(request) > 1:
                 middle = len(request) // 2
                 waiting += [request[middle:], request[:middle]]
-            elif answer.doubtful:
-                doubtful[request[0].place] = answer
+            elif response.doubtful:
+                doubtful[request[0].place] = response
                 if len(doubtful) >= _MOST_DOUBTFUL and not _any(results, "accepted"):
-                    return answer
+                    return response
             else:
-                if answer.outcome != "retry":
-                    result = Result(answer.outcome, answer.reason)
+                if response.outcome != "retry":
+                    result = Result(response.outcome, response.reason)
                     results.update((one.place, result) for one in request)
-                if answer.outcome in {"retry", "unknown"}:
-                    return answer
+                if response.outcome in {"retry", "unknown"}:
+                    return response
         return _settle(doubtful, results)
 
     def _most(self, mail: Mail, addressed: Sequence[Addressed]) -> int:
         """Return how many recipients fit into one request within SendGrid's limits.
 
-        Raises OutsideError where not even one does.
+        Raises OutsideError if not even one does.
         """
         link = max((len(one.recipient.link.encode()) for one in addressed), default=0)
         if link + len(mail.link_mark) >= _MOST_SUBSTITUTED:
@@ -149,30 +149,30 @@ class SendGrid:
             )
         return most
 
-    def _post(self, body: dict[str, Any]) -> Answer:
+    def _post(self, body: dict[str, Any]) -> Response:
         try:
             response = self._client.mail.send.post(request_body=body)
         except HTTPError as error:
             return refusal(error)
         except URLError as error:
-            # Raised while connecting or sending only: the request is not whole on the other side.
-            return Answer("retry", f"SendGrid cannot be reached: {error.reason}")
+            # Raised only while connecting or sending: SendGrid does not have the whole request.
+            return Response("retry", f"SendGrid cannot be reached: {error.reason}")
         except (OSError, HTTPException) as error:
-            return Answer(
-                "unknown", f"SendGrid did not answer: {str(error) or type(error).__name__}"
+            return Response(
+                "unknown", f"SendGrid did not respond: {str(error) or type(error).__name__}"
             )
         if response.status_code == 202:  # noqa: PLR2004 -- HTTP's name for it is Accepted
-            return Answer("accepted")
+            return Response("accepted")
         status = response.status_code
-        return Answer(
-            "retry", f"SENDGRID_HOST: answered {status}, SendGrid answers 202", fatal=True
+        return Response(
+            "retry", f"SENDGRID_HOST: responded {status}, SendGrid responds 202", fatal=True
         )
 
 
 def _checked(host: str) -> str:
     parts = urlsplit(host)
     try:
-        # As the client will encode it: a name that has no encoding fails here, not with every mail.
+        # The client encodes it so: a name that cannot be encoded fails here, not with every mail.
         known = parts.scheme in {"http", "https"} and (parts.hostname or "").encode("idna")
         _ = parts.port
     except ValueError:
@@ -197,9 +197,9 @@ def _usable(recipients: Iterable[Recipient], results: dict[int, Result]) -> Iter
 def _requests(addressed: Sequence[Addressed], at_most: int) -> list[list[Addressed]]:
     """Divide recipients so that no request has an address twice, whatever its case.
 
-    SendGrid rejects a request that has an address twice. Some systems ignore dots, or what follows
-    a plus; elsewhere these are other people's addresses, so they count as different here. Where
-    SendGrid takes two for equal after all, halving separates them.
+    SendGrid rejects a request with duplicate addresses. Some systems ignore dots, or what follows a
+    plus; elsewhere these are other people's addresses, so they count as different here. If SendGrid
+    treats two as equal after all, halving separates them.
     """
     requests: list[list[Addressed]] = []
     times: dict[str, int] = {}
@@ -215,15 +215,15 @@ def _requests(addressed: Sequence[Addressed], at_most: int) -> list[list[Address
     return requests
 
 
-def _settle(doubtful: Mapping[int, Answer], results: dict[int, Result]) -> Answer | None:
-    """Reject those refused for an unclear reason if others got the same mail.
+def _settle(doubtful: Mapping[int, Response], results: dict[int, Result]) -> Response | None:
+    """Reject the doubtful recipients if SendGrid accepted the same mail for others.
 
-    If nobody did, the mail is at fault, and nobody must be rejected for it.
+    Otherwise the mail is at fault, and no recipient is rejected.
     """
     if not _any(results, "accepted"):
         return next(iter(doubtful.values()), None)
-    for place, answer in doubtful.items():
-        results[place] = Result("rejected", answer.reason)
+    for place, response in doubtful.items():
+        results[place] = Result("rejected", response.reason)
     return None
 
 

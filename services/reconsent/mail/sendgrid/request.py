@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Addressed:
-    """A recipient whose address is usable, and their place in the order asked for."""
+    """A recipient with a usable address; `place` is their position among all recipients."""
 
     place: int
     recipient: Recipient
@@ -25,7 +25,7 @@ class Addressed:
 
 
 def request_body(mail: Mail, addressed: Sequence[Addressed], handling: Handling) -> dict[str, Any]:
-    """Return the request that hands a mail over for some people."""
+    """Return the body of the request that sends a mail to some people."""
     linked = mail.link_mark and mail.link_mark in mail.text + mail.html
     clicks = handling.clicks
     body: dict[str, Any] = {
@@ -54,14 +54,14 @@ def request_body(mail: Mail, addressed: Sequence[Addressed], handling: Handling)
 def _personal(one: Addressed, mail: Mail, *, linked: bool) -> dict[str, Any]:
     personal: dict[str, Any] = {
         "to": [_person(one.address, one.recipient.name)],
-        # SendGrid keeps these long and shows them widely: nothing but the opaque id.
+        # SendGrid keeps and shows these for long: nothing but the opaque id.
         "custom_args": {"reconsent_notice": one.recipient.notice},
-        # All of them here: a personalization's headers replace those of the message.
+        # All headers, because a personalization's headers replace those of the message.
         "headers": {
             "X-Reconsent-Notice": one.recipient.notice,
             "Auto-Submitted": "auto-generated",
             "Content-Language": mail.locale,
-            # Substitutions are made in the text and the subject, not here.
+            # SendGrid makes substitutions in text and subject only, not in headers.
             **list_headers(mail, one.recipient),
         },
     }

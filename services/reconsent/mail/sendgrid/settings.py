@@ -1,4 +1,4 @@
-"""SENDGRID_*: what SendGrid is told besides the mail, and the public key of its webhook."""
+"""SENDGRID_*: how SendGrid handles mail, and the public key of its webhook."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ _TRACKING: Final = ("clicks", "opens")
 
 @dataclass(frozen=True, kw_only=True)
 class Handling:
-    """How SendGrid handles what it is given; the same for every recipient."""
+    """How SendGrid handles mail; the same for every recipient."""
 
     categories: tuple[str, ...] = ()
-    """What SendGrid counts its statistics by."""
+    """The categories of SendGrid's statistics."""
     group: int | None = None
-    """The unsubscribe group: SendGrid drops what goes to those who left it."""
+    """The unsubscribe group: SendGrid drops mail to people who left it."""
     clicks: bool = False
-    """Whether links are replaced by SendGrid's own, which count clicks."""
+    """Whether SendGrid replaces links with its own, which count clicks."""
     opens: bool = False
-    """Whether a tracking pixel is added that counts openings."""
+    """Whether SendGrid adds a tracking pixel, which counts openings."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SendGridSettings:
-    """What the environment says of SendGrid; `webhook_key` is the public key of its webhook."""
+    """SendGrid's settings; `webhook_key` is the public key of its webhook."""
 
     api_key: str | None = field(default=None, repr=False)
     host: str = HOST

@@ -16,10 +16,9 @@ from reconsent.domain.errors import BadInputError
 SIGNATURE: Final[str] = EventWebhookHeader.SIGNATURE
 TIMESTAMP: Final[str] = EventWebhookHeader.TIMESTAMP
 
-# SendGrid does not document whether what it posts again, for up to 24 hours, is signed again; in
-# practice the timestamp is that of the post. Accepting posts for a day would only help where it is
-# not. The window costs no more than a correct clock, and an old post that was accepted after all
-# would change nothing: its events are known by their ids.
+# SendGrid retries a post for up to 24 hours. It does not document whether retries are signed again;
+# in practice the timestamp is that of the retry, so a short window is enough. It only requires a
+# correct clock. A replayed post would change nothing: its events are known by their ids.
 FRESH: Final = timedelta(minutes=10)
 
 _SECONDS: Final = re.compile(r"[0-9]{1,11}", re.ASCII)
@@ -40,7 +39,7 @@ class Webhook:
             raise _no_key()
 
     def refusal(self, body: bytes, signature: str, timestamp: str, now: datetime) -> str | None:
-        """Say why a post is not authentic; None where it is."""
+        """Return why a post is not authentic; None if it is."""
         if not signature or not timestamp:
             return f"has no {SIGNATURE} and {TIMESTAMP}"
         if not _SECONDS.fullmatch(timestamp):

@@ -1,1 +1,1 @@
-"""Mail through any mail server."""
+"""Mail through any SMTP server."""

@@ -1,4 +1,4 @@
-"""When to try a mail domain again that refuses mail for now."""
+"""When to retry a mail domain that temporarily rejects mail."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 FIRST: Final = timedelta(minutes=1)
 LONGEST: Final = timedelta(hours=1)
 A_WHILE: Final = timedelta(minutes=15)
-"""How long to wait for one mailbox (a full one) or with one mail (a large one)."""
+"""How long to wait for one mailbox (a full one) or one mail (a large one)."""
 _IN_A_ROW: Final = 5
 _MOST_DOMAINS: Final = 100_000
 
@@ -25,25 +25,25 @@ class _Trouble:
 
 
 class Backoff:
-    """Remembers which domains refused for now, for as long as this process lives.
+    """Remembers temporary rejections by domain, as long as this process lives.
 
-    The wait doubles, up to LONGEST, when a domain refuses again after it. During it the domain is
-    left alone once several refused in a row: one alone may have been about one person.
+    The wait doubles, up to LONGEST, when a domain rejects mail again after it. Mail to the domain
+    is held back only after several rejections in a row: a single one may concern one person.
     """
 
     def __init__(self) -> None:
-        """Know of no trouble."""
+        """Start without any rejections."""
         self._troubles: dict[str, _Trouble] = {}
 
     def left_alone_until(self, domain: str, now: datetime) -> datetime | None:
-        """Return until when nothing is to be tried at a domain; None where it may be."""
+        """Return until when mail to a domain is held back; None if it is not."""
         trouble = self._troubles.get(domain)
         if trouble is None or trouble.in_a_row < _IN_A_ROW or now >= trouble.until:
             return None
         return trouble.until
 
     def refused(self, domain: str, now: datetime) -> datetime:
-        """Note a refusal for now; return when to try again."""
+        """Record a temporary rejection; return when to retry."""
         trouble = self._troubles.get(domain)
         if trouble is None:
             if len(self._troubles) >= _MOST_DOMAINS:
@@ -57,10 +57,10 @@ class Backoff:
         return trouble.until
 
     def accepted(self, domain: str) -> None:
-        """Note that a domain takes mail."""
+        """Record that a domain accepted mail."""
         self._troubles.pop(domain, None)
 
     def _forget(self, now: datetime) -> None:
-        """Make room: what is over goes first, then everything."""
+        """Make room: drop what is over, or everything if that is not enough."""
         waiting = {domain: t for domain, t in self._troubles.items() if now < t.until}
         self._troubles = waiting if len(waiting) < _MOST_DOMAINS else {}

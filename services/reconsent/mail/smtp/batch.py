@@ -1,4 +1,4 @@
-"""One mail on its way to many over SMTP: who still waits, and what became of the others."""
+"""One mail to many recipients over SMTP: who still waits, and the results of the others."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
     from reconsent.mail.smtp.replies import Refusal, Reply
 
 _MAIL_AT_FAULT: Final = 5
-"""With this many refused for no reason of their own, and none accepted, the mail is at fault."""
+"""With this many doubtful refusals and none accepted, the mail is at fault."""
 _GIVE_UP: Final = 20
 _NO_SMTPUTF8: Final = (
     "the address has non-ASCII characters before its @,"
-    " which the mail server does not accept (it offers no SMTPUTF8)"
+    " which the mail server does not accept (it does not offer SMTPUTF8)"
 )
 
 
 class Message(NamedTuple):
-    """One recipient's message, ready to be handed over; the place is that in the order asked."""
+    """One recipient's message, ready to send; `place` is the recipient's position."""
 
     place: int
     domain: str
@@ -40,10 +40,10 @@ class Message(NamedTuple):
 
 @dataclass(kw_only=True)
 class Batch:
-    """What the tasks that send one mail share.
+    """State shared by the tasks that send one mail.
 
-    Each message ends with a result, or nothing more is sent, and `stopped` says why; with a time in
-    `stopped_until` only this mail is affected.
+    Each message gets a result, unless sending stops; then `stopped` says why. If `stopped_until` is
+    set, only this mail is affected.
     """
 
     mail: MimeMail
@@ -65,7 +65,7 @@ class Batch:
         return bool(left) and self.stopped is None
 
     def take(self, extensions: Mapping[str, str]) -> Message | None:
-        """Take what is to be sent next to a server that offers these extensions."""
+        """Take the next message for a server that offers these extensions."""
         while self.waiting():
             if self._given_back:
                 return self._given_back.popleft()
@@ -88,7 +88,7 @@ class Batch:
             return Result("rejected", _NO_SMTPUTF8)
         domain = address.rpartition("@")[2].lower()
         if until := self.backoff.left_alone_until(domain, self.now):
-            return Result("retry", f"{domain} refuses mail for now", until)
+            return Result("retry", f"{domain} temporarily rejects mail", until)
         content = self.mail.transmitted(recipient, address)
         limit = extensions.get("SIZE", "")
         if limit.isdigit() and 0 < int(limit) < len(content):
@@ -102,10 +102,10 @@ class Batch:
         )
         return Message(place, domain, envelope, content)
 
-    # ------------------------------------------------------------------ what became of one
+    # ------------------------------------------------------------------ the result of one message
 
     def give_back(self, message: Message, why: str, *, worked: bool) -> None:
-        """Let another connection try, after one that had worked so far broke; surely not sent."""
+        """Return a message that was certainly not sent; retry once if the connection had worked."""
         if worked and message.place not in self._given_back_once:
             self._given_back_once.add(message.place)
             self._given_back.appendleft(message)
@@ -113,21 +113,21 @@ class Batch:
             self.results[message.place] = Result("retry", why)
 
     def untouched(self, message: Message) -> None:
-        """Put back what nothing was done about."""
+        """Return a message of which nothing was sent."""
         self._given_back.appendleft(message)
 
     def may_have_left(self, message: Message, why: str) -> None:
-        """Note that only the server knows whether it took a message."""
+        """Record that the server may have accepted a message."""
         self.results[message.place] = Result("unknown", why)
 
     def took(self, message: Message) -> None:
-        """Note that the server took a message."""
+        """Record that the server accepted a message."""
         self.results[message.place] = Result("accepted")
         self.accepted += 1
         self.backoff.accepted(message.domain)
 
     def refused(self, message: Message, refusal: Refusal) -> None:
-        """Note that the server did not take a message, for now or for good."""
+        """Record that the server rejected a message, temporarily or permanently."""
         if refusal.of_the_mail:
             self._stop_mail(refusal.reason)
         elif refusal.of_the_sender:
@@ -153,18 +153,18 @@ class Batch:
     # ------------------------------------------------------------------ the end
 
     def settle(self, why: str | None, *, proven: bool) -> list[Result]:
-        """Return a result each: what was not sent may be tried again, for the reason given.
+        """Return one result for each recipient; unsent messages are retries, with `why` as reason.
 
-        `proven` tells that the server has taken mail of ours. Where it took none, and refuses us
-        rather than a recipient, nobody is rejected.
+        `proven`: the server has accepted mail of ours before. If it has not, and refuses the client
+        rather than a recipient, no recipient is rejected.
         """
         for place, (refusal, until) in self._doubtful.items():
             of_the_client = refusal.stage != "." and not proven
             of_the_mail = len(self._doubtful) >= _MAIL_AT_FAULT
-            nobodys = not self.accepted and (of_the_client or of_the_mail)
+            blameless = not self.accepted and (of_the_client or of_the_mail)
             self.results[place] = (
                 Result("retry", refusal.reason, until)
-                if nobodys
+                if blameless
                 else Result("rejected", refusal.reason)
             )
         left = Result("retry", self.stopped or why, self.stopped_until)

@@ -1,8 +1,8 @@
-"""A connection to a mail server: commands out, replies in, one message after the other.
+"""A connection to a mail server: sends commands, reads replies, one message after the other.
 
-Where the server offers PIPELINING (RFC 2920) a message's content and the next one's envelope leave
+If the server offers PIPELINING (RFC 2920), a message's content and the next one's envelope are sent
 together, so that a message costs one round trip. The dot that ends a long message is written only
-after all before it has left: without the dot, nothing was accepted.
+once everything before it has been sent: without the dot, nothing was accepted.
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ if TYPE_CHECKING:
 
 _LONGEST_LINE: Final = 4096
 _MOST: Final = 200
-"""Lines of a reply, or replies that nobody has read."""
-_NO_SMTP: Final = "answered with something that is not SMTP"
+"""The most lines of a reply, and the most unread replies."""
+_NO_SMTP: Final = "sent something that is not SMTP"
 _LEAVES_AT_ONCE: Final = 32_768
-"""What an idle connection takes in one piece, so that it cannot break in the middle."""
+"""The most bytes that an idle connection sends in one piece, without breaking in the middle."""
 _STAGES: Final[tuple[Stage, ...]] = ("MAIL", "RCPT", "DATA")
 
 
 class ConnectionLostError(Exception):
-    """A server is gone, silent, or not a mail server; the message says which."""
+    """The server is gone, silent, or not a mail server; the message says which."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Patience:
-    """How many seconds to wait for a server."""
+    """Timeouts in seconds."""
 
     connect: float = 30
-    """Until there is a connection, and for a TLS handshake."""
+    """For connecting, and for a TLS handshake."""
     answer: float = 60
-    """For a reply, and for the server to read what it is sent."""
+    """For a reply, and for the server to read what is sent."""
     verdict: float = 600
-    """For the reply to a whole message: giving up on it leaves its fate unknown (RFC 5321)."""
+    """For the reply to a whole message; after a timeout its outcome is unknown (RFC 5321)."""
 
 
 class Envelope(NamedTuple):
@@ -54,14 +54,14 @@ class Envelope(NamedTuple):
 
 
 class SmtpConnection(asyncio.Protocol):
-    """One connection, in use by one task at a time."""
+    """One connection, used by one task at a time."""
 
     def __init__(self, patience: Patience) -> None:
-        """Wait to be connected by the event loop."""
+        """Start unconnected; the event loop connects it."""
         self.patience = patience
         self.extensions: Mapping[str, str] = {}
         self.served = 0
-        """How many messages were answered for, well or badly."""
+        """How many messages the server accepted or rejected."""
         self.used_at = 0.0
         self.encrypted = False
         self._loop = asyncio.get_running_loop()
@@ -77,17 +77,17 @@ class SmtpConnection(asyncio.Protocol):
 
     @property
     def pipelining(self) -> bool:
-        """Whether the server takes commands before it has answered the ones before."""
+        """Whether the server takes commands before it has replied to earlier ones."""
         return "PIPELINING" in self.extensions
 
     @property
     def lost(self) -> bool:
-        """Whether nothing can be sent any more, or the server said something unasked."""
+        """Whether the connection is closed, or the server sent something unsolicited."""
         return self._lost is not None or bool(self._replies or self._unread)
 
     @property
     def own_address(self) -> str:
-        """The address of this end, as EHLO takes it where there is no name (RFC 5321)."""
+        """This end's address as a literal for EHLO, for a client without a name (RFC 5321)."""
         known = self._transport.get_extra_info("sockname") if self._transport else None
         address = str(known[0]) if known else "127.0.0.1"
         return f"[IPv6:{address}]" if ":" in address else f"[{address}]"
@@ -95,15 +95,15 @@ class SmtpConnection(asyncio.Protocol):
     # ------------------------------------------------------------------ messages
 
     def announce(self, envelope: Envelope) -> None:
-        """Write a message's envelope, where the server offers PIPELINING."""
+        """Write a message's envelope, if the server offers PIPELINING."""
         if self.pipelining:
             self._write(b"".join((b"RSET\r\n" if self._half_open else b"", *envelope)))
 
     async def admitted(self, envelope: Envelope) -> Refusal | None:
-        """Read the answers to an announced envelope; None where the server waits for the content.
+        """Read the replies to an announced envelope; None if the server waits for the content.
 
-        To a server without PIPELINING each command is written only now. Raises
-        ConnectionLostError; nothing was accepted then.
+        Without PIPELINING each command is written only now. Raises ConnectionLostError; nothing was
+        accepted then.
         """
         commands: Sequence[tuple[Stage, bytes]] = list(zip(_STAGES, envelope, strict=True))
         if self._half_open:
@@ -117,9 +117,9 @@ class SmtpConnection(asyncio.Protocol):
             reply = await self.reply(self.patience.answer)
             wanted = reply.code == GO_AHEAD if stage == "DATA" else reply.good
             if reply.code == CLOSING or not (wanted or reply.temporary or reply.permanent):
-                raise self._failed(f"answered {reply.words}")
+                raise self._failed(f"replied {reply.words}")
             if stage == "DATA" and wanted and refusal:
-                # It would take a mail without recipients. RFC 2920: an empty one ends that.
+                # The server waits for a mail without recipients; RFC 2920: send an empty one.
                 self._write(b".\r\n")
                 await self.reply(self.patience.verdict)
             elif not wanted and not refusal:
@@ -129,7 +129,7 @@ class SmtpConnection(asyncio.Protocol):
         return refusal
 
     async def content(self, content: bytes) -> None:
-        """Write a message up to the dot that ends it; a short one is kept until the dot is known.
+        """Write a message up to the dot that ends it; a short one is kept and sent with its dot.
 
         Raises ConnectionLostError; nothing was accepted then.
         """
@@ -141,36 +141,36 @@ class SmtpConnection(asyncio.Protocol):
             await self._wait(self.patience.answer, "did not read")
 
     async def verdict(self, following: Envelope | None) -> Reply:
-        """End the message, announce the following one, and return what the server says.
+        """End the message, announce the following one, and return the server's reply.
 
-        Raises ConnectionLostError where it does not say; the message may have been accepted.
+        Raises ConnectionLostError if there is none; the message may have been accepted then.
         """
         next_commands = following if following and self.pipelining else ()
         content, self._held = self._held, b""
         self._write(b"".join((content, b".\r\n", *next_commands)))
         reply = await self.reply(self.patience.verdict)
         if not (reply.good or reply.temporary or reply.permanent):
-            raise self._failed(f"answered {reply.words}")
+            raise self._failed(f"replied {reply.words}")
         self.served += 1
         return reply
 
     # ------------------------------------------------------------------ commands and replies
 
     async def command(self, line: str) -> Reply:
-        """Write a command without its end of line, and return the answer."""
+        """Send a command, given without its line end, and return the reply."""
         self._write(line.encode() + b"\r\n")
         return await self.reply(self.patience.answer)
 
     async def reply(self, patience: float) -> Reply:
-        """Return the next reply; raises ConnectionLostError where none comes within seconds."""
+        """Return the next reply; raises ConnectionLostError if none comes in `patience` seconds."""
         while not self._replies:
-            await self._wait(patience, "did not answer")
+            await self._wait(patience, "did not reply")
         return self._replies.popleft()
 
     async def encrypt(self, context: ssl.SSLContext, host: str) -> None:
-        """Go on over TLS, after the server agreed to; raises OSError or ConnectionLostError."""
+        """Switch to TLS once the server has agreed; raises OSError or ConnectionLostError."""
         if self._replies or self._unread:
-            raise self._failed("said something in clear after it had agreed to TLS")
+            raise self._failed("sent plain text after it had agreed to TLS")
         if self._transport is None or self._lost:
             raise ConnectionLostError(self._lost or "was never connected")
         patience = self.patience.connect
@@ -182,7 +182,7 @@ class SmtpConnection(asyncio.Protocol):
         self.connection_made(upgraded)
 
     async def quit(self) -> None:
-        """End the session politely."""
+        """End the session with QUIT."""
         try:
             if not self.lost:
                 await asyncio.wait_for(self.command("QUIT"), 2)
@@ -192,7 +192,7 @@ class SmtpConnection(asyncio.Protocol):
             self.drop()
 
     def drop(self) -> None:
-        """Close at once, whatever is in flight."""
+        """Close at once, without waiting for anything in flight."""
         self._lost = self._lost or "was hung up on"
         if self._transport:
             self._transport.abort()
@@ -201,11 +201,11 @@ class SmtpConnection(asyncio.Protocol):
 
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin, in clear or over TLS."""
+        """Start, in plain text or over TLS."""
         self._transport = cast("asyncio.Transport", transport)
         self.encrypted = transport.get_extra_info("ssl_object") is not None
-        # Paused as soon as anything waits here: what was not paused has left. asyncio counts
-        # up to the limit with TLS, and beyond it without.
+        # Pause as soon as anything is buffered: if not paused, everything was sent. asyncio
+        # pauses at the limit with TLS, and above it without.
         self._transport.set_write_buffer_limits(high=int(self.encrypted), low=0)
 
     @override
@@ -236,12 +236,12 @@ class SmtpConnection(asyncio.Protocol):
 
     @override
     def pause_writing(self) -> None:
-        """Note that not everything has left yet."""
+        """Record that some bytes are not sent yet."""
         self._paused = True
 
     @override
     def resume_writing(self) -> None:
-        """Go on."""
+        """Continue."""
         self._paused = False
         self._wake()
 
@@ -253,7 +253,7 @@ class SmtpConnection(asyncio.Protocol):
         self._transport.write(data)
 
     async def _wait(self, patience: float, failing: str) -> None:
-        """Wait until something happened; raises ConnectionLostError where it is the end."""
+        """Wait until something happens; raises ConnectionLostError if the connection is lost."""
         if self._lost:
             raise ConnectionLostError(self._lost)
         self._awaited = self._loop.create_future()
@@ -271,7 +271,7 @@ class SmtpConnection(asyncio.Protocol):
             self._awaited.set_result(None)
 
     def _fail(self, how: str) -> None:
-        """End, and wake who waits: they find out."""
+        """Mark the connection as lost, and wake the task that waits, which will notice."""
         if self._lost is None:
             self._lost = how
             if self._transport:

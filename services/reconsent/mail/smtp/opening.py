@@ -1,6 +1,6 @@
 """Opening a connection to a mail server: greeting, EHLO, TLS, credentials.
 
-A failure here comes before any mail is sent, and is reported in one line that names the host of
+A failure here happens before any mail is sent, and is reported in one line that names the host of
 MAIL_URL, never the password.
 """
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def trusting(settings: SmtpSettings) -> ssl.SSLContext:
-    """Return what TLS demands: TLS 1.2, and a trusted certificate for this host."""
+    """Return a TLS context that requires TLS 1.2 and a trusted certificate for the host."""
     try:
         return ssl.create_default_context(cafile=settings.ca_file)
     except (ssl.SSLError, OSError) as error:
@@ -39,16 +39,16 @@ async def opened(
         connection = await _connected(settings, context, patience)
         await _prepared(connection, settings, context)
     except ssl.SSLCertVerificationError as error:
-        told = f"{settings.place}: its certificate is not trusted: {error.verify_message}"
-        raise OutsideError(told) from error
+        message = f"{settings.place}: its certificate is not trusted: {error.verify_message}"
+        raise OutsideError(message) from error
     except ssl.SSLError as error:
-        raise OutsideError(f"{settings.place}: no TLS: {error.reason or error}") from error
+        raise OutsideError(f"{settings.place}: TLS failed: {error.reason or error}") from error
     except TimeoutError as error:
-        told = f"{settings.place}: cannot be reached within {patience.connect:.0f} seconds"
-        raise OutsideError(told) from error
+        message = f"{settings.place}: cannot be reached within {patience.connect:.0f} seconds"
+        raise OutsideError(message) from error
     except OSError as error:
-        told = f"{settings.place}: cannot be reached: {error.strerror or error}"
-        raise OutsideError(told) from error
+        message = f"{settings.place}: cannot be reached: {error.strerror or error}"
+        raise OutsideError(message) from error
     except ConnectionLostError as error:
         raise OutsideError(f"{settings.place}: the mail server {error}") from error
     else:
@@ -85,7 +85,7 @@ async def _prepared(
         agreed = await connection.command("STARTTLS")
         if agreed.good:
             await connection.encrypt(context, settings.host)
-            # What came in clear may have been injected.
+            # Extensions offered in plain text may have been injected.
             await _greet(connection, settings)
     if not connection.encrypted and (settings.tls == "required" or settings.user):
         raise OutsideError(
@@ -96,7 +96,7 @@ async def _prepared(
 
 
 async def _greet(connection: SmtpConnection, settings: SmtpSettings) -> None:
-    """Send EHLO, and learn what the server can do."""
+    """Send EHLO, and store the server's extensions."""
     name = settings.name or connection.own_address
     reply = await connection.command(f"EHLO {name}")
     connection.extensions = _extensions(reply)
@@ -107,7 +107,7 @@ async def _greet(connection: SmtpConnection, settings: SmtpSettings) -> None:
 
 
 def _extensions(reply: Reply) -> Mapping[str, str]:
-    """Return what is offered, by keyword in capitals; old servers write AUTH=LOGIN."""
+    """Return the extensions offered, by keyword in capitals; old servers write AUTH=LOGIN."""
     if not reply.good:
         return {}
     offered: dict[str, str] = {}
@@ -126,9 +126,9 @@ async def _log_in(
         reply = await connection.command(f"AUTH PLAIN {secret}")
     elif "LOGIN" in offered:
         reply = await connection.command("AUTH LOGIN")
-        for answer in (user, password):
-            if reply.code == 334:  # noqa: PLR2004 -- RFC 4954's code for going on
-                reply = await connection.command(_base64(answer))
+        for credential in (user, password):
+            if reply.code == 334:  # noqa: PLR2004 -- RFC 4954's code to continue
+                reply = await connection.command(_base64(credential))
     else:
         raise OutsideError(f"{settings.place}: offers neither AUTH PLAIN nor AUTH LOGIN")
     if not reply.good:

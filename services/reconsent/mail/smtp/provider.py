@@ -1,17 +1,17 @@
 """Any mail server as a mail provider, over SMTP (RFC 5321).
 
-Every message goes to one recipient and ends in one of four ways, and only what was surely not
+Every message goes to one recipient and ends in one of these ways. Only what was certainly not
 accepted may be sent again:
 
     2xx to the message                               accepted
     5xx about the recipient                          rejected
     4xx; the connection broke before the end         retry
-    no answer to the whole message                   unknown
-    the mail itself seems to be refused              retry, after a while
+    no reply to the whole message                    unknown
+    the mail itself seems to be rejected             retry, after a while
     host, TLS, credentials, sender                   OutsideError: no recipient is at fault
 
-A 5xx about the client or the mail (RFC 3463's classes 3, 6, 7) rejects nobody while the fault may
-well be ours: see batch.py.
+A 5xx about the client or the mail (RFC 3463's classes 3, 6, 7) rejects no recipient as long as the
+fault may be ours: see batch.py.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     from reconsent.mail.smtp.settings import SmtpSettings
 
 _IDLE: Final = 30.0
-"""Seconds after which an unused connection is not trusted to be still there."""
+"""Seconds after which an unused connection is dropped rather than reused."""
 _WORTH_A_CONNECTION: Final = 25
-"""How many messages a further connection is opened for."""
+"""How many messages justify one more connection."""
 
 
 def _now() -> datetime:
@@ -46,7 +46,7 @@ def _now() -> datetime:
 
 
 class Smtp:
-    """Send through a mail server, over a few connections that are kept between mails."""
+    """Sends through a mail server, over a few connections that are kept between mails."""
 
     name: str = "smtp"
     at_most: int = 1000
@@ -72,9 +72,9 @@ class Smtp:
         self._proven = False
 
     def send(self, mail: Mail, recipients: Sequence[Recipient]) -> Sequence[Result]:
-        """Hand a mail over; raises OutsideError where nothing was accepted and none is at fault.
+        """Send a mail; raises OutsideError if nothing was accepted and no recipient is at fault.
 
-        The result of what is to be retried tells when, where the mail server refused it for now.
+        A retry says when, if the mail server rejected the message temporarily.
         """
         now = self._now()
         batch = Batch(
@@ -86,14 +86,14 @@ class Smtp:
         return self._runner.run(self._send(batch))
 
     def close(self) -> None:
-        """Take leave of the server."""
+        """Quit all connections."""
         self._runner.run(self._quit())
         self._runner.close()
 
     async def _send(self, batch: Batch) -> Sequence[Result]:
         failures: list[OutsideError] = []
         try:
-            # The first alone: wrong credentials are not tried four times.
+            # Only one at first, so that wrong credentials are not tried several times.
             connections = self._kept() or [await self._opened()]
         except OutsideError as error:
             failures.append(error)
@@ -114,7 +114,7 @@ class Smtp:
         return results
 
     def _kept(self) -> list[SmtpConnection]:
-        """Return the connections that may still be there."""
+        """Return the idle connections that can be reused."""
         fresh = asyncio.get_running_loop().time() - _IDLE
         for connection in self._idle:
             if connection.used_at < fresh:
@@ -127,7 +127,7 @@ class Smtp:
     async def _work(
         self, batch: Batch, connection: SmtpConnection | None, failures: list[OutsideError]
     ) -> None:
-        """Send over one connection after the other, as long as each gets something done."""
+        """Send over one connection after another, as long as each serves some message."""
         try:
             while batch.waiting():
                 connection = connection or await self._opened()
@@ -153,7 +153,7 @@ class Smtp:
 
 
 async def _send_over(connection: SmtpConnection, batch: Batch) -> None:
-    """Send what waits; raises ConnectionLostError once what became of all it had is noted."""
+    """Send the waiting messages; on ConnectionLostError each one taken has been recorded."""
     served_before = connection.served
     message, announced = batch.take(connection.extensions), False
     while message:
@@ -177,7 +177,7 @@ async def _send_over(connection: SmtpConnection, batch: Batch) -> None:
 async def _offered(
     connection: SmtpConnection, message: Message, *, announced: bool
 ) -> Refusal | None:
-    """Write a message up to its last dot, or return why the server does not want it."""
+    """Write a message up to its last dot, or return the server's refusal."""
     if not announced:
         connection.announce(message.envelope)
     refusal = await connection.admitted(message.envelope)
@@ -189,7 +189,7 @@ async def _offered(
 async def _settled(
     connection: SmtpConnection, batch: Batch, message: Message, following: Message | None
 ) -> None:
-    """End a message, announcing the following one, and note what the server says of it."""
+    """End a message, announce the following one, and record the server's verdict."""
     try:
         reply = await connection.verdict(following.envelope if following else None)
     except ConnectionLostError as error:

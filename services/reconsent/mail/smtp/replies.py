@@ -1,4 +1,4 @@
-"""What mail servers answer (RFC 5321, RFC 3463), and whom a refusal is about."""
+"""Mail servers' replies (RFC 5321, RFC 3463), and what a refusal is about."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Final, Literal, NamedTuple
 from reconsent.mail.address import without_addresses
 
 Stage = Literal["RSET", "MAIL", "RCPT", "DATA", "."]
-"""What is answered: a command of one message's transaction, or the dot that ends the message."""
+"""What a reply is to: a command of a message's transaction, or the dot that ends the message."""
 
 CLOSING: Final = 421
-"""A server's last words; it closes the connection."""
+"""The server closes the connection."""
 GO_AHEAD: Final = 354
 
 _TOO_LARGE: Final = 552
 _LONGEST_REASON: Final = 500
 _ENHANCED: Final = re.compile(r"[245]\.(\d{1,3})\.\d{1,3}\b")
-# Bad sequence or command, and what is missing is TLS or credentials.
+# Bad command or sequence; TLS or credentials required.
 _OF_THE_LINE: Final = frozenset({500, 502, 503, 504, 530, 534, 535, 538})
 # By RFC 3463: the mail system, the content, and security or policy.
 _OF_THE_SERVER_OR_MAIL: Final = frozenset({"3", "6", "7"})
@@ -33,27 +33,27 @@ class Reply(NamedTuple):
 
     @property
     def good(self) -> bool:
-        """Whether what was asked is done."""
+        """Whether the server did what it was asked."""
         return 200 <= self.code < 300  # noqa: PLR2004 -- RFC 5321's classes
 
     @property
     def temporary(self) -> bool:
-        """Whether it was refused for now."""
+        """Whether it is a temporary rejection."""
         return 400 <= self.code < 500  # noqa: PLR2004 -- RFC 5321's classes
 
     @property
     def permanent(self) -> bool:
-        """Whether it was refused for good."""
+        """Whether it is a permanent rejection."""
         return self.code >= 500  # noqa: PLR2004 -- RFC 5321's classes
 
     @property
     def words(self) -> str:
-        """The reply as a reason that may be kept: one line without addresses."""
+        """The reply as a reason that is safe to store: one line without addresses."""
         return without_addresses(f"{self.code} {self.text}")[:_LONGEST_REASON]
 
     @property
     def subject(self) -> str:
-        """What the enhanced status code is about, by RFC 3463; empty where there is none."""
+        """The subject of the enhanced status code (RFC 3463); empty if there is none."""
         found = _ENHANCED.match(self.text)
         return found[1] if found else ""
 
@@ -64,7 +64,7 @@ class Reply(NamedTuple):
 
 
 class Refusal(NamedTuple):
-    """A message that the server did not take, and at which step."""
+    """The rejection of a message, and its stage."""
 
     stage: Stage
     reply: Reply
@@ -72,11 +72,11 @@ class Refusal(NamedTuple):
     @property
     def reason(self) -> str:
         """Why, in the server's words."""
-        return f"the mail server answered {self.reply.words}"
+        return f"the mail server replied {self.reply.words}"
 
     @property
     def of_the_sender(self) -> bool:
-        """Whether nothing can be sent: the recipient was not even named."""
+        """Whether nothing can be sent: the recipient was not named yet."""
         return self.stage in {"RSET", "MAIL"}
 
     @property
@@ -86,7 +86,7 @@ class Refusal(NamedTuple):
 
     @property
     def doubtful(self) -> bool:
-        """Whether the client or the mail may be what is refused, rather than the recipient."""
+        """Whether the client or the mail may be at fault rather than the recipient."""
         if not self.reply.permanent:
             return False
         if self.reply.subject in {"1", _MAILBOX}:
@@ -98,9 +98,9 @@ class Refusal(NamedTuple):
         )
 
 
-@lru_cache(maxsize=256)  # servers say the same again and again
+@lru_cache(maxsize=256)  # replies repeat
 def read_line(line: bytes) -> tuple[bool, Reply] | None:
-    """Return whether a line ends its reply, and what it says; None where it is not a reply."""
+    """Return whether a line ends its reply, and its content; None if it is not a valid reply."""
     line = line.removesuffix(b"\r")
     code, separator, text = line[:3], line[3:4], line[4:]
     if not (len(code) == 3 and code.isdigit() and code[:1] in b"2345" and separator in b" -"):  # noqa: PLR2004 -- RFC 5321's codes

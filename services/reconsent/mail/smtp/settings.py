@@ -44,7 +44,7 @@ class SmtpSettings:
     user: str | None = None
     password: str | None = field(default=None, repr=False)
     connections: int = _CONNECTIONS
-    """How many connections are held at the same time, at most."""
+    """The most connections at the same time."""
     ca_file: Path | None = None
     """Certificates to trust instead of the system's."""
     name: str | None = None
@@ -52,12 +52,12 @@ class SmtpSettings:
 
     @property
     def place(self) -> str:
-        """The server, for people."""
+        """The server, for error messages."""
         return f"MAIL_URL: {self.host}:{self.port}"
 
 
 def smtp_settings(url: str) -> SmtpSettings:
-    """Read a MAIL_URL of a scheme in SCHEMES; raises BadInputError, never with the password."""
+    """Parse a MAIL_URL of a scheme in SCHEMES; raises BadInputError, never with the password."""
     parts = urlsplit(url)
     options = _options(parts.query)
     if parts.path not in {"", "/"} or parts.fragment:

@@ -126,7 +126,7 @@ def test_a_bad_address_costs_one_recipient(sendgrid: SendGrid, stand_in: SendGri
     assert rejected == {313, 500, 999}
     for place in (313, 999):
         reason = str(results[place].reason)
-        assert reason.startswith("SendGrid answered 400: Does not contain a valid address")
+        assert reason.startswith("SendGrid responded 400: Does not contain a valid address")
         assert "@" not in reason
     others = [recipient.notice for n, recipient in enumerate(everyone) if n not in rejected]
     assert sorted(notices(stand_in)) == sorted(others)
@@ -142,7 +142,7 @@ def test_a_bad_mail_is_nobodys_fault(
 ) -> None:
     """What is wrong for all is told at once: nobody is rejected for it, one by one."""
     mail = replace(MAIL, **changed)
-    with pytest.raises(OutsideError, match=rf"SendGrid answered 400: .*\(.*{field}.*\)"):
+    with pytest.raises(OutsideError, match=rf"SendGrid responded 400: .*\(.*{field}.*\)"):
         sendgrid.send(mail, people(9))
     assert stand_in.counts() == {"requests": 0, "recipients": 0, "received": 1}
 

@@ -111,7 +111,7 @@ def test_what_everyone_is_refused_for_is_nobodys_fault(
 ) -> None:
     """It is told soon, and no address is given up for it."""
     stand_in.next(status=400, times=2 * count)
-    with pytest.raises(OutsideError, match="SendGrid answered 400: Bad Request"):
+    with pytest.raises(OutsideError, match="SendGrid responded 400: Bad Request"):
         sendgrid.send(MAIL, people(count))
     assert stand_in.counts()["received"] < 16
 

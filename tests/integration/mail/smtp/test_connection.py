@@ -171,11 +171,11 @@ def test_tls_is_taken_where_it_is_offered(server: MailServer, options: str) -> N
 
 
 def test_words_put_in_before_tls_are_not_believed(server: MailServer, options: str) -> None:
-    """Who sits in between could add answers in clear that seem to come from within."""
+    """Plain text injected before the TLS handshake is not taken for a reply."""
     server.odd["STARTTLS"].append("220 2.0.0 Go ahead\r\n250-mail.test\r\n250 AUTH PLAIN")
     with (
         sending(server, options, user=CREDENTIALS) as smtp,
-        pytest.raises(OutsideError, match="in clear"),
+        pytest.raises(OutsideError, match="plain text"),
     ):
         smtp.send(MAIL, people(1))
     assert not server.passwords

@@ -66,14 +66,14 @@ def test_a_refusal_for_good_costs_one_recipient(
     """Who is refused is rejected in the server's words, without the address."""
     result = told("ann@bad.example", step, answer, smtp, server)
     words = answer.replace("ann@bad.example", "(address)")
-    assert result == ("rejected", f"the mail server answered {words}", None)
+    assert result == ("rejected", f"the mail server replied {words}", None)
 
 
 @pytest.mark.parametrize("step", ["RCPT", "."])
 def test_a_refusal_for_now_is_tried_again_later(smtp: Smtp, server: MailServer, step: Step) -> None:
     """The result says when, and the others are not held up."""
     result = told("ann@busy.example", step, "451 4.7.1 Try later", smtp, server)
-    reason = "the mail server answered 451 4.7.1 Try later"
+    reason = "the mail server replied 451 4.7.1 Try later"
     assert result == ("retry", reason, NOON + timedelta(minutes=1))
 
 
@@ -89,7 +89,7 @@ def test_a_busy_domain_is_left_alone_longer_and_longer(
         results = smtp.send(MAIL, [*at_busy, *people(2)])
         assert outcomes(results) == ["retry"] * 9 + ["accepted"] * 2
         assert {result.not_before for result in results[:9]} == {until}
-        assert results[8].reason == "busy.example refuses mail for now"
+        assert results[8].reason == "busy.example temporarily rejects mail"
         clock.time = until
     server.odd_for.clear()
     assert outcomes(smtp.send(MAIL, at_busy)) == ["accepted"] * 9
@@ -235,7 +235,7 @@ def test_a_mail_that_nobody_may_get_rejects_nobody(smtp: Smtp, server: MailServe
     results = smtp.send(MAIL, everyone)
     assert outcomes(results) == ["retry"] * 100
     assert {result.reason for result in results} == {
-        "the mail server answered 554 5.7.1 Access denied"
+        "the mail server replied 554 5.7.1 Access denied"
     }
     assert None not in {result.not_before for result in results}
     assert sum(server.answered.values()) < 30

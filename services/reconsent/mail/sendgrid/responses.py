@@ -1,4 +1,4 @@
-"""What SendGrid's answers to a request mean for its recipients."""
+"""What SendGrid's responses mean for the recipients of a request."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from reconsent.domain.mail import Outcome
 
 _LONGEST_REASON: Final = 500
-# Not headers, arguments or substitutions: we write these, for everyone alike.
+# Not headers, arguments or substitutions: those are ours, the same for everyone.
 _RECIPIENT_FIELD: Final = re.compile(r"personalizations(?:\.\d+|\[\d+\])?(?:\.to\b.*)?")
 
 
-class Answer(NamedTuple):
+class Response(NamedTuple):
     """How a request ended."""
 
     outcome: Outcome
@@ -27,38 +27,38 @@ class Answer(NamedTuple):
     halves: bool = False
     """Whether a smaller request may do better."""
     fatal: bool = False
-    """Whether somebody must change something (key, host, mail) before a retry can succeed."""
+    """Whether key, host or mail must be changed before a retry can succeed."""
     doubtful: bool = False
-    """Whether the recipient may be at fault, or what is the same for everyone."""
+    """Whether it is unclear if the recipient or the mail is at fault."""
     barred: bool = False
     """Whether the key or the sender is rejected; retrying will not help."""
 
 
-def refusal(error: Any) -> Answer:  # noqa: ANN401 -- the client has no types
-    """Say what an answer other than success means."""
+def refusal(error: Any) -> Response:  # noqa: ANN401 -- the client has no types
+    """Return what a response other than success means."""
     status = int(error.status_code)
     fields, words = _explained(error.body)
-    said = f"SendGrid answered {status}: {words or error.reason}"[:_LONGEST_REASON]
+    said = f"SendGrid responded {status}: {words or error.reason}"[:_LONGEST_REASON]
     if status == 429:  # noqa: PLR2004 -- Too Many Requests
         until = _moment(error.headers.get("X-RateLimit-Reset"))
-        return Answer("retry", said + (f"; again from {until:%FT%TZ}" if until else ""), until)
+        return Response("retry", said + (f"; again from {until:%FT%TZ}" if until else ""), until)
     if status >= 500:  # noqa: PLR2004 -- a server's own error begins here
-        return Answer("unknown", said)
+        return Response("unknown", said)
     if status == 413:  # noqa: PLR2004 -- Content Too Large
-        return Answer("retry", said, halves=True, fatal=True)
+        return Response("retry", said, halves=True, fatal=True)
     if status == 400 and not any(fields):  # noqa: PLR2004 -- Bad Request
-        return Answer("retry", said, halves=True, fatal=True, doubtful=True)
+        return Response("retry", said, halves=True, fatal=True, doubtful=True)
     if status == 400 and all(map(_RECIPIENT_FIELD.fullmatch, fields)):  # noqa: PLR2004 -- Bad Request
-        return Answer("rejected", said, halves=True)
+        return Response("rejected", said, halves=True)
     if status in {401, 403}:
-        return Answer("retry", f"SENDGRID_API_KEY, MAIL_FROM: {said}", fatal=True, barred=True)
-    return Answer("retry", said, fatal=True)
+        return Response("retry", f"SENDGRID_API_KEY, MAIL_FROM: {said}", fatal=True, barred=True)
+    return Response("retry", said, fatal=True)
 
 
 def _explained(body: bytes) -> tuple[list[str], str]:
-    """Return the fields that an error document blames, and its words in one line.
+    """Return the fields that an error document names, and its messages in one line.
 
-    The words are kept, so addresses are taken out of them.
+    The messages are stored, so addresses are removed.
     """
     try:
         errors = [error for error in json.loads(body)["errors"] if isinstance(error, dict)]
@@ -73,7 +73,7 @@ def _explained(body: bytes) -> tuple[list[str], str]:
 
 
 def _moment(reset: str | None) -> datetime | None:
-    """Read when a rate limit ends, in seconds since 1970; None where it does not say."""
+    """Parse when a rate limit ends, in seconds since 1970; None if it does not say."""
     try:
         return datetime.fromtimestamp(int(reset or ""), UTC)
     except (ValueError, OverflowError, OSError):
