@@ -7,7 +7,7 @@ A consumer owns a partition by an advisory lock of its session: a dead process f
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, LiteralString
 
 import psycopg
 
@@ -17,6 +17,7 @@ from reconsent.store.log import PARTITIONS, Partition, append, from_row
 from reconsent.store.named import named
 from reconsent.store.offsets import TAKE_OVER_LIMIT, take_over
 from reconsent.store.postgres import in_one_line
+from reconsent.store.rows import values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -107,23 +108,23 @@ class PostgresConsumer:
         if self._shared_at is not None and now - self._shared_at < _SHARE_SECONDS:
             return
         self._shared_at = now
-        members = self._value("members", self._membership)
+        members = self._value(SQL["members"], self._membership)
         share = -(-len(self._all) // max(members, 1))
         for partition in self._idle()[: max(0, len(self._held) - share)]:
             del self._held[partition]
-            self._value("unlock", self._lock_name(partition))
+            self._value(SQL["unlock"], self._lock_name(partition))
         for partition in self._all:
             if len(self._held) < share and partition not in self._held:
                 self._take(partition)
 
     def _take(self, partition: Partition) -> None:
-        if not self._value("lock", self._lock_name(partition)):
+        if not self._value(SQL["lock"], self._lock_name(partition)):
             return
         try:
             self._held[partition] = take_over(self._connection, self._group, *partition)
         except psycopg.errors.LockNotAvailable:
             # A batch of the earlier owner is still being recorded: try later.
-            self._value("unlock", self._lock_name(partition))
+            self._value(SQL["unlock"], self._lock_name(partition))
 
     def _idle(self) -> list[Partition]:
         """List the partitions held of which no batch is being recorded."""
@@ -165,5 +166,6 @@ class PostgresConsumer:
             messages=messages,
         )
 
-    def _value(self, query: str, parameters: Mapping[str, Any]) -> Any:  # noqa: ANN401
-        return self._connection.execute(SQL[query], parameters).fetchall()[0][0]
+    def _value(self, query: LiteralString, parameters: Mapping[str, Any]) -> Any:  # noqa: ANN401
+        [found] = values(self._connection, query, parameters)
+        return found

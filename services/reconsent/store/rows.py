@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, LiteralString, TypeVar
 
-from psycopg.rows import class_row
+from psycopg.rows import class_row, scalar_row
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,3 +34,11 @@ def one_row(
     """Run a query; return its first row, None where there is none."""
     with connection.cursor(row_factory=class_row(row)) as cursor:
         return cursor.execute(query, parameters).fetchone()
+
+
+def values(
+    connection: Connection, query: LiteralString, parameters: Mapping[str, Any] | None = None
+) -> list[Any]:
+    """Run a query that has one column; return its values."""
+    with connection.cursor(row_factory=scalar_row) as cursor:
+        return cursor.execute(query, parameters).fetchall()

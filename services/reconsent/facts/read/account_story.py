@@ -17,10 +17,11 @@ from reconsent.facts.ledgers import read_ledgers
 from reconsent.facts.read.ledger import ledger_json
 from reconsent.facts.read.notices import Filters, list_notices
 from reconsent.store.named import named
+from reconsent.store.rows import all_rows, one_row
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from datetime import datetime
+    from datetime import date, datetime
 
     from reconsent.domain.consent import Decision
     from reconsent.domain.policy import Policy
@@ -32,9 +33,9 @@ SQL = named("read/account_story")
 
 
 class _Account(NamedTuple):
-    """The account's row; `at` is the moment for which the story is told."""
+    """The account's row; `at` is the moment for which permissions are answered."""
 
-    key: int
+    account_key: int
     status: Status
     contact: Contact
     minor: bool
@@ -46,6 +47,38 @@ class _Account(NamedTuple):
     address: Address
     unsubscribed_at: datetime | None
     at: datetime
+
+
+class _Past(NamedTuple):
+    """What the account was from a time on."""
+
+    since: datetime
+    status: Status
+    contact: Contact
+    minor: bool
+
+
+class _Holding(NamedTuple):
+    """One pair of data category and version that the account holds."""
+
+    data_category: str
+    collected_under: str | None
+    first_collected_at: datetime
+    last_collected_on: date
+    source: str
+
+
+class _Erased(NamedTuple):
+    """One pair that was erased."""
+
+    data_category: str
+    collected_under: str | None
+    erased_at: datetime
+
+
+class _Accepted(NamedTuple):
+    notice: str
+    accepted_at: datetime
 
 
 def account_json(
@@ -63,14 +96,14 @@ def account_json(
     given. The account stays locked against changes until the transaction ends.
     """
     name = {"property": property_name, "account": account}
-    row = connection.execute(SQL["account"], name | {"at": at}).fetchone()
-    if row is None:
+    found = one_row(connection, _Account, SQL["account"], name | {"at": at})
+    if found is None:
         return None
-    found = _Account(*row)
     policy = policies.of_property(property_name)
     standing = cohorts.standings(connection, [found.standing_id])[found.standing_id]
     held = cohorts.holdings(connection, [found.holdings_id])[found.holdings_id]
-    ledger = read_ledgers(connection, [found.key], policies).get(found.key)
+    key = found.account_key
+    ledger = read_ledgers(connection, [key], policies).get(key)
     wanted = Filters(property=property_name, account=account)
     return {
         **name,
@@ -81,7 +114,7 @@ def account_json(
         **_data(connection, found, policy),
         "asked": _asked(connection, cohorts, policy, found, standing),
         "notices": _notices(connection, found, list_notices(connection, cohorts, policies, wanted)),
-        "consents": ledger_json(connection, found.key, ledger) if ledger else [],
+        "consents": ledger_json(connection, key, ledger) if ledger else [],
         "permissions": _permissions(found, policy, held, standing),
     }
 
@@ -101,35 +134,36 @@ def _profile(found: _Account) -> dict[str, Any]:
 
 
 def _history(connection: Connection, found: _Account) -> list[dict[str, Any]]:
-    rows = connection.execute(SQL["history"], {"account_key": found.key})
-    return [
-        {"since": rfc3339(since), "status": status, "contact": contact, "minor": minor}
-        for since, status, contact, minor in rows
-    ]
+    past = all_rows(connection, _Past, SQL["history"], {"account_key": found.account_key})
+    return [state._asdict() | {"since": rfc3339(state.since)} for state in past]
 
 
 def _data(connection: Connection, found: _Account, policy: Policy | None) -> dict[str, Any]:
-    """Return what is held and what was erased; a deleted account holds nothing."""
-    holds: list[dict[str, Any]] = []
-    erased: list[dict[str, Any]] = []
-    rows = connection.execute(SQL["of_account"], {"account_key": found.key}).fetchall()
-    for category, version, first, last, source, erased_at in sorted(
-        rows, key=lambda row: sort_key(row[:2])
-    ):
-        pair = {"data_category": category, "collected_under": version}
-        if erased_at is not None:
-            erased.append(pair | {"erased_at": rfc3339(erased_at)})
-        elif found.status != "deleted":
-            holds.append(
-                {
-                    **pair,
-                    "published": _is_published(version, policy),
-                    "first_collected_at": rfc3339(first),
-                    "last_collected_on": last.isoformat(),
-                    "source": source,
-                }
-            )
-    return {"holds": holds, "erased": erased}
+    """Return what is held and what was erased."""
+    of_account = {"account_key": found.account_key}
+    holds = all_rows(connection, _Holding, SQL["holds"], of_account)
+    erased = all_rows(connection, _Erased, SQL["erased"], of_account)
+    return {
+        "holds": [
+            {
+                "data_category": one.data_category,
+                "collected_under": one.collected_under,
+                "published": _is_published(one.collected_under, policy),
+                "first_collected_at": rfc3339(one.first_collected_at),
+                "last_collected_on": one.last_collected_on.isoformat(),
+                "source": one.source,
+            }
+            for one in sorted(holds, key=_sort_key)
+        ],
+        "erased": [
+            one._asdict() | {"erased_at": rfc3339(one.erased_at)}
+            for one in sorted(erased, key=_sort_key)
+        ],
+    }
+
+
+def _sort_key(pair: _Holding | _Erased) -> tuple[str, ...]:
+    return sort_key((pair.data_category, pair.collected_under))
 
 
 def _is_published(version: str | None, policy: Policy | None) -> bool | None:
@@ -165,8 +199,9 @@ def _asked(
 def _notices(
     connection: Connection, found: _Account, listed: Iterable[dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    rows = connection.execute(SQL["accepted"], {"account_key": found.key})
-    accepted: dict[str, datetime] = dict(rows.fetchall())
+    of_account = {"account_key": found.account_key}
+    rows = all_rows(connection, _Accepted, SQL["accepted"], of_account)
+    accepted = {row.notice: row.accepted_at for row in rows}
     return [notice | {"accepted_at": rfc3339(accepted.get(notice["notice"]))} for notice in listed]
 
 

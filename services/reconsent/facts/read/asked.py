@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-from psycopg.rows import class_row
+from typing import TYPE_CHECKING, Any
 
 from reconsent.facts.sets import as_ask
 from reconsent.store.named import named
+from reconsent.store.rows import one_row
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from reconsent.store.postgres import Connection
 
 SQL = named("read/asked")
-ACCOUNTS = named("record/accounts")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +50,12 @@ class ShownQuestions:
     text_hash: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Shown:
+    members: list[Any]
+    version_id: int
+
+
 def choice_notice(
     connection: Connection, notice_id: UUID, *, lock: bool = False
 ) -> ChoiceNotice | None:
@@ -59,19 +63,17 @@ def choice_notice(
     found = _choice_notice(connection, notice_id)
     if found is None or not lock:
         return found
-    connection.execute(ACCOUNTS["lock_keys"], {"keys": [found.account_key]})
+    connection.execute(SQL["lock_account"], {"account_key": found.account_key})
     return _choice_notice(connection, notice_id)
 
 
 def _choice_notice(connection: Connection, notice_id: UUID) -> ChoiceNotice | None:
-    with connection.cursor(row_factory=class_row(ChoiceNotice)) as cursor:
-        return cursor.execute(SQL["choice_notice"], {"notice_id": notice_id}).fetchone()
+    return one_row(connection, ChoiceNotice, SQL["choice_notice"], {"notice_id": notice_id})
 
 
 def optional_mail(connection: Connection, notice_id: UUID) -> OptionalMail | None:
     """Read what a link leaves; None if it does not work."""
-    with connection.cursor(row_factory=class_row(OptionalMail)) as cursor:
-        return cursor.execute(SQL["optional_mail"], {"notice_id": notice_id}).fetchone()
+    return one_row(connection, OptionalMail, SQL["optional_mail"], {"notice_id": notice_id})
 
 
 def shown_questions(
@@ -79,8 +81,8 @@ def shown_questions(
 ) -> ShownQuestions | None:
     """Read what a page of that hash asked; None if none was shown for the property."""
     wanted = {"rendering": text_hash, "property": property_name}
-    found = connection.execute(SQL["shown_questions"], wanted).fetchone()
+    found = one_row(connection, _Shown, SQL["shown_questions"], wanted)
     if found is None:
         return None
-    members, version_id = found
-    return ShownQuestions(uses=as_ask(members), version_id=version_id, text_hash=text_hash)
+    uses = as_ask(found.members)
+    return ShownQuestions(uses=uses, version_id=found.version_id, text_hash=text_hash)

@@ -9,6 +9,7 @@ from reconsent.facts.versions import Policies
 from reconsent.store import dead_letters
 from reconsent.store.named import named
 from reconsent.store.postgres import Connection
+from reconsent.store.rows import all_rows
 
 SQL = named("read/counts")
 
@@ -34,10 +35,25 @@ class Status:
     notices: list[NoticeCount]
 
 
+class _Service(NamedTuple):
+    service: str
+    processes: int
+
+
+class _State(NamedTuple):
+    version_id: int
+    kind: str
+    state: str
+    suppression: str | None
+    notices: int
+
+
 def status(connection: Connection, policies: Policies, lags: dict[str, int]) -> Status:
     """Count what is at work and what waits, besides the messages that wait on the bus."""
     return Status(
-        services=dict(connection.execute(SQL["services"]).fetchall()),
+        services={
+            row.service: row.processes for row in all_rows(connection, _Service, SQL["services"])
+        },
         lags=lags,
         dead_letters=dead_letters.count(connection),
         notices=count_notices(connection, policies),
@@ -47,12 +63,12 @@ def status(connection: Connection, policies: Policies, lags: dict[str, int]) -> 
 def count_notices(connection: Connection, policies: Policies) -> list[NoticeCount]:
     """Count notices by version, kind, state and reason, as they stand now."""
     counts: dict[tuple[str, str, str, str, str | None], int] = {}
-    for version_id, kind, state, suppression, count in connection.execute(SQL["count_states"]):
-        version = policies.versions[version_id]
-        overtaken = version_id != policies.latest_id(version.policy) and (
-            state in {"planned", "due"} or (state == "suppressed" and kind == "choice")
+    for row in all_rows(connection, _State, SQL["count_states"]):
+        version = policies.versions[row.version_id]
+        overtaken = row.version_id != policies.latest_id(version.policy) and (
+            row.state in {"planned", "due"} or (row.state == "suppressed" and row.kind == "choice")
         )
-        shown = ("superseded", None) if overtaken else (state, suppression)
-        key = (version.policy, version.version, kind, *shown)
-        counts[key] = counts.get(key, 0) + count
+        shown = ("superseded", None) if overtaken else (row.state, row.suppression)
+        key = (version.policy, version.version, row.kind, *shown)
+        counts[key] = counts.get(key, 0) + row.notices
     return [NoticeCount(*key, count) for key, count in counts.items()]

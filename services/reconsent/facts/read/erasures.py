@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from psycopg.rows import class_row
-
 from reconsent.store.named import named
+from reconsent.store.rows import all_rows
 
 if TYPE_CHECKING:
     from reconsent.store.postgres import Connection
@@ -28,5 +27,4 @@ class Erasure:
 
 def erasures(connection: Connection) -> list[Erasure]:
     """List the data that must be erased, in the order of property and account."""
-    with connection.cursor(row_factory=class_row(Erasure)) as cursor:
-        return cursor.execute(SQL["to_erase"]).fetchall()
+    return all_rows(connection, Erasure, SQL["to_erase"])

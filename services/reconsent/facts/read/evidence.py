@@ -3,18 +3,76 @@
 from __future__ import annotations
 
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from reconsent.domain.times import rfc3339
 from reconsent.store.named import named
+from reconsent.store.rows import all_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from datetime import datetime
 
     from reconsent.store.postgres import Connection
 
 SQL = named("read/evidence")
 _AT_ONCE: Final = 500
+
+
+class _Sent(NamedTuple):
+    """What was sent last as a notice; nothing but the reason where nothing was."""
+
+    notice: str
+    reason: str | None
+    rendering: str | None
+    locale: str | None
+    template: str | None
+    content: dict[str, str] | None
+
+    def mail_json(self) -> dict[str, Any] | None:
+        if self.rendering is None or self.content is None:
+            return None
+        kept = {"rendering": self.rendering, "locale": self.locale, "template": self.template}
+        return kept | {part: self.content[part] for part in ("subject", "text", "html")}
+
+
+class _Attempt(NamedTuple):
+    """One attempt to send a notice, and what became of the notice in it."""
+
+    notice: str
+    provider: str
+    started_at: datetime
+    ended_at: datetime | None
+    outcome: str | None
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "provider": self.provider,
+            "started_at": rfc3339(self.started_at),
+            "ended_at": rfc3339(self.ended_at),
+            "outcome": self.outcome,
+        }
+
+
+class _Event(NamedTuple):
+    """One report about the mail of a notice."""
+
+    notice: str
+    event: str
+    occurred_at: datetime
+    reason: str | None
+    provider_id: str | None
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "event": self.event,
+            "occurred_at": rfc3339(self.occurred_at),
+            "reason": self.reason,
+            "provider_id": self.provider_id,
+        }
+
+
+_OfNotice = TypeVar("_OfNotice", _Attempt, _Event)
 
 
 def with_evidence(
@@ -29,44 +87,21 @@ def with_evidence(
     rest = iter(notices)
     while some := list(islice(rest, _AT_ONCE)):
         ids = {"notice_ids": [notice["notice"] for notice in some]}
-        sent = {str(notice_id): found for notice_id, *found in connection.execute(SQL["sent"], ids)}
-        attempts = _grouped(connection, "attempts", ids)
-        events = _grouped(connection, "events", ids)
+        sent = {row.notice: row for row in all_rows(connection, _Sent, SQL["sent"], ids)}
+        attempts = _by_notice(all_rows(connection, _Attempt, SQL["attempts"], ids))
+        events = _by_notice(all_rows(connection, _Event, SQL["events"], ids))
         for notice in some:
             name = notice["notice"]
-            reason, *letter = sent[name]
             yield notice | {
-                "reason": reason,
-                "attempts": [
-                    {
-                        "provider": provider,
-                        "started_at": rfc3339(started_at),
-                        "ended_at": rfc3339(ended_at),
-                        "outcome": outcome,
-                    }
-                    for provider, started_at, ended_at, outcome in attempts.get(name, [])
-                ],
-                "events": [
-                    {"event": event, "occurred_at": rfc3339(at), "reason": why, "provider_id": of}
-                    for event, at, why, of in events.get(name, [])
-                ],
-                "letter": _letter(*letter),
+                "reason": sent[name].reason,
+                "attempts": [attempt.as_json() for attempt in attempts.get(name, [])],
+                "events": [event.as_json() for event in events.get(name, [])],
+                "letter": sent[name].mail_json(),
             }
 
 
-def _grouped(
-    connection: Connection, query: str, ids: dict[str, Any]
-) -> dict[str, list[tuple[Any, ...]]]:
-    found: dict[str, list[tuple[Any, ...]]] = {}
-    for notice_id, *row in connection.execute(SQL[query], ids):
-        found.setdefault(str(notice_id), []).append(tuple(row))
+def _by_notice(rows: Iterable[_OfNotice]) -> dict[str, list[_OfNotice]]:
+    found: dict[str, list[_OfNotice]] = {}
+    for row in rows:
+        found.setdefault(row.notice, []).append(row)
     return found
-
-
-def _letter(
-    rendering: str | None, locale: str, template: str, content: dict[str, str]
-) -> dict[str, Any] | None:
-    if rendering is None:
-        return None
-    kept = {"rendering": rendering, "locale": locale, "template": template}
-    return kept | {part: content[part] for part in ("subject", "text", "html")}

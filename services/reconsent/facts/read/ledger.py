@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reconsent.domain.consent import event_states
 from reconsent.domain.times import rfc3339
 from reconsent.domain.use import ANY
 from reconsent.facts.ledgers import read_ledgers
 from reconsent.store.named import named
+from reconsent.store.rows import all_rows, one_row
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,17 +22,32 @@ if TYPE_CHECKING:
 SQL = named("read/ledger")
 
 
+class _Key(NamedTuple):
+    account_key: int
+
+
+class _Entry(NamedTuple):
+    """How a ledger entry came about."""
+
+    account_key: int
+    consent_id: int
+    policy_version: str | None
+    channel: str | None
+    notice: str | None
+    text_hash: str | None
+    recorded_at: datetime
+
+
 def account_ledger(
     connection: Connection, policies: Policies, property_name: str, account: str
 ) -> list[dict[str, Any]] | None:
     """Return the ledger entries of an account, oldest first; None if there is no such account."""
     name = {"property": property_name, "account": account}
-    row = connection.execute(SQL["account"], name).fetchone()
+    row = one_row(connection, _Key, SQL["account"], name)
     if row is None:
         return None
-    (key,) = row
-    found = read_ledgers(connection, [key], policies)
-    return ledger_json(connection, key, found[key]) if found else []
+    found = read_ledgers(connection, [row.account_key], policies)
+    return ledger_json(connection, row.account_key, found[row.account_key]) if found else []
 
 
 def ledger_json(connection: Connection, account_key: int, ledger: Ledger) -> list[dict[str, Any]]:
@@ -43,18 +59,17 @@ def entries(
     connection: Connection, ledgers: Mapping[int, Ledger]
 ) -> dict[int, list[tuple[int, dict[str, Any]]]]:
     """Return the ledger entries of accounts with their ids, oldest first, by account."""
-    rows: dict[int, list[tuple[Any, ...]]] = {key: [] for key in ledgers}
-    for key, *row in connection.execute(SQL["ledger"], {"keys": list(ledgers)}):
-        rows[key].append(tuple(row))
+    rows: dict[int, list[_Entry]] = {key: [] for key in ledgers}
+    for row in all_rows(connection, _Entry, SQL["ledger"], {"keys": list(ledgers)}):
+        rows[row.account_key].append(row)
     return {key: _entries(rows[key], ledger) for key, ledger in ledgers.items()}
 
 
-def _entries(rows: Sequence[tuple[Any, ...]], ledger: Ledger) -> list[tuple[int, dict[str, Any]]]:
+def _entries(rows: Sequence[_Entry], ledger: Ledger) -> list[tuple[int, dict[str, Any]]]:
     states = event_states(ledger)
     found: list[tuple[datetime, int, dict[str, Any]]] = []
-    # What was added since the ledger was read stands at the end, and is left out.
+    # Entries added since the ledger was read are at the end, and are left out.
     for row, said, state in zip(rows, ledger.said, states, strict=False):
-        consent_id, policy_version, channel, notice_id, text_hash, recorded_at = row
         recipient = said.use.recipient
         if recipient == ANY and said.answer == "allow":
             # An agreement that names nobody is one with the controller of its time.
@@ -65,12 +80,12 @@ def _entries(rows: Sequence[tuple[Any, ...]], ledger: Ledger) -> list[tuple[int,
             "collected_under": said.use.collected_under,
             "data_use": said.use.data_use,
             "recipient": recipient,
-            "policy_version": policy_version,
-            "channel": channel,
-            "notice": str(notice_id) if notice_id else None,
-            "text_hash": text_hash,
+            "policy_version": row.policy_version,
+            "channel": row.channel,
+            "notice": row.notice,
+            "text_hash": row.text_hash,
             "decided_at": rfc3339(said.decided_at),
-            "recorded_at": rfc3339(recorded_at),
+            "recorded_at": rfc3339(row.recorded_at),
         }
-        found.append((said.decided_at, consent_id, entry))
+        found.append((said.decided_at, row.consent_id, entry))
     return [(number, entry) for _, number, entry in sorted(found, key=lambda dated: dated[0])]

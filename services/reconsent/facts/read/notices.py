@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from psycopg.rows import class_row
+
 from reconsent.domain.consent import Decision
 from reconsent.domain.notice import MAILED, REPLACEABLE, UNMAILED, settled
 from reconsent.domain.use import Use, sort_key
@@ -78,10 +80,10 @@ def list_notices(
     }
     # A person may take a long time over each page.
     connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
-    with connection.cursor(name="notices") as cursor:
+    with connection.cursor(name="notices", row_factory=class_row(Row)) as cursor:
         cursor.itersize = _PAGE
         cursor.execute(SQL["list"], wanted)
-        while rows := [Row(*row) for row in cursor.fetchmany(_PAGE)]:
+        while rows := cursor.fetchmany(_PAGE):
             for row, notice in as_they_stand(connection, cohorts, policies, rows):
                 if filters.state not in (None, notice.state):
                     continue

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
-from reconsent.domain.account import PermissionSubject
+from reconsent.domain.account import Contact, PermissionSubject, Status
 from reconsent.domain.errors import BadInputError
 from reconsent.domain.event import CollectedUnder, Name, Property, Time
 from reconsent.domain.permission import Permission, permit
@@ -18,6 +18,7 @@ from reconsent.facts.ledgers import read_ledgers
 from reconsent.facts.read.ledger import ledger_json
 from reconsent.facts.sets import as_standing
 from reconsent.store.named import named
+from reconsent.store.rows import all_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,6 +44,18 @@ class Check(BaseModel):
     collected_under: CollectedUnder | None = None
     recipient: PartyKey | None = None
     at: Time | None = None
+
+
+class _Account(NamedTuple):
+    """What an account's permissions depend on."""
+
+    property: str
+    account: str
+    account_key: int
+    status: Status
+    contact: Contact
+    minor: bool
+    standing: list[Any]
 
 
 def refuse_past(check: Check, now: datetime) -> None:
@@ -84,18 +97,18 @@ def _accounts(
     connection: Connection, checks: Sequence[Check]
 ) -> dict[tuple[str, str], tuple[int, PermissionSubject]]:
     names = {(check.property, check.account) for check in checks}
-    rows = connection.execute(
-        SQL["many"],
-        {"properties": [name[0] for name in names], "accounts": [name[1] for name in names]},
-    )
+    wanted = {"properties": [name[0] for name in names], "accounts": [name[1] for name in names]}
     return {
-        (row[0], row[1]): (
-            row[2],
+        (row.property, row.account): (
+            row.account_key,
             PermissionSubject(
-                status=row[3], contact=row[4], minor=row[5], decisions=as_standing(row[7])
+                status=row.status,
+                contact=row.contact,
+                minor=row.minor,
+                decisions=as_standing(row.standing),
             ),
         )
-        for row in rows
+        for row in all_rows(connection, _Account, SQL["many"], wanted)
     }
 
 

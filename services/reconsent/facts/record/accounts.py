@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from reconsent.domain.account import AccountName, Profile, merged
+from reconsent.domain.account import AccountName, Contact, Profile, Status, merged
 from reconsent.domain.recorded import Counts
 from reconsent.facts.record.forgetting import (
     Forgotten,
@@ -16,19 +16,21 @@ from reconsent.facts.record.forgetting import (
 from reconsent.facts.record.standings import refresh_holdings
 from reconsent.store.copying import copy_in
 from reconsent.store.named import named
+from reconsent.store.rows import all_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from datetime import datetime
 
     from reconsent.domain.event import AccountEvent
     from reconsent.facts.versions import Policies
     from reconsent.store.postgres import Connection
 
 SQL = named("record/accounts")
-_TOLD: Final = (
+_INCOMING: Final = (
     "int4", "text", "text", "text", "text", "bool", "text", "text", "text", "text", "timestamptz",
 )  # fmt: skip
-_CHANGED: Final = (
+_STAGED: Final = (
     "int8", "text", "text", "text", "text", "bool", "text", "text", "text", "text", "timestamptz",
     "timestamptz", "bytea",
 )  # fmt: skip
@@ -41,6 +43,36 @@ class Known(NamedTuple):
 
     key: int
     profile: Profile
+
+
+class _Row(NamedTuple):
+    """An account as it is stored."""
+
+    account_key: int
+    property: str
+    account: str
+    status: Status
+    contact: Contact
+    minor: bool
+    email: str | None
+    name: str | None
+    locale: str | None
+    time_zone: str | None
+    updated_at: datetime | None
+    deleted_at: datetime | None
+
+
+class _News(NamedTuple):
+    """An incoming event that says anything new, and its account's key."""
+
+    position: int
+    account_key: int | None
+
+
+class _Added(NamedTuple):
+    account_key: int
+    property: str
+    account: str
 
 
 class _Path(NamedTuple):
@@ -70,27 +102,28 @@ def lock_accounts(
         "accounts": [name[1] for name in distinct],
     }
     connection.execute(SQL["ensure"], named_accounts)
-    return _known(connection.execute(SQL["lock"], named_accounts))
+    return _known(all_rows(connection, _Row, SQL["lock"], named_accounts))
 
 
-def _known(rows: Iterable[tuple[Any, ...]]) -> dict[AccountName, Known]:
+def _known(rows: Iterable[_Row]) -> dict[AccountName, Known]:
     return {
-        AccountName(row[1], row[2]): Known(
-            row[0],
-            Profile(
-                status=row[3],
-                contact=row[4],
-                minor=row[5],
-                email=row[6],
-                name=row[7],
-                locale=row[8],
-                time_zone=row[9],
-                updated_at=row[10],
-                deleted_at=row[11],
-            ),
-        )
+        AccountName(row.property, row.account): Known(row.account_key, _profile(row))
         for row in rows
     }
+
+
+def _profile(row: _Row) -> Profile:
+    return Profile(
+        status=row.status,
+        contact=row.contact,
+        minor=row.minor,
+        email=row.email,
+        name=row.name,
+        locale=row.locale,
+        time_zone=row.time_zone,
+        updated_at=row.updated_at,
+        deleted_at=row.deleted_at,
+    )
 
 
 def record_accounts(
@@ -103,16 +136,16 @@ def record_accounts(
     new = 0
     left = events
     while left:
-        telling = _telling(connection, left)
-        if not telling:
+        news = _news(connection, left)
+        if not news:
             break
-        paths = _paths(connection, telling)
+        paths = _paths(connection, news)
         written = _write(connection, paths, address_hash)
         _write_history(connection, written)
         _after(connection, written, policies)
         # Another transaction has added these in the meantime: now they are known.
-        left = [event for event, _ in telling if _name(event) not in written]
-        _erase_late(connection, [event for event, _ in telling if _name(event) in written], written)
+        left = [event for event, _ in news if _name(event) not in written]
+        _erase_late(connection, [event for event, _ in news if _name(event) in written], written)
         new += sum(len(path.profiles) - 1 for path in written.values())
     return Counts(new=new, unchanged=len(events) - new)
 
@@ -121,11 +154,11 @@ def _name(event: AccountEvent) -> AccountName:
     return AccountName(event.property, event.account)
 
 
-def _telling(
+def _news(
     connection: Connection, events: Sequence[AccountEvent]
 ) -> list[tuple[AccountEvent, int | None]]:
     """Return the events that say anything but what is known, with their accounts' keys."""
-    connection.execute(SQL["told"])
+    connection.execute(SQL["make_incoming"])
     rows = (
         (
             position, event.property, event.account, event.status, event.contact, event.minor,
@@ -133,22 +166,23 @@ def _telling(
         )
         for position, event in enumerate(events)
     )  # fmt: skip
-    copy_in(connection, SQL["tell"], _TOLD, rows)
-    found = connection.execute(SQL["compare"]).fetchall()
-    connection.execute(SQL["forget_told"])
-    return [(events[position], key) for position, key in found]
+    copy_in(connection, SQL["copy_incoming"], _INCOMING, rows)
+    found = all_rows(connection, _News, SQL["compare"])
+    connection.execute(SQL["clear_incoming"])
+    return [(events[news.position], news.account_key) for news in found]
 
 
 def _paths(
-    connection: Connection, telling: Sequence[tuple[AccountEvent, int | None]]
+    connection: Connection, news: Sequence[tuple[AccountEvent, int | None]]
 ) -> dict[AccountName, _Path]:
     """Lock the accounts that are known, and find what events make of all of them."""
-    keys = {key for _, key in telling if key is not None}
-    known = _known(connection.execute(SQL["lock_profiles"], {"keys": list(keys)})) if keys else {}
+    keys = {key for _, key in news if key is not None}
+    rows = all_rows(connection, _Row, SQL["lock_profiles"], {"keys": list(keys)}) if keys else []
+    known = _known(rows)
     paths: dict[AccountName, _Path] = {
         name: _Path(account.key, [account.profile]) for name, account in known.items()
     }
-    for event, _ in telling:
+    for event, _ in news:
         name = _name(event)
         path = paths.get(name)
         if path is None:
@@ -191,14 +225,14 @@ def _write(
     changed = {name: path for name, path in paths.items() if len(path.profiles) > 1}
     if not changed:
         return dict(paths)
-    connection.execute(SQL["changed"])
-    copy_in(connection, SQL["change"], _CHANGED, _rows(changed, address_hash))
+    connection.execute(SQL["make_staged"])
+    copy_in(connection, SQL["copy_staged"], _STAGED, _rows(changed, address_hash))
     added = {
-        AccountName(property_name, account): key
-        for key, property_name, account in connection.execute(SQL["add_profiles"])
+        AccountName(row.property, row.account): row.account_key
+        for row in all_rows(connection, _Added, SQL["add_profiles"])
     }
     connection.execute(SQL["write_profiles"])
-    connection.execute(SQL["forget_changed"])
+    connection.execute(SQL["clear_staged"])
     return {
         name: path if path.key is not None else path._replace(key=added[name])
         for name, path in paths.items()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from psycopg.types.json import Jsonb
 
@@ -13,6 +13,7 @@ from reconsent.domain.use import ANY, Use
 from reconsent.facts.record.accounts import lock_accounts
 from reconsent.facts.record.standings import refresh_standings
 from reconsent.store.named import named
+from reconsent.store.rows import all_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -46,6 +47,21 @@ class Choice:
     evidence: Any = None
 
 
+class _Added(NamedTuple):
+    """An entry that is new in the ledger."""
+
+    consent_id: int
+    account_key: int
+    source: str
+    event_id: str
+    item: int
+
+    @property
+    def identity(self) -> tuple[str, str, int]:
+        """What tells the choice from all others."""
+        return self.source, self.event_id, self.item
+
+
 def as_choice(event: ChoiceEvent, source: str, event_id: str) -> Choice:
     """Read a streamed or imported choice, keeping what it leaves out as ANY."""
     return Choice(
@@ -69,17 +85,20 @@ def as_choice(event: ChoiceEvent, source: str, event_id: str) -> Choice:
 def record_choices(connection: Connection, choices: Sequence[Choice], policies: Policies) -> Counts:
     """Add choices to the ledger and find what now stands."""
     known = lock_accounts(connection, (choice.name for choice in choices))
-    added = connection.execute(SQL["add"], _columns(choices, known)).fetchall()
+    added = all_rows(connection, _Added, SQL["add"], _columns(choices, known))
     evidence = {
         (c.source, c.event_id, c.item): c.evidence for c in choices if c.evidence is not None
     }
-    kept = [(row[0], evidence[row[2:]]) for row in added if row[2:] in evidence]
+    kept = [(row.consent_id, evidence[row.identity]) for row in added if row.identity in evidence]
     if kept:
         connection.execute(
             SQL["add_evidence"],
-            {"consent_id": [row[0] for row in kept], "evidence": [Jsonb(row[1]) for row in kept]},
+            {
+                "consent_id": [consent_id for consent_id, _ in kept],
+                "evidence": [Jsonb(given) for _, given in kept],
+            },
         )
-    refresh_standings(connection, sorted({row[1] for row in added}), policies)
+    refresh_standings(connection, sorted({row.account_key for row in added}), policies)
     return Counts(new=len(added), unchanged=len(choices) - len(added))
 
 

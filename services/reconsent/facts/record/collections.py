@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from reconsent.domain.account import AccountName
 from reconsent.domain.recorded import Counts
@@ -10,43 +10,56 @@ from reconsent.facts.record.forgetting import erase_messages
 from reconsent.facts.record.standings import refresh_holdings
 from reconsent.store.copying import copy_in
 from reconsent.store.named import named
+from reconsent.store.rows import all_rows, values
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from reconsent.domain.event import CollectionEvent
     from reconsent.facts.versions import Policies
     from reconsent.store.postgres import Connection
 
 SQL = named("record/collections")
-_TOLD: Final = ("text", "text", "text", "text", "text", "bool", "timestamptz")
+_INCOMING: Final = ("text", "text", "text", "text", "text", "bool", "timestamptz")
+
+
+class _Deleted(NamedTuple):
+    """An account that was ever deleted, and when last."""
+
+    property: str
+    account: str
+    deleted_at: datetime
 
 
 def record_collections(
     connection: Connection, events: Sequence[CollectionEvent], policies: Policies
 ) -> Counts:
     """Record collections and erasures; their order does not matter, their times do."""
-    connection.execute(SQL["told"])
+    connection.execute(SQL["make_incoming"])
     rows = (
         (e.property, e.account, e.data_category, e.collected_under, e.source, e.erased,
          e.collected_at)
         for e in events
     )  # fmt: skip
-    copy_in(connection, SQL["tell"], _TOLD, rows)
+    copy_in(connection, SQL["copy_incoming"], _INCOMING, rows)
     known = connection.execute(SQL["drop_known"]).rowcount
     if known == len(events):
         return Counts(unchanged=known)
     connection.execute(SQL["ensure"])
-    deleted = {AccountName(*name): at for *name, at in connection.execute(SQL["lock"])}
-    touched = []
+    deleted = {
+        AccountName(row.property, row.account): row.deleted_at
+        for row in all_rows(connection, _Deleted, SQL["lock"])
+    }
+    touched: list[int] = []
     if any(event.erased for event in events):
-        touched = [key for (key,) in connection.execute(SQL["erase"])]
+        touched = values(connection, SQL["erase"])
         connection.execute(SQL["drop_erased"], {"keys": touched})
-    touched += [key for (key,) in connection.execute(SQL["add"])]
-    connection.execute(SQL["forget_told"])
+    touched += values(connection, SQL["add"])
+    connection.execute(SQL["clear_incoming"])
     refresh_holdings(connection, touched, policies)
     if deleted:
-        told = {(AccountName(e.property, e.account), e.collected_at) for e in events}
-        late = {name for name, at in told if name in deleted and at <= deleted[name]}
+        incoming = {(AccountName(e.property, e.account), e.collected_at) for e in events}
+        late = {name for name, at in incoming if name in deleted and at <= deleted[name]}
         erase_messages(connection, {name: deleted[name] for name in late})
     return Counts(new=len(touched), unchanged=len(events) - len(touched))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from reconsent.facts.record.standings import refresh_holdings
 from reconsent.store import log
 from reconsent.store.named import named
+from reconsent.store.rows import values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -103,8 +104,8 @@ def _erase_messages(connection: Connection, accounts: Sequence[Forgotten], _: Po
 
 
 def _erase_reports(connection: Connection, accounts: Sequence[Forgotten], _: Policies) -> None:
-    found = connection.execute(SQL["lock_notices"], {"keys": _keys(accounts)})
-    erase_reports(connection, [str(notice_id) for (notice_id,) in found])
+    notices = values(connection, SQL["lock_notices"], {"keys": _keys(accounts)})
+    erase_reports(connection, [str(notice_id) for notice_id in notices])
 
 
 def _hide_messages(connection: Connection, accounts: Sequence[Forgotten], _: Policies) -> None:

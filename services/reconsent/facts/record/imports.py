@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from reconsent.domain.errors import OutsideError
 from reconsent.store.named import named
+from reconsent.store.rows import all_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,8 +43,8 @@ class FileImport:
 
     def begin(self, connection: Connection) -> Progress:
         """Return how far an import of the same content came that has not ended."""
-        events, new, unchanged, refused = connection.execute(SQL["begin"], self._file).fetchall()[0]
-        return Progress(events=events, new=new, unchanged=unchanged, refused=refused)
+        [progress] = all_rows(connection, Progress, SQL["begin"], self._file)
+        return progress
 
     def record(
         self, connection: Connection, before: Progress, received: Sequence[Received]

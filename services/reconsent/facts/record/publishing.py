@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 from uuid import UUID
 
 from reconsent.domain.change import as_event, content_hash
@@ -15,8 +16,22 @@ from reconsent.facts.sets import Cohorts
 from reconsent.facts.versions import Policies, PublishedVersions
 from reconsent.store.named import named
 from reconsent.store.postgres import Connection
+from reconsent.store.rows import all_rows, values
 
 SQL = named("record/publishing")
+
+
+class _Mailed(NamedTuple):
+    """A mailed question, with the cohort of its account."""
+
+    notice_id: UUID
+    ask_id: int
+    holdings_id: int
+    standing_id: int
+
+    @property
+    def cohort(self) -> tuple[int, int]:
+        return self.holdings_id, self.standing_id
 
 
 def publish(connection: Connection, version: PolicyVersion, versions: PublishedVersions) -> bool:
@@ -27,10 +42,10 @@ def publish(connection: Connection, version: PolicyVersion, versions: PublishedV
     """
     connection.execute(SQL["lock_alone"])
     names = {"policy": version.policy, "version": version.version}
-    known = connection.execute(SQL["content_hash"], names).fetchone()
+    known = values(connection, SQL["content_hash"], names)
     digest = content_hash(version)
-    if known is not None:
-        if known[0] == digest:
+    if known:
+        if known == [digest]:
             return False
         message = f"version: {version.version!r} is published already, with another content"
         raise BadInputError(message)
@@ -42,8 +57,8 @@ def publish(connection: Connection, version: PolicyVersion, versions: PublishedV
     properties = list(version.properties)
     connection.execute(SQL["own_properties"], {"policy": version.policy, "properties": properties})
     # A new version can change which controller was in force when somebody said yes.
-    counting = connection.execute(SQL["counting_on_controller"], {"properties": properties})
-    refresh_standings(connection, [key for (key,) in counting], versions.now(connection))
+    counting = values(connection, SQL["counting_on_controller"], {"properties": properties})
+    refresh_standings(connection, counting, versions.now(connection))
     return True
 
 
@@ -55,18 +70,16 @@ def _settle(connection: Connection, policies: Policies, name: str) -> None:
     policy = policies.by_name.get(name)
     if policy is None:
         return
-    rows = connection.execute(
-        SQL["not_settled_yet"], {"version_id": policies.latest_id(name)}
-    ).fetchall()
+    latest = {"version_id": policies.latest_id(name)}
+    notices = all_rows(connection, _Mailed, SQL["not_settled_yet"], latest)
     cohorts = Cohorts()
-    cohorts.asked(connection, {row[1] for row in rows})
-    asks = cohorts.asks(connection, policy, {row[2:] for row in rows})
+    asked = cohorts.asked(connection, {notice.ask_id for notice in notices})
+    asks = cohorts.asks(connection, policy, {notice.cohort for notice in notices})
+    standings = cohorts.standings(connection, {notice.standing_id for notice in notices})
     settling: dict[Settled | None, list[UUID]] = {}
-    for notice_id, ask_id, *cohort in rows:
-        pair = (cohort[0], cohort[1])
-        asked = cohorts.asked(connection, [ask_id])[ask_id]
-        standing = cohorts.standings(connection, [pair[1]])[pair[1]]
-        settling.setdefault(settled(asked, asks[pair], standing), []).append(notice_id)
+    for notice in notices:
+        became = settled(asked[notice.ask_id], asks[notice.cohort], standings[notice.standing_id])
+        settling.setdefault(became, []).append(notice.notice_id)
     for became, notice_ids in settling.items():
         settle_questions(connection, became, notice_ids)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from reconsent.domain.errors import BadInputError
 from reconsent.domain.event import AccountEvent, ChoiceEvent, CollectionEvent, MailEvent, ahead
@@ -17,12 +18,78 @@ from reconsent.facts.record.mail_events import record_mail_events
 from reconsent.facts.record.publishing import publish
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
     from datetime import datetime
 
     from reconsent.domain.cloudevents import Received
     from reconsent.facts.versions import PublishedVersions
     from reconsent.store.postgres import Connection
+
+
+_Event = TypeVar("_Event")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Means:
+    """What recording needs besides the events: the published versions, the hash of an address."""
+
+    versions: PublishedVersions
+    address_hash: Callable[[str], bytes]
+
+
+Handler = Callable[["Connection", Sequence["Received"], Means], Counts]
+
+
+def _record_policy_versions(
+    connection: Connection, received: Sequence[Received], means: Means
+) -> Counts:
+    new = 0
+    refused = []
+    for position, version in enumerate(_data(received, PolicyVersion)):
+        try:
+            with connection.transaction():
+                new += publish(connection, version, means.versions)
+        except BadInputError as error:
+            refused.append((position, str(error)))
+    return Counts(new=new, unchanged=len(received) - new - len(refused), refused=tuple(refused))
+
+
+def _record_accounts(connection: Connection, received: Sequence[Received], means: Means) -> Counts:
+    policies = means.versions.locked(connection)
+    return record_accounts(connection, _data(received, AccountEvent), policies, means.address_hash)
+
+
+def _record_collections(
+    connection: Connection, received: Sequence[Received], means: Means
+) -> Counts:
+    policies = means.versions.locked(connection)
+    return record_collections(connection, _data(received, CollectionEvent), policies)
+
+
+def _record_choices(connection: Connection, received: Sequence[Received], means: Means) -> Counts:
+    choices = [
+        as_choice(event.data, event.source, event.id)
+        for event in received
+        if isinstance(event.data, ChoiceEvent)
+    ]
+    return record_choices(connection, choices, means.versions.locked(connection))
+
+
+def _record_mail_events(connection: Connection, received: Sequence[Received], _: Means) -> Counts:
+    return record_mail_events(connection, _data(received, MailEvent))
+
+
+HANDLERS: Final[Mapping[str, Handler]] = {
+    "policy-versions": _record_policy_versions,
+    "accounts": _record_accounts,
+    "collections": _record_collections,
+    "choices": _record_choices,
+    "mail-events": _record_mail_events,
+}
+"""What records the events of each topic."""
+
+
+def _data(received: Sequence[Received], model: type[_Event]) -> list[_Event]:
+    return [event.data for event in received if isinstance(event.data, model)]
 
 
 class Recorder:
@@ -39,8 +106,7 @@ class Recorder:
         `now` tells the time, by which events of a clock that is far ahead are refused; without it
         every time is believed.
         """
-        self._versions = versions
-        self._address_hash = address_hash
+        self._means = Means(versions=versions, address_hash=address_hash)
         self._now = now
 
     def record(self, connection: Connection, received: Sequence[Received]) -> Counts:
@@ -48,9 +114,9 @@ class Recorder:
         early = self._early(received)
         counts = Counts(refused=tuple(early.items()))
         timely = [(at, event) for at, event in enumerate(received) if at not in early]
-        for _, run in groupby(timely, key=lambda item: item[1].topic):
+        for topic, run in groupby(timely, key=lambda item: item[1].topic):
             events = list(run)
-            part = self._record(connection, [event for _, event in events])
+            part = HANDLERS[topic](connection, [event for _, event in events], self._means)
             counts = Counts(
                 new=counts.new + part.new,
                 unchanged=counts.unchanged + part.unchanged,
@@ -64,38 +130,3 @@ class Recorder:
             return {}
         now = self._now()
         return {at: why for at, event in enumerate(received) if (why := ahead(event.data, now))}
-
-    def _record(self, connection: Connection, received: Sequence[Received]) -> Counts:
-        data = [event.data for event in received]
-        if isinstance(data[0], PolicyVersion):
-            published = [v for v in data if isinstance(v, PolicyVersion)]
-            return _publish_each(connection, published, self._versions)
-        if isinstance(data[0], MailEvent):
-            return record_mail_events(connection, [e for e in data if isinstance(e, MailEvent)])
-        policies = self._versions.locked(connection)
-        if isinstance(data[0], AccountEvent):
-            accounts = [event for event in data if isinstance(event, AccountEvent)]
-            return record_accounts(connection, accounts, policies, self._address_hash)
-        if isinstance(data[0], CollectionEvent):
-            collections = [event for event in data if isinstance(event, CollectionEvent)]
-            return record_collections(connection, collections, policies)
-        choices = [
-            as_choice(event.data, event.source, event.id)
-            for event in received
-            if isinstance(event.data, ChoiceEvent)
-        ]
-        return record_choices(connection, choices, policies)
-
-
-def _publish_each(
-    connection: Connection, versions: Sequence[PolicyVersion], known: PublishedVersions
-) -> Counts:
-    new = 0
-    refused = []
-    for position, version in enumerate(versions):
-        try:
-            with connection.transaction():
-                new += publish(connection, version, known)
-        except BadInputError as error:
-            refused.append((position, str(error)))
-    return Counts(new=new, unchanged=len(versions) - new - len(refused), refused=tuple(refused))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from reconsent.store.named import named
+from reconsent.store.rows import values
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from reconsent.store.postgres import Connection
 
 SQL = named("record/unsubscribes")
-ACCOUNTS = named("record/accounts")
 
 Reason = Literal["unsubscribed", "complained"]
 Channel = Literal["page", "one_click", "provider"]
@@ -42,13 +42,12 @@ def record_unsubscribes(connection: Connection, said: Sequence[Unsubscribe]) -> 
     Locks the accounts. Said of the same notice again it is the same, at its first time.
     """
     notices = {"notice_id": [one.notice_id for one in said]}
-    keys = [key for (key,) in connection.execute(SQL["accounts"], notices)]
-    connection.execute(ACCOUNTS["lock_keys"], {"keys": keys})
+    keys = values(connection, SQL["lock"], notices)
     columns = {
         "reason": [one.reason for one in said],
         "channel": [one.channel for one in said],
         "occurred_at": [one.occurred_at for one in said],
     }
-    new = connection.execute(SQL["add"], notices | columns).fetchall()
+    new = connection.execute(SQL["add"], notices | columns).rowcount
     connection.execute(SQL["stop"], {"keys": keys})
-    return len(new)
+    return new

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from psycopg.rows import class_row
 
 from reconsent.facts.record.mail_events import bounce_rejected
+from reconsent.facts.sending.claims import look_up_by_index
 from reconsent.store.named import named
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from reconsent.store.postgres import Connection
 
 SQL = named("sending/attempts")
-CLAIMS = named("sending/claims")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +50,7 @@ def end(connection: Connection, attempt: Attempt, results: Sequence[Result], now
         "not_before": [result.not_before for result in results],
         "now": now,
     }
-    connection.execute(CLAIMS["by_index"])
+    look_up_by_index(connection)
     connection.execute(SQL["outcomes"], columns)
     summary = {"attempt_id": attempt.attempt_id, "outcome": _summary(results)}
     connection.execute(SQL["end_attempt"], summary)

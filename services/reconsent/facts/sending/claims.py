@@ -95,7 +95,7 @@ class Claims:
 
     def claim(self, connection: Connection, policies: Policies, limit: int, now: datetime) -> Claim:
         """Claim up to `limit` notices, in the caller's transaction."""
-        connection.execute(SQL["by_index"])
+        look_up_by_index(connection)
         cursor = connection.cursor(row_factory=class_row(Claimed))
         due = {"latest": policies.latest_ids, "limit": limit, "now": now}
         claimed = cursor.execute(SQL["claim"], due).fetchall()
@@ -241,3 +241,8 @@ def _still_open(notice: Claimed, policies: Policies, now: datetime) -> bool:
 
 def _parts(members: Sequence[Claimed], size: int) -> Iterable[Sequence[Claimed]]:
     return (members[start : start + size] for start in range(0, len(members), size))
+
+
+def look_up_by_index(connection: Connection) -> None:
+    """Have the rest of the transaction look notices up by index."""
+    connection.execute(SQL["by_index"])

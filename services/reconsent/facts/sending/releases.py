@@ -7,7 +7,7 @@ notices get the state that follows from it a slice at a time, by the planner or 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, LiteralString
 
 from psycopg.rows import class_row
 
@@ -116,7 +116,12 @@ def order(
     lock_planning(connection)
     if what != "cancel" and flags(connection, version_id).cancelled:
         raise BadInputError(f"release: {policy} {version} was cancelled, which is for good")
-    return bool(connection.execute(SQL[what], {"version_id": version_id}).rowcount)
+    queries: dict[Order, LiteralString] = {
+        "pause": SQL["pause"],
+        "resume": SQL["resume"],
+        "cancel": SQL["cancel"],
+    }
+    return bool(connection.execute(queries[what], {"version_id": version_id}).rowcount)
 
 
 def lock_planning(connection: Connection) -> None:

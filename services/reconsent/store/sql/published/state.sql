@@ -4,7 +4,8 @@ SELECT notice_id, property, account, version_id, sequence, kind, state, suppress
        ask_id, dead, undelivered,
        notices.notice_id = (
            SELECT last.notice_id FROM last_notices AS last
-           WHERE last.account_key = notices.account_key AND last.version_id = notices.version_id) AS is_last,
+           WHERE last.account_key = notices.account_key
+             AND last.version_id = notices.version_id) AS is_last,
        holdings_id, standing_id
 FROM notices JOIN accounts USING (account_key)
 WHERE account_key = ANY(%(keys)s)

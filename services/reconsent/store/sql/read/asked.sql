@@ -16,3 +16,7 @@ WHERE notice_id = %(notice_id)s AND kind = 'choice' AND NOT dead
 SELECT property, locale FROM notices JOIN accounts USING (account_key)
 WHERE notice_id = %(notice_id)s AND kind = 'information' AND NOT dead
   AND status <> 'deleted' AND NOT minor;
+
+-- :name lock_account
+-- Lock an account against any other change.
+SELECT FROM accounts WHERE account_key = %(account_key)s FOR NO KEY UPDATE;

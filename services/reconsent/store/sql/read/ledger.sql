@@ -1,6 +1,6 @@
 -- :name ledger
 -- Read how each ledger entry of some accounts came about, in the ledger's order.
-SELECT account_key, consent_id, policy_version, channel, notice_id, text_hash, recorded_at
+SELECT account_key, consent_id, policy_version, channel, notice_id::text AS notice, text_hash, recorded_at
 FROM consents WHERE account_key = ANY(%(keys)s) ORDER BY account_key, consent_id;
 
 -- :name account

@@ -15,6 +15,6 @@ RETURNING consent_id, account_key, source, event_id, item;
 -- Keep evidence beside the ledger, unless its account was deleted since.
 INSERT INTO consent_evidence
 SELECT consent_id, evidence
-FROM unnest(%(consent_id)s::bigint[], %(evidence)s::jsonb[]) AS told (consent_id, evidence)
+FROM unnest(%(consent_id)s::bigint[], %(evidence)s::jsonb[]) AS incoming (consent_id, evidence)
 JOIN consents USING (consent_id) JOIN accounts USING (account_key)
 WHERE deleted_at IS NULL OR decided_at > deleted_at;

@@ -1,41 +1,41 @@
--- :name told
--- Have a table for collections and erasures that were told, which each transaction finds empty.
-CREATE TEMPORARY TABLE IF NOT EXISTS told_collections (
+-- :name make_incoming
+-- Have a table for incoming collections and erasures, which each transaction finds empty.
+CREATE TEMPORARY TABLE IF NOT EXISTS incoming_collections (
     property text, account text, data_category text, collected_under text, source text,
     erased boolean, at timestamptz
 ) ON COMMIT DELETE ROWS;
 
--- :name tell
+-- :name copy_incoming
 -- Fill it.
-COPY told_collections FROM STDIN (FORMAT BINARY);
+COPY incoming_collections FROM STDIN (FORMAT BINARY);
 
 -- :name drop_known
 -- Leave out what is known, except of accounts that were ever deleted. Each is looked up by itself:
--- told are thousands, known may be millions.
-DELETE FROM told_collections AS told WHERE (
-    SELECT CASE WHEN told.erased THEN EXISTS (
+-- incoming are thousands, known may be millions.
+DELETE FROM incoming_collections AS incoming WHERE (
+    SELECT CASE WHEN incoming.erased THEN EXISTS (
             SELECT FROM collection_erasures AS erasure
             WHERE erasure.account_key = known.account_key
-              AND erasure.data_category = told.data_category
-              AND erasure.collected_under IS NOT DISTINCT FROM told.collected_under
-              AND erasure.erased_at >= told.at)
+              AND erasure.data_category = incoming.data_category
+              AND erasure.collected_under IS NOT DISTINCT FROM incoming.collected_under
+              AND erasure.erased_at >= incoming.at)
         ELSE EXISTS (
             SELECT FROM collections AS collection
             WHERE collection.account_key = known.account_key
-              AND collection.data_category = told.data_category
-              AND collection.collected_under IS NOT DISTINCT FROM told.collected_under
-              AND collection.collected_at = told.at) END
+              AND collection.data_category = incoming.data_category
+              AND collection.collected_under IS NOT DISTINCT FROM incoming.collected_under
+              AND collection.collected_at = incoming.at) END
     FROM accounts AS known
-    WHERE known.property = told.property AND known.account = told.account
+    WHERE known.property = incoming.property AND known.account = incoming.account
       AND known.deleted_at IS NULL
 );
 
 -- :name ensure
 -- Make a stub for each account that is not known yet.
 INSERT INTO accounts (property, account)
-SELECT DISTINCT property, account FROM told_collections AS told
+SELECT DISTINCT property, account FROM incoming_collections AS incoming
 WHERE (SELECT account_key FROM accounts AS known
-       WHERE known.property = told.property AND known.account = told.account) IS NULL
+       WHERE known.property = incoming.property AND known.account = incoming.account) IS NULL
 ORDER BY property, account
 ON CONFLICT DO NOTHING;
 
@@ -44,8 +44,8 @@ ON CONFLICT DO NOTHING;
 WITH locked AS (
     SELECT property, account, deleted_at FROM accounts WHERE account_key = ANY(ARRAY(
         SELECT (SELECT account_key FROM accounts AS known
-                WHERE known.property = told.property AND known.account = told.account)
-        FROM told_collections AS told))
+                WHERE known.property = incoming.property AND known.account = incoming.account)
+        FROM incoming_collections AS incoming))
     ORDER BY account_key FOR NO KEY UPDATE
 )
 SELECT property, account, deleted_at FROM locked WHERE deleted_at IS NOT NULL;
@@ -54,10 +54,10 @@ SELECT property, account, deleted_at FROM locked WHERE deleted_at IS NOT NULL;
 -- Remember erasures with their times; one dated up to a deletion tells nothing new.
 INSERT INTO collection_erasures AS known
 SELECT account_key, data_category, collected_under, max(at)
-FROM told_collections AS told
+FROM incoming_collections AS incoming
 CROSS JOIN LATERAL (
     SELECT account_key, deleted_at FROM accounts
-    WHERE property = told.property AND account = told.account OFFSET 0) AS owner
+    WHERE property = incoming.property AND account = incoming.account OFFSET 0) AS owner
 WHERE erased AND (deleted_at IS NULL OR at > deleted_at)
 GROUP BY account_key, data_category, collected_under
 ON CONFLICT (account_key, data_category, collected_under) DO UPDATE
@@ -68,23 +68,23 @@ RETURNING account_key;
 -- Add collections that no erasure or deletion has taken back.
 INSERT INTO collections
 SELECT account_key, data_category, collected_under, at, min(source)
-FROM told_collections AS told
+FROM incoming_collections AS incoming
 CROSS JOIN LATERAL (
     SELECT account_key, deleted_at FROM accounts
-    WHERE property = told.property AND account = told.account OFFSET 0) AS owner
+    WHERE property = incoming.property AND account = incoming.account OFFSET 0) AS owner
 WHERE NOT erased AND (deleted_at IS NULL OR at > deleted_at) AND NOT EXISTS (
     SELECT FROM collection_erasures AS erasure
     WHERE erasure.account_key = owner.account_key
-      AND erasure.data_category = told.data_category
-      AND erasure.collected_under IS NOT DISTINCT FROM told.collected_under
-      AND erasure.erased_at >= told.at)
+      AND erasure.data_category = incoming.data_category
+      AND erasure.collected_under IS NOT DISTINCT FROM incoming.collected_under
+      AND erasure.erased_at >= incoming.at)
 GROUP BY account_key, data_category, collected_under, at
 ON CONFLICT DO NOTHING
 RETURNING account_key;
 
--- :name forget_told
+-- :name clear_incoming
 -- Empty the table before the transaction ends.
-DELETE FROM told_collections;
+DELETE FROM incoming_collections;
 
 -- :name drop_erased
 -- Drop the collections that an erasure takes back.

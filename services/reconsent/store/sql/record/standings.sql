@@ -24,9 +24,9 @@ WHERE accounts.account_key = named.account_key
 -- :name make_standings
 -- Make the sets of decisions that now stand, where nobody has had the same yet.
 INSERT INTO standings (members, digest)
-SELECT DISTINCT ON (made.digest) told.members, made.digest
-FROM unnest(%(members)s::jsonb[]) AS told (members)
-CROSS JOIN LATERAL sha256(convert_to(told.members::text, 'UTF8')) AS made (digest)
+SELECT DISTINCT ON (made.digest) incoming.members, made.digest
+FROM unnest(%(members)s::jsonb[]) AS incoming (members)
+CROSS JOIN LATERAL sha256(convert_to(incoming.members::text, 'UTF8')) AS made (digest)
 WHERE NOT EXISTS (SELECT FROM standings WHERE standings.digest = made.digest)
 ORDER BY made.digest
 ON CONFLICT DO NOTHING;

@@ -1,20 +1,21 @@
--- :name accounts
--- Find the accounts that some notices were sent to.
-SELECT DISTINCT account_key FROM notices WHERE notice_id = ANY(%(notice_id)s);
+-- :name lock
+-- Lock the accounts that some notices are of, always in the same order.
+SELECT account_key FROM accounts
+WHERE account_key IN (SELECT account_key FROM notices WHERE notice_id = ANY(%(notice_id)s))
+ORDER BY account_key FOR NO KEY UPDATE;
 
 -- :name add
 -- Keep who left, once for each mail and reason: of several times the first.
 INSERT INTO unsubscribes (account_key, notice_id, reason, channel, occurred_at)
-SELECT DISTINCT ON (notice_id, told.reason)
-       account_key, notice_id, told.reason, told.channel, told.occurred_at
+SELECT DISTINCT ON (notice_id, incoming.reason)
+       account_key, notice_id, incoming.reason, incoming.channel, incoming.occurred_at
 FROM unnest(%(notice_id)s::uuid[], %(reason)s::text[], %(channel)s::text[],
-            %(occurred_at)s::timestamptz[]) AS told (notice_id, reason, channel, occurred_at)
+            %(occurred_at)s::timestamptz[]) AS incoming (notice_id, reason, channel, occurred_at)
 JOIN notices USING (notice_id)
-ORDER BY notice_id, told.reason, told.occurred_at, told.channel
+ORDER BY notice_id, incoming.reason, incoming.occurred_at, incoming.channel
 ON CONFLICT (notice_id, reason) DO UPDATE SET
     channel = excluded.channel, occurred_at = excluded.occurred_at, changed = pg_current_xact_id()
-WHERE (excluded.occurred_at, excluded.channel) < (unsubscribes.occurred_at, unsubscribes.channel)
-RETURNING account_key;
+WHERE (excluded.occurred_at, excluded.channel) < (unsubscribes.occurred_at, unsubscribes.channel);
 
 -- :name stop
 -- Stop optional mail to accounts whose owners unsubscribed.
