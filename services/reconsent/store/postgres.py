@@ -20,10 +20,12 @@ Result = TypeVar("Result")
 _TRIES = 10
 _RECONNECT_SECONDS = 10.0
 _CONNECT_SECONDS = 5
-# A suspended process holds the locks of an open transaction no longer than this.
+# A suspended process holds the locks of an open transaction for 60 seconds at most. JIT is off:
+# before PostgreSQL 18, enable_seqscan = off raises estimated costs so far that even a statement
+# about a few rows is compiled, which takes seconds.
 _OPTIONS = (
     "-c client_encoding=UTF8 -c timezone=UTC -c lock_timeout=60s "
-    "-c idle_in_transaction_session_timeout=60s"
+    "-c idle_in_transaction_session_timeout=60s -c jit=off"
 )
 _CONFLICTS = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
 _LOST = (psycopg.OperationalError, psycopg.InterfaceError)
