@@ -97,3 +97,11 @@ ALTER TABLE notices
             AND (address_hash IS NOT NULL OR dead)));
 CREATE INDEX notices_hashes_of_deleted ON notices (accepted_at)
     WHERE dead AND address_hash IS NOT NULL;
+
+-- Accounts that were deleted before this migration, and minors': what providers wrote about their
+-- mails may quote the address.
+UPDATE notices SET reason = NULL FROM accounts
+WHERE accounts.account_key = notices.account_key AND (dead OR minor) AND reason IS NOT NULL;
+UPDATE mail_events SET reason = NULL FROM notices JOIN accounts USING (account_key)
+WHERE notices.notice_id = mail_events.notice_id AND (dead OR minor)
+  AND mail_events.reason IS NOT NULL;

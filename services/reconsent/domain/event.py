@@ -30,6 +30,7 @@ from pydantic import (
 
 from reconsent.domain.account import Contact, Profile, Status
 from reconsent.domain.errors import BadInputError
+from reconsent.domain.notice_id import one_spelling
 from reconsent.domain.policy import DottedKey, PartyKey, PolicyVersion
 
 _RFC_3339 = re.compile(
@@ -122,6 +123,9 @@ PersonIfNull = Annotated[
 ]
 
 
+NoticeName = Annotated[Name, AfterValidator(one_spelling)]
+
+
 class _Event(BaseModel):
     """The data of an event."""
 
@@ -203,7 +207,7 @@ class ChoiceEvent(_Event):
 class MailEvent(_Event):
     """A provider's report about a notice's mail."""
 
-    notice: Name
+    notice: NoticeName
     event: Literal["delivered", "deferred", "bounced", "dropped", "complained", "unsubscribed"]
     occurred_at: Time
     reason: FreeText | None = None

@@ -15,6 +15,8 @@ _LOCAL_PART: Final = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}")
 _LABEL: Final = r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)"
 _DOMAIN: Final = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 _ANY_ADDRESS: Final = re.compile(r"[^\s\[\]<>\"']+@[^\s\[\]<>\"']+")
+# PostgreSQL stores neither NUL nor lone surrogates.
+_UNSTORABLE: Final = re.compile("[\0\ud800-\udfff]")
 _LONGEST_LOCAL_PART: Final = 64
 _LONGEST_ADDRESS: Final = 254
 _LONGEST_NAME: Final = 120
@@ -57,7 +59,8 @@ def domain_name(text: str) -> str | None:
 
 def without_addresses(text: str) -> str:
     """Return a mail system's message as one line without addresses, safe to store."""
-    return _ANY_ADDRESS.sub("(address)", " ".join(text.split()))
+    storable = _UNSTORABLE.sub("\ufffd", " ".join(text.split()))
+    return _ANY_ADDRESS.sub("(address)", storable)
 
 
 def _parts(email: str) -> tuple[str, str]:

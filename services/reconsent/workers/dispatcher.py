@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from typing_extensions import override
 
-from reconsent.domain.errors import OutsideError
+from reconsent.domain.errors import OutsideError, ReconsentError
 from reconsent.domain.mail import (
     CHOOSE_LINK,
     UNSUBSCRIBE_LINK,
@@ -238,10 +238,16 @@ class Dispatcher(Service):
         """Record the provider's results; those that cannot be recorded now are kept for later."""
         while self._handed:
             attempt, results = self._handed[0]
-            self._database.transaction(
-                partial(end, attempt=attempt, results=results, now=self._now())
-            )
+            try:
+                self._end(attempt, results)
+            except ReconsentError:
+                raise
+            except Exception:  # noqa: BLE001 (the outcome counts for more than what was said of it)
+                self._end(attempt, [result._replace(reason=None) for result in results])
             self._handed.popleft()
+
+    def _end(self, attempt: Attempt, results: Sequence[Result]) -> None:
+        self._database.transaction(partial(end, attempt=attempt, results=results, now=self._now()))
 
     def _render(self, wording: Wording, policies: Policies) -> RenderedMail:
         version = policies.versions[wording.version_id]

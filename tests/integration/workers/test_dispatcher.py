@@ -260,6 +260,18 @@ def test_an_unknown_outcome_is_sent_again_at_least_once(sending: Sending) -> Non
     assert outcomes == [("unknown=1",), ("accepted=1",)]
 
 
+@pytest.mark.parametrize("reason", ["no \0 such user", "no \ud800 such user"])
+def test_an_outcome_is_recorded_whatever_words_come_with_it(sending: Sending, reason: str) -> None:
+    """A provider's words that cannot be stored are dropped; neither outcome nor sender is lost."""
+    sending.people("ann", "bo")
+    sending.release()
+    sending.answers("ann", Result("rejected", reason))
+    assert sending.send() == ["bo@example.org"]
+    with sending.place.database.connection() as connection:
+        rows = connection.execute("SELECT state, reason FROM notices ORDER BY state").fetchall()
+    assert rows == [("accepted", None), ("rejected", None)]
+
+
 def test_what_is_put_off_waits_for_its_time(sending: Sending) -> None:
     """The provider's time is kept to, notice by notice."""
     sending.people("ann", "bo")

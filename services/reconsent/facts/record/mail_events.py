@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from typing import TYPE_CHECKING, Final, NamedTuple
-from uuid import UUID
 
 from reconsent.domain.event import NOT_THE_ADDRESS
+from reconsent.domain.notice_id import notice_id
 from reconsent.domain.recorded import Counts
 from reconsent.facts.record.forgetting import erase_reports
 from reconsent.facts.record.unsubscribes import Reason, Unsubscribe, record_unsubscribes
@@ -16,6 +16,7 @@ from reconsent.store.rows import all_rows
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
+    from uuid import UUID
 
     from reconsent.domain.event import MailEvent
     from reconsent.store.postgres import Connection
@@ -53,7 +54,7 @@ class _Rejected(NamedTuple):
 
 def record_mail_events(connection: Connection, events: Sequence[MailEvent]) -> Counts:
     """Record reports in whatever order they come; those of notices never sent are refused."""
-    ids = [_notice_id(event.notice) for event in events]
+    ids = [notice_id(event.notice) for event in events]
     wanted = sorted({notice_id for notice_id in ids if notice_id})
     sent = {
         notice.notice_id: notice
@@ -161,10 +162,3 @@ def _kept_id(provider_id: str | None) -> str | None:
     if provider_id is None or len(provider_id.encode()) <= _LONGEST_ID:
         return provider_id
     return hashlib.sha256(provider_id.encode()).hexdigest()
-
-
-def _notice_id(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None

@@ -51,6 +51,8 @@ def end(connection: Connection, attempt: Attempt, results: Sequence[Result], now
         "now": now,
     }
     look_up_by_index(connection)
+    # A statement of its own: what is read after it is as it is once the locks are held.
+    connection.execute(SQL["lock_members"], {"notice_id": columns["notice_id"]})
     connection.execute(SQL["outcomes"], columns)
     summary = {"attempt_id": attempt.attempt_id, "outcome": _summary(results)}
     connection.execute(SQL["end_attempt"], summary)

@@ -38,7 +38,9 @@ def refusal(error: Any) -> Response:  # noqa: ANN401 -- the client has no types
     """Return what a response other than success means."""
     status = int(error.status_code)
     fields, words = _explained(error.body)
-    said = f"SendGrid responded {status}: {words or error.reason}"[:_LONGEST_REASON]
+    said = f"SendGrid responded {status}: {words or without_addresses(str(error.reason))}"[
+        :_LONGEST_REASON
+    ]
     if status == 429:  # noqa: PLR2004 -- Too Many Requests
         until = _moment(error.headers.get("X-RateLimit-Reset"))
         return Response("retry", said + (f"; again from {until:%FT%TZ}" if until else ""), until)

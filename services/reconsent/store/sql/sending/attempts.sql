@@ -3,6 +3,11 @@
 UPDATE attempts SET ended_at = clock_timestamp(), outcome = %(outcome)s
 WHERE attempt_id = %(attempt_id)s;
 
+-- :name lock_members
+-- Lock the members of an attempt: whoever forgets an account locks its notices as well.
+SELECT FROM notices WHERE notice_id = ANY(%(notice_id)s)
+ORDER BY notice_id FOR NO KEY UPDATE;
+
 -- :name outcomes
 -- Write what became of the members of an attempt, unless something later is known already.
 UPDATE notices SET
