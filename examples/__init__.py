@@ -1,1 +1,1 @@
-"""Policies and people that a newcomer can run, and that the demo tells its story with."""
+"""Example policies and people, which the demo uses too."""

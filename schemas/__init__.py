@@ -1,1 +1,1 @@
-"""Every shape the project promises: events, interfaces, database migrations."""
+"""The event schemas, the AsyncAPI document and the database migrations."""

@@ -1,9 +1,9 @@
 """One Apache Kafka broker without Docker, for tests and development.
 
-Needs Java 17 or later and Maven. The jars that pom.xml names are copied out of Maven Central once,
-into a cache outside the repository. `python infra/kafka/broker.py run --data DIR` starts a broker
-on free ports, prints `HOST:PORT` once it answers, and stops it cleanly when it is told to end; the
-same folder again goes on with the same data on the same ports.
+Needs Java 17 or later and Maven. The jars that pom.xml lists are downloaded from Maven Central
+once, into a cache outside the repository. `python infra/kafka/broker.py run --data DIR` starts a
+broker on free ports, prints `HOST:PORT` when it responds, and shuts it down on SIGTERM or Ctrl-C.
+Running it again with the same folder continues with the same data and ports.
 """
 # ruff: noqa: INP001 -- a program beside its pom, not part of a package
 
@@ -36,7 +36,7 @@ _START_SECONDS: Final = 120
 _STOP_SECONDS: Final = 60
 _TAIL: Final = 2000
 _API_VERSIONS: Final = 18
-# Small, and quick to start rather than fast in the long run.
+# Small, and optimized for a quick start.
 _JVM: Final = (
     "-Xmx512m", "-Xshare:auto", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
     "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-Djava.awt.headless=true",
@@ -44,15 +44,15 @@ _JVM: Final = (
 
 
 class BrokerError(Exception):
-    """The broker, or what it needs, is not to be had; says why."""
+    """The broker, or something it needs, is not available; says why."""
 
 
 class MissingError(BrokerError):
-    """Java or Maven is not on this machine; says how to get it."""
+    """Java or Maven is not installed; says how to install it."""
 
 
 def fetch(cache: Path = CACHE) -> Path:
-    """Return the folder with the broker's jars, which are downloaded where they are missing."""
+    """Return the folder with the broker's jars; download them if they are missing."""
     folder = cache / hashlib.sha256(POM.read_bytes()).hexdigest()[:12]
     if folder.is_dir():
         return folder
@@ -66,16 +66,16 @@ def fetch(cache: Path = CACHE) -> Path:
         try:
             jars.rename(folder)
         except OSError:
-            if not folder.is_dir():  # else somebody else was quicker
+            if not folder.is_dir():  # otherwise another process was faster
                 raise
     return folder
 
 
 class Broker:
-    """One broker on the data of a folder. It ends when the block or the program ends."""
+    """One broker on the data of a folder. It ends with the block or the program."""
 
     def __init__(self, data: Path) -> None:
-        """Start nothing yet."""
+        """Do not start it yet."""
         self._data = data.absolute()
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -92,31 +92,31 @@ class Broker:
 
     @property
     def bootstrap(self) -> str:
-        """The `HOST:PORT` where it answers anybody."""
+        """The `HOST:PORT` without authentication."""
         return self._listener("PLAINTEXT")
 
     @property
     def secured(self) -> str:
-        """The `HOST:PORT` where it speaks TLS and asks for USER and PASSWORD (SASL PLAIN)."""
+        """The `HOST:PORT` with TLS and SASL PLAIN, for USER and PASSWORD."""
         return self._listener("SASL_SSL")
 
     @property
     def answers(self) -> bool:
-        """Whether a broker answers on this data, whoever started it."""
+        """Whether a broker with this data responds, even if another process started it."""
         return self._properties.exists() and _answers(self.bootstrap)
 
     @property
     def pid(self) -> int | None:
-        """The number of its process, where this object has started one."""
+        """The process id; None if this object has not started a broker."""
         return None if self._process is None else self._process.pid
 
     @property
     def certificate(self) -> Path:
-        """The certificate, in PEM, that whoever comes by TLS has to trust."""
+        """The certificate (PEM) that TLS clients must trust."""
         return self._data / "broker.pem"
 
     def start(self) -> None:
-        """Start it, and wait until it answers. Raises BrokerError with the log's tail."""
+        """Start it, and wait until it responds. Raises BrokerError with the log's tail."""
         jars = fetch()
         if not self._properties.exists():
             self._prepare(jars)
@@ -131,12 +131,12 @@ class Broker:
         while not _answers(self.bootstrap):
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise BrokerError(
-                    f"the broker does not answer; {self._log} ends with\n{self._tail}"
+                    f"the broker does not respond; {self._log} ends with\n{self._tail}"
                 )
             time.sleep(0.1)
 
     def stop(self) -> None:
-        """End it cleanly; what it was told is on disk."""
+        """Shut it down cleanly; everything it accepted is on disk."""
         if self._process is None:
             return
         self._process.terminate()
@@ -147,14 +147,14 @@ class Broker:
         self._process = None
 
     def kill(self) -> None:
-        """End it as a crash does."""
+        """Kill it, as in a crash."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
             self._process = None
 
     def wait(self) -> None:
-        """Return when it has ended by itself."""
+        """Wait until it ends by itself."""
         if self._process is not None:
             self._process.wait()
 
@@ -175,7 +175,7 @@ class Broker:
         return found.partition(",")[0]
 
     def _prepare(self, jars: Path) -> None:
-        """Write the settings, with ports that are free, a certificate and an empty log."""
+        """Write the settings with free ports, a certificate and an empty log."""
         self._data.mkdir(parents=True, exist_ok=True)
         plain, secured, controller = _free_ports(3)
         text = PROPERTIES.read_text("utf-8").format(
@@ -196,7 +196,7 @@ class Broker:
         shutil.rmtree(self._data / "log", ignore_errors=True)
         cluster = secrets.token_hex(11)
         _run(*_java(jars, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(draft)))
-        # Last, so that what is here was prepared to the end.
+        # Last: its presence shows that the preparation is complete.
         draft.rename(self._properties)
 
 
@@ -207,13 +207,13 @@ def _run(*command: str, seconds: int = _START_SECONDS) -> None:
         )
     except FileNotFoundError as error:
         raise MissingError(
-            f"no {command[0]} here; on Debian: apt-get install openjdk-17-jre-headless maven"
+            f"found no {command[0]}; on Debian: apt-get install openjdk-17-jre-headless maven"
         ) from error
     except subprocess.TimeoutExpired as error:
         raise BrokerError(f"{command[0]} took more than {seconds} s") from error
     except subprocess.CalledProcessError as error:
-        said = (error.stdout + error.stderr)[-_TAIL:]
-        raise BrokerError(f"{command[0]} failed:\n{said}") from error
+        output = (error.stdout + error.stderr)[-_TAIL:]
+        raise BrokerError(f"{command[0]} failed:\n{output}") from error
 
 
 def _java(jars: Path, program: str, *arguments: str) -> tuple[str, ...]:
@@ -221,7 +221,7 @@ def _java(jars: Path, program: str, *arguments: str) -> tuple[str, ...]:
 
 
 def _with_parent(command: tuple[str, ...]) -> tuple[str, ...]:
-    """Let a command end when its parent dies, where the system can do that."""
+    """Make a command end when its parent dies, if the system supports that."""
     setpriv = shutil.which("setpriv")
     return (setpriv, "--pdeathsig", "KILL", "--", *command) if setpriv else command
 
@@ -235,32 +235,32 @@ def _free_ports(count: int) -> list[int]:
 
 
 def _answers(address: str) -> bool:
-    """Tell whether a broker answers the first request of every client: what it understands."""
+    """Tell whether a broker replies to ApiVersions, the first request of every client."""
     host, _, port = address.rpartition(":")
     request = struct.pack(">hhih", _API_VERSIONS, 0, 1, -1)
     try:
         with socket.create_connection((host, int(port)), timeout=5) as connection:
             connection.sendall(struct.pack(">i", len(request)) + request)
-            with connection.makefile("rb") as answer:
-                # Length, the request's number, error code.
-                return answer.read(10)[4:] == struct.pack(">ih", 1, 0)
+            with connection.makefile("rb") as reply:
+                # Length, correlation id, error code.
+                return reply.read(10)[4:] == struct.pack(">ih", 1, 0)
     except OSError:
         return False
 
 
 def main(arguments: list[str]) -> int:
-    """Run a broker until told to end; return the exit code."""
+    """Run a broker until SIGTERM or Ctrl-C; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("fetch", help="download the jars, where they are missing")
-    run = commands.add_parser("run", help="run a broker until told to end")
+    commands.add_parser("fetch", help="download the jars if they are missing")
+    run = commands.add_parser("run", help="run a broker until SIGTERM or Ctrl-C")
     run.add_argument("--data", type=Path, required=True, help="the folder with its data")
     chosen = parser.parse_args(arguments)
     try:
         if chosen.command == "fetch":
             sys.stdout.write(f"{fetch()}\n")
             return 0
-        # As Ctrl-C does, so that the block below ends.
+        # Like Ctrl-C, so that the block below ends.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         with Broker(chosen.data) as broker:
             sys.stdout.write(f"{broker.bootstrap}\n")
@@ -271,7 +271,7 @@ def main(arguments: list[str]) -> int:
     except BrokerError as error:
         sys.stderr.write(f"{error}\n")
         return 3
-    return 3  # it ended without being told to
+    return 3  # it ended by itself
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
--- What several statements ask in the same way is asked here once, and a deletion can take the hash
--- of the address from a notice.
+-- Views for what several statements need in the same way. And a deletion can now erase the hash of
+-- the address from a notice.
 
--- What decides whether and how an account can be written to. A row lock on this view locks the
--- account. To mail it makes no difference whether somebody who wants no optional mail says so in the
--- account (`stated_contact`) or to us (`unsubscribed_at`): `contact` is the stricter of the two.
+-- Whether and how an account can be mailed. A row lock on this view locks the account. A person can
+-- decline optional mail in the account (`stated_contact`) or with us (`unsubscribed_at`): `contact`
+-- is the stricter of the two.
 CREATE VIEW account_reach AS
 SELECT
     account_key, property, account, email, name, locale, status,
@@ -19,9 +19,9 @@ SELECT
     address_hash, holdings_id, standing_id, updated_at, deleted_at, changed
 FROM accounts;
 
--- The last notice of each account and version; reminders are about a notice and are not counted.
--- Narrow it by account and version, in a LATERAL subquery with OFFSET 0 or in an expression: then
--- one index look-up finds it. Joined in any other way, it is made for all accounts.
+-- The last notice of each account and version, without reminders. Filter by account and version, in
+-- a LATERAL subquery with OFFSET 0 or in an expression: then one index lookup finds the row. Any
+-- other join computes the view for all accounts.
 CREATE VIEW last_notices AS
 SELECT DISTINCT ON (account_key, version_id)
     account_key, version_id, notice_id, sequence, kind, state, ask_id, undelivered, dead,
@@ -30,8 +30,8 @@ FROM notices
 WHERE kind <> 'reminder'
 ORDER BY account_key, version_id, sequence DESC;
 
--- The pairs of data category and version that accounts hold, with the first collection that counts
--- (an earlier one was erased) and the day of the last. A deleted account holds nothing.
+-- The pairs of data category and version that accounts hold, with the time of the first collection
+-- since an erasure and the day of the last. A deleted account holds nothing.
 CREATE VIEW first_collections AS
 SELECT
     account_key, data_category, collected_under,
@@ -42,7 +42,7 @@ FROM collections JOIN accounts USING (account_key)
 WHERE status <> 'deleted'
 GROUP BY account_key, data_category, collected_under;
 
--- The members of the set that each account holds, as `holdings` stores them.
+-- The members of each account's set of holdings, in the form of `holdings`.
 CREATE VIEW collected_sets AS
 SELECT
     account_key,
@@ -51,7 +51,7 @@ SELECT
 FROM (SELECT DISTINCT account_key, data_category, collected_under FROM collections) AS pairs
 GROUP BY account_key;
 
--- What planning has to know of an account: nothing here is null that planning compares.
+-- What planning needs to know about an account. No column that planning compares is null.
 CREATE OR REPLACE VIEW situations AS
 SELECT
     reach.account_key, reach.property, properties.policy, latest.version_id,
@@ -61,11 +61,11 @@ SELECT
     coalesce(last.kind, '') AS last_kind,
     coalesce(last.state, '') AS last_state,
     coalesce(last.ask_id, 0) AS last_ask,
-    -- Asking again at the address that the mail did not reach is useless.
+    -- It is useless to ask again at the address that the mail did not reach.
     coalesce(last.undelivered AND last.address_hash IS DISTINCT FROM reach.address_hash, false)
         AS last_undelivered,
     coalesce(last.dead, false) AS last_dead,
-    -- An information notice of an earlier version that was never sent passes on to this one.
+    -- An unsent information notice of an earlier version moves to this one.
     coalesce((
         SELECT kind = 'information' AND state IN ('planned', 'due') FROM notices AS earlier
         WHERE earlier.account_key = reach.account_key
@@ -84,11 +84,11 @@ LEFT JOIN LATERAL (
     OFFSET 0
 ) AS last ON true;
 
--- Whether planning is finished is said by the state.
+-- The state says whether planning is finished.
 ALTER TABLE releases DROP COLUMN planned;
 
--- A late bounce marks the address by the hash that its notice keeps. The notice of a deleted account
--- loses it when no bounce is to be expected any more; every other one that was sent keeps it.
+-- A late bounce marks the address by the hash on its notice. The notice of a deleted account loses
+-- the hash when no bounce is expected any more. Every other notice that was sent keeps it.
 ALTER TABLE notices
     DROP CONSTRAINT notices_check3,
     ADD CONSTRAINT notices_sent_with CHECK (
