@@ -1,1 +1,1 @@
-"""What happened and what follows from it: the one way in, and the one way out."""
+"""The facts: the only way to record what happened, and to read what follows from it."""

@@ -1,4 +1,4 @@
-"""The ledgers of accounts, with what is needed to know what they come to. RULES 17, 18."""
+"""Accounts' ledgers, with what is needed to derive their standing decisions. RULES 17, 18."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class _First(NamedTuple):
 def read_ledgers(
     connection: Connection, keys: Iterable[int], policies: Policies
 ) -> dict[int, Ledger]:
-    """Read the ledgers of those of some accounts that said anything, by their keys."""
+    """Read accounts' ledgers by key; accounts without ledger entries are left out."""
     wanted = {"keys": list(keys)}
     owners = all_rows(connection, _Owner, SQL["owners"], wanted)
     if not owners:

@@ -1,4 +1,4 @@
-"""Values that never change once they have a key, remembered up to a limit."""
+"""A bounded cache of immutable values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cohorts: accounts that hold the same and decided the same are asked the same. RULES 5 to 7."""
+"""Cohorts: accounts with the same holdings and standing are asked the same. RULES 5 to 7."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ Set = TypeVar("Set")
 
 @dataclass(frozen=True, kw_only=True)
 class Who:
-    """What decides what an account is asked and whether it may be written to, as it is stored.
+    """The columns that decide what an account is asked and whether it may be mailed.
 
-    Rows that have these columns extend it.
+    Rows with these columns extend it.
     """
 
     holdings_id: int
@@ -43,25 +43,25 @@ class Who:
 
     @property
     def cohort(self) -> tuple[int, int]:
-        """The (holdings, standing) that decide what is asked."""
+        """The (holdings, standing) ids, which decide what is asked."""
         return self.holdings_id, self.standing_id
 
     @property
     def reach(self) -> Reach:
-        """Whether and how the account may be written to."""
+        """What decides whether the account may be mailed."""
         return Reach(
             status=self.status, contact=self.contact, minor=self.minor, address=self.address
         )
 
 
 class Cohorts:
-    """What cohorts are asked, remembered: a set never changes once it has an id.
+    """A cache of shared sets and of what cohorts are asked; a set with an id never changes.
 
-    Threads may share one. Each lookup returns exactly the ids that it was asked for.
+    Threads may share one. Each lookup returns exactly the ids asked for.
     """
 
     def __init__(self, remembered: int = _REMEMBERED) -> None:
-        """Remember up to this many sets of each kind."""
+        """Cache up to this many sets of each kind."""
         self._holdings = Remembered[int, tuple[Held, ...]](remembered)
         self._standings = Remembered[int, tuple[Decision, ...]](remembered)
         self._asks = Remembered[int, frozenset[Use]](remembered)
@@ -90,7 +90,7 @@ class Cohorts:
     def asks(
         self, connection: Connection, policy: Policy, pairs: Iterable[tuple[int, int]]
     ) -> dict[tuple[int, int], frozenset[Use]]:
-        """Return what each (holdings, standing) is asked under the policy's latest version."""
+        """Return the ask of each (holdings, standing) under the policy's latest version."""
         distinct = set(pairs)
         standings = self.standings(connection, (standing_id for _, standing_id in distinct))
         new_uses = self.new_uses(connection, policy, (holdings_id for holdings_id, _ in distinct))
@@ -102,7 +102,7 @@ class Cohorts:
     def new_uses(
         self, connection: Connection, policy: Policy, ids: Iterable[int]
     ) -> dict[int, frozenset[Use]]:
-        """Return the new uses of sets of holdings by their ids, decided or not."""
+        """Return the new uses of sets of holdings by id, decided or not."""
         line = policy.name, len(policy.versions)
 
         def derive(
@@ -135,14 +135,14 @@ def _read(
 
 @dataclass(frozen=True, kw_only=True)
 class _Numbered:
-    """The id of an ask, by the ask's position among those looked for, from 1."""
+    """The id of an ask, and the ask's position in the query, from 1."""
 
     position: int
     ask_id: int
 
 
 def ask_ids(connection: Connection, asks: Iterable[frozenset[Use]]) -> dict[frozenset[Use], int]:
-    """Return the ids of asks, making those that nobody was asked yet."""
+    """Return the ids of asks, adding new ones."""
     distinct = list(set(asks))
     members = [json.dumps(sorted(ask, key=sort_key)) for ask in distinct]
     connection.execute(SQL["make_asks"], {"members": members})
@@ -152,15 +152,15 @@ def ask_ids(connection: Connection, asks: Iterable[frozenset[Use]]) -> dict[froz
 
 
 def as_holdings(members: Iterable[Sequence[Any]]) -> tuple[Held, ...]:
-    """Read a set of holdings as it is stored."""
+    """Decode a stored set of holdings."""
     return tuple(Held(*member) for member in members)
 
 
 def as_standing(members: Iterable[Sequence[Any]]) -> tuple[Decision, ...]:
-    """Read a set of decisions that stand as it is stored."""
+    """Decode a stored set of standing decisions."""
     return tuple(Decision(EventState(state), Use(*use)) for state, *use in members)
 
 
 def as_ask(members: Iterable[Sequence[Any]]) -> frozenset[Use]:
-    """Read an ask as it is stored."""
+    """Decode a stored ask."""
     return frozenset(Use(*member) for member in members)

@@ -1,4 +1,4 @@
-"""Going through the accounts that a policy governs, a slice at a time."""
+"""Iterating over the accounts that a policy governs, a slice at a time."""
 
 from __future__ import annotations
 
@@ -17,6 +17,6 @@ SQL = named("slices")
 def next_accounts(
     connection: Connection, properties: Sequence[str], *, after: int, limit: int
 ) -> list[int]:
-    """Return the keys of the next accounts of some properties, in their order."""
+    """Return the keys of the next accounts of some properties, in order."""
     wanted = {"properties": properties, "after": after, "limit": limit}
     return [key for (key,) in connection.execute(SQL["next_accounts"], wanted)]

@@ -20,7 +20,7 @@ SQL = named("versions")
 
 @dataclass(frozen=True, kw_only=True)
 class Policies:
-    """Everything published up to a moment."""
+    """Everything that was published at some point."""
 
     newest: int = 0
     by_name: dict[str, Policy] = field(default_factory=dict)
@@ -30,7 +30,7 @@ class Policies:
     published_at: dict[int, datetime] = field(default_factory=dict)
 
     def of_property(self, name: str) -> Policy | None:
-        """Return the policy that governs a property; None where none lists it."""
+        """Return the policy that governs a property; None if no policy lists it."""
         owner = self.owners.get(name)
         return self.by_name[owner] if owner else None
 
@@ -44,7 +44,7 @@ class Policies:
         return [self.latest_id(name) for name in self.by_name]
 
     def properties(self, policy: str) -> list[str]:
-        """Name the properties that a policy governs."""
+        """List the properties that a policy governs."""
         return [name for name, owner in self.owners.items() if owner == policy]
 
     def at(self, newest: int) -> Policies:
@@ -61,8 +61,7 @@ class Policies:
 class PublishedVersions:
     """The published versions; each one is read and validated once.
 
-    A transaction that published a version and was rolled back leaves nothing behind: its id is
-    gone from the table, and no other version ever gets it.
+    A rolled back publication leaves no trace: its id is not in the table, and is never reused.
     """
 
     def __init__(self) -> None:
@@ -70,12 +69,12 @@ class PublishedVersions:
         self._known = Policies()
 
     def locked(self, connection: Connection) -> Policies:
-        """Return what is published, and keep it so until the transaction ends."""
+        """Return what is published, and prevent publications until the transaction ends."""
         connection.execute(SQL["lock"])
         return self.now(connection)
 
     def now(self, connection: Connection) -> Policies:
-        """Return what is published; threads may share what was read."""
+        """Return what is published now; threads may share the result."""
         [(newest,)] = connection.execute(SQL["newest"]).fetchall()
         known = self._known
         if newest != known.newest:

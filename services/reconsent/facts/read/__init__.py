@@ -1,1 +1,1 @@
-"""What follows from the facts, read and derived."""
+"""Reading the facts, and deriving what follows from them."""

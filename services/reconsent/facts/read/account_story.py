@@ -1,7 +1,6 @@
-"""One account's story: what is known of it, and what decided what is done with its data.
+"""One account's story: what is known about it, and how each decision about its data came about.
 
-It is told without the person's name and address, so that it can be read by whoever has to answer
-for a decision.
+It leaves out the person's name and address, so that anyone who must justify a decision can read it.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ SQL = named("read/account_story")
 
 
 class _Account(NamedTuple):
-    """The account's row; `at` is the moment for which permissions are answered."""
+    """The account's row; `at` is the time for which permissions are checked."""
 
     account_key: int
     status: Status
@@ -90,10 +89,10 @@ def account_json(
     *,
     at: datetime | None = None,
 ) -> dict[str, Any] | None:
-    """Tell one account's story, without name and address; None where there is no such account.
+    """Return one account's story, without name and address; None if there is no such account.
 
-    `at` is the moment for which permissions are answered, by the database's clock if none is
-    given. The account stays locked against changes until the transaction ends.
+    Permissions are checked for the time `at`, by default the database's now. The account stays
+    locked against changes until the transaction ends.
     """
     name = {"property": property_name, "account": account}
     found = one_row(connection, _Account, SQL["account"], name | {"at": at})
@@ -139,7 +138,7 @@ def _history(connection: Connection, found: _Account) -> list[dict[str, Any]]:
 
 
 def _data(connection: Connection, found: _Account, policy: Policy | None) -> dict[str, Any]:
-    """Return what is held and what was erased."""
+    """Return the data held and erased."""
     of_account = {"account_key": found.account_key}
     holds = all_rows(connection, _Holding, SQL["holds"], of_account)
     erased = all_rows(connection, _Erased, SQL["erased"], of_account)
@@ -167,7 +166,7 @@ def _sort_key(pair: _Holding | _Erased) -> tuple[str, ...]:
 
 
 def _is_published(version: str | None, policy: Policy | None) -> bool | None:
-    """Tell whether a version is published here; None where the data's version is unknown."""
+    """Tell whether a version is published here; None if the data's version is unknown."""
     if version is None:
         return None
     return policy is not None and version in policy.by_name
@@ -180,7 +179,7 @@ def _asked(
     found: _Account,
     standing: tuple[Decision, ...],
 ) -> list[dict[str, Any]]:
-    """Return the questions of the account's ask, whether they can be put or not. RULES 7, 8."""
+    """Return the questions of the account's ask, even if it may not be mailed. RULES 7, 8."""
     if policy is None:
         return []
     cohort = (found.holdings_id, found.standing_id)
@@ -211,7 +210,7 @@ def _permissions(
     held: tuple[Held, ...],
     standing: tuple[Decision, ...],
 ) -> list[dict[str, Any]]:
-    """Answer for every use that is declared or was decided about the data held. RULES 20 to 26."""
+    """Check every use of the data held that is declared or was decided. RULES 20 to 26."""
     account = PermissionSubject(
         status=found.status, contact=found.contact, minor=found.minor, decisions=standing
     )
@@ -224,7 +223,7 @@ def _permissions(
 
 
 def _declared(pair: Held, policy: Policy | None) -> Iterator[Use]:
-    """Yield what the data's own version and the latest one declare on it."""
+    """Yield the uses of the data that its own version and the latest one declare."""
     if policy is None:
         return
     own = policy.by_name.get(pair.collected_under or "")
@@ -238,7 +237,7 @@ def _declared(pair: Held, policy: Policy | None) -> Iterator[Use]:
 def _decided(
     pair: Held, standing: tuple[Decision, ...], policy: Policy | None, at: datetime
 ) -> Iterator[Use]:
-    """Yield what standing decisions say of the data; one that names nobody concerns us too."""
+    """Yield the uses of the data that were decided; no recipient means the controller."""
     for _, use in standing:
         narrow = narrower(pair.data_category, use.data_category)
         recipient = use.recipient

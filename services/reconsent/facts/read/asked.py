@@ -1,4 +1,4 @@
-"""What a link leads to: the notice that it names, its account, and what its page showed before."""
+"""What is behind a link: the notice that it names, its account, and what its page showed."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class OptionalMail:
 
 @dataclass(frozen=True, kw_only=True)
 class ShownQuestions:
-    """What a page asked, in the words of a version; its text is kept under the hash."""
+    """What a page asked, in the words of a version; its text is stored by its hash."""
 
     uses: frozenset[Use]
     version_id: int
@@ -59,7 +59,7 @@ class _Shown:
 def choice_notice(
     connection: Connection, notice_id: UUID, *, lock: bool = False
 ) -> ChoiceNotice | None:
-    """Read a choice notice; None if its link does not work. Locks its account if asked to."""
+    """Read a choice notice, None if its link does not work; `lock` locks its account."""
     found = _choice_notice(connection, notice_id)
     if found is None or not lock:
         return found
@@ -72,14 +72,14 @@ def _choice_notice(connection: Connection, notice_id: UUID) -> ChoiceNotice | No
 
 
 def optional_mail(connection: Connection, notice_id: UUID) -> OptionalMail | None:
-    """Read what a link leaves; None if it does not work."""
+    """Read what an unsubscribe link is about; None if it does not work."""
     return one_row(connection, OptionalMail, SQL["optional_mail"], {"notice_id": notice_id})
 
 
 def shown_questions(
     connection: Connection, property_name: str, text_hash: str
 ) -> ShownQuestions | None:
-    """Read what a page of that hash asked; None if none was shown for the property."""
+    """Read what the page with a hash asked; None if the property has not shown it."""
     wanted = {"rendering": text_hash, "property": property_name}
     found = one_row(connection, _Shown, SQL["shown_questions"], wanted)
     if found is None:

@@ -1,4 +1,4 @@
-"""How much is where: who works, what waits, notices by state."""
+"""Counts: running services, backlogs, notices by state."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class NoticeCount(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Status:
-    """The services at work, the messages and the dead letters that wait by topic, the notices."""
+    """Running services, backlogs and dead letters by topic, and counts of notices."""
 
     services: dict[str, int]
     lags: dict[str, int]
@@ -49,7 +49,7 @@ class _State(NamedTuple):
 
 
 def status(connection: Connection, policies: Policies, lags: dict[str, int]) -> Status:
-    """Count what is at work and what waits, besides the messages that wait on the bus."""
+    """Return all counts; the caller supplies the bus's `lags` by topic."""
     return Status(
         services={
             row.service: row.processes for row in all_rows(connection, _Service, SQL["services"])
@@ -61,7 +61,7 @@ def status(connection: Connection, policies: Policies, lags: dict[str, int]) -> 
 
 
 def count_notices(connection: Connection, policies: Policies) -> list[NoticeCount]:
-    """Count notices by version, kind, state and reason, as they stand now."""
+    """Count notices by version, kind, derived state and reason."""
     counts: dict[tuple[str, str, str, str, str | None], int] = {}
     for row in all_rows(connection, _State, SQL["count_states"]):
         version = policies.versions[row.version_id]

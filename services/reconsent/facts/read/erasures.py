@@ -1,4 +1,4 @@
-"""Which data has to be erased."""
+"""The data that must be erased."""
 
 from __future__ import annotations
 
@@ -26,5 +26,5 @@ class Erasure:
 
 
 def erasures(connection: Connection) -> list[Erasure]:
-    """List the data that must be erased, in the order of property and account."""
+    """List the data that must be erased, by property and account."""
     return all_rows(connection, Erasure, SQL["to_erase"])

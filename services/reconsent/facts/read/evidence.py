@@ -1,4 +1,4 @@
-"""What proves a notice: the attempts to send it, what was reported, the very words. DESIGN, 7."""
+"""Evidence of a notice: its attempts, the reports about it, and its exact words. DESIGN, 7."""
 
 from __future__ import annotations
 
@@ -78,11 +78,11 @@ _OfNotice = TypeVar("_OfNotice", _Attempt, _Event)
 def with_evidence(
     connection: Connection, notices: Iterable[dict[str, Any]]
 ) -> Iterator[dict[str, Any]]:
-    """Yield notices as they are listed, each with what proves it.
+    """Yield listed notices, each with its evidence.
 
-    `attempts` are in their order; each tells what became of this notice, null while nobody knows.
-    `letter` is what was sent last, as it was kept then, with `%choose_link%` where the person's own
-    link stood; null where nothing was sent. `reason` is what the provider said last.
+    `attempts` are in order, each with the outcome for this notice, null while unknown. `letter` is
+    the stored content of the last mail, with `%choose_link%` in place of the person's own link;
+    null if nothing was sent. `reason` is the provider's last reason.
     """
     rest = iter(notices)
     while some := list(islice(rest, _AT_ONCE)):

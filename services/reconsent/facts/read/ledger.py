@@ -1,4 +1,4 @@
-"""The ledger of accounts, as it is shown and proven. RULES 17, 18."""
+"""Accounts' ledger entries for output, with what became of each. RULES 17, 18."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def _entries(rows: Sequence[_Entry], ledger: Ledger) -> list[tuple[int, dict[str
     for row, said, state in zip(rows, ledger.said, states, strict=False):
         recipient = said.use.recipient
         if recipient == ANY and said.answer == "allow":
-            # An agreement that names nobody is one with the controller of its time.
+            # An agreement without a recipient is with the controller of its time.
             recipient = ledger.controller(said.decided_at) or ANY
         entry = {
             "event_state": state.value,

@@ -1,6 +1,6 @@
-"""Notices as they stand now. RULES 12, 13.
+"""Notices in their current state. RULES 12, 13.
 
-What follows from other facts is looked up rather than stored: that a later version superseded a
+What follows from other facts is derived rather than stored: whether a later version superseded a
 notice, what an unmailed notice asks, whether a mailed question is still open.
 """
 
@@ -26,7 +26,7 @@ _PAGE = 2000
 
 @dataclass(frozen=True, kw_only=True)
 class Filters:
-    """Which notices are wanted; None is any."""
+    """Which notices are wanted; None means any."""
 
     property: str | None = None
     account: str | None = None
@@ -36,7 +36,7 @@ class Filters:
 
 
 class Row(NamedTuple):
-    """A notice as it is stored, with what decides how it stands; columns of the query."""
+    """A stored notice, with what its current state depends on; columns of the query."""
 
     notice_id: Any
     property: str
@@ -56,7 +56,7 @@ class Row(NamedTuple):
 
 
 class Notice(NamedTuple):
-    """A notice with what is derived: its state, what became of its question, what it asks."""
+    """A notice's derived parts: state, suppression, how its question was settled, its ask."""
 
     state: str
     suppression: str | None
@@ -95,7 +95,7 @@ def list_notices(
 def as_they_stand(
     connection: Connection, cohorts: Cohorts, policies: Policies, rows: list[Row]
 ) -> Iterator[tuple[Row, Notice]]:
-    """Yield stored notices with what is derived."""
+    """Yield stored notices with their derived parts."""
     asked = cohorts.asked(connection, {row.ask_id for row in rows})
     standings = cohorts.standings(connection, {row.standing_id for row in rows})
     for row in rows:
@@ -116,7 +116,7 @@ def derived(
     *,
     latest: bool,
 ) -> Notice:
-    """Return a notice as it stands, given what its account is asked now. RULES 12, 13."""
+    """Derive a notice's current state from what its account is asked now. RULES 12, 13."""
     if row.kind != "choice":
         overtaken = row.state in UNMAILED and not latest
         return Notice("superseded" if overtaken else row.state, row.suppression, None, asks)
@@ -132,7 +132,7 @@ def derived(
 
 
 def _not_told(row: Row, notice: Notice) -> bool:
-    """Tell whether somebody should have been mailed and was not."""
+    """Tell whether a person should have been mailed and was not."""
     if (
         row.kind == "reminder"
         or row.dead

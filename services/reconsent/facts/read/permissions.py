@@ -1,4 +1,4 @@
-"""Answering permission checks, one or many, from what is recorded. RULES 20 to 26."""
+"""Answering permission checks from the recorded facts. RULES 20 to 26."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _CLOCKS_DIFFER: Final = timedelta(minutes=1)
 
 
 class Check(BaseModel):
-    """One question: may this data be used? `collected_under` None is an unknown version."""
+    """One check: may this data be used? `collected_under` None is an unknown version."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -59,9 +59,9 @@ class _Account(NamedTuple):
 
 
 def refuse_past(check: Check, now: datetime) -> None:
-    """Refuse a check about the past, which only the history can answer. Raises BadInputError."""
+    """Reject a check about the past, which is not supported. Raises BadInputError."""
     if check.at and check.at < now - _CLOCKS_DIFFER:
-        raise BadInputError("at: lies in the past; only now and later can be asked")
+        raise BadInputError("at: is in the past; only now or later can be checked")
 
 
 Answer = dict[str, Annotated[Any, "JSON"]]
@@ -75,7 +75,7 @@ def answer(
     *,
     evidence: bool,
 ) -> list[Answer]:
-    """Answer checks in their order, about now or later."""
+    """Answer checks in their order, for now or later."""
     accounts = _accounts(connection, checks)
     known = {key for key, _ in accounts.values()}
     said = _entries(connection, known, policies) if evidence else {}
@@ -135,13 +135,13 @@ def _json(check: Check, use: Use, permission: Permission, at: datetime) -> Answe
 def _entries(
     connection: Connection, keys: set[int], policies: Policies
 ) -> dict[int, list[dict[str, Any]]]:
-    """Read the ledger entries of some accounts as `consents` prints them."""
+    """Read accounts' ledger entries as `reconsent consents` prints them."""
     found = read_ledgers(connection, sorted(keys), policies)
     return {key: ledger_json(connection, key, ledger) for key, ledger in found.items()}
 
 
 def _evidence(permission: Permission, entries: Sequence[dict[str, Any]], use: Use) -> Answer:
-    """Name the rule, the version and the ledger entries that the answer rests on."""
+    """Return the rule, the version and the ledger entries that the answer is based on."""
     rests_on = permission.decision
     relevant = [
         entry

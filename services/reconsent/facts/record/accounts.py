@@ -63,7 +63,7 @@ class _Row(NamedTuple):
 
 
 class _News(NamedTuple):
-    """An incoming event that says anything new, and its account's key."""
+    """The position of an event that differs from the known profile, and its account's key."""
 
     position: int
     account_key: int | None
@@ -76,26 +76,26 @@ class _Added(NamedTuple):
 
 
 class _Path(NamedTuple):
-    """What events made of an account, step by step; the key of one that is new comes last."""
+    """An account's profiles, from before the events to after each; `key` is None if it is new."""
 
     key: int | None
     profiles: list[Profile]
 
     @property
     def before(self) -> Profile:
-        """What it was."""
+        """The profile before the events."""
         return self.profiles[0]
 
     @property
     def now(self) -> Profile:
-        """What it has become."""
+        """The profile after the events."""
         return self.profiles[-1]
 
 
 def lock_accounts(
     connection: Connection, names: Iterable[tuple[str, str]]
 ) -> dict[AccountName, Known]:
-    """Lock accounts until the transaction ends, making stubs of those not seen yet."""
+    """Lock accounts until the transaction ends, adding stubs for unknown ones."""
     distinct = sorted(set(names))
     named_accounts = {
         "properties": [name[0] for name in distinct],
@@ -132,7 +132,7 @@ def record_accounts(
     policies: Policies,
     address_hash: Callable[[str], bytes],
 ) -> Counts:
-    """Record account events in their order; what is deleted is erased at once."""
+    """Record account events in order; the data of deleted accounts is erased at once."""
     new = 0
     left = events
     while left:
@@ -143,7 +143,7 @@ def record_accounts(
         written = _write(connection, paths, address_hash)
         _write_history(connection, written)
         _after(connection, written, policies)
-        # Another transaction has added these in the meantime: now they are known.
+        # Another transaction has just added these accounts; now they are known.
         left = [event for event, _ in news if _name(event) not in written]
         _erase_late(connection, [event for event, _ in news if _name(event) in written], written)
         new += sum(len(path.profiles) - 1 for path in written.values())
@@ -157,7 +157,7 @@ def _name(event: AccountEvent) -> AccountName:
 def _news(
     connection: Connection, events: Sequence[AccountEvent]
 ) -> list[tuple[AccountEvent, int | None]]:
-    """Return the events that say anything but what is known, with their accounts' keys."""
+    """Return the events that differ from the known profiles, with the accounts' keys."""
     connection.execute(SQL["make_incoming"])
     rows = (
         (
@@ -175,7 +175,7 @@ def _news(
 def _paths(
     connection: Connection, news: Sequence[tuple[AccountEvent, int | None]]
 ) -> dict[AccountName, _Path]:
-    """Lock the accounts that are known, and find what events make of all of them."""
+    """Lock the known accounts, and apply the events to all accounts."""
     keys = {key for _, key in news if key is not None}
     rows = all_rows(connection, _Row, SQL["lock_profiles"], {"keys": list(keys)}) if keys else []
     known = _known(rows)
@@ -196,7 +196,7 @@ def _paths(
 def _erase_late(
     connection: Connection, events: Sequence[AccountEvent], paths: Mapping[AccountName, _Path]
 ) -> None:
-    """Erase from the bus what comes after a deletion but is dated before it."""
+    """Erase events from the bus that arrive after a deletion but are dated before it."""
     late = {
         name: at
         for event in events
@@ -208,7 +208,7 @@ def _erase_late(
 
 
 def _is_personal(event: AccountEvent) -> bool:
-    """Tell whether an event says more than that an account was deleted."""
+    """Tell whether an event contains more than the deletion of an account."""
     return event.status != "deleted" or bool(event.given_email or event.name)
 
 
@@ -221,7 +221,7 @@ def _write(
     paths: Mapping[AccountName, _Path],
     address_hash: Callable[[str], bytes],
 ) -> dict[AccountName, _Path]:
-    """Write what accounts have become; return all of them but those that another has just added."""
+    """Write the changed profiles; leave out accounts that another transaction has just added."""
     changed = {name: path for name, path in paths.items() if len(path.profiles) > 1}
     if not changed:
         return dict(paths)
@@ -266,7 +266,7 @@ def _write_history(connection: Connection, written: Mapping[AccountName, _Path])
 def _after(
     connection: Connection, written: Mapping[AccountName, _Path], policies: Policies
 ) -> None:
-    """Forget what deletions and minors take along; find anew what returned accounts hold."""
+    """Forget the data of deleted accounts and minors; refresh what returned accounts hold."""
     deleted = [
         Forgotten(path.key, name, path.now.deleted_at)
         for name, path in written.items()

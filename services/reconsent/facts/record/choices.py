@@ -31,7 +31,7 @@ SQL = named("record/choices")
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """One thing that was said; `source` and `event_id` and `item` tell it from all others."""
+    """One decision of a person, identified by `source`, `event_id` and `item`."""
 
     name: AccountName
     answer: Answer
@@ -63,7 +63,7 @@ class _Added(NamedTuple):
 
 
 def as_choice(event: ChoiceEvent, source: str, event_id: str) -> Choice:
-    """Read a streamed or imported choice, keeping what it leaves out as ANY."""
+    """Convert a streamed or imported choice; ANY is what it leaves out."""
     return Choice(
         name=AccountName(event.property, event.account),
         answer=event.answer,
@@ -83,7 +83,7 @@ def as_choice(event: ChoiceEvent, source: str, event_id: str) -> Choice:
 
 
 def record_choices(connection: Connection, choices: Sequence[Choice], policies: Policies) -> Counts:
-    """Add choices to the ledger and find what now stands."""
+    """Add choices to the ledger, and refresh the accounts' standing decisions."""
     known = lock_accounts(connection, (choice.name for choice in choices))
     added = all_rows(connection, _Added, SQL["add"], _columns(choices, known))
     evidence = {

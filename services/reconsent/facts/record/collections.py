@@ -35,7 +35,7 @@ class _Deleted(NamedTuple):
 def record_collections(
     connection: Connection, events: Sequence[CollectionEvent], policies: Policies
 ) -> Counts:
-    """Record collections and erasures; their order does not matter, their times do."""
+    """Record collections and erasures, in any order; only their times matter."""
     connection.execute(SQL["make_incoming"])
     rows = (
         (e.property, e.account, e.data_category, e.collected_under, e.source, e.erased,

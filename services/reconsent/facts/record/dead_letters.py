@@ -1,4 +1,4 @@
-"""What becomes of dead letters: taken in again by the same rules, or thrown away. RULES 27."""
+"""Retrying dead letters by the same rules as other messages. RULES 27."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _AT_ONCE: Final = 500
 
 @dataclass(frozen=True, kw_only=True)
 class Retried:
-    """What became of dead letters: taken in, refused again, gone before, left behind another."""
+    """Results of retries: recorded, refused again, already gone, or left behind a refused one."""
 
     taken: tuple[DeadLetter, ...] = ()
     refused: tuple[tuple[DeadLetter, str], ...] = ()
@@ -38,10 +38,10 @@ class Retried:
 
 
 def retry(connection: Connection, recorder: Recorder, ids: Sequence[Id]) -> Retried:
-    """Take dead letters in again in this order, each of which then waits no more.
+    """Record dead letters again, in this order, and remove those that are recorded.
 
-    What is refused again waits on, with the new reason. All of it belongs to the caller's
-    transaction; two that retry the same letter do so one after the other, and the second finds it
+    A letter that is refused again stays, with the new reason. Everything runs in the caller's
+    transaction. Concurrent retries of the same letter wait for one another; the second finds it
     gone or refused.
     """
     lock(connection, ids)
@@ -58,7 +58,7 @@ def retry(connection: Connection, recorder: Recorder, ids: Sequence[Id]) -> Retr
     wrong |= {readable[at][0].id: RefusedError(why) for at, why in counts.refused}
     taken = [letter for letter in letters if letter.id not in wrong]
     remove(connection, [letter.id for letter in taken])
-    # A deletion among them erases what waits of its account: that is gone as well.
+    # A deletion among them also erases other dead letters of its account.
     still = renew(connection, wrong)
     return Retried(
         taken=tuple(taken),
@@ -70,10 +70,10 @@ def retry(connection: Connection, recorder: Recorder, ids: Sequence[Id]) -> Retr
 def retry_lines(
     database: Database, recorder: Recorder, lines: Sequence[Sequence[Id]]
 ) -> Iterator[Retried]:
-    """Retry lines of dead letters, none of which overtakes another of its line.
+    """Retry lines of dead letters, each line in order.
 
-    Each step is a transaction of its own. A line stops at the first letter that is refused again:
-    those behind it are `left` as they are.
+    Each step is a transaction of its own. A line stops at the first letter that is refused again;
+    the later ones are `left` unchanged.
     """
     while lines:
         refused: set[Id] = set()

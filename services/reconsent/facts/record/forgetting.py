@@ -1,7 +1,7 @@
-"""Forgetting: all that a deletion takes of an account, and what stays on purpose. RULES 28.
+"""Forgetting: what a deletion erases of an account, and what is kept on purpose. RULES 28.
 
-AT_DELETION, AT_MINORITY and LATER are run in their order; every table of the database is named in
-one of them or in KEPT. docs/operating.md says the same to operators.
+AT_DELETION, AT_MINORITY and LATER run in order. Every table of the database is in one of them or in
+KEPT. docs/operating.md has the same list for operators.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ LATE_BOUNCES: Final = timedelta(days=10)
 
 
 class Forgotten(NamedTuple):
-    """An account that was deleted, or whose owner turned out to be a minor, and since when."""
+    """An account that was deleted or belongs to a minor, and since when."""
 
     key: int
     name: AccountName
@@ -40,8 +40,8 @@ class Forgotten(NamedTuple):
 class Step:
     """One thing that is forgotten.
 
-    `run` is None where the statement that writes the account forgets it already: CHECK constraints
-    refuse an account that is deleted and still has it.
+    `run` is None if writing the account's profile already erases it; CHECK constraints reject a
+    deleted account that still has it.
     """
 
     takes: str
@@ -51,7 +51,7 @@ class Step:
 
 @dataclass(frozen=True, kw_only=True)
 class LaterStep:
-    """One thing that is forgotten some time after a deletion; `run` tells whether it forgot any."""
+    """One thing that is forgotten some time after a deletion; `run` tells whether it found any."""
 
     takes: str
     tables: tuple[str, ...]
@@ -129,7 +129,7 @@ def _message_key(name: AccountName) -> bytes:
 
 # ------------------------------------------------------------------ the lists
 
-# domain.account.merged leaves them out of a deleted account and of a minor's.
+# domain.account.merged removes them from the profiles of deleted accounts and of minors.
 _PROFILE: Final = Step(
     takes="name, address, locale, time zone and the hash of the address",
     tables=("accounts",),
@@ -166,7 +166,7 @@ AT_DELETION: Final = (
     _REPORT_MESSAGES,
     Step(takes="the link to a set of holdings", tables=("accounts",), run=_forget_holdings),
 )
-"""What a deletion takes, as soon as it is recorded."""
+"""What is erased when a deletion is recorded."""
 
 AT_MINORITY: Final = (
     _PROFILE,
@@ -178,7 +178,7 @@ AT_MINORITY: Final = (
     ),
     _REPORT_MESSAGES,
 )
-"""What goes as soon as an account event says that the owner is a minor."""
+"""What is erased when an account event says that the owner is a minor."""
 
 LATER: Final = (
     LaterStep(
@@ -187,7 +187,7 @@ LATER: Final = (
         run=_forget_address_hashes,
     ),
 )
-"""What the scheduler takes of deleted accounts when LATE_BOUNCES is over."""
+"""What the scheduler erases of deleted accounts after LATE_BOUNCES."""
 
 NO_ACCOUNT: Final = "nothing about any account"
 NAMES_NO_ACCOUNT: Final = "it names no account"
@@ -236,7 +236,7 @@ KEPT: Final[Mapping[str, Kept]] = {
     "standings": _SHARED,
     "unsubscribes": Kept("unsubscribes: from which mail, when and how", "proves the request"),
 }
-"""What stays in each table that is not emptied of an account, and why."""
+"""What each table keeps of a deleted account, and why."""
 
 
 # ------------------------------------------------------------------ running them
@@ -245,14 +245,14 @@ KEPT: Final[Mapping[str, Kept]] = {
 def forget_deleted(
     connection: Connection, accounts: Sequence[Forgotten], policies: Policies
 ) -> None:
-    """Take all that a deletion takes of some accounts, whose profiles say that they are deleted."""
+    """Run AT_DELETION for accounts whose profiles were just written as deleted."""
     _run(AT_DELETION, connection, accounts, policies)
 
 
 def forget_minors(
     connection: Connection, accounts: Sequence[Forgotten], policies: Policies
 ) -> None:
-    """Take names and addresses of some minors, whose profiles say that they are minors."""
+    """Run AT_MINORITY for accounts whose profiles were just written as minors'."""
     _run(AT_MINORITY, connection, accounts, policies)
 
 
@@ -270,25 +270,25 @@ def _run(
 
 
 def forget_later(connection: Connection, now: datetime, limit: int) -> bool:
-    """Take what goes some time after a deletion, `limit` at a time; False where there is none."""
-    # Each step runs, also after one that found something.
+    """Run LATER, for up to `limit` rows at a time; False if there was nothing to forget."""
+    # A list, so that every step runs even if an earlier one found something.
     forgot = [step.run(connection, now, limit) for step in LATER]
     return any(forgot)
 
 
 def erase_messages(connection: Connection, until: Mapping[AccountName, datetime]) -> None:
-    """Erase from the embedded bus what it says of accounts up to their deletions.
+    """Erase accounts' messages up to their deletions from the embedded bus.
 
-    Also for messages that are dated before a deletion and come after it.
+    Also called when a message arrives after a deletion but is dated before it.
     """
     if until:
         log.erase(connection, {_message_key(name): at for name, at in until.items()})
 
 
 def erase_reports(connection: Connection, notices: Sequence[str]) -> None:
-    """Erase from the embedded bus what providers wrote about some notices.
+    """Erase providers' texts about some notices from the embedded bus.
 
-    Also for reports that come in after a deletion.
+    Also called when a report arrives after a deletion.
     """
     if notices:
         log.erase_reports(connection, [notice.encode() for notice in notices])

@@ -1,7 +1,7 @@
-"""Imports of files: how far each came, noted with what is recorded of it.
+"""Imports of files, with their progress.
 
-Like the stream's offsets, a position moves in the transaction that records the events before it, so
-an import that ended early is carried on where it ended, and counts each event once.
+Like the stream's offsets, the position moves in the transaction that records the events before it.
+So an interrupted import resumes where it stopped, and counts each event once.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SQL = named("record/imports")
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """How many events of a file were taken, and what they told."""
+    """How many events of a file were recorded, and their results."""
 
     events: int = 0
     new: int = 0
@@ -35,24 +35,24 @@ class Progress:
 
 
 class FileImport:
-    """One file's import, known by its topic and by the hash of its content."""
+    """One file's import, identified by its topic and the hash of its content."""
 
     def __init__(self, recorder: Recorder, topic: str, content: bytes) -> None:
         self._recorder = recorder
         self._file = {"topic": topic, "content": content}
 
     def begin(self, connection: Connection) -> Progress:
-        """Return how far an import of the same content came that has not ended."""
+        """Return the progress of an unfinished import of the same content; start one if none."""
         [progress] = all_rows(connection, Progress, SQL["begin"], self._file)
         return progress
 
     def record(
         self, connection: Connection, before: Progress, received: Sequence[Received]
     ) -> tuple[Progress, Counts]:
-        """Record the events that follow; return how far the import came by that.
+        """Record the next events; return the import's progress after them.
 
-        Raises OutsideError, after which the transaction must be rolled back, when somebody else
-        imports the same.
+        Raises OutsideError if another import of the same file has moved the position; the
+        transaction must then be rolled back.
         """
         counts = self._recorder.record(connection, received)
         after = Progress(
@@ -63,9 +63,9 @@ class FileImport:
         )
         noted = self._file | vars(after) | {"before": before.events}
         if not connection.execute(SQL["advance"], noted).rowcount:
-            raise OutsideError("another import of the same file is at work, or has just ended")
+            raise OutsideError("another import of the same file is running, or has just ended")
         return after, counts
 
     def end(self, connection: Connection) -> None:
-        """Forget how far it came, for it came to the end."""
+        """Delete the progress of the finished import."""
         connection.execute(SQL["end"], self._file)

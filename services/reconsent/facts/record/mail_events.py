@@ -1,4 +1,4 @@
-"""Recording what providers report of mails. RULES 15."""
+"""Recording providers' reports about mails. RULES 15."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _LEAVING: Final[Mapping[str, Reason]] = {
 
 
 class _Sent(NamedTuple):
-    """A notice that was handed over; `forgotten` says that its account or address is."""
+    """A notice that was handed to a provider; `forgotten`: the account is deleted or a minor's."""
 
     notice_id: UUID
     account_key: int
@@ -39,7 +39,7 @@ class _Sent(NamedTuple):
 
 
 class _New(NamedTuple):
-    """A report that was not known yet."""
+    """A report that is new."""
 
     notice_id: UUID
     event: str
@@ -53,7 +53,7 @@ class _Rejected(NamedTuple):
 
 
 def record_mail_events(connection: Connection, events: Sequence[MailEvent]) -> Counts:
-    """Record reports in whatever order they come; those of notices never sent are refused."""
+    """Record reports, in any order; those about notices that were never sent are refused."""
     ids = [notice_id(event.notice) for event in events]
     wanted = sorted({notice_id for notice_id in ids if notice_id})
     sent = {
@@ -86,7 +86,7 @@ def _add(connection: Connection, known: Sequence[tuple[UUID, MailEvent]]) -> lis
 
 
 def _apply(connection: Connection, new: Sequence[_New], sent: Mapping[UUID, _Sent]) -> None:
-    """Let notices and accounts follow from what is newly reported."""
+    """Update notices and accounts after new reports."""
     reported = {"notice_ids": [report.notice_id for report in new]}
     connection.execute(SQL["apply"], reported)
     connection.execute(SQL["undeliver_reminded"], reported)
@@ -99,7 +99,7 @@ def _apply(connection: Connection, new: Sequence[_New], sent: Mapping[UUID, _Sen
     _touch(
         connection,
         keys=[sent[report.notice_id].account_key for report in new],
-        # A bounce that is later than any mail takes finds no hash any more.
+        # After LATE_BOUNCES the hash is forgotten.
         addresses=[address_hash for address_hash in hashes if address_hash],
         complaints=complaints,
     )
@@ -107,7 +107,7 @@ def _apply(connection: Connection, new: Sequence[_New], sent: Mapping[UUID, _Sen
 
 
 def _leave(connection: Connection, new: Sequence[_New]) -> None:
-    """Note who wants no more mail, by what is newly reported."""
+    """Record the unsubscribes among new reports."""
     said = [
         Unsubscribe(
             notice_id=report.notice_id,
@@ -123,7 +123,7 @@ def _leave(connection: Connection, new: Sequence[_New]) -> None:
 
 
 def bounce_rejected(connection: Connection, attempt_id: int) -> None:
-    """Note the addresses that a provider rejected in an attempt."""
+    """Record the addresses that a provider rejected in an attempt as bounced."""
     rejected = all_rows(
         connection, _Rejected, SQL["rejected_addresses"], {"attempt_id": attempt_id}
     )
@@ -158,7 +158,7 @@ def _touch(
 
 
 def _kept_id(provider_id: str | None) -> str | None:
-    """Return an id that an index takes, however long the provider's is."""
+    """Return a provider's id, or its hash if it is too long for an index."""
     if provider_id is None or len(provider_id.encode()) <= _LONGEST_ID:
         return provider_id
     return hashlib.sha256(provider_id.encode()).hexdigest()

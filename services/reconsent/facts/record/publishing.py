@@ -35,10 +35,10 @@ class _Mailed(NamedTuple):
 
 
 def publish(connection: Connection, version: PolicyVersion, versions: PublishedVersions) -> bool:
-    """Publish a version; False where the same one is published already.
+    """Publish a version; False if the same one is already published.
 
-    Raises BadInputError where it does not continue its line, or where another text stands
-    published under its name: a published version never changes.
+    Raises BadInputError if it does not continue its line, or if its name is published with other
+    content: a published version never changes.
     """
     connection.execute(SQL["lock_alone"])
     names = {"policy": version.policy, "version": version.version}
@@ -47,7 +47,7 @@ def publish(connection: Connection, version: PolicyVersion, versions: PublishedV
     if known:
         if known == [digest]:
             return False
-        message = f"version: {version.version!r} is published already, with another content"
+        message = f"version: {version.version!r} is published already, with other content"
         raise BadInputError(message)
     policies = versions.now(connection)
     admit(version, policies.by_name.get(version.policy), policies.owners)
@@ -56,16 +56,16 @@ def publish(connection: Connection, version: PolicyVersion, versions: PublishedV
     connection.execute(SQL["publish"], names | {"document": document, "content_hash": digest})
     properties = list(version.properties)
     connection.execute(SQL["own_properties"], {"policy": version.policy, "properties": properties})
-    # A new version can change which controller was in force when somebody said yes.
+    # A new version can change which controller was in force at the time of an agreement.
     counting = values(connection, SQL["counting_on_controller"], {"properties": properties})
     refresh_standings(connection, counting, versions.now(connection))
     return True
 
 
 def _settle(connection: Connection, policies: Policies, name: str) -> None:
-    """Note what became of mailed questions by now: a later version is to take their place.
+    """Record how mailed questions were settled, before a later version supersedes them.
 
-    The planner has noted it of all accounts that it has looked at since they changed.
+    The planner has already recorded it for all accounts that it has seen since they changed.
     """
     policy = policies.by_name.get(name)
     if policy is None:
@@ -87,5 +87,5 @@ def _settle(connection: Connection, policies: Policies, name: str) -> None:
 def settle_questions(
     connection: Connection, became: Settled | None, notice_ids: Iterable[UUID]
 ) -> None:
-    """Note what became of mailed questions."""
+    """Record how mailed questions were settled."""
     connection.execute(SQL["settle"], {"settled": became, "notice_ids": sorted(notice_ids)})

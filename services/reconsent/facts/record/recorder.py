@@ -1,4 +1,4 @@
-"""From an event to the facts: which function records what. Imports and the stream share it."""
+"""Dispatching events to the functions that record them, for imports and the stream alike."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def _data(received: Sequence[Received], model: type[_Event]) -> list[_Event]:
 
 
 class Recorder:
-    """Records events that came in, whichever way they came."""
+    """Records events from imports and the stream."""
 
     def __init__(
         self,
@@ -101,16 +101,15 @@ class Recorder:
         address_hash: Callable[[str], bytes],
         now: Callable[[], datetime] | None = None,
     ) -> None:
-        """Record with the published versions in mind, marking addresses with a secret.
+        """Take the published versions, the keyed hash of addresses, and the clock.
 
-        `now` tells the time, by which events of a clock that is far ahead are refused; without it
-        every time is believed.
+        Events too far ahead of `now` are refused; without `now` every time is accepted.
         """
         self._means = Means(versions=versions, address_hash=address_hash)
         self._now = now
 
     def record(self, connection: Connection, received: Sequence[Received]) -> Counts:
-        """Record events in their order; those that the rules refuse are counted and named."""
+        """Record events in order; refused ones are returned with their reasons."""
         early = self._early(received)
         counts = Counts(refused=tuple(early.items()))
         timely = [(at, event) for at, event in enumerate(received) if at not in early]
@@ -125,7 +124,7 @@ class Recorder:
         return replace(counts, refused=tuple(sorted(counts.refused)))
 
     def _early(self, received: Sequence[Received]) -> dict[int, str]:
-        """Find the events whose own time is too far ahead of now, and say so."""
+        """Return why events are too far ahead of now, by position."""
         if self._now is None:
             return {}
         now = self._now()

@@ -1,4 +1,4 @@
-"""Pointing accounts to what they hold and to the decisions that stand. RULES 17, 18."""
+"""Updating the holdings and the standing that accounts refer to. RULES 17, 18."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SQL = named("record/standings")
 
 
 def refresh_standings(connection: Connection, keys: Sequence[int], policies: Policies) -> None:
-    """Point accounts to the decisions that now stand for them."""
+    """Derive accounts' standing decisions again, and store them."""
     found = {
         key: json.dumps([[d.event_state.value, *d.use] for d in standing(ledger)])
         for key, ledger in read_ledgers(connection, keys, policies).items()
@@ -33,7 +33,7 @@ def refresh_standings(connection: Connection, keys: Sequence[int], policies: Pol
 
 
 def refresh_holdings(connection: Connection, keys: Sequence[int], policies: Policies) -> None:
-    """Point accounts to what they hold now, and to what their decisions then come to."""
+    """Derive accounts' holdings again, and the standing that depends on them."""
     if not keys:
         return
     found = {"keys": sorted(set(keys))}

@@ -1,8 +1,8 @@
 """Recording who wants no more optional mail. RULES 10, 14, 15.
 
-It is said to us, not to whoever sends account events: so no such event takes it back, be it that
-the owner still counts as one who wants all mail there. Only a deletion dated after it does. It is
-no answer about the use of data, and stands in the way of no notice that is owed.
+An unsubscribe is recorded here, not in the system that sends account events. So no account event
+undoes it, not even one with contact `all`; only a deletion dated after it does. It is not a
+decision about the use of data, and does not suppress a choice notice.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Channel = Literal["page", "one_click", "provider"]
 
 @dataclass(frozen=True, kw_only=True)
 class Unsubscribe:
-    """Somebody left because of one mail: by our page, their mail program, or their provider."""
+    """An unsubscribe from one mail: on the page, in the mail program, or through the provider."""
 
     notice_id: UUID
     reason: Reason
@@ -37,9 +37,9 @@ class Unsubscribe:
 
 
 def record_unsubscribes(connection: Connection, said: Sequence[Unsubscribe]) -> int:
-    """Record who left, about notices that there are; return how many of it was new.
+    """Record unsubscribes from existing notices; return how many were new.
 
-    Locks the accounts. Said of the same notice again it is the same, at its first time.
+    Locks the accounts. A repeated unsubscribe from the same notice counts once, at its first time.
     """
     notices = {"notice_id": [one.notice_id for one in said]}
     keys = values(connection, SQL["lock"], notices)

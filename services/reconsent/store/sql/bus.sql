@@ -1,5 +1,5 @@
 -- :name join
--- Count this consumer among its group's members for as long as its session lives.
+-- Register this consumer as a member of its group until its session ends.
 SELECT pg_advisory_lock_shared(%(space)s, hashtext(%(group)s));
 
 -- :name members
@@ -10,7 +10,7 @@ WHERE locktype = 'advisory' AND mode = 'ShareLock' AND granted AND objsubid = 2
   AND classid::bigint = %(space)s AND objid::bigint = hashtext(%(group)s)::bigint & 4294967295;
 
 -- :name lock
--- Lock a partition for as long as the session lives, unless somebody else has it.
+-- Lock a partition until the session ends, unless another session has it.
 SELECT pg_try_advisory_lock(hashtextextended(%(name)s, 0));
 
 -- :name unlock
@@ -26,7 +26,7 @@ JOIN consumer_offsets AS stored USING (topic, partition, next_offset)
 WHERE stored."group" = %(group)s;
 
 -- :name ahead
--- Find the partitions with messages from given offsets on, and where they end.
+-- Find the partitions with messages from given offsets on, with their end offsets.
 SELECT topic, partition, bus_partitions.next_offset
 FROM unnest(%(topics)s::text[], %(partitions)s::integer[], %(offsets)s::bigint[])
      AS held (topic, partition, next_offset)

@@ -1,5 +1,5 @@
 -- :name waiting
--- List the dead letters of some topics, of one key where one is given, without their values.
+-- List the dead letters of some topics, optionally of one key, without their values.
 SELECT topic, key, NULL, headers, recorded, partition, "offset" FROM bus_messages
 WHERE topic = ANY(%(topics)s) AND (%(key)s::bytea IS NULL OR key = %(key)s)
 ORDER BY topic, partition, "offset";
@@ -9,7 +9,7 @@ ORDER BY topic, partition, "offset";
 SELECT topic, count(*) FROM bus_messages WHERE topic = ANY(%(topics)s) GROUP BY topic;
 
 -- :name lock
--- Lock some dead letters until the transaction ends, in one order.
+-- Lock some dead letters until the transaction ends, in order to avoid deadlocks.
 SELECT FROM bus_messages
 JOIN unnest(%(topics)s::text[], %(partitions)s::integer[], %(offsets)s::bigint[])
      AS wanted (topic, partition, "offset") USING (topic, partition, "offset")

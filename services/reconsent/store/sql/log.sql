@@ -1,5 +1,5 @@
 -- :name ensure_topics
--- Make the partitions of topics that have none yet.
+-- Create the missing partitions of topics.
 INSERT INTO bus_partitions (topic, partition)
 SELECT topic, partition
 FROM unnest(%(topics)s::text[]) AS topic, generate_series(0, %(partitions)s - 1) AS partition
@@ -7,7 +7,7 @@ ORDER BY topic, partition
 ON CONFLICT DO NOTHING;
 
 -- :name reserve
--- Reserve offsets and lock the partitions: offsets become visible in their order.
+-- Lock the partitions and reserve offsets, so that messages become visible in order.
 WITH locked AS (
     SELECT topic, partition, messages
     FROM unnest(%(topics)s::text[], %(partitions)s::integer[], %(messages)s::bigint[])

@@ -1,18 +1,18 @@
 -- :name look_up
--- Look notices up by index: the statement that plans makes the table grow while it reads it.
+-- Use indexes: `take_steps` reads notices while it adds to them, so statistics are out of date.
 SET LOCAL enable_seqscan = off;
 
 -- :name unplanned
--- Find the versions whose planning is not finished, oldest first.
+-- Find the versions that are not fully planned, oldest first.
 SELECT version_id, planned_to FROM releases
 WHERE state = 'planning' AND version_id = ANY(%(versions)s) ORDER BY version_id;
 
 -- :name any_unplanned
--- Tell whether any version waits to be planned.
+-- Tell whether any version is not fully planned.
 SELECT EXISTS (SELECT FROM releases WHERE state = 'planning');
 
 -- :name touched
--- Take the next accounts that changed, up to the oldest transaction still running.
+-- Read the next changed accounts, up to the oldest transaction still running.
 SELECT accounts.account_key, accounts.changed::text AS changed
 FROM accounts, cursors
 WHERE cursors.name = 'planner'
@@ -22,19 +22,19 @@ ORDER BY accounts.changed, accounts.account_key
 LIMIT %(limit)s;
 
 -- :name any_touched
--- Tell whether any account changed that was not looked at since.
+-- Tell whether any changed account is left.
 SELECT EXISTS (
     SELECT FROM accounts, cursors
     WHERE cursors.name = 'planner'
       AND (accounts.changed, accounts.account_key) > (cursors.changed, cursors.account_key));
 
 -- :name follow
--- Note which change was looked at last.
+-- Store the position after the last change seen.
 UPDATE cursors SET changed = %(changed)s::xid8, account_key = %(account_key)s
 WHERE name = 'planner';
 
 -- :name look_at
--- Look at some accounts once, for both of the following.
+-- Read some accounts' situations once, for `situations` and `take_steps`.
 CREATE TEMPORARY TABLE looked_at ON COMMIT DROP AS
 SELECT account_key, version_id, holdings_id, standing_id, status, contact, minor, address,
        last_notice, last_sequence, last_kind, last_state, last_ask, last_undelivered, last_dead,
@@ -43,11 +43,11 @@ FROM situations
 WHERE account_key = ANY(%(keys)s) AND policy = %(policy)s;
 
 -- :name looked
--- Another policy's accounts may be looked at next.
+-- Drop the table, so that the accounts of another policy can be read next.
 DROP TABLE looked_at;
 
 -- :name situations
--- Tell the situations apart that some accounts are in: the rules answer once for each.
+-- List the distinct situations of the accounts: the rules decide once for each.
 SELECT holdings_id, standing_id, status, contact, minor, address, last_kind, last_state, last_ask,
        last_undelivered, last_dead, inform
 FROM looked_at
@@ -55,7 +55,7 @@ GROUP BY holdings_id, standing_id, status, contact, minor, address, last_kind, l
          last_ask, last_undelivered, last_dead, inform;
 
 -- :name take_steps
--- Do for each account what the rules answered for its situation.
+-- Take for each account the step that the rules decided for its situation.
 WITH steps AS (
     SELECT * FROM unnest(
         %(holdings_id)s::integer[], %(standing_id)s::integer[], %(status)s::text[],
@@ -106,16 +106,16 @@ FROM slice WHERE plan IS NOT NULL
 ON CONFLICT DO NOTHING;
 
 -- :name planned_to
--- Note how far the planning of some versions has come.
+-- Store how far a version is planned.
 UPDATE releases SET planned_to = %(planned_to)s WHERE version_id = %(version_id)s;
 
 -- :name finish
--- The planning of versions that were planned together is done.
+-- Finish the planning of a version and of earlier ones planned with it.
 UPDATE releases SET state = CASE WHEN version_id = %(version_id)s THEN 'sending' ELSE 'done' END
 WHERE version_id = ANY(%(versions)s);
 
 -- :name audience
--- Tell the situations apart that a policy's accounts are in before a version is planned.
+-- Count the accounts in each situation of a policy, for the preview of a version.
 SELECT holdings_id, standing_id, status, contact, minor, address, passes_on,
        count(*) AS accounts
 FROM situations

@@ -1,9 +1,9 @@
 -- :name make_asks
--- Make asks, where nobody was asked the same yet.
+-- Add the asks that do not exist yet.
 INSERT INTO asks (members, digest)
-SELECT DISTINCT ON (made.digest) told.members, made.digest
-FROM unnest(%(members)s::jsonb[]) AS told (members)
-CROSS JOIN LATERAL sha256(convert_to(told.members::text, 'UTF8')) AS made (digest)
+SELECT DISTINCT ON (made.digest) wanted.members, made.digest
+FROM unnest(%(members)s::jsonb[]) AS wanted (members)
+CROSS JOIN LATERAL sha256(convert_to(wanted.members::text, 'UTF8')) AS made (digest)
 WHERE NOT EXISTS (SELECT FROM asks WHERE asks.digest = made.digest)
 ORDER BY made.digest
 ON CONFLICT DO NOTHING;
@@ -11,17 +11,17 @@ ON CONFLICT DO NOTHING;
 -- :name ask_ids
 -- Find the ids of asks.
 SELECT position, ask_id
-FROM unnest(%(members)s::jsonb[]) WITH ORDINALITY AS told (members, position)
-JOIN asks ON asks.digest = sha256(convert_to(told.members::text, 'UTF8'));
+FROM unnest(%(members)s::jsonb[]) WITH ORDINALITY AS wanted (members, position)
+JOIN asks ON asks.digest = sha256(convert_to(wanted.members::text, 'UTF8'));
 
 -- :name holdings
--- Read what some sets of holdings hold.
+-- Read the members of sets of holdings.
 SELECT holdings_id AS set_id, members FROM holdings WHERE holdings_id = ANY(%(ids)s);
 
 -- :name standings
--- Read what some sets of decisions say.
+-- Read the members of sets of standing decisions.
 SELECT standing_id AS set_id, members FROM standings WHERE standing_id = ANY(%(ids)s);
 
 -- :name asks
--- Read what some asks ask.
+-- Read the members of asks.
 SELECT ask_id AS set_id, members FROM asks WHERE ask_id = ANY(%(ids)s);

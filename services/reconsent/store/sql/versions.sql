@@ -1,9 +1,9 @@
 -- :name lock
--- Keep versions from being published until this transaction ends.
+-- Prevent publications until this transaction ends.
 SELECT pg_advisory_xact_lock_shared(hashtext('reconsent.versions'));
 
 -- :name newest
--- Tell whether anything was published since a known version.
+-- Read the id of the newest version.
 SELECT coalesce(max(version_id), 0) FROM policy_versions;
 
 -- :name ids

@@ -1,5 +1,5 @@
 -- :name history
--- Read what one account was, oldest first.
+-- Read the history of one account, oldest first.
 SELECT since, status, contact, minor FROM account_history
 WHERE account_key = %(account_key)s ORDER BY since, recorded_at;
 

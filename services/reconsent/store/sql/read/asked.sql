@@ -1,10 +1,10 @@
 -- :name shown_questions
--- Read what a page of a property asked, and in the words of which version.
+-- Read what a page of a property asked, and the version whose words it used.
 SELECT asks.members, version_id FROM renderings JOIN asks USING (ask_id)
 WHERE rendering = %(rendering)s AND property = %(property)s AND template = 'page';
 
 -- :name choice_notice
--- Read a choice notice with its account; nothing if its link is dead.
+-- Read a choice notice with its account; no row if its link does not work.
 SELECT notices.ask_id, notices.accepted_at, accounts.account_key, accounts.property,
        accounts.account, accounts.locale, accounts.holdings_id, accounts.standing_id
 FROM notices JOIN accounts USING (account_key)
@@ -12,7 +12,7 @@ WHERE notice_id = %(notice_id)s AND kind = 'choice' AND NOT dead
   AND status <> 'deleted' AND NOT minor;
 
 -- :name optional_mail
--- Read which property an optional mail is about, and its reader's locale; nothing of dead links.
+-- Read an optional mail's property and its reader's locale; no row if its link does not work.
 SELECT property, locale FROM notices JOIN accounts USING (account_key)
 WHERE notice_id = %(notice_id)s AND kind = 'information' AND NOT dead
   AND status <> 'deleted' AND NOT minor;

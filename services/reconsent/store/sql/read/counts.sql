@@ -5,7 +5,7 @@ FROM notices GROUP BY version_id, kind, state, suppression
 ORDER BY version_id, kind, state, suppression;
 
 -- :name services
--- Count the processes that run each service, by what their connections call themselves.
+-- Count the processes that run each service, by application_name.
 SELECT service, count(DISTINCT application_name) AS processes
 FROM pg_stat_activity
 CROSS JOIN LATERAL unnest(string_to_array(split_part(application_name, ' ', 2), ',')) AS service

@@ -1,5 +1,5 @@
 -- :name to_erase
--- Find data that must not be kept: a minor's.
+-- Find the data that must be erased: that of minors.
 SELECT property, account, data_category, collected_under, 'minor' AS reason
 FROM accounts JOIN first_collections USING (account_key)
 WHERE minor

@@ -1,12 +1,12 @@
 -- :name sent
--- Read what was sent last as some notices, word by word.
+-- Read the exact content of the last mail of some notices.
 SELECT notice_id::text AS notice, reason, renderings.rendering, locale, template, content
 FROM notices LEFT JOIN renderings USING (rendering)
 WHERE notice_id = ANY(%(notice_ids)s::uuid[]);
 
 -- :name attempts
--- Read each attempt to send some notices, and what became of the notice in it. Of the last one the
--- state tells, once it does: also where it was given up before somebody told what became of it.
+-- Read the attempts to send some notices, each with its outcome. The last attempt's outcome is the
+-- notice's state, also if the attempt was abandoned before its outcome was reported.
 SELECT notice_id::text AS notice, provider, started_at, ended_at, tries.outcome
 FROM (
     SELECT notice_id, (tried.value ->> 0)::bigint AS attempt_id, tried.value ->> 1 AS outcome
@@ -24,7 +24,7 @@ JOIN attempts USING (attempt_id)
 ORDER BY notice_id, attempt_id;
 
 -- :name events
--- Read what was reported of some notices.
+-- Read the reports about some notices.
 SELECT notice_id::text AS notice, event, occurred_at, reason, provider_id
 FROM mail_events WHERE notice_id = ANY(%(notice_ids)s::uuid[])
 ORDER BY notice_id, occurred_at, event;

@@ -1,5 +1,5 @@
 -- :name ledger
--- Read how each ledger entry of some accounts came about, in the ledger's order.
+-- Read the origin of accounts' ledger entries, in the ledger's order.
 SELECT account_key, consent_id, policy_version, channel, notice_id::text AS notice, text_hash, recorded_at
 FROM consents WHERE account_key = ANY(%(keys)s) ORDER BY account_key, consent_id;
 

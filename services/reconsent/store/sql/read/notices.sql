@@ -1,5 +1,5 @@
 -- :name list
--- Read notices with what decides how they stand, by account, version and sequence.
+-- Read notices with what their current state depends on, by account, version and sequence.
 SELECT notice_id, property, account, version_id, sequence, kind, state, suppression, settled,
        ask_id, dead, undelivered,
        notices.notice_id = (

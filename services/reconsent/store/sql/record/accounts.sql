@@ -1,5 +1,5 @@
 -- :name ensure
--- Make a stub for each account that is not known yet.
+-- Add a stub for each unknown account.
 INSERT INTO accounts (property, account)
 SELECT DISTINCT property, account
 FROM unnest(%(properties)s::text[], %(accounts)s::text[]) AS named (property, account)
@@ -10,7 +10,7 @@ ORDER BY property, account
 ON CONFLICT DO NOTHING;
 
 -- :name lock
--- Lock accounts against any other change, always in the same order.
+-- Lock accounts, in key order to avoid deadlocks.
 SELECT account_key, property, account, status, contact, minor, email, name, locale, time_zone,
        updated_at, deleted_at
 FROM accounts
@@ -20,26 +20,26 @@ ORDER BY account_key
 FOR NO KEY UPDATE OF accounts;
 
 -- :name lock_profiles
--- Lock accounts by their keys, and read what is known of them.
+-- Lock accounts by key, and read their profiles.
 SELECT account_key, property, account, status, contact, minor, email, name, locale, time_zone,
        updated_at, deleted_at
 FROM accounts WHERE account_key = ANY(%(keys)s)
 ORDER BY account_key FOR NO KEY UPDATE;
 
 -- :name make_incoming
--- Have a table for incoming account events, which each transaction finds empty.
+-- Create the staging table for account events; it is empty at the start of a transaction.
 CREATE TEMPORARY TABLE IF NOT EXISTS incoming_accounts (
     position integer, property text, account text, status text, contact text, minor boolean,
     email text, name text, locale text, time_zone text, updated_at timestamptz
 ) ON COMMIT DELETE ROWS;
 
 -- :name copy_incoming
--- Fill it.
+-- Stage account events.
 COPY incoming_accounts FROM STDIN (FORMAT BINARY);
 
 -- :name compare
--- Find the events that say anything but what is known, with their accounts' keys.
--- Each account is looked up by itself: incoming are thousands, known may be millions.
+-- Find the events that differ from the known profiles, with the accounts' keys.
+-- LATERAL with OFFSET 0 makes one index look-up per event: few are staged, millions may be known.
 SELECT position, account_key
 FROM incoming_accounts AS incoming
 LEFT JOIN LATERAL (
@@ -48,18 +48,18 @@ LEFT JOIN LATERAL (
            AND NOT incoming.minor
            AND email IS NOT DISTINCT FROM incoming.email AND name IS NOT DISTINCT FROM incoming.name
            AND locale IS NOT DISTINCT FROM incoming.locale
-           AND time_zone IS NOT DISTINCT FROM incoming.time_zone AS says_it
+           AND time_zone IS NOT DISTINCT FROM incoming.time_zone AS is_known
     FROM accounts WHERE property = incoming.property AND account = incoming.account OFFSET 0
 ) AS known ON true
-WHERE says_it IS NOT TRUE
+WHERE is_known IS NOT TRUE
 ORDER BY position;
 
 -- :name clear_incoming
--- Empty it before the transaction ends.
+-- Clear the staging table before the transaction ends.
 DELETE FROM incoming_accounts;
 
 -- :name make_staged
--- Have a table for what accounts have become, which each transaction finds empty.
+-- Create the staging table for changed profiles; it is empty at the start of a transaction.
 CREATE TEMPORARY TABLE IF NOT EXISTS staged_accounts (
     account_key bigint, property text, account text, status text, contact text, minor boolean,
     email text, name text, locale text, time_zone text, updated_at timestamptz,
@@ -67,11 +67,11 @@ CREATE TEMPORARY TABLE IF NOT EXISTS staged_accounts (
 ) ON COMMIT DELETE ROWS;
 
 -- :name copy_staged
--- Fill it.
+-- Stage changed profiles.
 COPY staged_accounts FROM STDIN (FORMAT BINARY);
 
 -- :name add_profiles
--- Add the accounts that have no key yet; of one that another has just added, nothing is returned.
+-- Add the new accounts; one that another transaction has just added is not returned.
 INSERT INTO accounts (property, account, status, contact, minor, email, name, locale, time_zone,
                       updated_at, deleted_at, address_hash)
 SELECT property, account, status, contact, minor, email, name, locale, time_zone, updated_at,
@@ -82,7 +82,7 @@ ON CONFLICT DO NOTHING
 RETURNING account_key, property, account;
 
 -- :name write_profiles
--- Write what account events changed.
+-- Write the changed profiles.
 UPDATE accounts SET
     status = staged.status, contact = staged.contact, minor = staged.minor, email = staged.email,
     name = staged.name, locale = staged.locale, time_zone = staged.time_zone,
@@ -94,9 +94,9 @@ FROM staged_accounts AS staged
 WHERE accounts.account_key = staged.account_key;
 
 -- :name clear_staged
--- Empty the table of what accounts have become before the transaction ends.
+-- Clear the staging table before the transaction ends.
 DELETE FROM staged_accounts;
 
 -- :name write_history
--- Keep what status, contact and minor have become, and since when.
+-- Append changes of status, contact and minor to the history.
 COPY account_history (account_key, since, status, contact, minor) FROM STDIN (FORMAT BINARY);

@@ -1,5 +1,5 @@
 -- :name add
--- Add what was said to the ledger; the same event again is the same choice.
+-- Add choices to the ledger; a repeated event adds nothing.
 INSERT INTO consents (account_key, answer, data_category, collected_under, data_use, recipient,
                       policy_version, channel, notice_id, text_hash, decided_at, source, event_id,
                       item)
@@ -12,7 +12,7 @@ ON CONFLICT (source, event_id, item) DO NOTHING
 RETURNING consent_id, account_key, source, event_id, item;
 
 -- :name add_evidence
--- Keep evidence beside the ledger, unless its account was deleted since.
+-- Store evidence beside the ledger, unless its account was deleted since.
 INSERT INTO consent_evidence
 SELECT consent_id, evidence
 FROM unnest(%(consent_id)s::bigint[], %(evidence)s::jsonb[]) AS incoming (consent_id, evidence)

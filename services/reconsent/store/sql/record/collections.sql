@@ -1,17 +1,17 @@
 -- :name make_incoming
--- Have a table for incoming collections and erasures, which each transaction finds empty.
+-- Create the staging table for collections and erasures; it is empty at the start of a transaction.
 CREATE TEMPORARY TABLE IF NOT EXISTS incoming_collections (
     property text, account text, data_category text, collected_under text, source text,
     erased boolean, at timestamptz
 ) ON COMMIT DELETE ROWS;
 
 -- :name copy_incoming
--- Fill it.
+-- Stage collections and erasures.
 COPY incoming_collections FROM STDIN (FORMAT BINARY);
 
 -- :name drop_known
--- Leave out what is known, except of accounts that were ever deleted. Each is looked up by itself:
--- incoming are thousands, known may be millions.
+-- Drop staged rows that are known, except of accounts that were ever deleted. One index look-up per
+-- row: few are staged, millions may be known.
 DELETE FROM incoming_collections AS incoming WHERE (
     SELECT CASE WHEN incoming.erased THEN EXISTS (
             SELECT FROM collection_erasures AS erasure
@@ -31,7 +31,7 @@ DELETE FROM incoming_collections AS incoming WHERE (
 );
 
 -- :name ensure
--- Make a stub for each account that is not known yet.
+-- Add a stub for each unknown account.
 INSERT INTO accounts (property, account)
 SELECT DISTINCT property, account FROM incoming_collections AS incoming
 WHERE (SELECT account_key FROM accounts AS known
@@ -40,7 +40,7 @@ ORDER BY property, account
 ON CONFLICT DO NOTHING;
 
 -- :name lock
--- Lock the accounts against any other change, always in the same order; find those ever deleted.
+-- Lock the accounts, in key order to avoid deadlocks; return those ever deleted.
 WITH locked AS (
     SELECT property, account, deleted_at FROM accounts WHERE account_key = ANY(ARRAY(
         SELECT (SELECT account_key FROM accounts AS known
@@ -51,7 +51,7 @@ WITH locked AS (
 SELECT property, account, deleted_at FROM locked WHERE deleted_at IS NOT NULL;
 
 -- :name erase
--- Remember erasures with their times; one dated up to a deletion tells nothing new.
+-- Record erasures, except those dated up to a deletion.
 INSERT INTO collection_erasures AS known
 SELECT account_key, data_category, collected_under, max(at)
 FROM incoming_collections AS incoming
@@ -65,7 +65,7 @@ SET erased_at = excluded.erased_at WHERE excluded.erased_at > known.erased_at
 RETURNING account_key;
 
 -- :name add
--- Add collections that no erasure or deletion has taken back.
+-- Add collections that are not erased by an erasure or a deletion.
 INSERT INTO collections
 SELECT account_key, data_category, collected_under, at, min(source)
 FROM incoming_collections AS incoming
@@ -83,11 +83,11 @@ ON CONFLICT DO NOTHING
 RETURNING account_key;
 
 -- :name clear_incoming
--- Empty the table before the transaction ends.
+-- Clear the staging table before the transaction ends.
 DELETE FROM incoming_collections;
 
 -- :name drop_erased
--- Drop the collections that an erasure takes back.
+-- Drop the collections that an erasure covers.
 DELETE FROM collections USING collection_erasures AS erasure
 WHERE collections.account_key = ANY(%(keys)s)
   AND erasure.account_key = collections.account_key

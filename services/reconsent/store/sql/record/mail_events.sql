@@ -1,14 +1,14 @@
 -- :name lock
--- Lock the notices that events are about; those never handed over have no events. Of deleted
--- accounts and of minors nothing that providers write is kept.
+-- Lock the notices that reports are about; those never handed to a provider have none. Providers'
+-- texts about deleted accounts and minors are not kept (`forgotten`).
 SELECT notice_id, account_key, notices.address_hash, dead OR minor AS forgotten
 FROM notices JOIN accounts USING (account_key)
 WHERE notice_id = ANY(%(notice_ids)s) AND attempt_id IS NOT NULL
 ORDER BY notice_id FOR NO KEY UPDATE OF notices;
 
 -- :name add
--- Keep what a provider reported; the same report again is one. Of deleted accounts and of minors its
--- words are left out, except for those that say that the address is not to blame.
+-- Add reports; a repeated one adds nothing. For deleted accounts and minors the text is left out,
+-- except the mark that the address is not to blame.
 INSERT INTO mail_events (notice_id, event, occurred_at, reason, provider_id)
 SELECT notice_id, incoming.event, incoming.occurred_at,
        CASE WHEN NOT (dead OR minor) THEN incoming.reason
@@ -24,7 +24,7 @@ RETURNING notice_id, event, occurred_at,
           AND NOT starts_with(coalesce(reason, ''), %(not_the_address)s) AS address_lost;
 
 -- :name apply
--- A notice's state follows from all that was reported of it, in whatever order.
+-- Derive notices' states from all their reports, in any order.
 UPDATE notices SET
     changed = pg_current_xact_id(),
     state = CASE
@@ -35,7 +35,7 @@ UPDATE notices SET
         ELSE state END,
     accepted_at = coalesce(accepted_at, earliest),
     undelivered = undelivered OR failed,
-    -- What was to be sent again is with the provider after all.
+    -- A retry is not needed: the provider has the mail.
     not_before = NULL
 FROM (
     SELECT notice_id, min(occurred_at) AS earliest, bool_or(event = 'complained') AS complained,
@@ -46,14 +46,14 @@ FROM (
 WHERE notices.notice_id = reported.notice_id;
 
 -- :name undeliver_reminded
--- What happened to a reminder happened to its notice: nobody reads that address.
+-- If a reminder was not delivered, neither is its notice: nobody reads that address.
 UPDATE notices SET undelivered = true, changed = pg_current_xact_id()
 FROM notices AS reminder
 WHERE reminder.notice_id = ANY(%(notice_ids)s) AND reminder.undelivered
   AND notices.notice_id = reminder.about AND NOT notices.undelivered;
 
 -- :name bounce
--- Note addresses that mail does not reach.
+-- Record bounced addresses.
 INSERT INTO bounced_addresses (address_hash)
 SELECT address_hash FROM unnest(%(addresses)s::bytea[]) AS address_hash ORDER BY address_hash
 ON CONFLICT DO NOTHING;
@@ -64,8 +64,8 @@ SELECT notice_id, address_hash FROM notices
 WHERE attempt_id = %(attempt_id)s AND state = 'rejected' AND address_hash IS NOT NULL;
 
 -- :name touch
--- Have accounts looked at again: those of some notices, and those with some addresses. A complaint
--- stops mail until a deletion, whichever is heard of first.
+-- Mark accounts as changed: those of some notices, and those with some addresses. A complaint stops
+-- mail until a deletion dated after it, in whatever order they arrive.
 UPDATE accounts SET
     complained_at = greatest(accounts.complained_at, touched.complained_at),
     changed = pg_current_xact_id()

@@ -1,10 +1,10 @@
 -- :name settle
--- Note what became of questions.
+-- Record how mailed questions were settled.
 UPDATE notices SET settled = %(settled)s, changed = pg_current_xact_id()
 WHERE notice_id = ANY(%(notice_ids)s);
 
 -- :name lock_alone
--- Wait for all transactions that count on the published versions, and keep others out.
+-- Wait for all transactions that depend on the published versions, and block others.
 SELECT pg_advisory_xact_lock(hashtext('reconsent.versions'));
 
 -- :name content_hash
@@ -23,19 +23,19 @@ WITH line AS (
 INSERT INTO releases (version_id) SELECT version_id FROM version RETURNING version_id;
 
 -- :name own_properties
--- Note which policy governs the properties that a version lists.
+-- Record which policy governs the properties that a version lists.
 INSERT INTO properties (property, policy)
 SELECT property, %(policy)s FROM unnest(%(properties)s::text[]) AS property
 ON CONFLICT DO NOTHING;
 
 -- :name counting_on_controller
--- Find accounts of some properties that allowed something without naming who may do it.
+-- Find accounts of some properties with an agreement that names no recipient.
 SELECT DISTINCT account_key
 FROM consents JOIN accounts USING (account_key)
 WHERE property = ANY(%(properties)s) AND answer = 'allow' AND recipient = '*';
 
 -- :name not_settled_yet
--- Find a version's mailed questions whose accounts changed since the planner looked at them.
+-- Find a version's mailed questions whose accounts changed since the planner saw them.
 SELECT notices.notice_id, notices.ask_id, accounts.holdings_id, accounts.standing_id
 FROM notices JOIN accounts USING (account_key) JOIN cursors ON cursors.name = 'planner'
 WHERE notices.version_id = %(version_id)s AND notices.kind = 'choice' AND NOT notices.dead

@@ -1,5 +1,5 @@
 -- :name make_holdings
--- Make the sets that accounts hold, where nobody has held the same yet.
+-- Add the sets of holdings that accounts need and that do not exist yet.
 INSERT INTO holdings (members, digest)
 SELECT DISTINCT ON (made.digest) sets.members, made.digest
 FROM collected_sets AS sets
@@ -10,7 +10,7 @@ ORDER BY made.digest
 ON CONFLICT DO NOTHING;
 
 -- :name point_to_holdings
--- Point accounts to what they hold now; a deleted account holds nothing.
+-- Update the holdings of accounts; a deleted account holds nothing.
 UPDATE accounts SET holdings_id = holdings.holdings_id, changed = pg_current_xact_id()
 FROM unnest(%(keys)s::bigint[]) AS named (account_key)
 LEFT JOIN (
@@ -22,7 +22,7 @@ WHERE accounts.account_key = named.account_key
   AND accounts.holdings_id <> holdings.holdings_id;
 
 -- :name make_standings
--- Make the sets of decisions that now stand, where nobody has had the same yet.
+-- Add the sets of standing decisions that do not exist yet.
 INSERT INTO standings (members, digest)
 SELECT DISTINCT ON (made.digest) incoming.members, made.digest
 FROM unnest(%(members)s::jsonb[]) AS incoming (members)
@@ -32,7 +32,7 @@ ORDER BY made.digest
 ON CONFLICT DO NOTHING;
 
 -- :name point_to_standings
--- Point accounts to the decisions that now stand for them.
+-- Update the standing of accounts.
 UPDATE accounts SET standing_id = standings.standing_id, changed = pg_current_xact_id()
 FROM unnest(%(keys)s::bigint[], %(members)s::jsonb[]) AS found (account_key, members)
 JOIN standings ON standings.digest = sha256(convert_to(found.members::text, 'UTF8'))

@@ -5,7 +5,7 @@ WHERE account_key IN (SELECT account_key FROM notices WHERE notice_id = ANY(%(no
 ORDER BY account_key FOR NO KEY UPDATE;
 
 -- :name add
--- Keep who left, once for each mail and reason: of several times the first.
+-- Add unsubscribes, once for each mail and reason, at the earliest time.
 INSERT INTO unsubscribes (account_key, notice_id, reason, channel, occurred_at)
 SELECT DISTINCT ON (notice_id, incoming.reason)
        account_key, notice_id, incoming.reason, incoming.channel, incoming.occurred_at
@@ -19,10 +19,10 @@ WHERE (excluded.occurred_at, excluded.channel) < (unsubscribes.occurred_at, unsu
 
 -- :name stop
 -- Stop optional mail to accounts whose owners unsubscribed.
-UPDATE accounts SET unsubscribed_at = said.latest, changed = pg_current_xact_id()
+UPDATE accounts SET unsubscribed_at = stated.latest, changed = pg_current_xact_id()
 FROM (
     SELECT account_key, max(occurred_at) AS latest FROM unsubscribes
     WHERE account_key = ANY(%(keys)s) AND reason = 'unsubscribed' GROUP BY account_key
-) AS said
-WHERE accounts.account_key = said.account_key
-  AND accounts.unsubscribed_at IS DISTINCT FROM said.latest;
+) AS stated
+WHERE accounts.account_key = stated.account_key
+  AND accounts.unsubscribed_at IS DISTINCT FROM stated.latest;
