@@ -32,7 +32,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.made-in
 UNUSABLE := $(shell [ "$$(cat $(STAMP) 2>/dev/null)" = '$(CURDIR)' ] && [ -x $(BIN)/python ] || echo unusable)
 PYTEST := $(BIN)/pytest -o cache_dir=$(CACHE)/pytest
-PARALLEL := -n $(WORKERS) --dist=loadfile
+# In the order of pyproject.toml: those that wait for a broker or a crash begin first.
+PARALLEL := -n $(WORKERS) --dist=loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 # The virtual environments of `make matrix`.
