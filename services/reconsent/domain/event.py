@@ -23,15 +23,23 @@ from pydantic import (
     Field,
     JsonValue,
     PlainValidator,
-    StringConstraints,
     ValidationError,
     WithJsonSchema,
 )
 
 from reconsent.domain.account import Contact, Profile, Status
 from reconsent.domain.errors import BadInputError
+from reconsent.domain.fields import (
+    FORMS,
+    CollectedUnder,
+    DottedKey,
+    Name,
+    PartyKey,
+    Property,
+    ShortName,
+)
 from reconsent.domain.notice_id import one_spelling
-from reconsent.domain.policy import DottedKey, PartyKey, PolicyVersion
+from reconsent.domain.policy import PolicyVersion
 
 _RFC_3339 = re.compile(
     r"(19|[2-8]\d)\d\d-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII
@@ -49,23 +57,6 @@ FARTHEST_AHEAD: Final = timedelta(days=365)
 
 NOT_THE_ADDRESS: Final = "blocked: "
 """Prefix of a bounce's or drop's reason if the address is not to blame."""
-
-_PROPERTY: Final = r"^[^\s/\x00-\x1f\x7f-\x9f]{1,200}$"
-_NAME: Final = r"^[^\x00-\x1f\x7f-\x9f]{1,200}$"
-_SHORT_NAME: Final = r"^[^\x00-\x1f\x7f-\x9f]{1,100}$"
-# Not *, which means any version.
-_VERSION: Final = r"^([^*\x00-\x1f\x7f-\x9f]|[^\x00-\x1f\x7f-\x9f]{2,100})$"
-_DOTTED_KEY: Final = r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$"
-_PARTY_KEY: Final = r"^[a-z0-9-]+$"
-# Error messages for strings that do not match.
-_FORMS: Final = {
-    _PROPERTY: "should be 1 to 200 characters without spaces and slashes",
-    _NAME: "should be 1 to 200 characters without control characters",
-    _SHORT_NAME: "should be 1 to 100 characters without control characters",
-    _VERSION: "should be 1 to 100 characters without control characters, and not *",
-    _DOTTED_KEY: "should be a dotted key such as user.contact.email",
-    _PARTY_KEY: "should be a party's key: lower-case letters, digits and hyphens",
-}
 
 
 def _time(value: object) -> datetime:
@@ -105,10 +96,6 @@ def _default_if_null(default: object) -> Callable[[object], object]:
     return lambda value: default if value is None else value
 
 
-Property = Annotated[str, StringConstraints(pattern=_PROPERTY)]
-Name = Annotated[str, StringConstraints(pattern=_NAME)]
-ShortName = Annotated[str, StringConstraints(pattern=_SHORT_NAME)]
-CollectedUnder = Annotated[str, StringConstraints(pattern=_VERSION)]
 FreeText = Annotated[str, AfterValidator(_without_nul)]
 Source = Literal["person", "third_party"]
 Time = Annotated[
@@ -295,6 +282,6 @@ def in_words(wrong: Mapping[str, Any]) -> str:
     words = wrong["msg"].removeprefix("Value error, ")
     words = words[:1].lower() + words[1:]
     if wrong["type"] == "string_pattern_mismatch":
-        words = _FORMS.get(wrong["ctx"]["pattern"], words)
+        words = FORMS.get(wrong["ctx"]["pattern"], words)
     place = ".".join(map(str, wrong["loc"]))
     return f"{place}: {words}" if place else words

@@ -25,6 +25,7 @@ from pydantic import (
     ValidationError,
 )
 
+from reconsent.domain.fields import DottedKey, PartyKey
 from reconsent.domain.use import Declared, Held, Use, broadest, declares, narrower, over
 
 if TYPE_CHECKING:
@@ -72,10 +73,6 @@ def _in_utc(instant: datetime) -> datetime:
 Instant = Annotated[AwareDatetime, BeforeValidator(_not_a_number), AfterValidator(_in_utc)]
 """A time in RFC 3339 with its zone, converted to UTC."""
 
-DottedKey = Annotated[
-    str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$", max_length=200)
-]
-PartyKey = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+$", max_length=100)]
 PolicyName = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)
 ]

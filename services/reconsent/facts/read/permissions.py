@@ -9,9 +9,9 @@ from pydantic import BaseModel, ConfigDict
 
 from reconsent.domain.account import Contact, PermissionSubject, Status
 from reconsent.domain.errors import BadInputError
-from reconsent.domain.event import CollectedUnder, Name, Property, Time
+from reconsent.domain.event import Time
+from reconsent.domain.fields import CollectedUnder, DottedKey, Name, PartyKey, Property
 from reconsent.domain.permission import Permission, permit
-from reconsent.domain.policy import DottedKey, PartyKey
 from reconsent.domain.times import rfc3339
 from reconsent.domain.use import Use, covers, meet
 from reconsent.facts.ledgers import read_ledgers
