@@ -30,7 +30,7 @@ settings.register_profile("unshrunk", deadline=None, phases=(Phase.explicit, Pha
 settings.load_profile("patient")
 
 # What a contract finds wrong is told as in a test.
-pytest.register_assert_rewrite("tests.bus_contract")
+pytest.register_assert_rewrite("tests.bus_contract", "tests.mail_contract")
 
 _FORBIDDEN = ("DATABASE_URL", "MAIL_URL", "RECONSENT_HOME", "PUBLIC_URL", "RECONSENT_SECRET")
 

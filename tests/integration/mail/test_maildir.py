@@ -20,7 +20,7 @@ from reconsent.domain.errors import OutsideError
 from reconsent.mail.mailbox import Mailbox
 from reconsent.mail.maildir import Maildir
 from reconsent.mail.mime import MimeMail
-from tests.mails import MAIL, MARK, people, person
+from tests.mails import MAIL, MARK, person
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,38 +59,19 @@ def body(message: EmailMessage, subtype: str) -> str:
     return str(part.get_content())
 
 
-def test_a_mail_says_what_the_mail_says(maildir: Maildir, folder: Path) -> None:
-    """Headers, text and HTML come back as they were written, with the recipient's own link."""
+def test_a_message_is_what_mime_asks_for(maildir: Maildir, folder: Path) -> None:
+    """Date, Message-ID and the structure of a message, and not a byte of the texts changed."""
     recipient = person(name="Åse Ødegård")
     assert [result.outcome for result in maildir.send(MAIL, [recipient])] == ["accepted"]
     message = parsed(only_mail(folder))
-    assert message["Subject"] == MAIL.subject
-    assert message["From"].addresses[0].display_name == "Personvern på Eksempel"
-    assert message["From"].addresses[0].addr_spec == "privacy@example.no"
-    assert message["To"].addresses[0].display_name == "Åse Ødegård"
-    assert message["To"].addresses[0].addr_spec == "ann@example.com"
     assert message["Date"].datetime == NOON
     assert message["Message-ID"] == f"<{recipient.notice}@example.no>"
-    assert message["X-Reconsent-Notice"] == recipient.notice
-    assert message["Content-Language"] == "nb"
-    assert message["Auto-Submitted"] == "auto-generated"
     assert message["MIME-Version"] == "1.0"
     assert message.get_content_type() == "multipart/alternative"
     assert [part.get_content_type() for part in message.iter_parts()] == ["text/plain", "text/html"]
     assert not message.defects
     assert body(message, "plain") == MAIL.text.replace(MARK, recipient.link)
     assert body(message, "html") == MAIL.html.replace(MARK, recipient.link)
-
-
-def test_everyone_gets_their_own(maildir: Maildir, folder: Path) -> None:
-    """In a mail to many, nothing of one recipient stands in another's mail."""
-    everyone = people(300)
-    assert {r.outcome for r in maildir.send(MAIL, everyone)} == {"accepted"}
-    for recipient in everyone:
-        message = parsed((folder / "new" / recipient.notice).read_bytes())
-        assert message["To"] == f"{recipient.name} <{recipient.email}>"
-        assert body(message, "plain").count("/c/") == 1
-        assert recipient.link + "\n" in body(message, "plain")
 
 
 @given(
@@ -117,48 +98,10 @@ def test_lines_are_short_and_headers_ours(name: str, subject: str, text: str, pa
     assert body(message, "plain") == plain.replace(MARK, recipient.link)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "Ann\r\nBcc: eve@example.com",
-        "Ann\n\n<p>hello",
-        'Ann" <eve@example.com>, "Bo',
-        "=?utf-8?q?a=0Abcc=3A_eve?=",
-        "Ann\u2028Bcc: eve@example.com\x00",
-        "Ann (comment) \\",
-    ],
-)
-def test_a_name_adds_no_header_and_no_address(maildir: Maildir, folder: Path, name: str) -> None:
-    """A name is shown as a name, however it was made up."""
-    maildir.send(MAIL, [person(name=name)])
-    message = parsed(only_mail(folder))
-    assert "Bcc" not in message
-    assert [address.addr_spec for address in message["To"].addresses] == ["ann@example.com"]
-
-
-@pytest.mark.parametrize(
-    "email",
-    [
-        "", "ann", "@example.com", "ann@", "a b@example.com", "ann@exa mple.com", "åse@example.com",
-        "ann@example.com\nBcc: eve@example.com", "ann@example.com, eve@example.com",
-        "<ann@example.com>", "ann@-example.com", "ann@example..com", "ann@\u2488.com\u2488\u2488",
-        "ann@" + "x" * 64 + ".com", "a" * 65 + "@example.com", "ann@" + "example." * 32 + "com",
-    ],
-)  # fmt: skip
-def test_unusable_addresses_are_rejected_alone(maildir: Maildir, folder: Path, email: str) -> None:
-    """An address that mail cannot go to costs its own recipient; the reason does not repeat it."""
-    first, last = maildir.send(MAIL, [person(email), person()])
-    assert first.outcome == "rejected"
-    assert first.reason
-    assert not email or email not in first.reason
-    assert last.outcome == "accepted"
-    assert parsed(only_mail(folder))["To"] == "ann@example.com"
-
-
-def test_a_non_ascii_domain_is_encoded(maildir: Maildir, folder: Path) -> None:
-    """A domain goes out as the name server knows it: ß is not ss."""
-    maildir.send(MAIL, [person("ann@straße.example")])
-    assert parsed(only_mail(folder))["To"] == "ann@xn--strae-oqa.example"
+def test_non_ascii_before_the_at_is_rejected(maildir: Maildir, folder: Path) -> None:
+    """Only mail servers with SMTPUTF8 take such an address."""
+    assert maildir.send(MAIL, [person("åse@example.com")])[0].outcome == "rejected"
+    assert not list((folder / "new").iterdir())
 
 
 def test_sending_again_leaves_one_message(maildir: Maildir, folder: Path) -> None:
