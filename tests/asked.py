@@ -1,4 +1,4 @@
-"""Something to ask, in versions and words of its own, for tests of what people read."""
+"""Policy versions and questions for tests of mails and pages."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ASKED_AT: Final = datetime(2026, 11, 3, 13, 5, tzinfo=UTC)
 
 
 def second(**changed: Any) -> PolicyVersion:  # noqa: ANN401 (as in a file)
-    """Return the version that asks, with some of it changed."""
+    """Return the version that asks, with some fields changed."""
     return draft(
         **{
             "version": "v2",
@@ -56,7 +56,7 @@ def asked(
     locale: str = "en",
     property_name: str = "campaigner.example",
 ) -> Asked:
-    """Return what a version asks of someone who holds data, by default three questions' worth."""
+    """Return what a version asks about held data; by default three questions."""
     line = Policy(name="campaigner", versions=(FIRST, version or second()))
     holdings = held or (("user.contact.email", "v1"), ("user.payment", "v1"))
     return Asked(
@@ -69,14 +69,14 @@ def asked(
 
 
 def question(data_use: str, recipient: str, *concerns: tuple[str, str | None]) -> Question:
-    """Return one question about data held."""
+    """Return one question about held data."""
     return Question(
         data_use=data_use, recipient=recipient, concerns=tuple(Held(*pair) for pair in concerns)
     )
 
 
 def said(now: Asked, *answers: Answer) -> tuple[Answered, ...]:
-    """Return answers to the first questions asked."""
+    """Return answers to the first questions, in their order."""
     return tuple(
         Answered(
             question=question,

@@ -1,4 +1,4 @@
-"""What tests share: real PostgreSQL, one fresh database a test that asks for it."""
+"""Fixtures for all tests: a real PostgreSQL server, and a fresh database per test."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from reconsent.embedded.user import join
 from reconsent.store.migrations import migrate
 from reconsent.store.postgres import Database, open_database
 
-# Machines differ in speed, and to explain failures every line of every example would be traced.
+# Machines differ in speed: no deadline. The explain phase would trace every line.
 _PHASES = tuple(phase for phase in Phase if phase is not Phase.explain)
-# In CI the same examples are tried each time: what is new is hunted for where somebody can look.
+# CI tries the same examples each time; new ones are searched for locally.
 settings.register_profile("patient", deadline=None, phases=_PHASES, derandomize="CI" in os.environ)
 # For `make test-engines`, which has more time.
 settings.register_profile(
     "wide", deadline=None, phases=_PHASES, derandomize="CI" in os.environ, max_examples=400
 )
 settings.register_profile("thorough", deadline=None, phases=_PHASES, max_examples=4000)
-# A first look: shrinking what is found may take many minutes.
+# For a first look: shrinking an example may take minutes.
 settings.register_profile("unshrunk", deadline=None, phases=(Phase.explicit, Phase.generate))
 settings.load_profile("patient")
 
-# What a contract finds wrong is told as in a test.
+# Show the values of failed assertions, as in a test module.
 pytest.register_assert_rewrite("tests.bus_contract", "tests.mail_contract")
 
 _FORBIDDEN = ("DATABASE_URL", "MAIL_URL", "RECONSENT_HOME", "PUBLIC_URL", "RECONSENT_SECRET")
@@ -37,7 +37,7 @@ _FORBIDDEN = ("DATABASE_URL", "MAIL_URL", "RECONSENT_HOME", "PUBLIC_URL", "RECON
 
 @pytest.fixture(autouse=True)
 def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No setting of whoever runs the tests reaches them."""
+    """Hide the settings of the surrounding environment."""
     for name in _FORBIDDEN:
         monkeypatch.delenv(name, raising=False)
 
@@ -55,7 +55,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def make_database(server: str) -> Callable[[], str]:
-    """Make a fresh database with every migration applied; returns its conninfo."""
+    """Return a function that creates a fully migrated database and returns its conninfo."""
     template = f"template_{uuid.uuid4().hex[:12]}"
     _create(server, f"CREATE DATABASE {template}")
     migrate(psycopg.conninfo.make_conninfo(server, dbname=template))
@@ -69,7 +69,7 @@ def make_database(server: str) -> Callable[[], str]:
 
 
 def _create(server: str, command: LiteralString) -> None:
-    """Make a database for the role that the tests use, which may not itself."""
+    """Create a database for the tests' role, which may not create any itself."""
     role = psycopg.conninfo.conninfo_to_dict(server)["user"]
     admin = psycopg.conninfo.make_conninfo(server, user="postgres", dbname="postgres")
     with psycopg.connect(admin, autocommit=True) as connection:

@@ -1,6 +1,6 @@
 """The section of docs/rules.md that shows tests/cases/rules.yaml.
 
-`rewrite()` puts it there; tests/unit/test_docs.py fails while the two differ.
+`rewrite()` updates it; tests/unit/test_docs.py fails while the two differ.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ END: Final = "<!-- cases: end -->"
 HOW_TO_REWRITE: Final = 'python -c "from tests.docs import rewrite; rewrite()"'
 _SHOWN_VERSION: Final = frozenset({"follows", "effective_at", "controller", "declares", "notice"})
 
-Said = Any  # what a line of a story says of its verb, as YAML gives it
+Value = Any  # the value of a story line's verb, as parsed from YAML
 
 
 def rewrite() -> None:
@@ -29,7 +29,7 @@ def rewrite() -> None:
 
 
 def with_cases(page: str) -> str:
-    """Return the page with the section as the cases say it."""
+    """Return the page with the section rendered from the cases."""
     before, begin, rest = page.partition(BEGIN)
     marker, _, _ = rest.partition("\n")
     _, end, after = rest.partition(END)
@@ -44,7 +44,7 @@ def section(path: Path) -> str:
     return "\n".join([*_introduction(content["versions"]), *_cases(content["cases"])])
 
 
-def _introduction(versions: Mapping[str, Said]) -> Iterator[str]:
+def _introduction(versions: Mapping[str, Value]) -> Iterator[str]:
     yield "Each story starts with no data on 10 January 2027 at noon. Each line happens an hour"
     yield "after the one before it, or on the day it names at noon. Unless a story says otherwise,"
     yield "accounts are active, with contact `all` and an address. These versions are published:"
@@ -52,7 +52,7 @@ def _introduction(versions: Mapping[str, Said]) -> Iterator[str]:
     yield from _version_table(versions)
 
 
-def _version_table(versions: Mapping[str, Said]) -> Iterator[str]:
+def _version_table(versions: Mapping[str, Value]) -> Iterator[str]:
     yield "| version | in effect from | controller | declares | time to respond |"
     yield "|---|---|---|---|---|"
     for name, version in versions.items():
@@ -66,12 +66,12 @@ def _version_table(versions: Mapping[str, Said]) -> Iterator[str]:
         yield f"| {' | '.join(cells)} |"
 
 
-def _row(row: Mapping[str, Said]) -> str:
+def _row(row: Mapping[str, Value]) -> str:
     parties = f", also by {_and(row['recipients'])}" if "recipients" in row else ""
     return f"`{row['data']}` for {_and(f'`{use}`' for use in row['uses'])}{parties}"
 
 
-def _cases(cases: Iterable[Mapping[str, Said]]) -> Iterator[str]:
+def _cases(cases: Iterable[Mapping[str, Value]]) -> Iterator[str]:
     for case in cases:
         yield ""
         yield f"### {case['case']}"
@@ -85,8 +85,8 @@ def _cases(cases: Iterable[Mapping[str, Said]]) -> Iterator[str]:
             yield f"{number}. {_sentence(line)}"
 
 
-def _sentence(line: Mapping[str, Said]) -> str:
-    """Say one line of a story."""
+def _sentence(line: Mapping[str, Value]) -> str:
+    """Render one line of a story."""
     verb = next(iter(line))
     assert verb in _SENTENCES, f"tests/docs.py does not know how to say {verb!r}"
     day = f"On {_day(line['day'])}: " if "day" in line else ""
@@ -95,31 +95,31 @@ def _sentence(line: Mapping[str, Said]) -> str:
     return f"{day}{_SENTENCES[verb](line[verb])}{came}{to}"
 
 
-def _outcome(verb: str, said: Said) -> str:
+def _outcome(verb: str, value: Value) -> str:
     if verb == "permit":
-        return f"**{said}**"
+        return f"**{value}**"
     became = {
         303: "The receipt follows.",
         404: "The link is dead.",
         409: "Nothing is recorded, because the question has changed; the new one is shown.",
     }
-    return became[said]
+    return became[value]
 
 
-def _published(said: Said) -> str:
-    names = [said] if isinstance(said, str) else said
+def _published(value: Value) -> str:
+    names = [value] if isinstance(value, str) else value
     return f"{_and(names)} {'is' if len(names) == 1 else 'are'} published."
 
 
-def _account(said: Said) -> str:
-    given = dict(said)
+def _account(value: Value) -> str:
+    given = dict(value)
     name = given.pop("account")
     dated = f", dated {_day(given.pop('updated_at'))}" if "updated_at" in given else ""
     parts = [_detail(key, value) for key, value in given.items()]
     return f"Account {name}{': ' if parts else ''}{', '.join(parts)}{dated}."
 
 
-def _detail(key: str, value: Said) -> str:
+def _detail(key: str, value: Value) -> str:
     if key == "minor":
         return "a minor" if value else "not a minor"
     if key == "email":
@@ -127,61 +127,61 @@ def _detail(key: str, value: Said) -> str:
     return f"contact `{value}`" if key == "contact" else str(value)
 
 
-def _collected(said: Said) -> str:
-    data = f"`{said['data']}` of {said['account']}"
-    if said.get("erased"):
-        return f"{data} of {_under(said)} is erased."
-    dated = f", dated {_day(said['collected_at'])}" if "collected_at" in said else ""
-    return f"{data} is collected under {_under(said)}{dated}."
+def _collected(value: Value) -> str:
+    data = f"`{value['data']}` of {value['account']}"
+    if value.get("erased"):
+        return f"{data} of {_under(value)} is erased."
+    dated = f", dated {_day(value['collected_at'])}" if "collected_at" in value else ""
+    return f"{data} is collected under {_under(value)}{dated}."
 
 
-def _under(said: Said) -> str:
-    return str(said.get("under") or "an unknown version")
+def _under(value: Value) -> str:
+    return str(value.get("under") or "an unknown version")
 
 
-def _choice(said: Said) -> str:
-    answer = {"allow": "yes", "deny": "no"}[said["answer"]]
-    use = f"`{said['use']}`" + (f" by {said['by']}" if "by" in said else "")
-    data = f" with `{said['data']}`" if "data" in said else ""
-    under = f" of {said['under']}" if "under" in said else ""
-    dated = f", dated {_day(said['decided_at'])}" if "decided_at" in said else ""
-    return f"{said['account']} says {answer} to {use}{data}{under} on the phone{dated}."
+def _choice(value: Value) -> str:
+    answer = {"allow": "yes", "deny": "no"}[value["answer"]]
+    use = f"`{value['use']}`" + (f" by {value['by']}" if "by" in value else "")
+    data = f" with `{value['data']}`" if "data" in value else ""
+    under = f" of {value['under']}" if "under" in value else ""
+    dated = f", dated {_day(value['decided_at'])}" if "decided_at" in value else ""
+    return f"{value['account']} says {answer} to {use}{data}{under} on the phone{dated}."
 
 
-def _mailed(said: Said) -> str:
-    return f"Notices are planned and sent: {_mails(said)}."
+def _mailed(value: Value) -> str:
+    return f"Notices are planned and sent: {_mails(value)}."
 
 
-def _sent(said: Said) -> str:
-    return f"What is due is sent: {_mails(said)}."
+def _sent(value: Value) -> str:
+    return f"What is due is sent: {_mails(value)}."
 
 
-def _mails(said: Said) -> str:
-    if not said:
+def _mails(value: Value) -> str:
+    if not value:
         return "nobody gets mail"
-    return _and(f"{account} gets {_MAILS[kind]}" for account, kind in said.items())
+    return _and(f"{account} gets {_MAILS[kind]}" for account, kind in value.items())
 
 
 _MAILS: Final = {"choice": "a choice mail", "information": "an information mail"}
 
 
-def _reported(said: Said) -> str:
-    notice = f"{said['account']}'s notice of {said['version']}"
-    return f"The provider reports {notice}: {said['event']}."
+def _reported(value: Value) -> str:
+    notice = f"{value['account']}'s notice of {value['version']}"
+    return f"The provider reports {notice}: {value['event']}."
 
 
-def _opened(said: Said) -> str:
-    return f"{said['account']} opens the link of {said['version']} and leaves the page open."
+def _opened(value: Value) -> str:
+    return f"{value['account']} opens the link of {value['version']} and leaves the page open."
 
 
-def _clicked(said: Said) -> str:
-    page = "on the open page" if "page" in said else f"by the link of {said['version']}"
+def _clicked(value: Value) -> str:
+    page = "on the open page" if "page" in value else f"by the link of {value['version']}"
     answers = [
         f"{word} to {_question(question)}"
         for answer, word in (("allow", "yes"), ("deny", "no"))
-        for question in said.get(answer, [])
+        for question in value.get(answer, [])
     ]
-    return f"{said['account']} answers {page}: {_and(answers)}."
+    return f"{value['account']} answers {page}: {_and(answers)}."
 
 
 def _question(text: str) -> str:
@@ -189,17 +189,17 @@ def _question(text: str) -> str:
     return f"`{data_use}` by {party}"
 
 
-def _permit(said: Said) -> str:
-    party = f" by {said['by']}" if "by" in said else ""
-    at = f" on {_day(said['at'])}" if "at" in said else ""
-    data = f"{said['account']}'s `{said['data']}` of {_under(said)}"
-    return f"May {data} be used for `{said['use']}`{party}{at}?"
+def _permit(value: Value) -> str:
+    party = f" by {value['by']}" if "by" in value else ""
+    at = f" on {_day(value['at'])}" if "at" in value else ""
+    data = f"{value['account']}'s `{value['data']}` of {_under(value)}"
+    return f"May {data} be used for `{value['use']}`{party}{at}?"
 
 
-def _notices(said: Said) -> str:
+def _notices(value: Value) -> str:
     return " ".join(
         f"{account}'s notices: {'; '.join(_notice(row) for row in rows) or 'none'}."
-        for account, rows in said.items()
+        for account, rows in value.items()
     )
 
 
@@ -208,10 +208,10 @@ def _notice(row: str) -> str:
     return f"{kind} {sequence} of {version} is {', '.join(became)}"
 
 
-def _asked(said: Said) -> str:
+def _asked(value: Value) -> str:
     return " ".join(
         f"{account} is asked about {_and(_use(row) for row in rows)}."
-        for account, rows in said.items()
+        for account, rows in value.items()
     )
 
 
@@ -222,20 +222,20 @@ def _use(row: str) -> str:
     return f"`{data}` of {of} for {_question(use)}"
 
 
-def _ledger(said: Said) -> str:
+def _ledger(value: Value) -> str:
     return " ".join(
-        f"{account}'s ledger: {', '.join(states) or 'empty'}." for account, states in said.items()
+        f"{account}'s ledger: {', '.join(states) or 'empty'}." for account, states in value.items()
     )
 
 
-def _erasures(said: Said) -> str:
-    return f"To be erased: {_and(said)}."
+def _erasures(value: Value) -> str:
+    return f"To be erased: {_and(value)}."
 
 
-_SENTENCES: Final[Mapping[str, Callable[[Said], str]]] = {
+_SENTENCES: Final[Mapping[str, Callable[[Value], str]]] = {
     "publish": _published,
     "account": _account,
-    "tombstone": lambda said: f"Account {said} is deleted.",
+    "tombstone": lambda value: f"Account {value} is deleted.",
     "collected": _collected,
     "choice": _choice,
     "mail": _mailed,

@@ -1,4 +1,4 @@
-"""Policy versions to test with: one to vary by hand, and any at all."""
+"""Policy versions for tests: one to vary, and strategies that draw any."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ texts:
     summary: What changes
     body: en.md
 """
-"""A policy file without mistakes; its text is `en.md` beside it."""
+"""A valid policy file; its text is in `en.md` beside it."""
 
 
 def row(data: str, *uses: str, **more: Any) -> dict[str, Any]:  # noqa: ANN401 (as in a file)
@@ -49,7 +49,7 @@ def row(data: str, *uses: str, **more: Any) -> dict[str, Any]:  # noqa: ANN401 (
 
 
 def fields(**changed: Any) -> dict[str, Any]:  # noqa: ANN401 (as in a file)
-    """Return a whole policy file's content, with some of it changed."""
+    """Return the content of a complete policy file, with some fields changed."""
     return {
         "policy": "campaigner",
         "version": "v1",
@@ -65,12 +65,12 @@ def fields(**changed: Any) -> dict[str, Any]:  # noqa: ANN401 (as in a file)
 
 
 def draft(**changed: Any) -> PolicyVersion:  # noqa: ANN401 (as in a file)
-    """Return a policy version with some of it changed."""
+    """Return a policy version with some fields changed."""
     return PolicyVersion.model_validate(fields(**changed))
 
 
 def written(folder: Path, content: str) -> Path:
-    """Write a policy file, and the text that it names, into a folder; return its path."""
+    """Write a policy file and its text into a folder; return its path."""
     (folder / "en.md").write_text("# Policy\n", encoding="utf-8")
     path = folder / "p.yaml"
     path.write_text(content, encoding="utf-8")
@@ -81,7 +81,7 @@ def _row(declared: tuple[str, str], **more: Any) -> dict[str, Any]:  # noqa: ANN
     return row(*declared, **more)
 
 
-# Made once: strategies made anew at each draw take most of the time that a test has.
+# Built once: building strategies at each draw takes most of a test's time.
 _DECLARED = st.tuples(st.sampled_from(_CATEGORIES), st.sampled_from(_USES))
 _ROWS = st.lists(
     st.builds(
@@ -116,10 +116,10 @@ _VERSIONS = _FIELDS.map(PolicyVersion.model_validate)
 
 
 def any_fields() -> st.SearchStrategy[dict[str, Any]]:
-    """Draw the content of a policy file of few keys, so that versions often have some in common."""
+    """Draw the content of a policy file. Few keys, so that versions often overlap."""
     return _FIELDS
 
 
 def any_version() -> st.SearchStrategy[PolicyVersion]:
-    """Draw a policy version of few keys, so that two of them often have some in common."""
+    """Draw a policy version. Few keys, so that two of them often overlap."""
     return _VERSIONS

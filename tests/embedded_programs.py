@@ -1,4 +1,4 @@
-"""Programs that share the embedded PostgreSQL of a home, to be watched, ended and killed."""
+"""Processes that share the embedded PostgreSQL of a home, for tests that kill them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 GIVE_UP_SECONDS = 120
 
-# Joins the home given, then answers a line of SQL with a line of JSON until its input ends.
+# Joins the given home, then replies to each line of SQL with a line of JSON until EOF.
 PROGRAM = """
 import json, sys
 from pathlib import Path
@@ -39,21 +39,21 @@ for line in sys.stdin:
         cursor = connection.execute(line)
         print(json.dumps(cursor.fetchone() if cursor.description else None), flush=True)
 """
-# Which server it is.
+# Identifies a run of the server.
 STARTED_AT = "select pg_postmaster_start_time()::text"
 
 
 class Program:
-    """A process of its own that has joined, or is about to."""
+    """A process that has joined a home, or is about to."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
 
-    def answer(self) -> Any:  # noqa: ANN401 - whatever JSON the statement gives
-        """Return the next answer; fail if the program has ended."""
+    def reply(self) -> Any:  # noqa: ANN401 - whatever JSON the statement gives
+        """Return the next reply; fail if the program has ended."""
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
-        assert line, "the program ended without an answer"
+        assert line, "the program ended without a reply"
         return json.loads(line)
 
     def ask(self, statement: str) -> Any:  # noqa: ANN401 - whatever JSON the statement gives
@@ -61,10 +61,10 @@ class Program:
         assert self.process.stdin is not None
         self.process.stdin.write(statement + "\n")
         self.process.stdin.flush()
-        return self.answer()
+        return self.reply()
 
     def end(self) -> None:
-        """Let the program end as it would by itself."""
+        """Close the program's input and wait until it has ended."""
         assert self.process.stdin is not None
         self.process.stdin.close()
         assert self.process.wait(GIVE_UP_SECONDS) == 0
@@ -76,7 +76,7 @@ class Program:
 
 
 def command(home: Path, interpreter: str = sys.executable) -> list[str]:
-    """Return what runs the program."""
+    """Return the command line of the program."""
     return [interpreter, "-c", PROGRAM, str(home)]
 
 
@@ -88,7 +88,7 @@ def surroundings(**more: str) -> dict[str, str]:
 
 @contextmanager
 def program(home: Path, **how: Any) -> Iterator[Program]:  # noqa: ANN401 - Popen's arguments
-    """Start a program; whatever becomes of the test, it doesn't outlive it."""
+    """Start a program; it is killed at the end, also when the test fails."""
     how = {"args": command(home), "env": surroundings()} | how
     with subprocess.Popen(
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd="/", **how
@@ -103,32 +103,32 @@ def program(home: Path, **how: Any) -> Iterator[Program]:  # noqa: ANN401 - Pope
 def joined(home: Path, **how: Any) -> Iterator[Program]:  # noqa: ANN401 - Popen's arguments
     """Start a program and wait until it has joined."""
     with program(home, **how) as started:
-        assert started.answer() == "joined"
+        assert started.reply() == "joined"
         yield started
 
 
 def processes_in(home: Path) -> set[int]:
-    """Return the processes that stand in a folder below ``home`` or hold a file of it open."""
+    """Return the processes with a working directory or an open file below ``home``."""
     found = set()
     for process in Path("/proc").glob("[0-9]*"):
         try:
             places = [process / "cwd", *(process / "fd").iterdir()]
             if any(place.readlink().is_relative_to(home) for place in places):
                 found.add(int(process.name))
-        except OSError:  # it has ended, or is not ours
+        except OSError:  # it has ended, or belongs to another user
             continue
     return found
 
 
 def kill_all(processes: set[int]) -> None:
-    """Kill processes one after the other; some may end by themselves meanwhile."""
+    """Kill processes; some may already have ended."""
     for process in processes:
         with suppress(ProcessLookupError):
             os.kill(process, signal.SIGKILL)
 
 
 def wait_until(holds: Callable[[], object]) -> None:
-    """Wait until something holds; fail if it never will."""
+    """Wait until a condition holds; fail after GIVE_UP_SECONDS."""
     deadline = time.monotonic() + GIVE_UP_SECONDS
     while not holds():
         assert time.monotonic() < deadline
@@ -136,17 +136,17 @@ def wait_until(holds: Callable[[], object]) -> None:
 
 
 def wait_until_stopped(home: Path) -> None:
-    """Wait until nothing of a server is left, that was stopped rather than killed."""
+    """Wait until a server that was stopped, not killed, has left no process."""
     wait_until(lambda: not processes_in(home))
     assert not (home / "postgres/data/postmaster.pid").exists()
 
 
 def postmaster_of(home: Path) -> int:
-    """Return the number of the server's process."""
+    """Return the process id of the postmaster."""
     return int((home / "postgres/data/postmaster.pid").read_text().split()[0])
 
 
 def supervisor_of(home: Path) -> int:
-    """Return the number of the process that looks after the server."""
+    """Return the process id of the supervisor."""
     status = Path(f"/proc/{postmaster_of(home)}/status").read_text()
     return int(status.partition("PPid:")[2].split()[0])

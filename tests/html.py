@@ -1,4 +1,4 @@
-"""Reading a page as a browser would: its elements, and what they say."""
+"""Parse a page into its elements and their text."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ Attributes = dict[str, str | None]
 
 @dataclass
 class Element:
-    """An element, and the text within."""
+    """An element with the text inside it."""
 
     tag: str
     attributes: Attributes
-    said: list[str] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
 
     @property
     def text(self) -> str:
-        """All that is said within, with single spaces."""
-        return " ".join("".join(self.said).split())
+        """All text inside, with single spaces."""
+        return " ".join("".join(self.texts).split())
 
 
 class Page(HTMLParser):
-    """A page's elements in order, each with all the text within."""
+    """A page's elements in document order."""
 
     VOID: Final = frozenset({"meta", "link", "input", "br", "hr"})
 
@@ -53,7 +53,7 @@ class Page(HTMLParser):
     @override
     def handle_data(self, data: str) -> None:
         for element in self._open:
-            element.said.append(data)
+            element.texts.append(data)
 
     def all(self, tag: str, **attributes: str) -> list[Element]:
         """Return the elements of a tag with some attributes."""
@@ -71,5 +71,5 @@ class Page(HTMLParser):
 
     @property
     def text(self) -> str:
-        """All that the page says, with single spaces."""
+        """All text of the page, with single spaces."""
         return self.one("body").text

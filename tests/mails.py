@@ -1,4 +1,4 @@
-"""A mail to send, and people to send it to."""
+"""A mail and recipients for tests of mail providers."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ MAIL: Final = Mail(
 
 
 def person(email: str = "ann@example.com", name: str | None = None) -> Recipient:
-    """A recipient with a notice and a link of their own."""
+    """Return a recipient with their own notice and link."""
     notice = str(uuid.uuid4())
     url = f"https://privacy.example.com/c/{notice}-{notice}"
     return Recipient(notice=notice, email=email, name=name, link=url)
 
 
 def people(count: int) -> list[Recipient]:
-    """As many recipients, each with an address of their own."""
+    """Return `count` recipients with different addresses."""
     return [person(f"p{n}@example.com", f"Person {n}") for n in range(count)]

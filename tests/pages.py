@@ -1,4 +1,4 @@
-"""Every page there is, made from something that is asked."""
+"""Every page that the program can render."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from tests.asked import ASKED_AT, FIRST, SITE, asked, said
 
 
 def choose(now: Asked | None = None, **changed: object) -> str:
-    """Return the choose page, with some of its view changed."""
+    """Return the choose page, with some fields of its view changed."""
     view = ChooseView(asked=now or asked(), ask_hash="hash-of-the-ask", mailed_at=ASKED_AT)
     return choosing.choose(replace(view, **changed), SITE)  # type: ignore[arg-type]
 
 
 def everything(now: Asked) -> dict[str, str]:
-    """Render each kind of page about what is asked, with every part that it can have."""
+    """Render each kind of page with every part that it can have."""
     version, locale = now.version, now.locale
     answers = said(now, "allow", "deny", "expired")
     mail = {"subject": version.texts[locale].title, "recipient": "ann@example.org"}

@@ -1,4 +1,4 @@
-"""A small world to tell stories of: two versions, accounts as one likes, and real mail."""
+"""A small world for tests of `reconsent explain`: two versions, any accounts, real mail."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ OFFERS = "marketing.communications.email"
 
 
 def version(name: str, follows: str | None, uses: list[str], effective_at: str) -> dict[str, Any]:
-    """Return a version that puts email addresses to some uses."""
+    """Return a version that declares uses of email addresses."""
     return {
         "policy": "campaigner",
         "version": name,
@@ -55,27 +55,27 @@ V2 = version("v2", "v1", ["essential.service", OFFERS], "2030-01-01T00:00:00Z")
 
 
 class World:
-    """A database with the services that plan and mail, and a way to tell events."""
+    """A database with a planner and a dispatcher, and a way to record events."""
 
     def __init__(self, database: Database, dispatcher: Dispatcher) -> None:
-        """Start with the first version published."""
+        """Publish the first version."""
         self.database = database
         self._services = (Planner(database), dispatcher)
         self._versions = PublishedVersions()
         self._recorder = Recorder(self._versions, Signer("secret").address_hash)
-        self._told = 0
-        self.tell("policy-versions", V1)
+        self._recorded = 0
+        self.record("policy-versions", V1)
 
-    def tell(self, topic: str, data: dict[str, Any]) -> None:
+    def record(self, topic: str, data: dict[str, Any]) -> None:
         """Record an event."""
-        self._told += 1
+        self._recorded += 1
         event = parse(topic, json.dumps(data).encode())
-        received = Received(topic, "urn:test", str(self._told), event)
+        received = Received(topic, "urn:test", str(self._recorded), event)
         with self.database.connection() as connection:
             assert self._recorder.record(connection, [received]).refused == ()
 
     def account(self, account: str, **changed: Any) -> None:  # noqa: ANN401 (as in an event)
-        """Tell of an account: active, contact all and with an address unless changed."""
+        """Record an account: active, contact all and with an address, unless changed."""
         whole = {
             "property": PROPERTY,
             "account": account,
@@ -85,10 +85,10 @@ class World:
             "contact": "all",
             "updated_at": "2024-01-01T00:00:00Z",
         }
-        self.tell("accounts", whole | changed)
+        self.record("accounts", whole | changed)
 
     def collected(self, account: str, under: str | None = "v1", **changed: Any) -> None:  # noqa: ANN401 (as in an event)
-        """Tell that an account's email address was collected."""
+        """Record that an account's email address was collected."""
         whole = {
             "property": PROPERTY,
             "account": account,
@@ -96,54 +96,54 @@ class World:
             "collected_under": under,
             "collected_at": "2024-01-02T03:04:05Z",
         }
-        self.tell("collections", whole | changed)
+        self.record("collections", whole | changed)
 
-    def said(self, account: str, what: str, at: str, **named: Any) -> None:  # noqa: ANN401 (as in an event)
-        """Tell of a choice about offers by email."""
+    def chose(self, account: str, answer: str, at: str, **named: Any) -> None:  # noqa: ANN401 (as in an event)
+        """Record a choice about offers by email."""
         choice = {
             "property": PROPERTY,
             "account": account,
-            "answer": what,
+            "answer": answer,
             "data_use": OFFERS,
             "channel": "phone",
             "evidence": {"caller": NAME},
             "decided_at": at,
         }
-        self.tell("choices", choice | named)
+        self.record("choices", choice | named)
 
     def release(self, **notice: Any) -> None:  # noqa: ANN401 (as in a policy file)
-        """Publish the second version, plan and mail."""
-        self.tell("policy-versions", V2 | {"notice": notice})
+        """Publish the second version, then plan and send."""
+        self.record("policy-versions", V2 | {"notice": notice})
         self.work()
 
     def time_passes(self) -> None:
-        """Let the scheduler do what a hundred days bring."""
+        """Run the scheduler as of a hundred days later."""
         later = datetime.now(UTC) + timedelta(days=100)
         run_until_idle([Scheduler(self.database, lambda: later)])
 
     def work(self) -> None:
-        """Plan and mail what there is."""
+        """Plan and send until idle."""
         run_until_idle(self._services)
 
     def json(self, account: str, at: datetime = BEFORE, site: str = PROPERTY) -> dict[str, Any]:
-        """Return an account's story as JSON that has been written out and read again."""
+        """Return an account's story after a round trip through JSON."""
         with self.database.connection() as connection:
             policies = self._versions.now(connection)
-            told = account_json(connection, Cohorts(), policies, site, account, at=at)
-        assert told is not None
-        return dict(json.loads(json.dumps(told)))
+            found = account_json(connection, Cohorts(), policies, site, account, at=at)
+        assert found is not None
+        return dict(json.loads(json.dumps(found)))
 
-    def permits(self, told: dict[str, Any], at: datetime) -> list[tuple[Any, ...]]:
-        """Return what permission checks answer where the story says what is allowed."""
+    def permits(self, found: dict[str, Any], at: datetime) -> list[tuple[Any, ...]]:
+        """Return the answers of permission checks for each use in a story."""
         names = ("data_category", "collected_under", "data_use", "recipient")
         checks = [
             Check(
-                property=told["property"],
-                account=told["account"],
+                property=found["property"],
+                account=found["account"],
                 at=at,
                 **{name: use[name] for name in names},
             )
-            for use in told["permissions"]
+            for use in found["permissions"]
         ]
         with self.database.connection() as connection:
             policies = self._versions.now(connection)
@@ -155,7 +155,7 @@ class World:
 
 @contextmanager
 def small_world(conninfo: str, database: Database, mailbox: Path) -> Iterator[World]:
-    """Give a world in which v1 is published, mailing into a folder."""
+    """Yield a world in which v1 is published and mail goes into a folder."""
     lease = Lease(conninfo)
     dispatcher = Dispatcher(
         database,
@@ -172,8 +172,8 @@ def small_world(conninfo: str, database: Database, mailbox: Path) -> Iterator[Wo
         lease.close()
 
 
-def told_of(account: dict[str, Any]) -> str:
-    """Return the text, having checked what holds for the story of any account."""
+def checked_text(account: dict[str, Any]) -> str:
+    """Return the story as text, after checking what holds for every story."""
     lines = story(account)
     for line in lines:
         is_heading = not line.startswith(" ") or line.endswith(":")
@@ -187,13 +187,13 @@ def told_of(account: dict[str, Any]) -> str:
 
 
 def line_with(text: str, *parts: str) -> str:
-    """Return the one line that has all of some parts."""
+    """Return the one line that contains all parts."""
     [found] = [line for line in text.splitlines() if all(part in line for part in parts)]
     return found
 
 
 def permission(account: dict[str, Any], data_use: str) -> tuple[Any, ...]:
-    """Return what the story says of one use by the controller."""
+    """Return the story's permission for one use by the controller."""
     [found] = [
         use
         for use in account["permissions"]
@@ -203,7 +203,7 @@ def permission(account: dict[str, Any], data_use: str) -> tuple[Any, ...]:
 
 
 def fates(account: dict[str, Any]) -> list[tuple[Any, ...]]:
-    """Return what became of an account's notices."""
+    """Return the version, kind, state, suppression and settlement of an account's notices."""
     return [
         (n["policy_version"], n["kind"], n["state"], n["suppression"], n["settled"])
         for n in account["notices"]

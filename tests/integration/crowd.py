@@ -1,4 +1,4 @@
-"""A crowd: some hundred accounts in every situation, and two versions that concern most of them."""
+"""Accounts in every situation, and two versions that concern most of them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _DAY: Final = timedelta(days=1)
 
 
 def crowd(size: int) -> list[Step]:
-    """Return how v1 and v2 are published, people come by, and v3 is, which informs as well."""
+    """Return the steps: v1 and v2 are published, accounts arrive, then v3 asks and informs."""
     inform = {"notice": {"information_mail": "opted_in"}}
     documents = [_VERSIONS["v1"], _VERSIONS["v2"], {**_VERSIONS["v3"], **inform}]
     publish = [Publish(now=NOW, document=document) for document in documents]

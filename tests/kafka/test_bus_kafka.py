@@ -1,8 +1,7 @@
-"""The bus in Kafka, on a real broker."""
+"""The Kafka implementation of the bus, on a real broker."""
 
 from __future__ import annotations
 
-import time
 from contextlib import closing
 from dataclasses import replace
 
@@ -12,32 +11,27 @@ import pytest
 from reconsent.bus.kafka.producer import KafkaProducer
 from reconsent.bus.kafka.settings import KafkaSettings
 from reconsent.bus.kafka.topics import administration, create
-from reconsent.domain.bus import Message
 from reconsent.domain.errors import BadInputError
 from reconsent.domain.topics import LARGEST_MESSAGE, LAYOUTS
 from reconsent.store.offsets import FencedError, advance
 from reconsent.store.postgres import Connection
 from tests.bus_contract import PARTITIONS, BusContract, Lag
 from tests.kafka.conftest import Join
-from tests.kafka.events import GROUP, account, drain, record, some
+from tests.kafka.events import GROUP, account, drain, drain_until, record, some, wait_until
 
 
 class TestKafkaBus(BusContract):
-    """It keeps what every bus promises."""
+    """Kafka keeps the contract of every bus."""
 
 
 def test_a_dead_members_partitions_go_to_the_rest(
     join: Join, connection: Connection, producer: KafkaProducer
 ) -> None:
-    """A member that polls no more loses its partitions, with what it had not recorded."""
+    """A member that stops polling loses its partitions, and its open batch is fenced."""
     silent = join("accounts", stuck=3)
     producer.send([account(number) for number in range(100)])
     batch = some(silent)
-    taken: list[Message] = []
-    other = join("accounts")
-    while len(taken) < 100:
-        taken += drain(other, connection)
-    assert len(taken) == 100
+    assert len(drain_until(join("accounts"), connection, 100)) == 100
     with pytest.raises(FencedError):
         advance(connection, GROUP, batch)
 
@@ -45,7 +39,7 @@ def test_a_dead_members_partitions_go_to_the_rest(
 def test_a_large_message_passes_and_a_larger_one_is_refused(
     join: Join, connection: Connection, producer: KafkaProducer
 ) -> None:
-    """5 MB are no trouble; what no topic can hold is told before anything is sent."""
+    """5 MB pass; a message that no topic can hold is refused before anything is sent."""
     producer.send([account(1, name="x" * 5_000_000), account(1)])
     with pytest.raises(BadInputError, match=r"^accounts: a message of [\d,]+ bytes; up to [^\n]+$"):
         producer.send([account(1), account(2, name="x" * LARGEST_MESSAGE)])
@@ -57,10 +51,10 @@ def test_a_large_message_passes_and_a_larger_one_is_refused(
     ]
 
 
-def test_offsets_of_aborted_transactions_are_stepped_over(
+def test_offsets_of_aborted_transactions_are_skipped(
     join: Join, lag: Lag, topics: KafkaSettings, connection: Connection
 ) -> None:
-    """Nothing of a transaction that was given up arrives, and nothing of it looks like lag."""
+    """No message of an aborted transaction arrives, and none counts as lag."""
     other = kafka.KafkaProducer(**topics.client, transactional_id=topics.topic_prefix)
     other.init_transactions()
     for end in (other.commit_transaction, other.abort_transaction):
@@ -74,7 +68,7 @@ def test_offsets_of_aborted_transactions_are_stepped_over(
     assert lag()["accounts"] == 0
 
 
-def test_kafka_is_told_where_the_group_stands(
+def test_the_groups_offsets_are_committed_to_kafka(
     join: Join, topics: KafkaSettings, connection: Connection, producer: KafkaProducer
 ) -> None:
     """Tools that read a group's offsets from Kafka see what was recorded."""
@@ -84,15 +78,15 @@ def test_kafka_is_told_where_the_group_stands(
     member.close()
     with administration(topics) as admin:
         offsets = admin.list_group_offsets(topics.topic_prefix + GROUP)
-    told = {
+    committed = {
         place.topic: sum(found.offset for found in of_group.values())
         for of_group in offsets.values()
         for place in of_group
     }
-    assert told == {topics.topic_prefix + "accounts": 50}
+    assert committed == {topics.topic_prefix + "accounts": 50}
 
 
-def test_a_topic_made_anew_is_read_from_its_beginning(
+def test_a_topic_created_again_is_read_from_its_beginning(
     join: Join, topics: KafkaSettings, connection: Connection, producer: KafkaProducer
 ) -> None:
     """Offsets belong to a topic, not to its name."""
@@ -102,14 +96,14 @@ def test_a_topic_made_anew_is_read_from_its_beginning(
     member.close()
     with administration(topics) as admin:
         admin.delete_topics([topics.topic_prefix + "accounts"])
-    while not create(topics, [replace(LAYOUTS["accounts"], partitions=PARTITIONS)]):
-        time.sleep(0.1)
-    with closing(KafkaProducer(topics)) as anew:
-        anew.send([account(1, name=str(number)) for number in range(20)])
+    layout = replace(LAYOUTS["accounts"], partitions=PARTITIONS)
+    wait_until(lambda: create(topics, [layout]))
+    with closing(KafkaProducer(topics)) as new:
+        new.send([account(1, name=str(number)) for number in range(20)])
     assert [m.offset for m in drain(join("accounts"), connection)] == list(range(20))
 
 
-def test_what_retention_took_is_stepped_over(
+def test_messages_removed_by_retention_are_skipped(
     join: Join,
     lag: Lag,
     topics: KafkaSettings,
@@ -117,7 +111,7 @@ def test_what_retention_took_is_stepped_over(
     producer: KafkaProducer,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """A consumer that comes too late says what it has missed and goes on with the rest."""
+    """The consumer logs which messages are missing and continues with the rest."""
     producer.send([account(1, name=str(number)) for number in range(10)])
     member = join("accounts")
     batch = some(member, 3)

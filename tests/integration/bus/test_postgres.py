@@ -1,4 +1,4 @@
-"""The bus in PostgreSQL, against a real server."""
+"""The bus in PostgreSQL, on a real server."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from tests.kafka.events import GROUP, NOW, account, drain, message, plain
 
 @pytest.fixture
 def connection(conninfo: str) -> Iterator[Connection]:
-    """A connection of the service's own."""
+    """Return the connection of a service."""
     with connect(conninfo) as opened:
         yield opened
 
 
 @pytest.fixture
 def producer(conninfo: str) -> Iterator[PostgresProducer]:
-    """A producer."""
+    """Return a producer."""
     made = PostgresProducer(partial(connect, conninfo))
     yield made
     made.close()
@@ -40,7 +40,7 @@ def producer(conninfo: str) -> Iterator[PostgresProducer]:
 
 @pytest.fixture
 def join(conninfo: str) -> Iterator[Join]:
-    """What makes consumers, and closes them in the end."""
+    """Return a factory of consumers, which are closed at the end."""
     with ExitStack() as stack:
 
         def made(*topics: str, group: str = GROUP) -> PostgresConsumer:
@@ -52,12 +52,12 @@ def join(conninfo: str) -> Iterator[Join]:
 
 @pytest.fixture
 def lag(connection: Connection) -> Lag:
-    """How far behind the group is."""
+    """Return a function that counts the group's lag."""
     return partial(log.lag, connection, GROUP)
 
 
 def stored(connection: Connection, topic: str) -> list[tuple[bytes | None, bytes | None]]:
-    """Read the keys and values that a topic keeps."""
+    """Read the keys and values of a topic."""
     rows = connection.execute(
         "SELECT key, value FROM bus_messages WHERE topic = %s ORDER BY key, partition", (topic,)
     )
@@ -65,13 +65,13 @@ def stored(connection: Connection, topic: str) -> list[tuple[bytes | None, bytes
 
 
 class TestPostgresBus(BusContract):
-    """It keeps what every bus promises."""
+    """PostgreSQL keeps the contract of every bus."""
 
 
-def test_offsets_are_whole_when_producers_race(
+def test_concurrent_producers_leave_no_gap(
     join: Join, conninfo: str, connection: Connection
 ) -> None:
-    """Several producers at once leave no gap and no message out, on topics nobody has seen."""
+    """Concurrent producers leave no gap in the offsets and lose no message, on new topics."""
     producers = [PostgresProducer(partial(connect, conninfo)) for _ in range(4)]
 
     def send(producer: PostgresProducer, first: int) -> None:
@@ -99,10 +99,10 @@ def test_offsets_are_whole_when_producers_race(
         ends[topic, partition] += 1
 
 
-def test_a_partition_with_a_batch_at_work_is_not_given_back(
+def test_a_partition_with_an_open_batch_is_not_given_back(
     join: Join, connection: Connection, producer: PostgresProducer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A newcomer waits until what was handed out is recorded."""
+    """A new member waits until the open batch is recorded."""
     monkeypatch.setattr(bus_postgres, "_SHARE_SECONDS", 0)
     producer.send([account(number) for number in range(100)])
     first = join("accounts")
@@ -121,7 +121,7 @@ def test_a_partition_with_a_batch_at_work_is_not_given_back(
 
 
 def test_no_batch_is_recorded_twice_or_out_of_turn(connection: Connection) -> None:
-    """A batch is recorded only where the offset stands, whatever gaps there are between."""
+    """A batch is recorded only at the stored offset, whatever gaps it spans."""
     epoch, _ = take_over(connection, GROUP, "accounts", 0)
 
     def batch(start: int, end: int) -> Batch:
@@ -141,10 +141,10 @@ def test_no_batch_is_recorded_twice_or_out_of_turn(connection: Connection) -> No
     advance(connection, GROUP, batch(17, 18))
 
 
-def test_dead_letters_say_where_they_come_from(
+def test_dead_letters_have_the_usual_headers(
     join: Join, connection: Connection, producer: PostgresProducer
 ) -> None:
-    """A dead letter is the message itself, with headers that say from where and why."""
+    """A dead letter is the message itself, with headers for its origin and the error."""
     producer.send([account(1)])
     batch = join("accounts").poll(10, 0)
     assert batch
@@ -168,12 +168,12 @@ def test_dead_letters_say_where_they_come_from(
     assert headers["dead-letter-exception-message"] == b"wrong"
 
 
-def test_a_deletion_erases_what_the_bus_knows(
+def test_a_deletion_erases_messages_of_the_account(
     join: Join, connection: Connection, producer: PostgresProducer
 ) -> None:
-    """Nothing personal of a deleted account stays, also of unreadable and dead letters.
+    """No personal data of a deleted account stays, in unreadable messages and dead letters too.
 
-    Other accounts, what came after the deletion, tombstones and decisions stay.
+    Other accounts, later messages, tombstones and decisions stay.
     """
     of_account: dict[str, object] = {"property": "shop.example", "account": "1"}
     collection = of_account | {"data_category": "user.contact", "collected_at": NOW.isoformat()}
@@ -216,10 +216,10 @@ def test_a_deletion_erases_what_the_bus_knows(
     assert b"dead-letter-exception-class" in str(dead[0].headers).encode()
 
 
-def test_what_was_erased_leaves_no_hole_to_fall_into(
+def test_erased_messages_are_skipped(
     join: Join, lag: Lag, connection: Connection, producer: PostgresProducer
 ) -> None:
-    """A consumer steps over messages that are gone, and over partitions with nothing else."""
+    """A consumer skips erased messages, and partitions that have no others."""
     producer.send([account(1, email="ann@example.com")] * 5)
     erase(connection, {b"shop.example/1": NOW})
     connection.commit()
@@ -230,8 +230,8 @@ def test_what_was_erased_leaves_no_hole_to_fall_into(
     assert [m.offset for m in drain(member, connection)] == [5]
 
 
-def test_what_is_not_committed_was_not_sent(join: Join, connection: Connection) -> None:
-    """Appending belongs to the caller's transaction."""
+def test_an_append_rolled_back_was_not_sent(join: Join, connection: Connection) -> None:
+    """An append is part of the caller's transaction."""
     append(connection, [account(1)])
     connection.rollback()
     append(connection, [account(2)])
@@ -240,10 +240,10 @@ def test_what_is_not_committed_was_not_sent(join: Join, connection: Connection) 
     assert [(m.key, m.offset) for m in taken] == [(b"shop.example/2", 0)]
 
 
-def test_a_bus_that_is_away_is_something_outside(
+def test_a_lost_connection_is_an_outside_error(
     join: Join, connection: Connection, producer: PostgresProducer
 ) -> None:
-    """A lost connection is told in one line, and the next send connects anew."""
+    """A lost connection is reported in one line; the next send connects again."""
     producer.send([account(1)])
     member = join("accounts")
     connection.execute(

@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL: shared by whoever joins, gone with the last, whatever is killed."""
+"""The embedded PostgreSQL: shared by its users, stopped with the last, whatever is killed."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ NOBODY = 65534
 
 @pytest.fixture
 def fresh(tmp_path: Path) -> Iterator[Path]:
-    """A home that isn't there yet, and that nothing is left running in."""
+    """Return a home that does not exist yet; no process may be left in it."""
     yield tmp_path / "home"
     wait_until(lambda: not processes_in(tmp_path))
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home that was used and left; to be copied."""
+    """Return a home that was used and left, to be copied."""
     home = tmp_path_factory.mktemp("made") / "home"
     with joined(home) as user:
         user.end()
@@ -57,13 +57,13 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def home(fresh: Path, made: Path) -> Path:
-    """A home that has a database already, which takes less time than making one."""
+    """Return a home with a database; copying takes less time than initdb."""
     subprocess.run(["cp", "-a", made, fresh], check=True)
     return fresh
 
 
 def test_a_user_is_a_plain_role_that_owns_a_durable_database(fresh: Path) -> None:
-    """Who joins may make tables and nothing beyond, and what is committed is on the disk."""
+    """A user may only create tables, and what is committed is on disk."""
     with join(fresh) as user, psycopg.connect(user.conninfo) as connection:
         connection.execute("create table kept (n int)")
         settings = connection.execute(
@@ -77,7 +77,7 @@ def test_a_user_is_a_plain_role_that_owns_a_durable_database(fresh: Path) -> Non
 
 @pytest.mark.parametrize("killed", [False, True])
 def test_the_server_is_shared_and_ends_with_its_last_user(home: Path, *, killed: bool) -> None:
-    """All users meet one server; it outlives the first and ends with the last; data remains."""
+    """All users share one server; it outlives the first and ends with the last; data remains."""
     with joined(home) as first:
         first.ask("create table kept (n int)")
         with joined(home) as second:
@@ -93,16 +93,16 @@ def test_the_server_is_shared_and_ends_with_its_last_user(home: Path, *, killed:
         assert later.ask(STARTED_AT) != server
 
 
-def test_who_joins_at_the_same_moment_meets_one_server(fresh: Path) -> None:
-    """Eight that start at once, where nothing is yet, all join, and one server serves them."""
+def test_concurrent_users_share_one_server(fresh: Path) -> None:
+    """Eight users that start at once in a new home share one server."""
     with ExitStack() as stack:
         users = [stack.enter_context(program(fresh)) for _ in range(8)]
-        assert [user.answer() for user in users] == ["joined"] * 8
+        assert [user.reply() for user in users] == ["joined"] * 8
         assert len({user.ask(STARTED_AT)[0] for user in users}) == 1
 
 
-def test_a_killed_server_comes_back_for_those_who_hold_on(home: Path) -> None:
-    """After a kill -9 of the postmaster a user needs but to connect again; nothing is lost."""
+def test_a_killed_server_is_started_again(home: Path) -> None:
+    """After a kill -9 of the postmaster users only have to reconnect; nothing is lost."""
     with joined(home) as user, join(home) as own:
         user.ask("create table kept as select 7 as n")
         server = user.ask(STARTED_AT)
@@ -121,7 +121,7 @@ def test_a_killed_server_comes_back_for_those_who_hold_on(home: Path) -> None:
 
 
 def test_a_killed_supervisor_leaves_nothing_behind_and_can_be_replaced(home: Path) -> None:
-    """After a kill -9 of the supervisor the server ends; a new user, or an old one, starts it."""
+    """After a kill -9 of the supervisor the server ends; any user, new or old, starts it."""
     with joined(home) as user:
         user.ask("create table kept as select 7 as n")
         os.kill(supervisor_of(home), signal.SIGKILL)
@@ -135,7 +135,7 @@ def test_a_killed_supervisor_leaves_nothing_behind_and_can_be_replaced(home: Pat
 
 
 def test_everything_killed_at_once_can_be_started_again(home: Path) -> None:
-    """After a kill -9 of users, supervisor and all of the server at once, all is there again."""
+    """After a kill -9 of users, supervisor and server at once, no data is lost."""
     with joined(home) as user:
         user.ask("create table kept as select 7 as n")
         kill_all(processes_in(home))
@@ -143,8 +143,8 @@ def test_everything_killed_at_once_can_be_started_again(home: Path) -> None:
         assert later.ask("select n from kept") == [7]
 
 
-def test_a_first_start_that_was_killed_halfway_spoils_nothing(fresh: Path) -> None:
-    """Killed while the database is being made, the next user makes it."""
+def test_an_interrupted_first_start_is_completed(fresh: Path) -> None:
+    """If the first user is killed while it creates the database, the next one creates it."""
     with program(fresh) as user:
         wait_until((fresh / "postgres/data.new/global").exists)
         kill_all(processes_in(fresh))
@@ -155,8 +155,8 @@ def test_a_first_start_that_was_killed_halfway_spoils_nothing(fresh: Path) -> No
 
 
 @pytest.mark.slow
-def test_short_lives_and_sudden_deaths_lose_nothing(home: Path) -> None:
-    """Of many short programs, each second killed, every one joins and keeps what it committed."""
+def test_many_short_programs_lose_nothing(home: Path) -> None:
+    """Many short programs, every second one killed, all join and keep what they committed."""
     with joined(home) as user:
         user.ask("create table kept (n int primary key)")
     for round_ in range(10):
@@ -170,8 +170,8 @@ def test_short_lives_and_sudden_deaths_lose_nothing(home: Path) -> None:
         assert later.ask("select count(*) from kept") == [15]
 
 
-def test_folders_of_others_keep_their_modes(tmp_path: Path, fresh: Path) -> None:
-    """Behind a root-only folder, and at any length of path, it works and changes no mode."""
+def test_modes_of_other_folders_do_not_change(tmp_path: Path, fresh: Path) -> None:
+    """It works below a root-only folder and with long paths, and changes no mode."""
     closed, deep = tmp_path / "closed", tmp_path / "closed" / ("d" * 100)
     deep.mkdir(parents=True)
     for folder, mode in ((closed, 0o700), (deep, 0o711)):
@@ -185,15 +185,15 @@ def test_folders_of_others_keep_their_modes(tmp_path: Path, fresh: Path) -> None
         assert stat.S_IMODE(made.stat().st_mode) == 0o700
 
 
-def test_the_environment_leads_nobody_astray(home: Path) -> None:
-    """The variables by which PostgreSQL's own clients find a server don't matter here."""
+def test_environment_variables_of_libpq_are_ignored(home: Path) -> None:
+    """PGHOST and the like do not redirect a user."""
     astray = {"PGHOSTADDR": "192.0.2.1", "PGPORT": "1", "PGUSER": "x", "PGDATA": "/"}
     with joined(home, env=surroundings(**astray, PGSSLMODE="verify-full")) as user:
         assert user.ask("select current_user, current_database()") == ["reconsent", "reconsent"]
 
 
 def runs_for(uid: int, interpreter: str) -> bool:
-    """Tell whether a user may run an interpreter that takes the libraries of this one."""
+    """Tell whether a user may run an interpreter with the libraries of this one."""
     question = f"import sys, psycopg; sys.exit(sys.version_info[:2] != {sys.version_info[:2]})"
     asked = [interpreter, "-c", question]
     try:
@@ -205,8 +205,8 @@ def runs_for(uid: int, interpreter: str) -> bool:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 @pytest.mark.parametrize("uid", [NOBODY, 54321], ids=["nobody", "a number without a name"])
-def test_an_ordinary_user_needs_no_rights(uid: int) -> None:
-    """Who is not root has a server of its own that runs as itself."""
+def test_an_ordinary_user_has_its_own_server(uid: int) -> None:
+    """A user other than root has its own server, which runs as that user."""
     interpreters = [sys.executable, shutil.which("python3", path="/usr/bin") or sys.executable]
     interpreter = next((found for found in interpreters if runs_for(uid, found)), None)
     if interpreter is None:
@@ -218,7 +218,7 @@ def test_an_ordinary_user_needs_no_rights(uid: int) -> None:
         with joined(home, args=command(home, interpreter), **them) as user:
             assert user.ask("select current_user") == ["reconsent"]
             assert Path(f"/proc/{postmaster_of(home)}").stat().st_uid == uid
-            with joined(home) as root:  # who may look in as well, and takes nothing away
+            with joined(home) as root:  # root may join as well, and changes no owner
                 assert root.ask(STARTED_AT) == user.ask(STARTED_AT)
             user.end()
         wait_until_stopped(home)
@@ -230,8 +230,8 @@ def test_an_ordinary_user_needs_no_rights(uid: int) -> None:
         wait_until_stopped(home)
 
 
-def test_data_of_another_major_version_is_left_alone(fresh: Path) -> None:
-    """The error names both versions, in one line, and nothing is changed."""
+def test_data_of_another_major_version_is_not_touched(fresh: Path) -> None:
+    """One line names both versions, and nothing is changed."""
     data = fresh / "postgres" / "data"
     data.mkdir(parents=True, mode=0o700)
     data.parent.chmod(0o700)
@@ -242,7 +242,7 @@ def test_data_of_another_major_version_is_left_alone(fresh: Path) -> None:
 
 
 def test_programs_that_are_missing_or_broken_are_named(tmp_path: Path, fresh: Path) -> None:
-    """One line says which program doesn't run, and what it said."""
+    """One line names the program that does not run, and its output."""
     with pytest.raises(EmbeddedError, match=rf"^{tmp_path}/none/postgres does not run.*No such.*$"):
         join(fresh, binaries=tmp_path / "none")
     broken = tmp_path / "broken" / "postgres"
@@ -253,8 +253,8 @@ def test_programs_that_are_missing_or_broken_are_named(tmp_path: Path, fresh: Pa
         join(fresh, binaries=broken.parent)
 
 
-def test_data_that_is_damaged_is_an_error_with_the_logs_tail(home: Path) -> None:
-    """A server that cannot start says why in one line, and the next try says so again."""
+def test_damaged_data_is_an_error_with_the_log_tail(home: Path) -> None:
+    """If the server cannot start, one line says why, at each try."""
     control = home / "postgres/data/global/pg_control"
     control.rename(control.with_name("lost"))
     for _ in range(2):
@@ -265,8 +265,8 @@ def test_data_that_is_damaged_is_an_error_with_the_logs_tail(home: Path) -> None
         assert user.ask("select current_user") == ["reconsent"]
 
 
-def test_a_folder_that_others_may_enter_is_refused(fresh: Path) -> None:
-    """The folder's mode is all that keeps others from the database, so it must be closed."""
+def test_a_folder_open_to_others_is_refused(fresh: Path) -> None:
+    """Only the folder's mode protects the database from other users."""
     (fresh / "postgres").mkdir(parents=True)
     (fresh / "postgres").chmod(0o755)
     with pytest.raises(EmbeddedError, match=r"^others may enter .*$"):
@@ -276,7 +276,7 @@ def test_a_folder_that_others_may_enter_is_refused(fresh: Path) -> None:
 
 @pytest.mark.parametrize("megabytes", [4, 20])
 def test_a_full_disk_is_named(tmp_path: Path, megabytes: int) -> None:
-    """One line says that the disk is full, and no half-made database is left."""
+    """One line says that the disk is full, and no partial database is left."""
     disk = tmp_path / "disk"
     disk.mkdir()
     alone = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--mount", "-r"]
