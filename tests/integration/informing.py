@@ -1,4 +1,4 @@
-"""A site that informs whoever opted in of each version, and what becomes of its people's mails."""
+"""A site that mails each version to accounts that opted in."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ SITE: Final = "campaigner.example"
 
 
 class Informing:
-    """A site whose versions are material, and mailed to whoever opted in."""
+    """A site whose versions are material and mailed to accounts that opted in."""
 
     def __init__(self, place: Stage) -> None:
-        """Nobody is known yet; the first version is published."""
+        """Publish the first version; there are no accounts yet."""
         self.place = place
         self.pipeline = Pipeline(place)
         self.place.clock = START
@@ -32,17 +32,17 @@ class Informing:
         self.publish()
 
     def account(self, account: str, at: datetime | None = None, **fields: Any) -> None:  # noqa: ANN401 -- JSON
-        """Say how an account is, from now or another time on."""
+        """Record an account, as of now or another time."""
         known = {"status": "active", "contact": "all", "email": f"{account}@example.org"}
         self._record("accounts", account, known | fields, "updated_at", at)
 
     def collected(self, account: str) -> None:
-        """Say that an account's address was collected under the first version."""
+        """Record that an account's address was collected under the first version."""
         data = {"data_category": "user.contact.email", "collected_under": "v1"}
         self._record("collections", account, data, "collected_at", None)
 
     def reported(self, notice: str, event: str, at: datetime) -> None:
-        """Say on mail-events what a provider reports."""
+        """Record a provider's report."""
         data = {"notice": notice, "event": event, "occurred_at": at.isoformat()}
         value = json.dumps(data).encode()
         message = Message("mail-events", notice.encode(), value, (), self.place.clock)
@@ -66,19 +66,19 @@ class Informing:
         self.pipeline.plan()
 
     def send(self) -> list[str]:
-        """Send what is due; return to whom."""
+        """Send what is due; return the accounts."""
         before = len(self.pipeline.mailbox.kept)
         while self.pipeline.dispatcher.work():
             pass
         return sorted(to.email[0] for _, to in self.pipeline.mailbox.kept[before:])
 
     def informed(self) -> list[str]:
-        """Publish a version, and send what comes of it; return to whom."""
+        """Publish a version and send its mails; return the accounts."""
         self.publish()
         return self.send()
 
     def link(self, account: str) -> str:
-        """Return the path of the link in the last mail to an account."""
+        """Return the path of the unsubscribe link in the last mail to an account."""
         mails = [to for _, to in self.pipeline.mailbox.kept if to.email[0] == account[0]]
         return mails[-1].link.removeprefix(URL)
 
@@ -92,7 +92,7 @@ class Informing:
         return self.pipeline.fetch(self.place.client.request(method, path))
 
     def post(self, path: str, **request: Any) -> Response:  # noqa: ANN401 -- as httpx has it
-        """Post to it, an hour later."""
+        """Post to a page, an hour later."""
         self.place.clock += HOUR
         answer = self.pipeline.fetch(self.place.client.post(path, **request))
         self.pipeline.plan()
@@ -104,7 +104,7 @@ class Informing:
         return notices[-1]["state"], notices[-1]["suppression"]
 
     def kept(self) -> list[tuple[Any, ...]]:
-        """Return who left: account, reason, channel, time."""
+        """Return the unsubscribes: account, reason, channel, time."""
         with self.place.database.connection() as connection:
             return connection.execute(
                 "SELECT account, reason, channel, occurred_at FROM unsubscribes"
@@ -112,7 +112,7 @@ class Informing:
             ).fetchall()
 
     def unsubscribed(self, account: str) -> bool:
-        """Tell whether an account gets no optional mail any more."""
+        """Tell whether an account is unsubscribed."""
         with self.place.database.connection() as connection:
             rows = connection.execute(
                 "SELECT unsubscribed FROM accounts WHERE account = %s", [account]
@@ -124,7 +124,7 @@ class Informing:
     ) -> None:
         self.place.clock += timedelta(minutes=1)
         moment = (at or self.place.clock).isoformat()
-        told = {"property": SITE, "account": account, time: moment} | data
+        event = {"property": SITE, "account": account, time: moment} | data
         identity = f"{topic} {account} {self.place.clock}"
-        self.pipeline.take(Record(now=self.place.clock, topic=topic, data=told, identity=identity))
+        self.pipeline.take(Record(now=self.place.clock, topic=topic, data=event, identity=identity))
         self.pipeline.settle()

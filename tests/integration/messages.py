@@ -1,4 +1,4 @@
-"""Steps as messages on the bus, in each of the forms in which events may come."""
+"""Steps as messages on the bus, in each form that an event may have."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SOURCE: Final = "urn:reconsent:tests"
 
 
 def message(step: Step) -> Message:
-    """Return what a step puts on the bus, but for a report."""
+    """Return the message of a step other than a report."""
     match step:
         case Publish():
             return _packed("policy-versions", step.document, step.document["policy"], step.now)
@@ -32,7 +32,7 @@ def message(step: Step) -> Message:
 
 
 def report(step: Report, notice: UUID) -> Message:
-    """Return what a provider's report of a notice puts on the bus."""
+    """Return the message of a provider's report of a notice."""
     data = {
         "notice": str(notice),
         "event": step.event,
@@ -45,9 +45,9 @@ def report(step: Report, notice: UUID) -> Message:
 def _packed(
     topic: str, data: Mapping[str, Any], key: str, now: datetime, identity: str = ""
 ) -> Message:
-    """Return data as an event in one of the forms in which it may come."""
+    """Return an event in one of the forms that it may have."""
     value = json.dumps(data).encode()
-    # Bare data has no identity of its own, which tells one choice from another.
+    # Bare data has no event id, which choices need.
     form = len(value) % 3 if topic != "choices" else len(value) % 2
     if form == 2:
         return Message(topic, key.encode(), value, (), now)
@@ -66,7 +66,7 @@ def _packed(
 
 
 def interleaved(steps: Iterable[Step], chance: Random) -> list[Step]:
-    """Return messages with their topics and keys interleaved anew, each of these in its order."""
+    """Return messages in another interleaving; each topic and key keeps its order."""
     streams: dict[object, list[Step]] = {}
     for step in steps:
         streams.setdefault(stream(step), []).append(step)

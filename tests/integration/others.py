@@ -1,4 +1,4 @@
-"""Those who read what reconsent publishes: they keep the last that was said of each thing."""
+"""A consumer of the published topics: it keeps the last value of each key."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ Facts = dict[str, Any]
 
 
 class Others:
-    """A bus that delivers to those who read it, and that may break after some messages.
+    """A bus with its readers, which may break after some messages.
 
     `breaks` tells for each time that messages are sent how many arrive before it breaks; None and
     after the last: all of them. The sender cannot tell how many arrived.
     """
 
     def __init__(self, breaks: Iterable[int | None] = ()) -> None:
-        """Nothing was said yet."""
+        """Start without messages."""
         self._breaks = iter(breaks)
         self.read: dict[str, list[Message]] = {topic: [] for topic in PUBLISHED}
         self._contents: dict[tuple[str, bytes], bytes | None] = {}
 
     def send(self, messages: Sequence[Message]) -> None:
-        """Deliver all, or some and break."""
+        """Deliver all messages, or some and fail."""
         arriving = next(self._breaks, None)
         for message in messages[:arriving]:
             named = message.topic, _id(message)
@@ -39,18 +39,18 @@ class Others:
             raise OutsideError("the bus broke")
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing."""
 
     def told(self, topic: str) -> dict[str, tuple[str, Any]]:
-        """Return what was said last of each thing by its name, with the account's name.
+        """Return the last value of each key, with the account's name.
 
-        Whoever keeps to the ids of events has the same.
+        Consumers that deduplicate by event id have the same.
         """
         return told(self.read[topic])
 
 
 def told(messages: Iterable[Message]) -> dict[str, tuple[str, Any]]:
-    """Return what messages say last of each thing by its name, with the account's name."""
+    """Return the last value of each key in messages, with the account's name."""
     last: dict[str, tuple[str, Any]] = {}
     seen: set[bytes] = set()
     for message in messages:

@@ -1,7 +1,7 @@
-"""The real system, driven by the steps of the model's worlds: bus, services, page, PostgreSQL.
+"""The real system, driven by the model's steps: bus, services, pages, PostgreSQL.
 
-Everything is the real part except the mail provider, which keeps what it is handed, and the clock,
-which shows the time of the step that is taken.
+Only two parts are not real: the mail provider keeps its mails, and the clock shows the time of the
+current step.
 """
 
 from __future__ import annotations
@@ -41,17 +41,17 @@ _ANY_ORDER: Final = frozenset({"accounts", "collections", "choices"})
 
 @dataclass(frozen=True, kw_only=True)
 class Opened:
-    """A form that somebody has open, and where it is sent."""
+    """An open form and the path that it is posted to."""
 
     path: str
     form: Form
 
 
 class Pipeline(Readings):
-    """One world in the real system; takes steps as the model's player does."""
+    """One world in the real system; it takes the same steps as the model's player."""
 
     def __init__(self, place: Stage) -> None:
-        """Start with nothing published and nobody known."""
+        """Start with an empty world."""
         super().__init__(place)
         self.mailbox = Mailbox()
         database = place.database
@@ -79,9 +79,9 @@ class Pipeline(Readings):
         target: NoticeKey | None = None,
         answers: Mapping[Question, str] | None = None,
     ) -> object:
-        """Take one step; return mails, an HTTP status or a permission, None for the others.
+        """Take one step; return mails, an HTTP status or a permission, otherwise None.
 
-        `target` and `answers` are for steps that leave them to the world.
+        `target` and `answers` are for steps that do not give them.
         """
         if isinstance(step, MESSAGES):
             self._queue(step, target)
@@ -107,18 +107,18 @@ class Pipeline(Readings):
         return None
 
     def plan(self) -> None:
-        """Let the planner work until it is idle."""
+        """Run the planner until it is idle."""
         while self.planner.work():
             pass
         assert self.planner.idle()
 
     def send(self, steps: Iterable[Step]) -> None:
-        """Put messages on the bus, all at once, for whoever reads it."""
+        """Put messages on the bus in one send."""
         messages = [message for step in steps if (message := self._message(step, None))]
         self._stage.producer.send(messages)
 
     def _queue(self, step: Step, target: NoticeKey | None) -> None:
-        """Put a message on the bus; what may arrive in any order is read together."""
+        """Put a message on the bus; messages that may arrive in any order are read together."""
         message = self._message(step, target)
         if message is None:
             return
@@ -127,7 +127,7 @@ class Pipeline(Readings):
         self._waiting.append(message)
 
     def _message(self, step: Step, target: NoticeKey | None) -> Message | None:
-        """Return the message; None for a report of a notice that there is not."""
+        """Return the message; None for a report of a notice that does not exist."""
         if not isinstance(step, Report):
             return message(step)
         if step.identity not in self._reported and (name := target or step.notice):
@@ -185,7 +185,7 @@ class Pipeline(Readings):
         return status
 
     def open(self, name: NoticeKey, *, changing: bool = False) -> tuple[int, Opened | None]:
-        """Follow the link of a mail; the form is None where the page has none."""
+        """Follow the link of a mail; the form is None if the page has none."""
         path = self._links[name] + ("/answers" if changing else "")
         response = self.fetch(self._stage.client.get(path))
         form = Form.of(response.text)
@@ -225,19 +225,19 @@ class Both:
     """One world, in the real system and in the model."""
 
     def __init__(self, place: Stage) -> None:
-        """Start with nothing published and nobody known."""
+        """Start with an empty world."""
         self.real = Pipeline(place)
         self.player = Player()
 
     @property
     def world(self) -> World:
-        """The model's world."""
+        """Return the model's world."""
         return self.player.world
 
     def take(self, step: Step) -> tuple[Any, Any]:
-        """Take a step on both; return what the real system and what the model made of it.
+        """Take a step on both; return the results of the real system and of the model.
 
-        Expiry looks at what the planner made of the facts, so that it comes first and after.
+        Expiry depends on the planner, which therefore runs before and after it.
         """
         plan = Plan(now=step.now)
         if isinstance(step, Expire):
@@ -251,6 +251,6 @@ class Both:
         return seen, expected
 
     def play(self, story: Sequence[Step]) -> None:
-        """Take all steps."""
+        """Take all steps of a story."""
         for step in story:
             self.take(step)

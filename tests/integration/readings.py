@@ -1,4 +1,4 @@
-"""What can be seen of a world in the real system, read as the commands and calls print it."""
+"""The visible state of a world in the real system, as the commands and calls print it."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from tests.model.steps import Permit
 
 
 class Readings:
-    """One world, once everything that waits on the bus has been read."""
+    """One world; everything on the bus is read before it is looked at."""
 
     def __init__(self, place: Stage) -> None:
-        """Start with nothing published and nobody known."""
+        """Start with an empty world."""
         place.empty()
         self._stage = place
         self._versions = PublishedVersions()
@@ -31,20 +31,20 @@ class Readings:
         self._waiting: list[Message] = []
 
     def settle(self) -> None:
-        """Let intake read what waits on the bus."""
+        """Run intake until the bus is empty."""
         self._stage.producer.send(self._waiting)
         self._waiting = []
         while self._stage.intake.work():
             pass
 
     def dead_letters(self) -> list[str]:
-        """Return why messages could not be used."""
+        """Return the reasons of the dead letters."""
         with self._stage.database.connection() as connection:
             rows = connection.execute("SELECT headers FROM bus_messages WHERE topic LIKE '%.dead'")
             return [dict(headers)["dead-letter-exception-message"] for (headers,) in rows]
 
     def permits(self, questions: Sequence[Permit]) -> list[tuple[bool, str, str | None]]:
-        """Ask for permissions, all at the time of the last."""
+        """Check permissions, all at the time of the last."""
         self.settle()
         self._stage.clock = questions[-1].now
         checks = [
@@ -74,7 +74,7 @@ class Readings:
         return found
 
     def property_notice(self, site: str, now: datetime) -> tuple[str, str] | None:
-        """Return (policy, version) of the prominent notice that a site is to show."""
+        """Return (policy, version) of the prominent notice that a site must show."""
         self.settle()
         self._stage.clock = now
         response = self.fetch(self._stage.client.get(f"/properties/{site}/notice.json"))
@@ -84,7 +84,7 @@ class Readings:
         return found["policy"], found["policy_version"]
 
     def fetch(self, request: Coroutine[Any, Any, Response]) -> Response:
-        """Wait for the answer to a request."""
+        """Wait for the response to a request."""
         return self._stage.runner.run(request)
 
     def notices(self) -> list[dict[str, Any]]:
@@ -108,7 +108,7 @@ class Readings:
             return ledger_json(connection, row[0], found[row[0]]) if found else []
 
     def erasures(self) -> list[dict[str, Any]]:
-        """Return what has to be erased as the command of that name prints it."""
+        """Return the due erasures as the command of that name prints them."""
         self.settle()
         names = ("property", "account", "data_category", "collected_under", "reason")
         with self._stage.database.connection() as connection:

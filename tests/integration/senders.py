@@ -32,7 +32,7 @@ SIX: Final = [f"p{number}@example.org" for number in range(6)]
 
 @dataclass(kw_only=True)
 class Interrupted(Mailbox):
-    """A provider during whose work something happens: the first time this, the second that."""
+    """A provider that runs an action during each send: the first, then the second, and so on."""
 
     meanwhile: list[Callable[[], object]] = field(default_factory=list)
 
@@ -45,7 +45,7 @@ class Interrupted(Mailbox):
 
 @dataclass(frozen=True, kw_only=True)
 class Sender:
-    """A dispatcher with connections and a lease of its own."""
+    """A dispatcher with its own connections and lease."""
 
     database: Database
     lease: Lease
@@ -53,30 +53,30 @@ class Sender:
     dispatcher: Dispatcher
 
     def work(self) -> bool:
-        """Work for a while, and go on after a fault outside; True where there may be more."""
+        """Run one step, ignoring an outside error; return whether there may be more."""
         try:
             return self.dispatcher.work()
         except OutsideError:
             return True
 
     def send_all(self) -> None:
-        """Work until nothing is left to do."""
+        """Work until idle."""
         while self.work():
             pass
 
     def fails(self) -> None:
-        """Work, in spite of which something outside breaks."""
+        """Run one step, which must raise an outside error."""
         with suppress(OutsideError):
             self.dispatcher.work()
 
     def look_after(self) -> None:
-        """Look after the attempts of the dead, and claim nothing."""
+        """Recover the attempts of dead senders, and claim nothing."""
         self.provider.rests_until = NEVER
         self.work()
         self.provider.rests_until = None
 
     def lose_lease(self) -> None:
-        """Lose the lease as if it had been silent for too long."""
+        """Lose the lease, as after a long suspension."""
         with self.database.connection() as connection:
             connection.execute(
                 "SELECT pg_terminate_backend(pid, 10000) FROM pg_locks"
@@ -87,7 +87,7 @@ class Sender:
 
 @contextmanager
 def sending(conninfo: str, provider: Mailbox) -> Iterator[Sender]:
-    """Give one that hands over to a provider."""
+    """Yield a sender that uses a provider."""
     with open_database(conninfo, size=4) as database, closing(Lease(conninfo)) as lease:
         dispatcher = Dispatcher(
             database,
@@ -102,7 +102,7 @@ def sending(conninfo: str, provider: Mailbox) -> Iterator[Sender]:
 
 
 def settle(database: Database, delivery: Delivery) -> None:
-    """Let it be late."""
+    """Settle unknown outcomes, as if the deadline had passed."""
     now = partial(datetime.now, UTC)
     scheduler = Scheduler(database, now, delivery=delivery, settle_after=timedelta())
     while scheduler.work():
@@ -116,7 +116,7 @@ def states(database: Database) -> Counter[str]:
 
 
 def outcomes(database: Database) -> Counter[str]:
-    """Count attempts by what became of them; nothing of those under way."""
+    """Count attempts by outcome; an open attempt has an empty one."""
     with database.connection() as connection:
         rows = connection.execute(
             "SELECT CASE WHEN ended_at IS NULL THEN '' ELSE outcome END FROM attempts"
@@ -133,5 +133,5 @@ def proven(database: Database) -> list[Json]:
 
 
 def most_often(provider: Mailbox) -> int:
-    """Tell how often a notice was mailed at most."""
+    """Return the largest number of mails of one notice."""
     return max(Counter(to.notice for _, to in provider.kept).values())

@@ -1,4 +1,4 @@
-"""A policy's people who were mailed through SendGrid, and the pages where it reports of them."""
+"""Accounts mailed through SendGrid, and the running webhook."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """A running program, and the key of the webhook that it believes."""
+    """A running program and the key of its webhook."""
 
     program: Program
     client: httpx.Client
     signing: Signing
     fresh: Iterator[tuple[str, str]]
-    """Mailed accounts that no test has looked at yet, each with its notice."""
+    """Mailed accounts that no test has used yet, each with its notice."""
 
     def post(self, *events: object, at: float | None = None) -> httpx.Response:
         """Post events as SendGrid does."""
@@ -54,7 +54,7 @@ class Place:
         )
 
     def events(self, notice: str) -> list[tuple[Any, ...]]:
-        """Return what is recorded of a notice's mail: event, reason, id."""
+        """Return the recorded mail events of a notice: event, reason, id."""
         return self._all(
             "SELECT event, reason, provider_id FROM mail_events WHERE notice_id = %s"
             " ORDER BY occurred_at, event",
@@ -62,7 +62,7 @@ class Place:
         )
 
     def bounces(self, account: str) -> bool:
-        """Tell whether an account's address counts as one that mail does not reach."""
+        """Tell whether an account's address is marked as bounced."""
         return bool(
             self._all(
                 "SELECT FROM accounts JOIN bounced_addresses USING (address_hash)"
@@ -72,7 +72,7 @@ class Place:
         )
 
     def work(self, *services: str) -> None:
-        """Let services work until they are idle."""
+        """Run services until they are idle."""
         run_until_idle(self.program.services(services or ("planner", "dispatcher"), patience=0))
 
     def _all(self, query: str, *parameters: str) -> list[tuple[Any, ...]]:
@@ -89,7 +89,7 @@ def report(kind: str, notice: str, at: float, **changed: object) -> Json:
 
 @contextmanager
 def mailed(people: int, stand_in: SendGridStandIn, conninfo: str, home: Path) -> Iterator[Place]:
-    """Mail as many people, p0 and so on, and serve the pages."""
+    """Mail `people` accounts, p0 and so on, and serve the pages."""
     signing = Signing()
     environment = {
         "RECONSENT_HOME": str(home),
@@ -115,7 +115,7 @@ def mailed(people: int, stand_in: SendGridStandIn, conninfo: str, home: Path) ->
 
 
 def _ask(connection: Connection, people: int) -> None:
-    """Make people, each of whom a new version asks something."""
+    """Create accounts that a new version asks."""
     publish(connection, draft(declares=[row("user", "essential.service")]), PublishedVersions())
     connection.execute(
         """

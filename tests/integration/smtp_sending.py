@@ -1,4 +1,4 @@
-"""A mail server, a provider that sends to it, and the time; what a test reads of them."""
+"""A mail server, a provider that sends to it, and a clock."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from tests.stand_ins.smtp_server import MailServer, running
 
 NOON: Final = datetime(2026, 12, 1, 12, tzinfo=UTC)
 PATIENCE: Final = Patience(connect=5, answer=2, verdict=2)
-"""Less than servers usually get."""
+"""Shorter than the defaults."""
 
 
 @dataclass(kw_only=True)
 class Clock:
-    """The time, as the test says."""
+    """A clock that the test sets."""
 
     time: datetime = NOON
 
@@ -41,7 +41,7 @@ def sending(
     user: str = "",
     clock: Clock | None = None,
 ) -> Iterator[Smtp]:
-    """Run a server, and give a provider that sends to it, with MAIL_URL's options."""
+    """Run a server; yield a provider that sends to it, with the options of a MAIL_URL."""
     with running(server):
         url = smtp_settings(server.url(options, user))
         smtp = Smtp(url, patience=PATIENCE, now=clock or Clock())
@@ -52,15 +52,15 @@ def sending(
 
 
 def outcomes(results: Sequence[Result]) -> list[str]:
-    """Return what became of each, in a word."""
+    """Return the outcomes of results."""
     return [result.outcome for result in results]
 
 
 def reached(server: MailServer) -> list[str]:
-    """Return whom the server took a message for, in order."""
+    """Return the recipients of accepted messages, in order."""
     return [recipient for taken in server.taken for recipient in taken.recipients]
 
 
 def parsed(content: bytes) -> EmailMessage:
-    """Return a message as the standard library understands it."""
+    """Parse a message with the standard library."""
     return message_from_bytes(content, _class=EmailMessage, policy=default)

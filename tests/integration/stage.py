@@ -1,4 +1,4 @@
-"""What worlds are played on: a database, the bus's ends, the pages, a mail provider, a clock."""
+"""What worlds run on: a database, the bus, the pages, a mail provider, a clock."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ SENDER: Final = "Privacy <privacy@reconsent.test>"
 INFORMATION_SENDER: Final = "News <news@reconsent.test>"
 TOKEN: Final = "token of the tests"
 _SETS: Final = ("holdings", "standings", "asks")
-"""Sets never change once they have an id, so that emptied databases may keep them."""
+"""Sets are immutable, so emptied databases may keep them."""
 
 
 @dataclass(kw_only=True)
 class Mailbox:
-    """A mail provider that keeps what it is handed, and answers as it is told to.
+    """A mail provider that keeps its mails and returns the given results.
 
-    `answers` gives the outcome, or all of the result, for some notices, accepted for the others.
+    `answers` gives the outcome or the whole result for some notices; others are accepted.
     """
 
     name: str = "tests"
@@ -52,7 +52,7 @@ class Mailbox:
     kept: list[tuple[Mail, Recipient]] = field(default_factory=list)
 
     def send(self, mail: Mail, recipients: Sequence[Recipient]) -> Sequence[Result]:
-        """Keep what was accepted."""
+        """Keep the accepted mails."""
         assert 0 < len(recipients) <= self.at_most
         answers = [self.answers.get(UUID(to.notice), "accepted") for to in recipients]
         results = [a if isinstance(a, Result) else Result(a) for a in answers]
@@ -65,10 +65,10 @@ class Mailbox:
 
 
 class Playground:
-    """A database that worlds are played in one after the other."""
+    """A database that is reused for one world after another."""
 
     def __init__(self, conninfo: str) -> None:
-        """Give up durability, which no world puts to the test."""
+        """Turn durability off; no test here needs it."""
         self.conninfo = conninfo
         role = psycopg.conninfo.conninfo_to_dict(conninfo)
         name = psycopg.sql.Identifier(str(role["dbname"]))
@@ -76,7 +76,7 @@ class Playground:
         self._admin.execute(
             psycopg.sql.SQL("ALTER DATABASE {} SET synchronous_commit = off").format(name)
         )
-        # Tables that refuse changes are emptied all the same.
+        # Empties append-only tables too.
         self._admin.execute("SET session_replication_role = replica")
         tables = self._admin.execute(
             "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
@@ -88,16 +88,16 @@ class Playground:
         )
 
     def empty(self) -> None:
-        """Remove what the world before left; the bus goes on where it stands."""
+        """Remove the previous world; the bus keeps its offsets."""
         self._admin.execute(self._emptying)
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close the connection."""
         self._admin.close()
 
 
 class Stage:
-    """What worlds share: a database, the bus's ends, the application, an event loop for it."""
+    """What worlds share: a database, the bus, the application and its event loop."""
 
     def __init__(
         self,
@@ -106,7 +106,7 @@ class Stage:
         producer: Producer | None = None,
         consume: Callable[[], Consumer] | None = None,
     ) -> None:
-        """Open everything; the bus is the embedded one unless its ends are given."""
+        """Open everything; the bus is the embedded one unless one is given."""
         self.conninfo = conninfo
         self._playground = Playground(conninfo)
         resources.callback(self._playground.close)
@@ -144,11 +144,11 @@ class Stage:
         )
 
     def now(self) -> datetime:
-        """Return the time of the step that is taken."""
+        """Return the time of the current step."""
         return self.clock
 
     def empty(self) -> None:
-        """Make place for another world."""
+        """Remove the previous world."""
         self._playground.empty()
         self.app.state.context = self._context()
 
@@ -159,6 +159,6 @@ def stage(
     producer: Producer | None = None,
     consume: Callable[[], Consumer] | None = None,
 ) -> Iterator[Stage]:
-    """Give a place to play worlds in, on the embedded bus unless another one's ends are given."""
+    """Yield a stage, on the embedded bus unless another one is given."""
     with ExitStack() as resources:
         yield Stage(conninfo, resources, producer, consume)

@@ -1,4 +1,4 @@
-"""Services that are killed, and several of each at once, do what one does that is left alone."""
+"""Killed services, and several of each at once, give the results of a single one."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ Json = dict[str, Any]
 
 @pytest.fixture(scope="module")
 def place(make_database: Callable[[], str]) -> Iterator[Stage]:
-    """Give a place to play worlds in."""
+    """Yield a stage for all tests of this module."""
     with stage(make_database()) as made:
         yield made
 
 
 @pytest.fixture(scope="module")
 def alone(place: Stage) -> tuple[list[Json], list[Json]]:
-    """Return a crowd's notices as one planner plans and then one dispatcher leaves them."""
+    """Return the notices after one planner, and after one dispatcher."""
     world = _gathered(place)
     world.take(Plan(now=NOW))
     planned = _notices(world)
@@ -56,10 +56,10 @@ def alone(place: Stage) -> tuple[list[Json], list[Json]]:
     return planned, _notices(world)
 
 
-def test_a_planner_that_stops_goes_on_where_it_stopped(
+def test_planners_resume_where_others_stopped(
     place: Stage, alone: tuple[list[Json], list[Json]]
 ) -> None:
-    """However many planners each do a slice and are gone, nothing is doubled or missing."""
+    """Planners that each do one slice and end leave nothing doubled or missing."""
     world = _gathered(place)
     while Planner(place.database, slice_size=7).work():
         pass
@@ -77,14 +77,14 @@ with open_database(sys.argv[1]) as database:
 """
 
 
-def test_a_planner_that_is_killed_goes_on_where_it_was(
+def test_planning_resumes_after_a_kill(
     place: Stage, alone: tuple[list[Json], list[Json]]
 ) -> None:
-    """SIGKILL halfway, more than once: the next one leaves nothing doubled or missing."""
+    """After SIGKILL halfway, more than once, nothing is doubled or missing."""
     world = _gathered(place)
     seen = 0
     for _ in range(2):
-        # The embedded server's address is one of this process's own descriptors.
+        # The embedded server's socket is reached through a descriptor of this process.
         conninfo = place.conninfo.replace("/proc/self/", f"/proc/{os.getpid()}/")
         planner = subprocess.Popen([sys.executable, "-c", _PLANNING, conninfo])
         while planner.poll() is None and _count_notices(place) < seen + 20:
@@ -100,7 +100,7 @@ def test_a_planner_that_is_killed_goes_on_where_it_was(
 def test_two_of_each_do_what_one_does(
     place: Stage, alone: tuple[list[Json], list[Json]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two intakes, then two planners, then two dispatchers: the same facts, notices and mails."""
+    """Two intakes, planners and dispatchers give the same facts, notices and mails."""
     monkeypatch.setattr("reconsent.workers.intake.BATCH", 20)
     monkeypatch.setattr("reconsent.workers.dispatcher.AT_MOST", 10)
     world = Pipeline(place)
@@ -119,8 +119,8 @@ def test_two_of_each_do_what_one_does(
     assert len(mailed) == len(set(mailed)) == sum(n["state"] == "accepted" for n in alone[1])
 
 
-def test_whoever_opts_out_first_gets_no_mail(place: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While everyone opts out, mail goes only to those whose notice was claimed before that."""
+def test_an_opt_out_before_the_claim_stops_the_mail(place: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While everyone opts out, only notices claimed before are mailed."""
     monkeypatch.setattr("reconsent.workers.dispatcher.AT_MOST", 5)
     world = _gathered(place)
     world.take(Plan(now=NOW))
@@ -137,7 +137,7 @@ def test_whoever_opts_out_first_gets_no_mail(place: Stage, monkeypatch: pytest.M
     ]
     monkeypatch.setattr("reconsent.workers.intake.BATCH", 1)
     mailbox = Mailbox()
-    world.send(leaving[::-1])  # those first who are mailed last: they meet in the middle
+    world.send(leaving[::-1])  # in the opposite order of mailing: they meet in the middle
     with ExitStack() as opened:
         _side_by_side([place.intake, _dispatcher(place, opened, mailbox)])
     with place.database.connection() as connection:
@@ -154,7 +154,7 @@ def test_whoever_opts_out_first_gets_no_mail(place: Stage, monkeypatch: pytest.M
 
 @dataclass(kw_only=True)
 class Interrupted(Mailbox):
-    """A provider during whose work something happens."""
+    """A provider that runs an action during a send."""
 
     meanwhile: Callable[[], None]
 
@@ -172,10 +172,10 @@ class Interrupted(Mailbox):
         ("retry", ("suppressed", "deleted", "void")),
     ],
 )
-def test_who_is_deleted_while_the_mail_is_handed_over(
+def test_a_deletion_during_the_hand_over(
     place: Stage, outcome: Outcome, fate: tuple[str | None, ...]
 ) -> None:
-    """The deletion holds: the notice is closed, and not handed over again."""
+    """The notice is closed by the deletion, and not handed over again."""
     world = Pipeline(place)
     world.send([*crowd(0), *_asked("ann")])
     world.take(Plan(now=NOW))
@@ -208,7 +208,7 @@ def _gathered(place: Stage) -> Pipeline:
 
 
 def _asked(name: str) -> Iterator[Record]:
-    """Return an account that is asked something."""
+    """Yield the events of an account that is asked something."""
     who = {"property": SITE, "account": name}
     at = (NOW - timedelta(days=1)).isoformat()
     profile = {"email": f"{name}@example.org", "status": "active", "contact": "all"}
@@ -258,14 +258,14 @@ def _dispatcher(place: Stage, opened: ExitStack, mailbox: Mailbox) -> Dispatcher
 
 
 def _side_by_side(services: Sequence[Service], until: Callable[[], bool] = lambda: True) -> None:
-    """Let each work in a thread of its own until none has anything to do."""
+    """Run each service in its own thread until all are idle."""
     broken: list[BaseException] = []
 
     def work(service: Service) -> None:
         try:
             while service.work() or not (service.idle() and until()):
                 pass
-        except BaseException as error:  # noqa: BLE001 -- told by the thread that waits
+        except BaseException as error:  # noqa: BLE001 -- raised by the waiting thread
             broken.append(error)
 
     threads = [threading.Thread(target=work, args=(service,)) for service in services]

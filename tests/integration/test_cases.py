@@ -13,14 +13,14 @@ from tests.model.cases import Case, load, run
 
 @pytest.fixture(scope="module")
 def place(make_database: Callable[[], str]) -> Iterator[Stage]:
-    """Give a place to play the stories in."""
+    """Yield a stage for all tests of this module."""
     with stage(make_database()) as made:
         yield made
 
 
 @pytest.mark.parametrize("case", load(), ids=lambda case: case.title)
 def test_cases(case: Case, place: Stage) -> None:
-    """Each story of rules.yaml goes as it says."""
+    """Each story of rules.yaml has the results that it states."""
     world = Pipeline(place)
     run(case, world)
     assert world.dead_letters() == []

@@ -1,4 +1,4 @@
-"""The database goes away: every command ends with one line, every page and call answers 503."""
+"""Without the database every command ends with one line, and every page and call is 503."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ class Taken:
         self._admin = psycopg.conninfo.make_conninfo(server, user="postgres", dbname="postgres")
 
     def take_away(self) -> None:
-        """End every connection and admit no other."""
+        """End every connection and refuse new ones."""
         with psycopg.connect(self._admin, autocommit=True) as connection:
             connection.execute(self._allow("false"))
             connection.execute(
@@ -123,13 +123,13 @@ class Taken:
             )
 
     def give_back(self) -> None:
-        """Admit connections again."""
+        """Allow connections again."""
         with psycopg.connect(self._admin, autocommit=True) as connection:
             connection.execute(self._allow("true"))
 
     @contextmanager
     def away(self) -> Iterator[None]:
-        """Take it away for as long as the block runs."""
+        """Take it away while the block runs."""
         self.take_away()
         try:
             yield
@@ -143,7 +143,7 @@ class Taken:
 
 @pytest.fixture(scope="module")
 def taken(make_database: Callable[[], str], server: str) -> Taken:
-    """Return a database that is taken away again and again."""
+    """Return a database that can be taken away."""
     return Taken(make_database(), server)
 
 
@@ -172,14 +172,14 @@ def _environment(
 
 @contextmanager
 def opened() -> Iterator[Program]:
-    """Make a program that has used its database, and waits only briefly for a connection."""
+    """Yield a program that has used its database, with a short pool timeout."""
     with Program(settings()) as program:
         program.database.patience = 0.2
         yield program
 
 
 def commands(group: click.Group, above: str = "") -> Iterator[str]:
-    """Name every command, with those it is below."""
+    """Yield every command's full name."""
     for name, command in group.commands.items():
         if isinstance(command, click.Group):
             yield from commands(command, f"{above}{name} ")
@@ -190,8 +190,8 @@ def commands(group: click.Group, above: str = "") -> Iterator[str]:
 def assert_one_line(
     code: int, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A command has failed outside, and has said so in one line, which is all that it said."""
-    # In a process of its own, the log goes to standard error.
+    """Assert that a command ended with an outside error and printed one line only."""
+    # In a separate process the log goes to standard error.
     shown = capsys.readouterr().err.splitlines() + [
         record.getMessage() for record in caplog.records
     ]
@@ -201,7 +201,7 @@ def assert_one_line(
 
 
 def test_every_command_is_tried() -> None:
-    """A new command is either given arguments here, or named as one that needs no database."""
+    """Every command has arguments here, or is listed as needing no database."""
     assert {*commands(cli)} == COMMANDS.keys() | NO_DATABASE
 
 
@@ -212,7 +212,7 @@ def test_a_command_finds_no_database(
     capsys: pytest.CaptureFixture[str],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """If the database is away from the start, a command ends with exit code 3 and one line."""
+    """If the database is unavailable at the start, a command ends with exit code 3 and one line."""
     with taken.away():
         code = run([*command.split(), *COMMANDS[command]], Program)
     assert_one_line(code, capsys, caplog)
@@ -225,14 +225,14 @@ def test_a_command_loses_the_database(
     capsys: pytest.CaptureFixture[str],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """If it goes away after it was opened, too."""
+    """The same holds if the database becomes unavailable after it was opened."""
     with opened() as program, taken.away():
         code = run([*command.split(), *COMMANDS[command]], lambda _: program)
     assert_one_line(code, capsys, caplog)
 
 
 class _Cutting(io.StringIO):
-    """An output that takes the database away when it is first written to."""
+    """An output that takes the database away at the first write."""
 
     def __init__(self, taken: Taken) -> None:
         super().__init__()
@@ -281,7 +281,7 @@ def test_a_listing_is_cut_off(
 
 
 def test_every_route_answers(taken: Taken) -> None:
-    """Without a database, whatever needs it answers 503 with the security headers."""
+    """Without a database every route that needs it is 503, with the security headers."""
     with opened() as program:
         web = program.web()
         web.start()

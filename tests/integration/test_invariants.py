@@ -1,4 +1,4 @@
-"""What must hold in any world, looked at in PostgreSQL itself."""
+"""Invariants in random worlds, checked in PostgreSQL itself."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ few = settings(max_examples=settings().max_examples // 10)
 
 @pytest.fixture(scope="module")
 def place(make_database: Callable[[], str]) -> Iterator[Stage]:
-    """Give a place to play worlds in."""
+    """Yield a stage for all tests of this module."""
     with stage(make_database()) as made:
         yield made
 
 
 @pytest.mark.parametrize("table", ["consents", "account_history", "policy_versions"])
 @pytest.mark.parametrize("change", ["UPDATE {0} SET {1} = {1}", "DELETE FROM {0}", "TRUNCATE {0}"])
-def test_what_was_said_and_published_stays(database: Database, table: str, change: str) -> None:
+def test_append_only_tables_refuse_changes(database: Database, table: str, change: str) -> None:
     """The ledger, the accounts' history and the published versions refuse every change."""
     columns = {"consents": "answer", "account_history": "status", "policy_versions": "document"}
-    # TRUNCATE is refused before that as long as other tables refer to this one.
+    # TRUNCATE is refused earlier if other tables refer to this one.
     cascade = " CASCADE" if change.startswith("TRUNCATE") else ""
     statement = sql.SQL(change + cascade).format(
         sql.Identifier(table), sql.Identifier(columns[table])
@@ -55,8 +55,8 @@ def test_what_was_said_and_published_stays(database: Database, table: str, chang
 
 @few
 @given(story=stories(rejections=True))
-def test_what_stands_is_the_ledger_replayed(place: Stage, story: Sequence[Step]) -> None:
-    """Each account's standing is what its ledger comes to, its holdings what was collected."""
+def test_the_standing_is_the_ledger_replayed(place: Stage, story: Sequence[Step]) -> None:
+    """Each account's standing follows from its ledger, its holdings from its collections."""
     both = Both(place)
     both.play(story)
     with place.database.connection() as connection:
@@ -66,8 +66,8 @@ def test_what_stands_is_the_ledger_replayed(place: Stage, story: Sequence[Step])
             " FROM accounts JOIN standings USING (standing_id) JOIN holdings USING (holdings_id)"
         ).fetchall()
         found = read_ledgers(connection, [row[0] for row in rows], policies)
-        for key, stands, holds, status in rows:
-            assert as_standing(stands) == (standing(found[key]) if key in found else ())
+        for key, decisions, holds, status in rows:
+            assert as_standing(decisions) == (standing(found[key]) if key in found else ())
             collected = _collected(connection, key) if status != "deleted" else set()
             assert {tuple(member) for member in holds} == collected
 
@@ -82,10 +82,10 @@ def _collected(connection: Connection, key: int) -> set[tuple[Any, ...]]:
 
 @few
 @given(story=stories(rejections=True))
-def test_who_is_asked_has_one_open_notice(place: Stage, story: Sequence[Step]) -> None:
-    """Planned, each account with something to be asked has one open notice; nobody else has any.
+def test_each_asked_account_has_one_open_notice(place: Stage, story: Sequence[Step]) -> None:
+    """After planning, each account with an ask has one open notice; no other account has any.
 
-    So the states of a release's open notices add up to those whom it asks.
+    So the open notices of a release add up to the accounts that it asks.
     """
     both = Both(place)
     both.play(story)
@@ -101,7 +101,7 @@ def test_who_is_asked_has_one_open_notice(place: Stage, story: Sequence[Step]) -
 @few
 @given(story=stories(rejections=True))
 def test_a_preview_counts_what_the_rules_say(place: Stage, story: Sequence[Step]) -> None:
-    """A preview of each version is the model's, and adds up to the accounts."""
+    """A preview of each version equals the model's, and adds up to all accounts."""
     both = Both(place)
     for step in story:
         if isinstance(step, Publish) and not _is_published(both.world, step):
@@ -124,7 +124,7 @@ def _is_published(world: World, step: Publish) -> bool:
 def test_replaying_everything_changes_nothing(
     place: Stage, story: Sequence[Step], seed: int
 ) -> None:
-    """Every message once more, the topics in any interleaving: the same, and nobody is mailed."""
+    """Replaying every message, in any interleaving of topics, changes nothing and sends nothing."""
     both, now = Both(place), story[-1].now
     both.play([*story, Plan(now=now), Dispatch(now=now)])
     real = both.real
@@ -137,7 +137,7 @@ def test_replaying_everything_changes_nothing(
 
 
 def _everything(place: Stage) -> dict[str, list[tuple[Any, ...]]]:
-    """Every row of the facts, but for which transaction wrote it last."""
+    """Return every row of the facts, without the transaction that wrote it."""
     facts = ("accounts", "collections", "collection_erasures", "consents", "account_history")
     with place.database.connection() as connection:
         found = {
@@ -157,7 +157,7 @@ def _everything(place: Stage) -> dict[str, list[tuple[Any, ...]]]:
 def test_facts_do_not_depend_on_the_interleaving(
     place: Stage, story: Sequence[Step], seed: int
 ) -> None:
-    """However topics and accounts interleave, and each message doubled, the facts are the same."""
+    """Any interleaving of topics and accounts, with each message doubled, gives the same facts."""
     messages: list[Step] = [step for step in story if isinstance(step, MESSAGES)]
     player, real = Player(), Pipeline(place)
     for step in messages:
@@ -174,10 +174,10 @@ def test_facts_do_not_depend_on_the_interleaving(
 
 @few
 @given(story=stories(rejections=True))
-def test_of_the_deleted_and_of_minors_no_address_is_left(
+def test_no_address_of_deleted_accounts_or_minors_is_left(
     place: Stage, story: Sequence[Step]
 ) -> None:
-    """Neither the accounts nor the bus keep name or address of who is deleted, or of a minor."""
+    """Neither accounts nor the bus keep the name or address of a deleted account or a minor."""
     both = Both(place)
     both.play(story)
     with place.database.connection() as connection:
@@ -192,9 +192,9 @@ def test_of_the_deleted_and_of_minors_no_address_is_left(
     for key, deleted_at, minor, status, updated_at, *address in rows:
         if minor or status == "deleted":
             assert address == [None, None]
-        for value in (json.loads(value) for told_of, value in messages if told_of == key):
+        for value in (json.loads(value) for name, value in messages if name == key):
             told = value.get("data", value)
             at = datetime.fromisoformat(told["updated_at"])
             if (deleted_at and at <= deleted_at) or (minor and at <= updated_at):
-                assert told.get("email") is None
-                assert told.get("name") is None
+                assert event.get("email") is None
+                assert event.get("name") is None

@@ -1,4 +1,4 @@
-"""The real system beside the naive model of RULES.md, in random worlds: they agree on everything.
+"""The real system agrees with the naive model of RULES.md in random worlds.
 
 `pytest tests/integration/test_pipeline_model.py --hypothesis-profile=thorough` tries many more.
 """
@@ -26,7 +26,7 @@ _USE = ("data_category", "collected_under", "data_use", "recipient")
 
 @pytest.fixture(scope="module")
 def place(make_database: Callable[[], str]) -> Iterator[Stage]:
-    """Give a place to play worlds in."""
+    """Yield a stage for all tests of this module."""
     with stage(make_database()) as made:
         yield made
 
@@ -36,14 +36,14 @@ def place(make_database: Callable[[], str]) -> Iterator[Stage]:
 def test_pipeline_agrees_with_the_model(
     place: Stage, story: Sequence[Step], *, together: bool
 ) -> None:
-    """Mails, pages, clicks, notices, ledgers, erasures and permissions are the model's."""
+    """Mails, pages, clicks, notices, ledgers, erasures and permissions equal the model's."""
     agree(place, story, together=together)
 
 
 def agree(place: Stage, story: Sequence[Step], *, together: bool) -> None:
-    """Play a story on both; whatever can be seen is the same.
+    """Play a story on both, and compare everything visible.
 
-    `together`: events of several topics wait on the bus together, in no order among topics.
+    `together`: events of several topics are on the bus together, in no order among topics.
     """
     both = Both(place)
     for number, step in enumerate(story):
@@ -61,7 +61,7 @@ def agree(place: Stage, story: Sequence[Step], *, together: bool) -> None:
 
 
 def _compare(both: Both, now: datetime) -> None:
-    """Everything that can be seen is the same."""
+    """Compare everything visible."""
     both.take(Plan(now=now))
     real, world = both.real, both.world
     assert _notices(real) == _notices(world)
@@ -84,7 +84,7 @@ def _ordered(mails: Any) -> list[Facts]:  # noqa: ANN401 -- what a dispatch retu
 
 
 def _notices(source: Any) -> list[Facts]:  # noqa: ANN401 -- the real system, or the model
-    """What is listed of each notice; what it asks while that is a question."""
+    """Return what is listed of each notice; what it asks only if it is a choice."""
     found = []
     for row in source.notices():
         notice = {name: value for name, value in row.items() if name != "notice"}

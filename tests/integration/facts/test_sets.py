@@ -79,7 +79,7 @@ def test_one_thread_goes_past_the_limit(everyone_differs: Database) -> None:
 
 
 def test_four_threads_share_cohorts_past_the_limit(everyone_differs: Database) -> None:
-    """What one thread evicts, another one that has just looked it up does not miss."""
+    """A set that one thread evicts stays valid for a thread that has just looked it up."""
     cohorts = Cohorts(LIMIT)
 
     def read(seed: int) -> None:

@@ -1,4 +1,4 @@
-"""What the page that shows the local mailbox can tell of it."""
+"""Reading the local mailbox for its page."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NOON = datetime(2026, 12, 1, 12, tzinfo=UTC)
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Where the mailbox is going to be."""
+    """Return the path of a mailbox that does not exist yet."""
     return tmp_path / "home" / "mail"
 
 
@@ -31,7 +31,7 @@ def maildir(folder: Path) -> Maildir:
 
 
 def test_the_mailbox_lists_the_newest_first(maildir: Maildir, folder: Path) -> None:
-    """A page of the list tells of each mail whom it went to and when, read or not."""
+    """Each row has the recipient and the time of a mail, read or not."""
     everyone = [person(f"p{n}@example.com", f"Åse {n}") for n in range(5)]
     maildir.send(MAIL, everyone)
     for n, recipient in enumerate(everyone):
@@ -64,21 +64,21 @@ def test_a_mail_is_opened(maildir: Maildir, folder: Path) -> None:
 
 @pytest.mark.parametrize("mail", ["", "..", "../../secret", "nothing", ".hidden", "a/b", "a\0"])
 def test_what_is_not_there_is_not_opened(maildir: Maildir, folder: Path, mail: str) -> None:
-    """No name leads out of the mailbox."""
+    """A name cannot point outside the mailbox."""
     maildir.send(MAIL, [person()])
     (folder.parent / "secret").write_text("Subject: secret\n\nsecret")
     (folder / "new" / ".hidden").write_text("Subject: hidden\n\nhidden")
     assert Mailbox(folder).open(mail) is None
 
 
-def test_a_mailbox_that_is_not_there_is_empty(tmp_path: Path) -> None:
+def test_a_missing_mailbox_is_empty(tmp_path: Path) -> None:
     """Before the first mail there is nothing to list."""
     assert Mailbox(tmp_path / "none").newest() == []
     assert len(Mailbox(tmp_path / "none")) == 0
 
 
-def test_others_mails_are_shown_as_far_as_they_go(maildir: Maildir, folder: Path) -> None:
-    """A mail without subject, date or parts opens too, and asks nothing."""
+def test_mails_of_other_programs_are_shown_in_part(maildir: Maildir, folder: Path) -> None:
+    """A mail without subject, date or parts is shown, without a choose link."""
     maildir.send(MAIL, [])
     (folder / "new" / "1700000000.M1P2.host").write_bytes(b"From: x@example.com\n\n\xff hello")
     mailbox = Mailbox(folder)

@@ -1,4 +1,4 @@
-"""What anyone who opens the local mailbox finds there."""
+"""Writing to the local mailbox."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ NOON = datetime(2026, 12, 1, 12, tzinfo=UTC)
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Where the mailbox is going to be."""
+    """Return the path of a mailbox that does not exist yet."""
     return tmp_path / "home" / "mail"
 
 
@@ -42,13 +42,13 @@ def maildir(folder: Path) -> Maildir:
 
 
 def only_mail(folder: Path) -> bytes:
-    """Return the bytes of the one mail there is."""
+    """Return the bytes of the only mail."""
     [path] = [*(folder / "new").iterdir(), *(folder / "cur").iterdir()]
     return path.read_bytes()
 
 
 def parsed(content: bytes) -> EmailMessage:
-    """Return a message as the standard library understands it."""
+    """Parse a message with the standard library."""
     return message_from_bytes(content, _class=EmailMessage, policy=default)
 
 
@@ -59,8 +59,8 @@ def body(message: EmailMessage, subtype: str) -> str:
     return str(part.get_content())
 
 
-def test_a_message_is_what_mime_asks_for(maildir: Maildir, folder: Path) -> None:
-    """Date, Message-ID and the structure of a message, and not a byte of the texts changed."""
+def test_a_message_is_valid_mime(maildir: Maildir, folder: Path) -> None:
+    """It has the required headers and parts, and its texts are unchanged."""
     recipient = person(name="Åse Ødegård")
     assert [result.outcome for result in maildir.send(MAIL, [recipient])] == ["accepted"]
     message = parsed(only_mail(folder))
@@ -81,7 +81,7 @@ def test_a_message_is_what_mime_asks_for(maildir: Maildir, folder: Path) -> None
     path=st.integers(0, 300),
 )
 def test_lines_are_short_and_headers_ours(name: str, subject: str, text: str, path: int) -> None:
-    """Whatever a name, a subject or a text holds: no header more, no long line, no word changed."""
+    """For any name, subject and text: no extra header, no long line, no changed word."""
     mail = replace(MAIL, subject=f"x {subject}", text=f"{text}{MARK}{text}", html=text)
     recipient = replace(person(name=name), link="https://p.example/" + "=" * path + "/c/x")
     content = MimeMail(mail, date=NOON).addressed(recipient, recipient.email)
@@ -105,7 +105,7 @@ def test_non_ascii_before_the_at_is_rejected(maildir: Maildir, folder: Path) -> 
 
 
 def test_sending_again_leaves_one_message(maildir: Maildir, folder: Path) -> None:
-    """A notice has one message, also when another process sends it, or it was read meanwhile."""
+    """A notice has one message, also if another process sends it, or it has been read."""
     recipient, other = person(), person()
     maildir.send(MAIL, [recipient])
     before = only_mail(folder)
@@ -118,8 +118,8 @@ def test_sending_again_leaves_one_message(maildir: Maildir, folder: Path) -> Non
     assert only_mail(folder) == before
 
 
-def test_the_mailbox_is_its_owners(folder: Path) -> None:
-    """Nobody else may read the mails; folders that were there before keep their modes."""
+def test_the_mailbox_is_private(folder: Path) -> None:
+    """Other users cannot read the mails; existing folders keep their modes."""
     folder.parent.mkdir(mode=0o755)
     Maildir(folder).send(MAIL, [recipient := person()])
     assert stat.S_IMODE(folder.parent.stat().st_mode) == 0o755
@@ -131,14 +131,14 @@ def test_the_mailbox_is_its_owners(folder: Path) -> None:
     assert stat.S_IMODE(folder.stat().st_mode) == 0o750
 
 
-def test_a_notice_is_never_a_way_out_of_the_folder(maildir: Maildir) -> None:
-    """A notice that is not a plain identifier is never used as a file name."""
+def test_a_notice_cannot_point_outside_the_folder(maildir: Maildir) -> None:
+    """A notice that is not a plain identifier is not used as a file name."""
     with pytest.raises(ValueError, match="not a plain identifier"):
         maildir.send(MAIL, [replace(person(), notice="../../evil")])
 
 
-def test_what_killed_writers_left_is_removed(maildir: Maildir, folder: Path) -> None:
-    """Drafts that are days old go; one that may still be written stays."""
+def test_leftovers_of_killed_writers_are_removed(maildir: Maildir, folder: Path) -> None:
+    """Drafts that are days old are removed; a recent one stays."""
     maildir.send(MAIL, [person()])
     old, fresh = folder / "tmp" / "old", folder / "tmp" / "fresh"
     old.write_bytes(b"To: someone")
@@ -150,7 +150,7 @@ def test_what_killed_writers_left_is_removed(maildir: Maildir, folder: Path) -> 
 
 @pytest.fixture
 def little_room() -> Iterator[None]:
-    """No file may grow beyond 5,000 bytes, as if the disk were full."""
+    """Limit files to 5,000 bytes, as if the disk were full."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (5000, limits[1]))
     yield
@@ -158,8 +158,8 @@ def little_room() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("little_room")
-def test_a_mail_that_cannot_be_written_is_not_there(maildir: Maildir, folder: Path) -> None:
-    """A message is whole or absent, and the fault is told in one line that names the mailbox."""
+def test_a_mail_is_written_whole_or_not_at_all(maildir: Maildir, folder: Path) -> None:
+    """If a message cannot be written, one line names the mailbox, and no part of it is left."""
     with pytest.raises(OutsideError, match=f"mailbox {folder}: File too large"):
         maildir.send(MAIL, [person(), person()])
     small = replace(MAIL, subject="s", text="t", html="h", link_mark="")
@@ -169,7 +169,7 @@ def test_a_mail_that_cannot_be_written_is_not_there(maildir: Maildir, folder: Pa
     assert len(Mailbox(folder)) == 2
 
 
-def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_reported(tmp_path: Path) -> None:
     """The error names the folder."""
     (tmp_path / "file").touch()
     with pytest.raises(OutsideError, match=r"mailbox .*/file/mail: Not a directory"):

@@ -29,7 +29,7 @@ ON places (name);
 
 @pytest.fixture
 def empty(server: str) -> Iterator[str]:
-    """Make a database without any table; give its conninfo."""
+    """Yield the conninfo of an empty database."""
     name = Identifier(f"test_{uuid4().hex[:12]}")
     role = Identifier(str(conninfo_to_dict(server)["user"]))
     admin = make_conninfo(server, user="postgres", dbname="postgres")
@@ -48,13 +48,13 @@ def folder(tmp_path: Path) -> Path:
 
 
 def rows(conninfo: str, query: str) -> list[tuple[Any, ...]]:
-    """Ask the database."""
+    """Run a query."""
     with connect(conninfo) as connection:
         return connection.execute(query.encode()).fetchall()
 
 
 def at_once(work: Callable[[], object], number: int = 3) -> None:
-    """Do the same in several threads, and wait for all of them."""
+    """Run the same work in several threads, and wait for all of them."""
     threads = [Thread(target=work) for _ in range(number)]
     for thread in threads:
         thread.start()
@@ -63,7 +63,7 @@ def at_once(work: Callable[[], object], number: int = 3) -> None:
 
 
 def test_both_kinds_are_applied_once(empty: str, folder: Path) -> None:
-    """A second run finds nothing to do."""
+    """A second run does nothing."""
     assert migrate(empty, folder) == ["0001_places.sql", "0002_index.sql"]
     assert migrate(empty, folder) == []
     assert rows(empty, "SELECT name FROM places") == [("here",)]
@@ -72,21 +72,21 @@ def test_both_kinds_are_applied_once(empty: str, folder: Path) -> None:
 
 
 def test_several_may_migrate_at_once(empty: str, folder: Path) -> None:
-    """Of several that migrate an empty database, one does and the others find it done."""
+    """Of concurrent runs on an empty database one migrates, and the others do nothing."""
     applied: list[list[str]] = []
     at_once(lambda: applied.append(migrate(empty, folder)))
     assert sorted(map(len, applied)) == [0, 0, 2]
 
 
 def test_our_own_migrations_may_run_at_once(empty: str) -> None:
-    """It holds for the real ones as well."""
+    """The same holds for the real migrations."""
     applied: list[list[str]] = []
     at_once(lambda: applied.append(migrate(empty)))
     assert sorted(map(len, applied)) == [0, 0, len(migrations())]
 
 
 def test_a_changed_file_stops_the_program(empty: str, folder: Path) -> None:
-    """The line names the file and says what to do; with the right file it goes on."""
+    """One line names the file and the remedy; with the right file the program starts."""
     migrate(empty, folder)
     (folder / "0001_places.sql").write_text("CREATE TABLE elsewhere (name text);\n")
     (folder / "0003_more.sql").write_text("CREATE TABLE more ();\n")
@@ -102,7 +102,7 @@ def test_a_changed_file_stops_the_program(empty: str, folder: Path) -> None:
 
 
 def test_what_was_applied_before_hashes_were_stored_gets_them(empty: str, folder: Path) -> None:
-    """The first run takes the files for those that were applied; from then on they are fixed."""
+    """The first run stores the hashes of the files; later changes are refused."""
     with connect(empty) as connection:
         connection.execute(IN_A_TRANSACTION.encode())
         connection.execute(
@@ -119,7 +119,7 @@ def test_what_was_applied_before_hashes_were_stored_gets_them(empty: str, folder
 
 
 def test_a_failed_transaction_leaves_nothing(empty: str, folder: Path) -> None:
-    """What came before it stays applied, and the next run goes on with it."""
+    """Earlier migrations stay applied; the next run repeats the failed one."""
     broken = "CREATE TABLE half ();\nSELECT 1 FROM nowhere;\n"
     (folder / "0003_broken.sql").write_text(broken)
     with pytest.raises(psycopg.errors.UndefinedTable):
@@ -130,7 +130,7 @@ def test_a_failed_transaction_leaves_nothing(empty: str, folder: Path) -> None:
 
 
 def test_outside_a_transaction_the_next_run_begins_again(empty: str, folder: Path) -> None:
-    """Statements before the one that failed have been done, and are repeated."""
+    """Statements before the failed one took effect, and are repeated."""
     unique = OUTSIDE.replace("CREATE INDEX", "CREATE UNIQUE INDEX")
     (folder / "0001_places.sql").write_text(IN_A_TRANSACTION + "INSERT INTO places TABLE places;\n")
     (folder / "0002_index.sql").write_text(unique)
@@ -146,7 +146,7 @@ def test_outside_a_transaction_the_next_run_begins_again(empty: str, folder: Pat
 
 
 def test_a_lost_connection_is_reported_in_one_line(empty: str, folder: Path) -> None:
-    """If the database stops during a migration, that is said, and the next run completes it."""
+    """If the connection is lost during a migration, the next run completes it."""
     (folder / "0003_long.sql").write_text("SELECT pg_sleep(600);\n")
     failures: list[OutsideError] = []
 
@@ -168,7 +168,7 @@ def test_a_lost_connection_is_reported_in_one_line(empty: str, folder: Path) -> 
 
 
 def test_waiting_for_another_process_does_not_block_it(empty: str, folder: Path) -> None:
-    """Somebody who waits for the lock keeps no index from being created concurrently."""
+    """A process that waits for the lock does not block CREATE INDEX CONCURRENTLY."""
     with connect(empty, autocommit=True) as other:
         other.execute(LOCK)
         other.execute(IN_A_TRANSACTION.encode())

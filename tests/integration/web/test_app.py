@@ -1,4 +1,4 @@
-"""What every response has in common, whatever went wrong."""
+"""What every response has in common."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def _place(conninfo: str) -> Iterator[Stage]:
 @pytest.mark.parametrize(
     ("path", "content_type"), [("/policies", "text/html"), ("/v1/permissions", "application/json")]
 )
-def test_a_fault_of_our_own_is_told_in_form(place: Stage, path: str, content_type: str) -> None:
-    """An unexpected exception is 500, as a page or as JSON, with all headers and no detail."""
+def test_an_internal_error_has_the_form_of_its_route(place: Stage, path: str, content_type: str) -> None:
+    """An unexpected exception is 500, as a page or as JSON, with all headers and no details."""
 
     def broken() -> datetime:
         raise KeyError("secret detail")

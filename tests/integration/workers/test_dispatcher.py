@@ -1,4 +1,4 @@
-"""Notices on their way: reminders, unknown outcomes, pauses, paces. RULES 14 to 16."""
+"""Reminders, unknown outcomes, pauses and paces. RULES 14 to 16."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ SITE = "campaigner.example"
 
 @pytest.fixture(scope="module")
 def shared(make_database: Callable[[], str]) -> Iterator[Stage]:
-    """Give a place to send from."""
+    """Yield a stage for all tests of this module."""
     with stage(make_database()) as made:
         yield made
 
 
 class Sending:
-    """A release of a second version that asks its people one question."""
+    """A release whose second version asks one question."""
 
     def __init__(self, place: Stage) -> None:
-        """Nobody is known yet; the first version is published."""
+        """Publish the first version; there are no accounts yet."""
         self.place = place
         self.pipeline = Pipeline(place)
         self.place.clock = START
@@ -49,7 +49,7 @@ class Sending:
         self.pipeline.settle()
 
     def people(self, *accounts: str, **fields: Any) -> None:  # noqa: ANN401 -- JSON
-        """Make accounts whose address was collected under the first version."""
+        """Create accounts whose address was collected under the first version."""
         for account in accounts:
             self.account(account, **fields)
             data = {"data_category": "user.contact.email", "collected_under": "v1"}
@@ -57,7 +57,7 @@ class Sending:
         self.pipeline.settle()
 
     def account(self, account: str, **fields: Any) -> None:  # noqa: ANN401 -- JSON
-        """Say how an account is from now on."""
+        """Record an account as of now."""
         data = {"status": "active", "contact": "all", "email": f"{account}@example.org"}
         self._record("accounts", account, data | fields, "updated_at")
         self.pipeline.settle()
@@ -69,21 +69,21 @@ class Sending:
         self.pipeline.plan()
 
     def say(self, account: str, answer: str) -> None:
-        """Let somebody answer by another way than the page."""
+        """Record an answer that was not given on the page."""
         data = {"answer": answer, "data_use": "marketing"}
         self._record("choices", account, data, "decided_at")
         self.pipeline.settle()
         self.pipeline.plan()
 
     def send(self) -> list[str]:
-        """Send what is due; return the addresses that it went to."""
+        """Send what is due; return the addresses."""
         before = len(self.pipeline.mailbox.kept)
         while self.pipeline.dispatcher.work():
             pass
         return [to.email for _, to in self.pipeline.mailbox.kept[before:]]
 
     def later(self, time: timedelta) -> list[str]:
-        """Let time pass, then let the scheduler work and send; return the addresses."""
+        """Advance the clock, run the scheduler and send; return the addresses."""
         self.place.clock += time
         while self.scheduler.work():
             pass
@@ -95,12 +95,12 @@ class Sending:
         return [(n["kind"], n["state"], n["suppression"]) for n in self.pipeline.notices()]
 
     def answers(self, account: str, outcome: Any) -> None:  # noqa: ANN401 -- an outcome
-        """Let the provider answer so about an account's first notice."""
+        """Set the provider's result for an account's first notice."""
         [notice] = [n for n in self.pipeline.notices() if n["account"] == account]
         self.pipeline.mailbox.answers[UUID(notice["notice"])] = outcome
 
     def order(self, what: Order) -> bool:
-        """Give an order about the release."""
+        """Give an order for the release."""
         policies = self.place.database.transaction(PublishedVersions().now)
         done = self.place.database.transaction(
             lambda c: order(c, policies, what, "campaigner", "v2")
@@ -110,7 +110,7 @@ class Sending:
         return done
 
     def schedule(self, delivery: Delivery, settle_after: timedelta) -> None:
-        """Settle unknown outcomes so from now on."""
+        """Set how unknown outcomes are settled."""
         self.scheduler = Scheduler(
             self.place.database, self.place.now, delivery=delivery, settle_after=settle_after
         )
@@ -127,19 +127,19 @@ class Sending:
         self.pipeline.take(Publish(now=self.place.clock, document=json.loads(as_event(made))))
 
     def _record(self, topic: str, account: str, data: dict[str, Any], time: str) -> None:
-        told = {"property": SITE, "account": account, time: self.place.clock.isoformat()} | data
+        event = {"property": SITE, "account": account, time: self.place.clock.isoformat()} | data
         identity = f"{topic} {account} {self.place.clock}"
-        self.pipeline.take(Record(now=self.place.clock, topic=topic, data=told, identity=identity))
+        self.pipeline.take(Record(now=self.place.clock, topic=topic, data=event, identity=identity))
 
 
 @pytest.fixture
 def sending(shared: Stage) -> Sending:
-    """Give an empty world with its first version."""
+    """Return an empty world with its first version."""
     return Sending(shared)
 
 
-def test_reminders_come_in_their_time_and_lead_to_the_question(sending: Sending) -> None:
-    """Each offset reminds once of an open question, by the link of its notice, in its words."""
+def test_reminders_are_sent_in_time_and_lead_to_the_question(sending: Sending) -> None:
+    """Each offset sends one reminder of an open question, with its notice's link and words."""
     sending.people("ann")
     sending.release(respond_by="P30D", reminders=["P7D", "P21D"])
     assert sending.send() == ["ann@example.org"]
@@ -158,7 +158,7 @@ def test_reminders_come_in_their_time_and_lead_to_the_question(sending: Sending)
 
 @pytest.mark.parametrize("days", [9, 20])
 def test_a_late_reminder_is_left_out(sending: Sending, days: int) -> None:
-    """After a stop nobody gets what should have come long ago."""
+    """After downtime no reminder is sent that was due long ago."""
     sending.people("ann")
     sending.release(reminders=["P7D"])
     sending.send()
@@ -166,7 +166,7 @@ def test_a_late_reminder_is_left_out(sending: Sending, days: int) -> None:
 
 
 def test_of_several_reminders_only_the_last_is_sent(sending: Sending) -> None:
-    """After a stop they do not come in a heap."""
+    """After downtime they do not all go out at once."""
     sending.people("ann")
     sending.release(reminders=["PT1H", "PT2H", "PT3H"])
     sending.send()
@@ -174,8 +174,8 @@ def test_of_several_reminders_only_the_last_is_sent(sending: Sending) -> None:
     assert sending.later(timedelta(hours=1)) == ["ann@example.org"]
 
 
-def test_who_has_answered_is_not_reminded(sending: Sending) -> None:
-    """Neither where the answer comes before the reminder's time, nor just before it is sent."""
+def test_an_answer_stops_the_reminder(sending: Sending) -> None:
+    """An answer counts before the reminder is due, and until it is sent."""
     sending.people("ann", "bo", "cy")
     sending.release(reminders=["P7D"])
     assert len(sending.send()) == 3
@@ -188,8 +188,8 @@ def test_who_has_answered_is_not_reminded(sending: Sending) -> None:
     assert ("reminder", "superseded", None) in sending.states()
 
 
-def test_who_must_not_be_written_to_is_not_reminded(sending: Sending) -> None:
-    """Not by an opt-out before the reminder's time, nor by one just before it is sent."""
+def test_an_opt_out_stops_the_reminder(sending: Sending) -> None:
+    """An opt-out counts before the reminder is due, and until it is sent."""
     sending.people("ann", "bo")
     sending.release(reminders=["P7D"])
     sending.send()
@@ -207,7 +207,7 @@ def test_who_must_not_be_written_to_is_not_reminded(sending: Sending) -> None:
 
 
 def test_a_bounced_reminder_makes_its_notice_undelivered(sending: Sending) -> None:
-    """Its question is asked again at the next good address, and does not expire."""
+    """Its question is asked again at the next working address, and does not expire."""
     sending.people("ann")
     sending.release(respond_by="P30D", reminders=["P7D"])
     sending.send()
@@ -226,7 +226,7 @@ def test_a_bounced_reminder_makes_its_notice_undelivered(sending: Sending) -> No
     assert [n["sequence"] for n in sending.pipeline.notices()] == [1, 2, 3]
 
 
-def test_an_unknown_outcome_is_given_up_at_most_once(sending: Sending) -> None:
+def test_an_unknown_outcome_is_abandoned_at_most_once(sending: Sending) -> None:
     """After the deadline it is abandoned and listed, and never sent again."""
     sending.people("ann", "bo")
     sending.release()
@@ -242,7 +242,7 @@ def test_an_unknown_outcome_is_given_up_at_most_once(sending: Sending) -> None:
 
 
 def test_an_unknown_outcome_is_sent_again_at_least_once(sending: Sending) -> None:
-    """After the deadline it goes out again, and both attempts are kept."""
+    """After the deadline it is sent again, and both attempts are kept."""
     sending.people("ann")
     sending.release()
     sending.answers("ann", "unknown")
@@ -272,8 +272,8 @@ def test_an_outcome_is_recorded_whatever_words_come_with_it(sending: Sending, re
     assert rows == [("accepted", None), ("rejected", None)]
 
 
-def test_what_is_put_off_waits_for_its_time(sending: Sending) -> None:
-    """The provider's time is kept to, notice by notice."""
+def test_a_deferred_notice_waits_for_its_time(sending: Sending) -> None:
+    """Each notice waits until the time that the provider gave."""
     sending.people("ann", "bo")
     sending.release()
     until = sending.place.clock + DAY
@@ -286,7 +286,7 @@ def test_what_is_put_off_waits_for_its_time(sending: Sending) -> None:
 
 
 def test_a_paused_release_sends_nothing_until_it_is_resumed(sending: Sending) -> None:
-    """What was planned waits, also what is planned meanwhile; answers are taken as ever."""
+    """Planned notices wait, also those planned later; answers are still accepted."""
     sending.people("ann", "bo")
     sending.release()
     assert sending.order("pause")
@@ -301,7 +301,7 @@ def test_a_paused_release_sends_nothing_until_it_is_resumed(sending: Sending) ->
 
 
 def test_a_cancelled_release_mails_nobody_else(sending: Sending) -> None:
-    """Who was mailed can answer; the others are told why not, whatever happens later."""
+    """Mailed accounts can still answer; the other notices stay suppressed as cancelled."""
     sending.people("ann", "bo")
     sending.account("bo", contact="none")
     sending.release(reminders=["P7D"])
@@ -322,8 +322,8 @@ def test_a_cancelled_release_mails_nobody_else(sending: Sending) -> None:
     assert states.count(("choice", "suppressed", "cancelled")) == 3
 
 
-def test_all_dispatchers_together_keep_to_a_pace(sending: Sending) -> None:
-    """No more are handed over than the pace lets pass, however many dispatchers there are."""
+def test_all_dispatchers_share_one_pace(sending: Sending) -> None:
+    """The pace limits the notices of all dispatchers together."""
     names = [f"p{number}" for number in range(10)]
     sending.people(*names)
     sending.release()
@@ -346,8 +346,8 @@ def test_all_dispatchers_together_keep_to_a_pace(sending: Sending) -> None:
     assert len(sending.pipeline.mailbox.kept) == 1
 
 
-def test_the_words_that_were_sent_are_kept(sending: Sending) -> None:
-    """A notice's history shows each attempt, what was reported, and the very text."""
+def test_the_sent_text_is_kept(sending: Sending) -> None:
+    """A notice's history shows each attempt, each report and the exact text."""
     sending.people("ann")
     sending.release()
     sending.answers("ann", Result("retry", "come back later"))

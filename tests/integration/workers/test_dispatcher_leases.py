@@ -1,4 +1,4 @@
-"""Senders that lose the database: what they know is not lost, and nobody takes them for dead."""
+"""Senders that lose the database keep their results, and are not presumed dead."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def own() -> Iterator[Server]:
 
 @pytest.fixture
 def conninfo(own: Server) -> Iterator[str]:
-    """Give a database of that server."""
+    """Return a database of that server."""
     made = own.make()
     yield made
     own.drop(made)
@@ -50,7 +50,7 @@ def conninfo(own: Server) -> Iterator[str]:
 
 
 def test_a_lease_is_lost_with_its_connection(own: Server, conninfo: str) -> None:
-    """While it is held nobody else can take it; after a restart anybody, until it is renewed."""
+    """A held lease cannot be taken; after a restart it can, until it is renewed."""
     with closing(Lease(conninfo)) as lease:
         assert _seen(conninfo, lease) == (True, False)
         own.crash(signal.SIGKILL)
@@ -59,16 +59,16 @@ def test_a_lease_is_lost_with_its_connection(own: Server, conninfo: str) -> None
         assert _seen(conninfo, lease) == (True, False)
 
 
-def test_who_is_stopped_for_long_loses_its_lease(conninfo: str) -> None:
-    """Others take it for dead; when it goes on, it takes the lease again."""
+def test_a_suspended_sender_loses_its_lease(conninfo: str) -> None:
+    """It is presumed dead; when it resumes, it acquires its lease again."""
     with closing(Lease(conninfo, idle="500ms")) as lease:
         wait_until(lambda: _seen(conninfo, lease) == (False, True))
         lease.renew()
         assert _seen(conninfo, lease) == (True, False)
 
 
-def test_that_the_database_is_away_is_told_in_one_line(own: Server, conninfo: str) -> None:
-    """To hold a lease or a right is tried again later: a fault outside, in one line."""
+def test_an_unavailable_database_is_reported_in_one_line(own: Server, conninfo: str) -> None:
+    """Acquiring a lease or a lock without the database is an outside error, in one line."""
     right = SoleRight(conninfo, "a test")
     with closing(Lease(conninfo)) as lease, closing(right):
         assert right.take()
@@ -81,16 +81,16 @@ def test_that_the_database_is_away_is_told_in_one_line(own: Server, conninfo: st
         assert right.take()
 
 
-def test_a_lease_that_cannot_be_taken_is_told_in_one_line(conninfo: str) -> None:
-    """Whoever waits for a lease that somebody judges, and is cut off, tries again later."""
-    told: list[OutsideError] = []
+def test_a_lease_that_cannot_be_acquired_is_reported_in_one_line(conninfo: str) -> None:
+    """A sender cut off while it waits for a lease that is being judged gets an outside error."""
+    errors: list[OutsideError] = []
     with closing(Lease(conninfo, idle="500ms")) as lease, connect(conninfo) as judge:
 
         def renew() -> None:
             try:
                 lease.renew()
             except OutsideError as error:
-                told.append(error)
+                errors.append(error)
 
         taken = "SELECT pg_try_advisory_xact_lock(%s)"
         wait_until(lambda: judge.execute(taken, (lease.number,)).fetchall() == [(True,)])
@@ -100,13 +100,13 @@ def test_a_lease_that_cannot_be_taken_is_told_in_one_line(conninfo: str) -> None
         wait_until(lambda: judge.execute(f"{cut} AND NOT granted").fetchall())
         waiting.join()
         judge.rollback()
-        assert [str(error).partition(":")[0] for error in told] == ["database"]
+        assert [str(error).partition(":")[0] for error in errors] == ["database"]
         lease.renew()
         assert _seen(conninfo, lease) == (True, False)
 
 
 def test_connections_that_are_lost_together_are_replaced_together(conninfo: str) -> None:
-    """After one has failed the next step has one that works, however many were lost."""
+    """After one failure the next step has a working connection, however many were lost."""
     with open_database(conninfo, size=6) as database:
         database.patience = 5.0
         with ExitStack() as opened:
@@ -126,7 +126,7 @@ def test_connections_that_are_lost_together_are_replaced_together(conninfo: str)
 
 
 def _seen(conninfo: str, lease: Lease) -> tuple[bool, bool]:
-    """Tell whether a lease is held, and whether somebody else could take it."""
+    """Return whether a lease is held, and whether another sender could take it."""
     with connect(conninfo) as connection:
         held = lease.held(connection)
         taken = connection.execute("SELECT pg_try_advisory_xact_lock(%s)", (lease.number,))
@@ -137,10 +137,10 @@ def _seen(conninfo: str, lease: Lease) -> tuple[bool, bool]:
 
 
 @pytest.mark.parametrize("lost", ["the server", "the lease"])
-def test_nobody_who_lives_is_taken_for_dead(
+def test_no_live_sender_is_presumed_dead(
     own: Server, conninfo: str, monkeypatch: pytest.MonkeyPatch, lost: str
 ) -> None:
-    """A sender claims nothing before it holds its lease again: others leave its attempts alone."""
+    """A sender claims nothing before it holds its lease again, so its attempts are not recovered."""
     monkeypatch.setattr("reconsent.workers.dispatcher.AT_MOST", 3)
     left_alone: list[bool] = []
     provider = Interrupted()
@@ -152,7 +152,7 @@ def test_nobody_who_lives_is_taken_for_dead(
             left_alone.append("" in outcomes(other.database))
 
         lose = sender.lose_lease if lost == "the lease" else partial(own.crash, signal.SIGKILL)
-        # By the third time everything was claimed after that.
+        # By the third time everything claimed since then is under the new lease.
         provider.meanwhile = [lose, lambda: None, look, look, look, look]
         sender.send_all()
         assert states(sender.database) == {"accepted": 18}
@@ -161,23 +161,23 @@ def test_nobody_who_lives_is_taken_for_dead(
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_what_was_handed_over_is_not_forgotten(
+def test_outcomes_of_the_provider_are_not_lost(
     own: Server, conninfo: str, monkeypatch: pytest.MonkeyPatch, how: signal.Signals
 ) -> None:
-    """Neither a claim nor a record that fails loses what the provider said meanwhile."""
+    """Neither a failed claim nor a failed record loses the provider's results."""
     monkeypatch.setattr("reconsent.workers.dispatcher.AT_MOST", 3)
     provider = Interrupted(meanwhile=[partial(own.crash, how)] * 3)
     with sending(conninfo, provider) as sender:
         asked(sender.database, SIX * 2)
         sender.send_all()
         assert states(sender.database) == {"accepted": 12}
-        # How many were claimed at a time is up to how quickly they left.
+        # The size of a claim depends on the speed of sending.
         assert all(outcome.startswith("accepted=") for outcome in outcomes(sender.database))
     assert most_often(provider) == 1
 
 
-def test_a_claim_that_nobody_was_told_of_is_not_lost(own: Server, conninfo: str) -> None:
-    """A sender whose claim was committed, though the answer never came, sends what it claimed."""
+def test_a_claim_with_a_lost_commit_reply_is_sent(own: Server, conninfo: str) -> None:
+    """A sender whose claim was committed, though the reply was lost, sends what it claimed."""
     provider = Mailbox()
     with sending(conninfo, provider) as sender:
         asked(sender.database, SIX)
@@ -195,8 +195,8 @@ def test_a_claim_that_nobody_was_told_of_is_not_lost(own: Server, conninfo: str)
     assert len(provider.kept) == 6
 
 
-def test_a_record_that_nobody_was_told_of_is_made_once(own: Server, conninfo: str) -> None:
-    """A sender that records the same again changes nothing."""
+def test_a_record_with_a_lost_commit_reply_is_made_once(own: Server, conninfo: str) -> None:
+    """Recording the same results again changes nothing."""
     later = Result("retry", "come back tomorrow", datetime.now(UTC) + timedelta(days=1))
     unanswered = ExitStack()
     provider = Interrupted()

@@ -28,10 +28,10 @@ from tests.integration.stage import Mailbox
         ("at_least_once", "unknown", "due", "unknown"),
     ],
 )
-def test_who_was_taken_for_dead_tells_what_it_knows(
+def test_results_of_a_sender_presumed_dead_count(
     conninfo: str, delivery: Delivery, outcome: Outcome, state: str, shown: str
 ) -> None:
-    """What it knows counts, also where time has settled it, as long as nobody sent it again."""
+    """They count even after the deadline settled them, unless another sender sent again."""
     provider = Interrupted()
     with sending(conninfo, provider) as sender, sending(conninfo, Mailbox()) as other:
         asked(sender.database, SIX[:2])
@@ -54,10 +54,10 @@ def test_who_was_taken_for_dead_tells_what_it_knows(
 
 
 @pytest.mark.parametrize("delivery", ["at_most_once", "at_least_once"])
-def test_who_is_stopped_before_it_hands_over_does_not_double(
+def test_a_sender_suspended_before_the_hand_over_does_not_double(
     conninfo: str, delivery: Delivery
 ) -> None:
-    """What was claimed and not begun is sent by somebody else, and not again by who goes on."""
+    """Another sender sends what was claimed and not begun; the resumed one does not."""
     provider = Interrupted()
     others = Mailbox()
     with sending(conninfo, provider) as sender, sending(conninfo, others) as other:
@@ -82,8 +82,8 @@ def test_who_is_stopped_before_it_hands_over_does_not_double(
         assert shown == (unknown if name in under_way else ["retry", "accepted"])
 
 
-def test_what_is_reported_is_not_sent_again(conninfo: str) -> None:
-    """Whatever is reported of a notice shows that the provider has it: it is not to be repeated."""
+def test_a_reported_notice_is_not_sent_again(conninfo: str) -> None:
+    """Any report of a notice shows that the provider has it."""
     provider = Mailbox()
     with sending(conninfo, provider) as sender:
         asked(sender.database, SIX[:1])
@@ -92,8 +92,8 @@ def test_what_is_reported_is_not_sent_again(conninfo: str) -> None:
         sender.send_all()
         settle(sender.database, "at_least_once")
         assert states(sender.database) == {"due": 1}
-        told = MailEvent(notice=notice["notice"], event="deferred", occurred_at=datetime.now(UTC))
-        sender.database.transaction(lambda connection: record_mail_events(connection, [told]))
+        report = MailEvent(notice=notice["notice"], event="deferred", occurred_at=datetime.now(UTC))
+        sender.database.transaction(lambda connection: record_mail_events(connection, [report]))
         provider.answers.clear()
         sender.send_all()
         [notice] = proven(sender.database)

@@ -1,4 +1,4 @@
-"""From a due notice to a mail server and back: the program as MAIL_URL configures it."""
+"""From a due notice to a mail server, with the program as MAIL_URL configures it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PEOPLE = ["ann", "bo", "cy", "di", "ev"]
 
 
 def ask(connection: Connection) -> None:
-    """Make people, each of whom a new version asks something."""
+    """Create accounts that a new version asks."""
     publish(connection, draft(declares=[row("user", "essential.service")]), PublishedVersions())
     for account in PEOPLE:
         connection.execute(
@@ -63,7 +63,7 @@ def program(mail_server: MailServer, conninfo: str, home: Path) -> Program:
 
 
 def states(connection: Connection) -> dict[str, str]:
-    """Return each account's notice's state."""
+    """Return the state of each account's notice."""
     rows = connection.execute(
         "SELECT account, state FROM notices JOIN accounts USING (account_key)"
     )
@@ -72,15 +72,15 @@ def states(connection: Connection) -> dict[str, str]:
 
 @pytest.fixture
 def mail_server() -> Iterator[MailServer]:
-    """A mail server."""
+    """Yield a mail server."""
     with running(MailServer()) as mail_server:
         yield mail_server
 
 
-def test_what_the_server_said_is_recorded(
+def test_the_servers_replies_are_recorded(
     mail_server: MailServer, conninfo: str, home: Path
 ) -> None:
-    """Taken, refused for good, or nobody knows: each notice says so, and nobody is mailed twice."""
+    """Each notice is accepted, rejected or unknown, and nobody is mailed twice."""
     mail_server.odd_for["RCPT", "bo@bo.example"] = "550 5.1.1 No such user"
     mail_server.odd_for[".", "cy@cy.example"] = TAKE_AND_HANG_UP
     with program(mail_server, conninfo, home) as running_:
@@ -90,8 +90,8 @@ def test_what_the_server_said_is_recorded(
         with running_.database.connection() as connection:
             expected = dict.fromkeys(PEOPLE, "accepted") | {"bo": "rejected", "cy": "unknown"}
             assert states(connection) == expected
-    told = sorted(reached(mail_server))
-    assert told == [f"{account}@{account}.example" for account in PEOPLE if account != "bo"]
+    mailed = sorted(reached(mail_server))
+    assert mailed == [f"{account}@{account}.example" for account in PEOPLE if account != "bo"]
     for taken in mail_server.taken:
         message = parsed(taken.content)
         part = message.get_body(("plain",))
@@ -100,10 +100,10 @@ def test_what_the_server_said_is_recorded(
         assert message["Message-ID"] == f"<{message['X-Reconsent-Notice']}@example.no>"
 
 
-def test_a_server_that_is_out_of_order_loses_nothing(
+def test_a_failing_server_loses_nothing(
     mail_server: MailServer, conninfo: str, home: Path
 ) -> None:
-    """The fault is told, everything stays due, and goes out once the server works again."""
+    """The failure is reported; everything stays due and is sent once the server works."""
     mail_server.odd["MAIL"].extend(["451 4.3.0 Out of order"] * 2)
     with program(mail_server, conninfo, home) as running_:
         with running_.database.connection() as connection:

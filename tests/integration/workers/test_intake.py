@@ -1,4 +1,4 @@
-"""Intake of what is odd, and of batches one of which is recorded while the next is fetched."""
+"""Intake of unusual events, and of batches recorded while the next one is fetched."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ SIGNER = Signer("secret")
 
 
 def event(topic: str, data: Mapping[str, object], name: str = "1") -> Message:
-    """Make an event that was sent now."""
+    """Make an event, sent now."""
     key = f"{data.get('property')}/{data.get('account')}".encode()
     value = json.dumps(data).encode()
     return pack(topic, value, source="urn:test", id=name, time=NOW, key=key)
 
 
 def account(name: str = "ann", at: datetime = NOW, **fields: object) -> Message:
-    """Make an account's event."""
+    """Make an account event."""
     data = ACCOUNT | {"account": name, "status": "active", "contact": "all"}
     return event("accounts", data | {"updated_at": at.isoformat()} | fields)
 
@@ -52,7 +52,7 @@ def intake(
     now: Callable[[], datetime] = lambda: NOW,
     ahead: bool = False,
 ) -> Iterator[Intake]:
-    """Read the embedded bus, without patience."""
+    """Yield an intake on the embedded bus that does not wait."""
 
     def consume() -> Consumer:
         return PostgresConsumer(partial(connect, conninfo, autocommit=True), GROUP)
@@ -69,13 +69,13 @@ def send(conninfo: str, messages: Sequence[Message]) -> None:
 
 
 def drain(reader: Intake) -> None:
-    """Take all that there is."""
+    """Take everything on the bus."""
     while reader.work():
         pass
 
 
 def dead_letters(conninfo: str) -> list[tuple[str, str]]:
-    """Read the topics of the dead letters, and why they are dead."""
+    """Return the topic and reason of each dead letter."""
     why = {}
     with psycopg.connect(conninfo) as connection:
         rows = connection.execute(
@@ -111,7 +111,7 @@ _CHOICE: dict[str, object] = {**ACCOUNT, "answer": "deny", "data_use": "marketin
         ("mail-events", "occurred_at", {"notice": "n", "event": "delivered"}),
     ],
 )
-def test_a_clock_that_is_far_ahead_is_not_believed(
+def test_an_event_dated_far_ahead_is_a_dead_letter(
     database: Database,
     conninfo: str,
     caplog: pytest.LogCaptureFixture,
@@ -119,9 +119,9 @@ def test_a_clock_that_is_far_ahead_is_not_believed(
     field: str,
     data: dict[str, object],
 ) -> None:
-    """What is dated more than a year ahead is a dead letter, with one line that says both times.
+    """An event dated more than a year ahead becomes a dead letter; one line has both times.
 
-    It would win over all that comes later. Once its time has come it can be taken in.
+    It would override all later events. It can be retried once its time has come.
     """
     at = NOW + timedelta(days=365, seconds=1)
     message = event(topic, data | {field: at.isoformat()})
@@ -137,13 +137,13 @@ def test_a_clock_that_is_far_ahead_is_not_believed(
     assert why in line
     assert "\n" not in line
     assert accounts(conninfo) == []
-    if topic != "mail-events":  # which the rules refuse for another reason: no such notice
+    if topic != "mail-events":  # refused for another reason: no such notice
         later = Recorder(PublishedVersions(), SIGNER.address_hash, lambda: at)
         assert database.transaction(lambda c: later.record(c, [read(message)])).new == 1
 
 
-def test_a_clock_that_is_a_little_ahead_is_believed(database: Database, conninfo: str) -> None:
-    """Up to a day is taken for a clock or a time zone that is a little wrong; so is the past."""
+def test_an_event_dated_slightly_ahead_is_accepted(database: Database, conninfo: str) -> None:
+    """Up to a day ahead is accepted as a wrong clock or time zone; so is any past time."""
     send(
         conninfo, [account(at=NOW + timedelta(days=365)), account("bo", at=NOW - timedelta(days=9))]
     )
@@ -154,7 +154,7 @@ def test_a_clock_that_is_a_little_ahead_is_believed(database: Database, conninfo
 
 
 def test_a_deletion_from_far_ahead_deletes_nothing(database: Database, conninfo: str) -> None:
-    """A tombstone has its message's time, which is looked at in the same way."""
+    """A tombstone has the time of its message, which is checked in the same way."""
     far = NOW + timedelta(days=400)
     gone = pack("accounts", None, source="s", id="1", time=far, key=b"shop.example/ann")
     send(conninfo, [account(), gone])
@@ -179,14 +179,14 @@ _LARGE = "x" * 5_000_000
     ],
     ids=["cut off", "5 MB of no JSON", "5 MB of name", "5 MB of status", "type", "next version"],
 )
-def test_what_cannot_be_used_is_told_in_one_line(
+def test_an_unusable_event_has_a_reason_of_one_line(
     database: Database,
     conninfo: str,
     caplog: pytest.LogCaptureFixture,
     message: Message,
     what: str,
 ) -> None:
-    """It becomes a dead letter with all its bytes, and what follows it a fact."""
+    """It becomes a dead letter with all its bytes; the next event is recorded."""
     send(conninfo, [message, account("bo")])
     with caplog.at_level(logging.WARNING), intake(database, conninfo) as reader:
         drain(reader)
@@ -204,9 +204,9 @@ def test_what_cannot_be_used_is_told_in_one_line(
 
 
 def test_a_large_event_is_recorded(database: Database, conninfo: str) -> None:
-    """An event of 5 MB that says something is a fact like any other."""
-    said = {"decided_at": NOW.isoformat(), "evidence": {"text": _LARGE}}
-    send(conninfo, [event("choices", _CHOICE | said), account(locale=_LARGE)])
+    """A valid event of 5 MB is recorded like any other."""
+    large = {"decided_at": NOW.isoformat(), "evidence": {"text": _LARGE}}
+    send(conninfo, [event("choices", _CHOICE | large), account(locale=_LARGE)])
     with intake(database, conninfo) as reader:
         drain(reader)
     assert dead_letters(conninfo) == []
@@ -217,10 +217,10 @@ def test_a_large_event_is_recorded(database: Database, conninfo: str) -> None:
         assert length == len(_LARGE)
 
 
-def test_recording_while_fetching_comes_to_the_same(
+def test_recording_while_fetching_gives_the_same_facts(
     make_database: Callable[[], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Facts and dead letters are those of one batch after the other, whatever a batch holds."""
+    """Facts and dead letters equal those of sequential batches, whatever a batch contains."""
     monkeypatch.setattr(intake_module, "BATCH", 3)
     messages = []
     for number in range(40):
@@ -239,10 +239,10 @@ def test_recording_while_fetching_comes_to_the_same(
     assert len(found[0][1]) == 40
 
 
-def test_a_batch_that_cannot_be_recorded_comes_again(
+def test_a_batch_that_cannot_be_recorded_is_read_again(
     database: Database, conninfo: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is told, nothing behind it is recorded before it, and nothing is lost or doubled."""
+    """The error is raised, later batches wait, and nothing is lost or doubled."""
     monkeypatch.setattr(intake_module, "BATCH", 1)
     events = [account(at=NOW - timedelta(minutes=left), email="a@b.example") for left in (2, 1, 0)]
     send(conninfo, [*events, account(at=NOW, contact="none", email="a@b.example")])
@@ -270,15 +270,15 @@ def test_a_batch_that_cannot_be_recorded_comes_again(
 
 
 def test_closing_waits_for_what_is_being_recorded(database: Database, conninfo: str) -> None:
-    """A batch that was taken is a fact once the consumer has been closed."""
+    """A batch that was taken is recorded when close returns."""
     send(conninfo, [account()])
     with intake(database, conninfo, ahead=True) as reader:
         assert reader.work()
     assert accounts(conninfo) == [("ann", "active", NOW)]
 
 
-def test_an_account_that_two_add_at_once_is_added_once(database: Database, conninfo: str) -> None:
-    """Whoever comes second finds it there, and what both say counts."""
+def test_concurrent_intakes_add_an_account_once(database: Database, conninfo: str) -> None:
+    """The second one finds the account, and both events count."""
     counted = []
 
     def say(connection: Connection, message: Message) -> None:
@@ -304,7 +304,7 @@ def test_an_account_that_two_add_at_once_is_added_once(database: Database, conni
 
 
 def _waits(conninfo: str) -> bool:
-    """Tell whether any transaction waits for another."""
+    """Return whether any transaction waits for a lock."""
     with psycopg.connect(conninfo) as connection:
         [(waiting,)] = connection.execute(
             "SELECT count(*) FROM pg_stat_activity"

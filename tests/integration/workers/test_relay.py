@@ -1,4 +1,4 @@
-"""What is published, beside what is true: in random worlds, over a bus that breaks."""
+"""The relay publishes the true state, in random worlds, over a bus that breaks."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ breaks = st.lists(st.none() | st.integers(0, 5), max_size=12)
 
 @pytest.fixture(scope="module")
 def place(make_database: Callable[[], str]) -> Iterator[Stage]:
-    """Give a place to play worlds in."""
+    """Yield a stage for all tests of this module."""
     with stage(make_database()) as made:
         yield made
 
 
 def relays(place: Stage, others: Others, page: int = 3) -> list[Relay]:
-    """Make what publishes each topic, a few accounts at a time."""
+    """Return a relay for each topic, with small pages."""
     return [
         Relay(
             place.database,
@@ -56,7 +56,7 @@ def relays(place: Stage, others: Others, page: int = 3) -> list[Relay]:
 
 
 def publish(publishing: Sequence[Relay]) -> None:
-    """Publish all that there is, trying again where the bus breaks."""
+    """Publish everything, with retries if the bus breaks."""
     while True:
         try:
             run_until_idle(publishing)
@@ -67,10 +67,10 @@ def publish(publishing: Sequence[Relay]) -> None:
 
 @few
 @given(story=stories(rejections=True), broken=breaks, often=st.integers(1, 5))
-def test_others_know_what_is_true(
+def test_readers_have_the_true_state(
     place: Stage, story: Sequence[Step], broken: Sequence[int | None], often: int
 ) -> None:
-    """What was said last of each thing is what the commands print, whatever broke on the way."""
+    """The last value of each key is what the commands print, whatever failed on the way."""
     both = Both(place)
     others = Others(broken)
     publishing = relays(place, others)
@@ -88,8 +88,8 @@ def test_others_know_what_is_true(
     _compare(both, others, story[-1])
 
 
-def test_what_may_have_been_said_is_taken_back(place: Stage) -> None:
-    """When a thing stands as before a message that may have arrived, that is said again."""
+def test_a_message_that_may_have_arrived_is_corrected(place: Stage) -> None:
+    """If the state reverts after a message that may have arrived, it is published again."""
     pipeline = Pipeline(place)
     others = Others([None, 1])
     publishing = relays(place, others)[0]
@@ -109,7 +109,7 @@ def test_what_may_have_been_said_is_taken_back(place: Stage) -> None:
 
 
 def test_one_relay_at_a_time(place: Stage) -> None:
-    """Another relay publishes nothing; once it takes over, the first one's page is not noted."""
+    """A second relay publishes nothing; after a takeover the first one's page is not recorded."""
     pipeline = Pipeline(place)
     pipeline.take(_collection("user.contact", 1), None, None)
     pipeline.settle()
@@ -117,7 +117,7 @@ def test_one_relay_at_a_time(place: Stage) -> None:
     second = relays(place, others)[0]
 
     class TakenOver(Others):
-        """A bus on whose way the sender sleeps for so long that another one takes over."""
+        """A bus during whose send another relay takes over."""
 
         @override
         def send(self, messages: Sequence[Message]) -> None:
@@ -127,16 +127,16 @@ def test_one_relay_at_a_time(place: Stage) -> None:
             publish([second])
             super().send(messages)
 
-    late = TakenOver()
-    first = relays(place, late)[0]
+    slow = TakenOver()
+    first = relays(place, slow)[0]
     first_right = first._right  # noqa: SLF001 -- lost as if its connection had been idle
-    assert first.work()  # fenced: the page is nobody's any more
+    assert first.work()  # fenced
     assert not first.work()
     second.close()
     publish([first])
     first.close()
     assert len(others.read["permissions"]) == 1
-    assert late.told("permissions") == others.told("permissions")
+    assert slow.told("permissions") == others.told("permissions")
 
 
 def _collection(category: str, day: int, *, erased: bool = False) -> Record:
@@ -160,11 +160,11 @@ def _compare(both: Both, others: Others, last: Step) -> None:
     permissions = dict(others.told("permissions").values())
     for key in sorted(both.world.known()):
         name = "/".join(key)
-        said = Counter(_text(entry) for of, entry in entries if of == name)
-        assert said == Counter(_text(entry) for entry in real.consents(*key)), key
+        published = Counter(_text(entry) for of, entry in entries if of == name)
+        assert published == Counter(_text(entry) for entry in real.consents(*key)), key
         assert name in permissions
     assert permissions.keys() == {"/".join(key) for key in both.world.known()}
-    # Of what was refused in part, the rest is listed only as far as it has been named.
+    # Of a use refused in part, the rest is listed only where it has been named.
     refusing = {
         key
         for key in both.world.known()
@@ -199,7 +199,7 @@ def _use(question: Permit) -> Use:
 
 
 def _held(value: dict[str, Any], question: Permit) -> bool:
-    """Tell whether a question is about data that the account holds, or a part of it."""
+    """Return whether the account holds the data of a question, or broader data."""
     return any(
         held["collected_under"] == question.collected_under
         and f"{question.data_category}.".startswith(f"{held['data_category']}.")

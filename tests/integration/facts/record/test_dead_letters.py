@@ -1,4 +1,4 @@
-"""Dead letters taken in again or thrown away, against a real PostgreSQL."""
+"""Dead letters that are retried or discarded, on a real PostgreSQL."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ RECORDER = Recorder(PublishedVersions(), lambda address: address.encode())
 
 
 def event(topic: str, account: str, number: int = 0, **data: Any) -> Message:  # noqa: ANN401
-    """Make an event of an account, sent so many minutes after NOW."""
+    """Make an event about an account, sent `number` minutes after NOW."""
     at = NOW + timedelta(minutes=number)
     value = json.dumps({"property": SHOP, "account": account} | data).encode()
     key = f"{SHOP}/{account}".encode()
@@ -48,32 +48,32 @@ def event(topic: str, account: str, number: int = 0, **data: Any) -> Message:  #
 
 
 def profile(account: str, number: int = 0, **data: Any) -> Message:  # noqa: ANN401
-    """Make an account event of some minute."""
+    """Make an account event, sent `number` minutes after NOW."""
     at = (NOW + timedelta(minutes=number)).isoformat()
     fields = {"status": "active", "contact": "all", "updated_at": at}
     return event("accounts", account, number, **fields | data)
 
 
 def denial(account: str, number: int = 0, **data: Any) -> Message:  # noqa: ANN401
-    """Make a choice of some minute."""
+    """Make a choice, sent `number` minutes after NOW."""
     at = (NOW + timedelta(minutes=number)).isoformat()
     fields = {"answer": "deny", "data_use": "marketing", "decided_at": at}
     return event("choices", account, number, **fields | data)
 
 
 def garbage(topic: str, account: str, number: int = 0) -> Message:
-    """Make what nobody can read."""
+    """Make an unreadable message."""
     return event(topic, account, number)._replace(value=b"{")
 
 
 def mail_report(notice: str = "39c051cd-1e9e-43ab-8dc0-91497e6d26ec") -> Message:
-    """Make a report of a mail that nobody sent: it can be read, and the rules refuse it."""
+    """Make a report of a mail that was never sent: readable, and refused by the rules."""
     data = {"notice": notice, "event": "bounced", "occurred_at": NOW.isoformat()}
     return Message("mail-events", notice.encode(), json.dumps(data).encode(), (), NOW, 0, 0)
 
 
 def bury_all(database: Database, messages: Sequence[Message]) -> list[Id]:
-    """Bury messages as if they could not be used; return the ids in their order."""
+    """Make dead letters of messages; return their ids in order."""
 
     def work(connection: Connection) -> list[Id]:
         ids: list[Id] = []
@@ -87,22 +87,22 @@ def bury_all(database: Database, messages: Sequence[Message]) -> list[Id]:
 
 
 def retry_all(database: Database, lines: Sequence[Sequence[Id]]) -> Retried:
-    """Retry lines to their ends."""
+    """Retry lines until nothing of them is left to retry."""
     return sum(retry_lines(database, RECORDER, lines), Retried())
 
 
 def left(database: Database) -> set[Id]:
-    """List what waits."""
+    """Return the ids of the waiting dead letters."""
     return database.transaction(lambda c: {letter.id for letter in waiting(c)})
 
 
 def recorded(database: Database, query: str) -> list[tuple[Any, ...]]:
-    """Read facts."""
+    """Run a query."""
     return database.transaction(lambda c: c.execute(query.encode()).fetchall())
 
 
-def test_what_is_taken_in_again_waits_no_more(database: Database) -> None:
-    """A retried letter is recorded as intake records it, and is no dead letter any more."""
+def test_a_retried_letter_is_recorded_and_removed(database: Database) -> None:
+    """A retried dead letter is recorded as intake records it, and waits no longer."""
     messages = [
         profile("ann", email="ann@example.org"),
         event("collections", "ann", 1, data_category="user.contact", collected_at=NOW.isoformat()),
@@ -115,13 +115,13 @@ def test_what_is_taken_in_again_waits_no_more(database: Database) -> None:
     assert left(database) == set()
     assert recorded(database, "SELECT account, email FROM accounts") == [("ann", "ann@example.org")]
     assert len(recorded(database, "SELECT FROM collections")) == 1
-    # The choice is known by the id that its sender gave it: sent again, it is the same one.
+    # The choice keeps the id from its sender, so that sending it again adds nothing.
     assert recorded(database, "SELECT source, event_id FROM consents") == [("urn:test", "ann 2")]
     assert retry_all(database, [[id_] for id_ in ids]).gone == tuple(ids)
 
 
-def test_what_is_refused_again_waits_on(database: Database) -> None:
-    """It keeps its id, its place and all that it says; the reason is the new one."""
+def test_a_letter_that_is_refused_again_stays(database: Database) -> None:
+    """It keeps its id, place and content; its reason is the new one."""
     ids = bury_all(database, [garbage("accounts", "ann", 7), mail_report()])
     before = database.transaction(lambda c: read(c, ids))
     done = retry_all(database, [[id_] for id_ in ids])
@@ -137,8 +137,8 @@ def test_what_is_refused_again_waits_on(database: Database) -> None:
     assert [after[id_].group for id_ in ids] == ["reconsent", "reconsent"]
 
 
-def test_retrying_is_done_or_not_done(database: Database) -> None:
-    """If the transaction fails, nothing is recorded and the letter waits as before."""
+def test_a_retry_is_atomic(database: Database) -> None:
+    """If the transaction fails, nothing is recorded and the dead letter waits as before."""
     ids = bury_all(database, [profile("ann"), garbage("accounts", "bo")])
     before = database.transaction(lambda c: read(c, ids))
 
@@ -152,8 +152,8 @@ def test_retrying_is_done_or_not_done(database: Database) -> None:
     assert recorded(database, "SELECT FROM accounts") == []
 
 
-def test_two_that_retry_the_same_record_it_once(database: Database) -> None:
-    """The second waits for the first and finds the letter gone."""
+def test_concurrent_retries_record_once(database: Database) -> None:
+    """The second retry waits for the first and finds the dead letter gone."""
     ids = bury_all(database, [denial("ann")])
     begun, go_on = Event(), Event()
     found: list[Retried] = []
@@ -178,8 +178,8 @@ def test_two_that_retry_the_same_record_it_once(database: Database) -> None:
     assert found[1].gone == tuple(ids)
 
 
-def test_none_overtakes_another_of_its_key(database: Database) -> None:
-    """A line stops at what is refused again; what is behind stays untouched, other keys go on."""
+def test_letters_of_a_key_keep_their_order(database: Database) -> None:
+    """A line stops at a letter that is refused again; lines of other keys continue."""
     ids = bury_all(
         database,
         [
@@ -213,14 +213,14 @@ def _read(database: Database, ids: Collection[Id]) -> dict[Id, Any]:
 
 
 def test_an_older_fact_does_not_override_a_newer_one(database: Database) -> None:
-    """Retried in whatever order, facts are merged by their own times."""
+    """Retried in any order, facts are merged by their own times."""
     old, new = bury_all(database, [profile("ann", 0), profile("ann", 5, contact="none")])
     assert retry_all(database, [[new], [old]]).refused == ()
     assert recorded(database, "SELECT contact FROM accounts") == [("none",)]
 
 
-def test_a_deletion_takes_the_dead_letters_of_its_account_along(database: Database) -> None:
-    """A retried deletion erases what waits of the account, which is gone rather than refused."""
+def test_a_deletion_removes_the_dead_letters_of_its_account(database: Database) -> None:
+    """A retried deletion erases the account's other dead letters; they are not refused."""
     deletion = profile("ann", 9, status="deleted", contact="none")
     personal = profile("ann", 1, email="ann@example.org")
     ids = bury_all(database, [garbage("accounts", "ann"), personal, deletion])
@@ -232,8 +232,8 @@ def test_a_deletion_takes_the_dead_letters_of_its_account_along(database: Databa
     assert left(database) == set(others)
 
 
-def test_a_retry_and_an_erasing_do_not_hold_each_other_up(database: Database) -> None:
-    """Each holds what the other wants: one of them begins again, and both are done in the end."""
+def test_a_deadlock_of_retry_and_erasure_is_resolved(database: Database) -> None:
+    """Each locks what the other needs: one of them is repeated, and both succeed."""
     personal = profile("ann", 1, email="ann@example.org")
     ids = bury_all(database, [personal, profile("bo")])
     deletion = cloudevents.read(profile("ann", 9, status="deleted", contact="none"))
@@ -266,8 +266,8 @@ def test_a_retry_and_an_erasing_do_not_hold_each_other_up(database: Database) ->
     assert facts == [("ann", "deleted", None), ("bo", "active", None)]
 
 
-def test_what_was_hidden_of_a_minor_stays_hidden(database: Database) -> None:
-    """What a retried letter tells of a minor is hidden in the others, which still can be used."""
+def test_redacted_data_of_a_minor_stays_redacted(database: Database) -> None:
+    """A retried letter that says minor redacts the others; they can still be used."""
     minor = profile("ann", 9, minor=True)
     ids = bury_all(database, [profile("ann", 1, email="ann@example.org", name="Ann"), minor])
     done = database.transaction(lambda c: retry(c, RECORDER, [ids[1]]))
@@ -278,8 +278,8 @@ def test_what_was_hidden_of_a_minor_stays_hidden(database: Database) -> None:
     assert recorded(database, "SELECT email, name, minor FROM accounts") == [(None, None, True)]
 
 
-def test_discarded_ones_do_not_come_back(database: Database) -> None:
-    """What was removed is neither listed nor counted nor retried, and its id is not used again."""
+def test_discarded_letters_do_not_come_back(database: Database) -> None:
+    """A discarded letter is not listed, counted or retried, and its id is not used again."""
     ids = bury_all(database, [garbage("accounts", "ann", n) for n in range(3)])
     assert database.transaction(lambda c: remove(c, ids)) == set(ids)
     assert database.transaction(lambda c: remove(c, ids)) == set()
@@ -289,8 +289,8 @@ def test_discarded_ones_do_not_come_back(database: Database) -> None:
     assert new not in ids
 
 
-def test_what_waits_is_counted_by_topic(database: Database) -> None:
-    """Each topic has its count, also those without any."""
+def test_waiting_letters_are_counted_by_topic(database: Database) -> None:
+    """Each topic has a count, also a topic without dead letters."""
     bury_all(database, [garbage("accounts", "ann"), denial("bo"), denial("cy")])
     assert database.transaction(count) == {
         "policy-versions": 0, "accounts": 1, "collections": 0, "choices": 2, "mail-events": 0,
@@ -298,7 +298,7 @@ def test_what_waits_is_counted_by_topic(database: Database) -> None:
 
 
 def test_letters_of_a_topic_or_a_key_are_found(database: Database) -> None:
-    """A key is that of its account on whatever topic, as it came."""
+    """Letters are found by topic and by key; a key is the account's on every topic."""
     ids = bury_all(database, [garbage("accounts", "ann"), denial("ann", 1), denial("bo")])
     key = f"{SHOP}/ann".encode()
 
@@ -313,10 +313,10 @@ def test_letters_of_a_topic_or_a_key_are_found(database: Database) -> None:
 
 
 @pytest.mark.parametrize("limit", [2, 100])
-def test_what_passes_them_on_steps_over_removed_ones(
+def test_a_consumer_skips_removed_letters(
     database: Database, conninfo: str, limit: int
 ) -> None:
-    """A consumer of the dead letters gets those that wait, each once, and reaches the end."""
+    """A consumer of dead letters gets each waiting one once, and reaches the end."""
     ids = bury_all(database, [garbage("accounts", "ann", number) for number in range(9)])
     database.transaction(lambda c: remove(c, [*ids[:2], *ids[4:6], ids[8]]))
     database.transaction(lambda c: retry(c, RECORDER, [ids[2]]))

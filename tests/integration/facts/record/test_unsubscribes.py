@@ -1,4 +1,4 @@
-"""Leaving optional mail: one POST, a fact that account events do not undo, an event of its own."""
+"""Unsubscribing: one POST, a fact that account events do not undo, an event of its own."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ URLENCODED = {"content-type": "application/x-www-form-urlencoded"}
 
 @pytest.fixture(scope="module")
 def place(make_database: Callable[[], str]) -> Iterator[Stage]:
-    """Give a place to inform people from."""
+    """Yield a stage for all tests of this module."""
     with stage(make_database()) as made:
         yield made
 
 
 @pytest.fixture
 def informing(place: Stage) -> Informing:
-    """Give an empty world with its first version."""
+    """Yield an empty world with its first version."""
     return Informing(place)
 
 
 @pytest.fixture
 def others(place: Stage) -> Iterator[tuple[Others, Relay]]:
-    """Give those who read the topic, and what publishes it to them."""
+    """Yield the readers of the topic and its relay."""
     reading = Others([0])
     [outlet] = [one for one in outlets(PublishedState(Cohorts())) if one.topic == "unsubscribes"]
     relay = Relay(
@@ -61,7 +61,7 @@ def others(place: Stage) -> Iterator[tuple[Others, Relay]]:
 
 
 def test_one_post_stops_optional_mail(informing: Informing) -> None:
-    """The next version is not mailed to who left, and goes to the others as before."""
+    """The next version is not mailed to an unsubscribed account; others get it as before."""
     informing.account("ann")
     informing.account("bo")
     assert informing.informed() == ["a", "b"]
@@ -82,18 +82,18 @@ def test_one_post_stops_optional_mail(informing: Informing) -> None:
     ],
     ids=["urlencoded", "multipart", "form", "endless", "odd"],
 )
-def test_whoever_posts_has_left(
+def test_any_post_unsubscribes(
     informing: Informing, request_: dict[str, Any], channel: str
 ) -> None:
-    """In either form in which mail programs post, from the page, or whatever else is sent."""
+    """Both encodings that mail programs use, the page's form, and any other body."""
     informing.account("ann")
     informing.informed()
     assert informing.post(informing.link("ann"), **request_).status_code == 200
     assert informing.kept() == [("ann", "unsubscribed", channel, informing.place.clock)]
 
 
-def test_opening_changes_nothing(informing: Informing) -> None:
-    """GET and HEAD, as often as one likes, by people and by scanners."""
+def test_get_changes_nothing(informing: Informing) -> None:
+    """GET and HEAD record nothing, however often they are sent."""
     informing.account("ann")
     informing.informed()
     for method in ("GET", "HEAD", "GET"):
@@ -102,8 +102,8 @@ def test_opening_changes_nothing(informing: Informing) -> None:
     assert informing.informed() == ["a"]
 
 
-def test_again_is_the_same(informing: Informing) -> None:
-    """The same answer, and the first time and way stand."""
+def test_a_repeated_post_changes_nothing(informing: Informing) -> None:
+    """The response is the same; the first time and channel are kept."""
     informing.account("ann")
     informing.informed()
     link = informing.link("ann")
@@ -113,8 +113,8 @@ def test_again_is_the_same(informing: Informing) -> None:
     assert informing.kept() == [("ann", "unsubscribed", "page", left_at)]
 
 
-def test_links_that_do_not_work_are_alike(informing: Informing) -> None:
-    """Unknown, altered, dead or for another purpose: 404, one page, and nothing is recorded."""
+def test_dead_links_look_alike(informing: Informing) -> None:
+    """Unknown, altered, dead or for another purpose: the same 404, and nothing is recorded."""
     informing.account("ann")
     informing.account("di")
     informing.account("kim")
@@ -153,7 +153,7 @@ def test_links_that_do_not_work_are_alike(informing: Informing) -> None:
 
 
 def test_the_next_account_event_does_not_undo_it(informing: Informing) -> None:
-    """The company's own list says tomorrow that all mail is wanted, as it did yesterday."""
+    """An account event with contact all, sent afterwards, does not subscribe again."""
     informing.account("ann")
     informing.informed()
     informing.post(informing.link("ann"))
@@ -165,7 +165,7 @@ def test_the_next_account_event_does_not_undo_it(informing: Informing) -> None:
 
 
 def test_it_ends_with_a_deletion(informing: Informing) -> None:
-    """An account that registers anew, under the same name, has left nothing."""
+    """An account registered again under the same name is not unsubscribed."""
     informing.account("ann")
     informing.informed()
     informing.post(informing.link("ann"))
@@ -177,7 +177,7 @@ def test_it_ends_with_a_deletion(informing: Informing) -> None:
 
 
 def test_it_outlasts_a_deletion_dated_before_it(informing: Informing) -> None:
-    """Events come in any order: a deletion that is heard of late ends only what was before it."""
+    """A deletion that arrives late ends only unsubscribes dated before it."""
     informing.account("ann")
     informing.informed()
     before = informing.place.clock
@@ -188,7 +188,7 @@ def test_it_outlasts_a_deletion_dated_before_it(informing: Informing) -> None:
 
 
 def test_between_planning_and_sending(informing: Informing) -> None:
-    """Who leaves by an older mail while a new one waits is not mailed."""
+    """An unsubscribe through an older mail suppresses a notice that is due."""
     informing.account("ann")
     informing.informed()
     informing.publish()
@@ -198,8 +198,8 @@ def test_between_planning_and_sending(informing: Informing) -> None:
     assert informing.last("ann") == ("suppressed", "not_opted_in")
 
 
-def test_what_is_owed_is_sent_all_the_same(informing: Informing) -> None:
-    """A question, its reminder and every permission are what they would be."""
+def test_mail_that_is_owed_is_still_sent(informing: Informing) -> None:
+    """A question, its reminder and every permission are unaffected."""
     informing.account("ann")
     informing.collected("ann")
     informing.informed()
@@ -230,8 +230,8 @@ def _permissions(informing: Informing) -> list[str]:
     return [reason for _, reason, _ in informing.pipeline.permits(asked)]
 
 
-def test_times_decide_not_the_order_of_arrival(place: Stage) -> None:
-    """Whichever report comes first, the same is kept."""
+def test_order_of_arrival_does_not_matter(place: Stage) -> None:
+    """The same unsubscribe is kept, whichever report arrives first."""
     found = []
     said = [("page", 2), ("one_click", 1), ("provider", 1), ("provider", 3)]
     for order in permutations(said):
@@ -264,8 +264,8 @@ def _leave(connection: Connection, left: Unsubscribe) -> None:
 # ---------------------------------------------------------------------- from providers, to others
 
 
-def test_providers_say_it_too(informing: Informing) -> None:
-    """A report on mail-events counts, about any notice; doubled it is one."""
+def test_providers_report_unsubscribes(informing: Informing) -> None:
+    """An unsubscribe on mail-events counts for any notice; a duplicate is ignored."""
     informing.account("ann")
     informing.informed()
     at = informing.place.clock
@@ -278,7 +278,7 @@ def test_providers_say_it_too(informing: Informing) -> None:
 
 
 def test_a_complaint_stops_optional_mail(informing: Informing) -> None:
-    """And all other mail; the account's next event does not undo it."""
+    """A complaint stops all mail; the account's next event does not undo it."""
     informing.account("ann")
     informing.informed()
     at = informing.place.clock
@@ -289,8 +289,8 @@ def test_a_complaint_stops_optional_mail(informing: Informing) -> None:
     assert informing.kept() == [("ann", "complained", "provider", at)]
 
 
-def test_others_are_told(informing: Informing, others: tuple[Others, Relay]) -> None:
-    """Who left, why, how and when, once each and nothing personal, also after the bus broke."""
+def test_unsubscribes_are_published(informing: Informing, others: tuple[Others, Relay]) -> None:
+    """Each is published once, without personal data, also after a failure of the bus."""
     reading, relay = others
     for account in ("ann", "bo", "cy"):
         informing.account(account, name=f"Name of {account}")

@@ -23,24 +23,24 @@ SENDER = '"Privacy; Example, Inc." <privacy@example.com>'
 
 @pytest.fixture
 def stand_in() -> Iterator[SendGridStandIn]:
-    """A strict SendGrid of the test's own."""
+    """Yield a strict stand-in of SendGrid."""
     with running_sendgrid() as running:
         yield running
 
 
 @pytest.fixture
 def sendgrid(stand_in: SendGridStandIn) -> SendGrid:
-    """The provider, with less patience than it usually has."""
+    """Return the provider, with a shorter timeout than usual."""
     return SendGrid(stand_in.api_key, stand_in.host, timeout=2)
 
 
 def notices(stand_in: SendGridStandIn) -> list[str]:
-    """Return the notices of which SendGrid accepted a mail."""
+    """Return the notices whose mails SendGrid accepted."""
     return [one["custom_args"]["reconsent_notice"] for one in stand_in.personalizations()]
 
 
 def test_a_thousand_people_make_one_request(sendgrid: SendGrid, stand_in: SendGridStandIn) -> None:
-    """Each gets the mail with their own link; nobody learns of another."""
+    """Each person gets their own link and sees no other recipient."""
     everyone = people(1000)
     mail = replace(MAIL, sender=SENDER)
     assert {result.outcome for result in sendgrid.send(mail, everyone)} == {"accepted"}
@@ -61,19 +61,19 @@ def test_a_thousand_people_make_one_request(sendgrid: SendGrid, stand_in: SendGr
     assert notices(stand_in) == [recipient.notice for recipient in everyone]
 
 
-def test_more_than_a_request_takes_are_divided(
+def test_recipients_over_the_limit_are_split(
     sendgrid: SendGrid, stand_in: SendGridStandIn
 ) -> None:
-    """No request goes over 1,000 recipients, and none of them is left out."""
+    """No request has more than 1,000 recipients, and nobody is left out."""
     everyone = [person("same@example.com"), *people(2100), person("SAME@example.com")]
     assert {result.outcome for result in sendgrid.send(MAIL, everyone)} == {"accepted"}
     assert sorted(notices(stand_in)) == sorted(recipient.notice for recipient in everyone)
 
 
-def test_equal_addresses_go_in_requests_of_their_own(
+def test_equal_addresses_go_in_separate_requests(
     sendgrid: SendGrid, stand_in: SendGridStandIn
 ) -> None:
-    """Accounts may share an address, however it is cased or encoded: each gets its mail."""
+    """Accounts that share an address, in any case or encoding, each get a mail."""
     shared = [
         person(email)
         for email in (
@@ -98,7 +98,7 @@ def test_equal_addresses_go_in_requests_of_their_own(
 def test_names_are_cleaned(
     sendgrid: SendGrid, stand_in: SendGridStandIn, name: str | None, shown: str | None
 ) -> None:
-    """A name that SendGrid would refuse, or take for more addresses, is made one it takes."""
+    """A name that SendGrid would reject, or read as several addresses, is cleaned."""
     assert sendgrid.send(MAIL, [person("ann@example.com", name)])[0].outcome == "accepted"
     [to] = stand_in.personalizations()[0]["to"]
     assert to == {"email": "ann@example.com"} | ({"name": shown} if shown else {})
@@ -107,7 +107,7 @@ def test_names_are_cleaned(
 def test_a_mail_without_a_link_is_sent_as_it_is(
     sendgrid: SendGrid, stand_in: SendGridStandIn
 ) -> None:
-    """Nothing is substituted."""
+    """A mail without a link has no substitutions."""
     mail = replace(MAIL, text="t", html="h")
     nobody_asked = Recipient(notice="n-1", email="ann@example.com", name=None, link="")
     assert sendgrid.send(mail, [nobody_asked])[0].outcome == "accepted"
@@ -140,14 +140,14 @@ def test_a_bad_address_costs_one_recipient(sendgrid: SendGrid, stand_in: SendGri
 def test_a_bad_mail_is_nobodys_fault(
     sendgrid: SendGrid, stand_in: SendGridStandIn, changed: dict[str, str], field: str
 ) -> None:
-    """What is wrong for all is told at once: nobody is rejected for it, one by one."""
+    """An error in the mail itself is reported at once; no recipient is rejected."""
     mail = replace(MAIL, **changed)
     with pytest.raises(OutsideError, match=rf"SendGrid responded 400: .*\(.*{field}.*\)"):
         sendgrid.send(mail, people(9))
     assert stand_in.counts() == {"requests": 0, "recipients": 0, "received": 1}
 
 
-def test_a_wrong_key_is_told(stand_in: SendGridStandIn) -> None:
+def test_a_wrong_key_is_reported(stand_in: SendGridStandIn) -> None:
     """Nothing is sent, and the message names the setting, not the key."""
     wrong = SendGrid("SG.wrong", stand_in.host)
     with pytest.raises(OutsideError, match=r"SENDGRID_API_KEY.*401.*invalid, expired") as caught:
@@ -159,7 +159,7 @@ def test_a_wrong_key_is_told(stand_in: SendGridStandIn) -> None:
 def test_a_key_that_goes_bad_meanwhile_loses_nothing(
     sendgrid: SendGrid, stand_in: SendGridStandIn
 ) -> None:
-    """What was accepted before stays accepted; the rest may be sent again."""
+    """What was accepted stays accepted; the rest is retried."""
     stand_in.next(accept=True)
     stand_in.next(status=403)
     first, second = sendgrid.send(MAIL, [person("a@example.com"), person("A@example.com")])
@@ -171,10 +171,10 @@ def test_a_key_that_goes_bad_meanwhile_loses_nothing(
         sendgrid.send(MAIL, people(1))
 
 
-def test_a_request_that_is_too_large_is_divided(
+def test_a_request_that_is_too_large_is_split(
     sendgrid: SendGrid, stand_in: SendGridStandIn
 ) -> None:
-    """413 halves a request; where even one recipient's is too large, it is told."""
+    """413 halves a request; if one recipient's is still too large, that is an error."""
     stand_in.next(status=413, times=2)
     everyone = people(8)
     assert {result.outcome for result in sendgrid.send(MAIL, everyone)} == {"accepted"}
@@ -197,10 +197,10 @@ def test_a_request_that_is_too_large_is_divided(
     ],
     ids=str,
 )
-def test_an_answer_that_tells_nothing_is_unknown(
+def test_an_inconclusive_response_is_unknown(
     sendgrid: SendGrid, stand_in: SendGridStandIn, behaviour: dict[str, object]
 ) -> None:
-    """What may have been accepted is neither retried nor given up; what was not asked is retry."""
+    """What may have been accepted is unknown; what was not sent is retried."""
     stand_in.next(**behaviour)
     results = sendgrid.send(MAIL, [person("a@example.com"), person("A@example.com")])
     assert [result.outcome for result in results] == ["unknown", "retry"]
@@ -208,8 +208,8 @@ def test_an_answer_that_tells_nothing_is_unknown(
     assert len(notices(stand_in)) == (1 if "accept" in behaviour else 0)
 
 
-def test_a_server_that_is_not_there_is_tried_again() -> None:
-    """A refused connection, or a name nobody knows: surely nothing was accepted."""
+def test_an_unreachable_server_is_retried() -> None:
+    """After a refused connection or an unknown host nothing can have been accepted."""
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
@@ -219,8 +219,8 @@ def test_a_server_that_is_not_there_is_tried_again() -> None:
             assert "SendGrid cannot be reached" in str(results[0].reason)
 
 
-def test_a_request_that_did_not_leave_wholly_is_tried_again() -> None:
-    """A server that stops reading in the middle has no whole request to accept."""
+def test_a_request_sent_in_part_is_retried() -> None:
+    """A server that stops reading in the middle cannot have accepted the request."""
     huge = replace(MAIL, subject="s", text="t" * 20_000_000, html="h", link_mark="")
     with socket.create_server(("127.0.0.1", 0)) as listening:
         host = f"http://127.0.0.1:{listening.getsockname()[1]}"
@@ -229,10 +229,10 @@ def test_a_request_that_did_not_leave_wholly_is_tried_again() -> None:
 
 
 @pytest.mark.parametrize("status", [200, 204, 404, 405])
-def test_what_is_not_sendgrid_is_told(
+def test_a_server_other_than_sendgrid_is_reported(
     sendgrid: SendGrid, stand_in: SendGridStandIn, status: int
 ) -> None:
-    """Only 202 means that mail was accepted; some other server's answer never does."""
+    """Only 202 means that mail was accepted; other statuses are an error."""
     stand_in.next(status=status)
     with pytest.raises(OutsideError, match=str(status)):
         sendgrid.send(MAIL, people(2))
@@ -250,15 +250,15 @@ def test_what_is_not_sendgrid_is_told(
         "http://" + "x" * 64,
     ],
 )
-def test_a_host_that_is_no_url_is_told_at_once(host: str) -> None:
+def test_an_invalid_host_is_reported_at_once(host: str) -> None:
     """The message names the setting."""
     with pytest.raises(BadInputError, match="SENDGRID_HOST"):
         SendGrid("key", host)
 
 
 @pytest.mark.parametrize("key", ["", " ", "SG.a\nb", "SG.å"])
-def test_a_key_that_is_none_is_told_at_once(stand_in: SendGridStandIn, key: str) -> None:
-    """Without a key there is no sending; the message names the setting."""
+def test_an_invalid_key_is_reported_at_once(stand_in: SendGridStandIn, key: str) -> None:
+    """The message names the setting."""
     with pytest.raises(BadInputError, match="SENDGRID_API_KEY"):
         SendGrid(key, stand_in.host)
 
@@ -266,7 +266,7 @@ def test_a_key_that_is_none_is_told_at_once(stand_in: SendGridStandIn, key: str)
 def test_no_key_and_no_address_is_logged(
     sendgrid: SendGrid, stand_in: SendGridStandIn, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """However much is logged, the key and the people don't come up."""
+    """At no log level do the key and the addresses appear."""
     with caplog.at_level(logging.DEBUG):
         sendgrid.send(MAIL, people(1))
     assert stand_in.api_key not in caplog.text

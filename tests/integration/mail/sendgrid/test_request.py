@@ -1,4 +1,4 @@
-"""SendGrid's limits are kept, and what it is told besides the mail is what the settings say."""
+"""Requests keep SendGrid's limits, and contain only what the settings say."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NOON = datetime(2026, 12, 1, 12, tzinfo=UTC)
 
 @pytest.fixture
 def stand_in() -> Iterator[SendGridStandIn]:
-    """A strict SendGrid of the test's own, which shows the last requests."""
+    """Yield a strict stand-in of SendGrid that shows the last requests."""
     with running_sendgrid(keep=2) as running:
         yield running
 
@@ -43,7 +43,7 @@ def sendgrid(stand_in: SendGridStandIn) -> SendGrid:
 def test_twenty_thousand_people_make_twenty_requests(
     sendgrid: SendGrid, stand_in: SendGridStandIn
 ) -> None:
-    """A thousand people a request, and what it takes to send does not grow with their number."""
+    """A thousand people per request; the cost per person does not grow."""
     sendgrid.send(MAIL, people(1000))
     tracemalloc.start()
     try:
@@ -61,7 +61,7 @@ def test_twenty_thousand_people_make_twenty_requests(
 
 
 def test_no_request_has_30_megabytes(sendgrid: SendGrid, stand_in: SendGridStandIn) -> None:
-    """What would be too large goes in several requests, and is not tried first."""
+    """A mail that would be too large is split before it is sent."""
     large = replace(MAIL, text="æ" * 4_650_000, html="h")
     everyone = people(1000)
     assert {result.outcome for result in sendgrid.send(large, everyone)} == {"accepted"}
@@ -74,8 +74,8 @@ def test_no_request_has_30_megabytes(sendgrid: SendGrid, stand_in: SendGridStand
     assert stand_in.counts() == counts
 
 
-def test_a_link_that_is_too_long_is_told(sendgrid: SendGrid, stand_in: SendGridStandIn) -> None:
-    """Nobody is rejected for it: the setting that makes it so is named."""
+def test_a_link_that_is_too_long_is_reported(sendgrid: SendGrid, stand_in: SendGridStandIn) -> None:
+    """The message names the setting; nobody is rejected."""
     url = "https://example.com/" + "x" * 10_000
     far = Recipient(notice="n", email="ann@example.com", name=None, link=url)
     with pytest.raises(OutsideError, match="PUBLIC_URL"):
@@ -84,7 +84,7 @@ def test_a_link_that_is_too_long_is_told(sendgrid: SendGrid, stand_in: SendGridS
 
 
 def test_the_longest_of_everything_fits(sendgrid: SendGrid, stand_in: SendGridStandIn) -> None:
-    """Names and addresses as long as they may be, in any script, stay within what is reckoned."""
+    """Names and addresses of the largest length, in any script, stay within the estimate."""
     long_one = person("a" * 64 + "@" + ".".join(["b" * 61] * 3) + ".no", "\U0001f600" * 300)
     assert sendgrid.send(MAIL, [long_one])[0].outcome == "accepted"
     [sent] = stand_in.personalizations()
@@ -94,10 +94,10 @@ def test_the_longest_of_everything_fits(sendgrid: SendGrid, stand_in: SendGridSt
 # ---------------------------------------------------------------------- unclear refusals
 
 
-def test_who_is_refused_for_an_unclear_reason_costs_nobody_else(
+def test_an_unclear_refusal_of_one_costs_nobody_else(
     sendgrid: SendGrid, stand_in: SendGridStandIn
 ) -> None:
-    """A 400 that blames nothing is halved; who stands alone while others get it is rejected."""
+    """A 400 without a field halves the request; a recipient refused alone is rejected."""
     stand_in.next(status=400, times=3)
     everyone = people(4)
     results = sendgrid.send(MAIL, everyone)
@@ -106,10 +106,10 @@ def test_who_is_refused_for_an_unclear_reason_costs_nobody_else(
 
 
 @pytest.mark.parametrize("count", [1, 2, 1000])
-def test_what_everyone_is_refused_for_is_nobodys_fault(
+def test_a_refusal_of_everyone_rejects_nobody(
     sendgrid: SendGrid, stand_in: SendGridStandIn, count: int
 ) -> None:
-    """It is told soon, and no address is given up for it."""
+    """It is reported after few requests, and no address is rejected."""
     stand_in.next(status=400, times=2 * count)
     with pytest.raises(OutsideError, match="SendGrid responded 400: Bad Request"):
         sendgrid.send(MAIL, people(count))
@@ -120,7 +120,7 @@ def test_what_everyone_is_refused_for_is_nobodys_fault(
 
 
 def test_a_rate_limit_is_kept(sendgrid: SendGrid, stand_in: SendGridStandIn) -> None:
-    """After 429 nothing more is asked of SendGrid, and the reason says until when."""
+    """After 429 no request is sent; the reason says until when."""
     until = NOON + timedelta(seconds=40)
     stand_in.next(status=429, headers={"X-RateLimit-Reset": str(int(until.timestamp()))})
     results = sendgrid.send(MAIL, [person("a@example.com"), person("A@example.com")])
@@ -137,17 +137,17 @@ def test_a_rate_limit_is_kept(sendgrid: SendGrid, stand_in: SendGridStandIn) -> 
     [("soon", None), ("", None), ("9" * 40, None), ("1796126400000", None),
      ("9999999999", NOON + timedelta(hours=1))],
 )  # fmt: skip
-def test_an_odd_end_of_a_rate_limit_stops_nothing_for_long(
+def test_an_implausible_end_of_a_rate_limit_is_capped(
     sendgrid: SendGrid, stand_in: SendGridStandIn, reset: str, until: datetime | None
 ) -> None:
-    """What nobody can mean is not believed."""
+    """An invalid or distant X-RateLimit-Reset does not stop sending for long."""
     stand_in.next(status=429, headers={"X-RateLimit-Reset": reset})
     [result] = sendgrid.send(MAIL, people(1))
     assert (result.outcome, result.not_before, sendgrid.rests_until) == ("retry", until, until)
 
 
 def test_a_real_limit_loses_nothing(stand_in: SendGridStandIn) -> None:
-    """What is over the limit is put off, and taken when the time that SendGrid named has come."""
+    """Recipients over the limit are deferred until the time that SendGrid gives."""
     sendgrid = SendGrid(stand_in.api_key, stand_in.host)
     stand_in.limit(requests=2, seconds=1)
     taken = 0
@@ -166,7 +166,7 @@ def test_a_real_limit_loses_nothing(stand_in: SendGridStandIn) -> None:
 
 
 def test_nobody_is_tracked(sendgrid: SendGrid, stand_in: SendGridStandIn) -> None:
-    """No link is rewritten, no picture counts openings, nothing is appended; no list is asked."""
+    """No link is rewritten, no pixel or footer is added, and no list is used."""
     sendgrid.send(MAIL, people(1))
     [request] = stand_in.accepted()
     assert request["tracking_settings"] == {
@@ -178,7 +178,7 @@ def test_nobody_is_tracked(sendgrid: SendGrid, stand_in: SendGridStandIn) -> Non
 
 
 def test_tracking_categories_and_group_are_what_is_set(stand_in: SendGridStandIn) -> None:
-    """What is set is said of every request, and nothing else."""
+    """Every request has exactly the options that are set."""
     set_so = {
         "SENDGRID_TRACKING": "clicks, opens",
         "SENDGRID_CATEGORIES": " notices ,2026-12,notices, ",
@@ -216,14 +216,14 @@ def test_tracking_categories_and_group_are_what_is_set(stand_in: SendGridStandIn
         ("SENDGRID_ASM_GROUP", "9" * 5000),
     ],
 )
-def test_a_setting_that_is_wrong_is_told(name: str, value: str) -> None:
-    """In one line that names it, before anything is sent."""
-    with pytest.raises(BadInputError, match=f"^{name}: ") as told:
+def test_an_invalid_setting_is_reported(name: str, value: str) -> None:
+    """One line names the setting, before anything is sent."""
+    with pytest.raises(BadInputError, match=f"^{name}: ") as caught:
         sendgrid_settings({name: value})
-    assert "\n" not in str(told.value)
-    assert len(str(told.value)) < 200
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 200
 
 
 def test_no_key_is_shown() -> None:
-    """The settings may be printed: the key does not come up."""
+    """The repr of the settings does not contain the key."""
     assert "SG.secret" not in repr(sendgrid_settings({"SENDGRID_API_KEY": "SG.secret"}))

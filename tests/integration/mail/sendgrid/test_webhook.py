@@ -1,4 +1,4 @@
-"""Whom the webhook believes, and how it takes what is wrong: never a fault, never a change."""
+"""The webhook accepts only signed posts; an invalid one changes nothing and is no server error."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ NOW: Final = time.time()
 def place(
     make_database: Callable[[], str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Place]:
-    """A place of the module's own: each test takes people whom no other has looked at."""
+    """Yield a place for this module; each test takes accounts that no other uses."""
     with running_sendgrid() as stand_in:
         home = tmp_path_factory.mktemp("home")
         with mailed(20, stand_in, make_database(), home) as made:
@@ -44,8 +44,8 @@ def _refused(place: Place, body: bytes, headers: dict[str, str], status: int) ->
     return str(answer.json()["error"])
 
 
-def test_only_sendgrid_is_believed(place: Place) -> None:
-    """A post that is not signed, by another key, or changed since, does nothing."""
+def test_only_posts_signed_by_sendgrid_are_accepted(place: Place) -> None:
+    """A post that is unsigned, signed by another key, or altered is refused."""
     account, notice = next(place.fresh)
     body = json.dumps([report("bounce", notice, NOW)]).encode()
     headers = place.signing.headers(body)
@@ -77,7 +77,7 @@ def test_only_sendgrid_is_believed(place: Place) -> None:
 
 @pytest.mark.parametrize("aside", [-86_400, -660, 660, 86_400])
 def test_a_stale_post_is_refused(place: Place, aside: int) -> None:
-    """What was signed long ago, or will be, is not believed, however well it is signed."""
+    """A valid signature with a time too far in the past or future is refused."""
     account, notice = next(place.fresh)
     answer = place.post(report("bounce", notice, NOW), at=time.time() + aside)
     assert answer.status_code == 403
@@ -95,21 +95,21 @@ def test_a_stale_post_is_refused(place: Place, aside: int) -> None:
     ],
 )  # fmt: skip
 def test_a_malformed_post_is_refused(place: Place, body: bytes) -> None:
-    """Signed or not, what is no list of events is the sender's fault, not ours."""
+    """A body that is not a list of events is 400, also when it is signed."""
     assert "JSON" in _refused(place, body, place.signing.headers(body), 400)
 
 
 def test_a_post_that_is_too_large_is_refused(place: Place) -> None:
-    """Nobody can have us keep as much as they like."""
+    """A body over the limit is refused with 413."""
     body = b" " * 8_000_001
     assert "8000000 bytes" in _refused(place, body, place.signing.headers(body), 413)
     assert place.post(report("open", "x", NOW, padding="x" * 7_000_000)).status_code == 200
 
 
-def test_a_post_that_breaks_off_is_no_fault(
+def test_an_interrupted_post_is_ignored(
     place: Place, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A sender that goes away in the middle changes nothing, and no fault of ours is told."""
+    """A sender that disconnects in the middle changes nothing, and nothing is logged."""
     monkeypatch.setattr(logging.getLogger("uvicorn"), "propagate", True)
     _, notice = next(place.fresh)
     body = json.dumps([report("bounce", notice, NOW)]).encode()
@@ -128,7 +128,7 @@ def test_a_post_that_breaks_off_is_no_fault(
 
 
 def test_only_a_post_reports(place: Place) -> None:
-    """Any other method is told so."""
+    """Any other method is 405."""
     for method in ("GET", "PUT", "DELETE"):
         assert place.client.request(method, "/hooks/sendgrid").status_code == 405
 
@@ -136,10 +136,10 @@ def test_only_a_post_reports(place: Place) -> None:
 # ---------------------------------------------------------------------- settings and faults
 
 
-def test_a_database_that_is_away_is_told(
+def test_an_unavailable_database_is_reported(
     make_database: Callable[[], str], tmp_path: Path, server: str
 ) -> None:
-    """SendGrid is asked to post again, and what it posts again is recorded."""
+    """SendGrid is asked to post again, and the repeated post is recorded."""
     conninfo = make_database()
     name = str(psycopg.conninfo.conninfo_to_dict(conninfo)["dbname"])
     admin = psycopg.conninfo.make_conninfo(server, user="postgres", dbname="postgres")
@@ -168,8 +168,8 @@ def test_a_database_that_is_away_is_told(
         assert place.state(account) == "delivered"
 
 
-def test_without_a_key_nobody_is_believed(conninfo: str, home: Path) -> None:
-    """The webhook is not there, and says which setting it lacks."""
+def test_without_a_key_there_is_no_webhook(conninfo: str, home: Path) -> None:
+    """The response names the missing setting."""
     environment = {
         "RECONSENT_HOME": str(home),
         "DATABASE_URL": conninfo,
@@ -199,14 +199,14 @@ def _shown(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> str:
         _shown(ec.generate_private_key(ec.SECP384R1())),
     ],
 )  # fmt: skip
-def test_a_key_that_is_none_is_told(key: str) -> None:
+def test_an_invalid_key_is_reported(key: str) -> None:
     """The message names the setting."""
     with pytest.raises(BadInputError, match="SENDGRID_WEBHOOK_KEY"):
         Webhook(key)
 
 
-def test_a_key_is_taken_in_either_form() -> None:
-    """As SendGrid shows it, in lines or not, and as PEM."""
+def test_a_key_may_have_either_form() -> None:
+    """Base64 as SendGrid shows it, with or without line breaks, and PEM."""
     private = ec.generate_private_key(ec.SECP256R1())
     pem = _shown(private)
     Webhook(pem)

@@ -1,4 +1,4 @@
-"""What goes over the line in clear, and to whom: TLS, certificates, credentials."""
+"""TLS, certificates and credentials of SMTP connections."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ WRONG = "ann%40mail.example:opensesame"
 
 
 def certificate(folder: Path, name: str) -> Path:
-    """Make a key and a certificate for a name, signed by itself, in one file."""
+    """Write a key and a self-signed certificate for a name into one file."""
     key = ec.generate_private_key(ec.SECP256R1())
     called = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
     now = datetime.now(UTC)
@@ -56,7 +56,7 @@ def certificate(folder: Path, name: str) -> Path:
 
 
 def serving_tls(path: Path) -> ssl.SSLContext:
-    """Return a server's side of TLS."""
+    """Return the TLS context of a server."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(path)
     return context
@@ -64,19 +64,19 @@ def serving_tls(path: Path) -> ssl.SSLContext:
 
 @pytest.fixture
 def trusted(tmp_path: Path) -> Path:
-    """A certificate that the tests have MAIL_URL trust."""
+    """Return a certificate that MAIL_URL trusts."""
     return certificate(tmp_path, "localhost")
 
 
 @pytest.fixture
 def options(trusted: Path) -> str:
-    """The options of a MAIL_URL that trusts it."""
+    """Return the MAIL_URL options that trust it."""
     return f"connections=2&ca_file={trusted}"
 
 
 @pytest.fixture
 def server(trusted: Path) -> MailServer:
-    """A server that offers STARTTLS, and AUTH after it."""
+    """Return a server that offers STARTTLS, and AUTH after it."""
     return MailServer(tls=serving_tls(trusted), users=USER)
 
 
@@ -85,7 +85,7 @@ def server(trusted: Path) -> MailServer:
 def test_credentials_and_mail_go_over_tls(
     server: MailServer, options: str, *, from_start: bool, mechanism: str
 ) -> None:
-    """With user and password everything is encrypted, whichever way TLS begins."""
+    """With user and password everything is encrypted, by STARTTLS or smtps."""
     server.tls_from_start = from_start
     server.mechanisms = (mechanism,)
     with sending(server, options, user=CREDENTIALS) as smtp:
@@ -97,8 +97,8 @@ def test_credentials_and_mail_go_over_tls(
 
 
 @pytest.mark.parametrize("mechanism", ["PLAIN", "LOGIN"])
-def test_wrong_credentials_are_told_once(server: MailServer, options: str, mechanism: str) -> None:
-    """Nothing is sent, the line names the host and not the password, and tries are few."""
+def test_wrong_credentials_are_reported(server: MailServer, options: str, mechanism: str) -> None:
+    """Nothing is sent; one line names the host, not the password; there are few attempts."""
     server.mechanisms = (mechanism,)
     with (
         sending(server, options, user=WRONG) as smtp,
@@ -114,7 +114,7 @@ def test_wrong_credentials_are_told_once(server: MailServer, options: str, mecha
 
 
 def test_credentials_never_go_in_clear(trusted: Path) -> None:
-    """Whatever is asked for, a server without TLS does not get them; neither does a mail go."""
+    """A server without TLS gets neither credentials nor mail, whatever the options."""
     server = MailServer(users=USER)
     for options in ("", "starttls=when_offered", "starttls=required", f"ca_file={trusted}"):
         with (
@@ -132,8 +132,8 @@ def test_credentials_never_go_in_clear(trusted: Path) -> None:
     assert not server.taken
 
 
-def test_a_server_that_takes_no_credentials_is_told(trusted: Path, options: str) -> None:
-    """Having been given some, mail does not go without them."""
+def test_a_server_without_auth_is_reported(trusted: Path, options: str) -> None:
+    """With credentials set, no mail is sent without authentication."""
     server = MailServer(tls=serving_tls(trusted), mechanisms=())
     with (
         sending(server, options, user=CREDENTIALS) as smtp,
@@ -144,7 +144,7 @@ def test_a_server_that_takes_no_credentials_is_told(trusted: Path, options: str)
 
 @pytest.mark.parametrize("from_start", [False, True], ids=["starttls", "smtps"])
 def test_certificates_are_checked(tmp_path: Path, trusted: Path, *, from_start: bool) -> None:
-    """One from nobody trusted, or for another host, gets neither credentials nor mail."""
+    """A server with an untrusted certificate, or another host's, gets no credentials or mail."""
     other = certificate(tmp_path, "other.example")
     for shown, ca_file in ((trusted, None), (other, other)):
         server = MailServer(tls=serving_tls(shown), tls_from_start=from_start, users=USER)
@@ -158,8 +158,8 @@ def test_certificates_are_checked(tmp_path: Path, trusted: Path, *, from_start: 
         assert not server.taken
 
 
-def test_tls_is_taken_where_it_is_offered(server: MailServer, options: str) -> None:
-    """Without credentials one may leave it to the server, or leave it."""
+def test_tls_is_used_if_offered(server: MailServer, options: str) -> None:
+    """Without credentials TLS may depend on the server, or be off."""
     for asked, encrypted in (("when_offered", True), ("required", True), ("never", False)):
         with sending(server, f"{options}&starttls={asked}") as smtp:
             smtp.send(MAIL, people(1))
@@ -170,7 +170,7 @@ def test_tls_is_taken_where_it_is_offered(server: MailServer, options: str) -> N
     assert plain.taken.pop().encrypted is False
 
 
-def test_words_put_in_before_tls_are_not_believed(server: MailServer, options: str) -> None:
+def test_replies_injected_before_tls_are_refused(server: MailServer, options: str) -> None:
     """Plain text injected before the TLS handshake is not taken for a reply."""
     server.odd["STARTTLS"].append("220 2.0.0 Go ahead\r\n250-mail.test\r\n250 AUTH PLAIN")
     with (
@@ -182,8 +182,8 @@ def test_words_put_in_before_tls_are_not_believed(server: MailServer, options: s
 
 
 @pytest.mark.parametrize("answer", ["454 4.7.0 Not now", HANG_UP, SILENCE, "220 Go"])
-def test_a_tls_that_fails_is_told(server: MailServer, options: str, answer: str) -> None:
-    """Whatever goes wrong before the mail is one line that names the host; nothing is lost."""
+def test_a_failed_tls_handshake_is_reported(server: MailServer, options: str, answer: str) -> None:
+    """Any failure before the mail is one line that names the host; nothing is lost."""
     server.odd["STARTTLS"].append(answer)
     with sending(server, options, user=CREDENTIALS) as smtp:
         with pytest.raises(OutsideError, match=r"MAIL_URL: localhost:\d+: ") as caught:
@@ -194,19 +194,19 @@ def test_a_tls_that_fails_is_told(server: MailServer, options: str, answer: str)
 
 
 @pytest.mark.parametrize("answer", ["554 5.3.2 No service", "421 4.7.0 Too many", HANG_UP, SILENCE])
-def test_a_server_that_lets_nobody_in_is_told(answer: str) -> None:
-    """The line names the host and what it said; the next mail tries again."""
+def test_a_server_that_refuses_connections_is_reported(answer: str) -> None:
+    """The line names the host and its reply; the next mail tries again."""
     server = MailServer()
     server.odd["CONNECT"].append(answer)
-    said = answer if answer[0].isdigit() else "the mail server"
+    reply = answer if answer[0].isdigit() else "the mail server"
     with sending(server) as smtp:
-        with pytest.raises(OutsideError, match=rf"MAIL_URL: localhost:\d+: .*{said}"):
+        with pytest.raises(OutsideError, match=rf"MAIL_URL: localhost:\d+: .*{reply}"):
             smtp.send(MAIL, people(1))
         assert outcomes(smtp.send(MAIL, people(1))) == ["accepted"]
 
 
-def test_fewer_connections_than_asked_for_will_do() -> None:
-    """A server that lets in one at a time gets all mail over that one."""
+def test_fewer_connections_than_configured_suffice() -> None:
+    """A server that allows one connection gets all mail over that one."""
     server = MailServer()
     server.odd["CONNECT"].extend([None, "421 4.7.0 One at a time", HANG_UP, "421 4.7.0 I said"])
     with sending(server, "connections=4") as smtp:
@@ -214,8 +214,8 @@ def test_fewer_connections_than_asked_for_will_do() -> None:
     assert len(set(reached(server))) == len(server.taken) == 200
 
 
-def test_a_server_that_is_not_there_is_told() -> None:
-    """A refused connection, or a name nobody knows."""
+def test_an_unreachable_server_is_reported() -> None:
+    """A refused connection and an unknown host are reported in one line."""
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
@@ -226,8 +226,8 @@ def test_a_server_that_is_not_there_is_told() -> None:
             smtp.close()
 
 
-def test_a_file_without_certificates_is_told(tmp_path: Path) -> None:
-    """At once, with the name of the option."""
+def test_a_file_without_certificates_is_reported(tmp_path: Path) -> None:
+    """The message names the option, before anything is sent."""
     (tmp_path / "empty.pem").write_text("nothing")
     settings = smtp_settings(f"smtps://mail.example?ca_file={tmp_path}/empty.pem")
     with pytest.raises(BadInputError, match=r"MAIL_URL: ca_file: .*empty.pem.* no certificates"):

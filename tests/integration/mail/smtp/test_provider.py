@@ -1,4 +1,4 @@
-"""What a mail server gets over SMTP, and what its answers come to: a real client and server."""
+"""Sending over SMTP, with a real client and a real server."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
 
 @pytest.fixture(params=[True, False], ids=["pipelining", "one by one"])
 def server(request: pytest.FixtureRequest) -> MailServer:
-    """A mail server, with PIPELINING and without."""
+    """Return a mail server, with PIPELINING and without."""
     return MailServer(pipelining=request.param)
 
 
 @pytest.fixture
 def smtp(server: MailServer) -> Iterator[Smtp]:
-    """The provider, with one connection to the server."""
+    """Yield the provider, with one connection to the server."""
     with sending(server) as provider:
         yield provider
 
 
-def test_a_mail_is_the_one_a_mailbox_would_have(smtp: Smtp, server: MailServer) -> None:
-    """Byte by byte what is rendered for each from scratch, with CRLF; and parsed, what it says."""
+def test_a_mail_equals_the_mailboxs(smtp: Smtp, server: MailServer) -> None:
+    """It equals a mail rendered from scratch, byte for byte, with CRLF, and parses correctly."""
     everyone = [person("ann@example.com", "Åse Ødegård"), *people(60)]
     assert set(outcomes(smtp.send(MAIL, everyone))) == {"accepted"}
     assert reached(server) == [recipient.email for recipient in everyone]
@@ -51,8 +51,8 @@ def test_a_mail_is_the_one_a_mailbox_would_have(smtp: Smtp, server: MailServer) 
         for subtype, text in (("plain", MAIL.text), ("html", MAIL.html)):
             part = message.get_body((subtype,))
             assert part
-            said = part.get_content().replace("\r\n", "\n")
-            assert said == text.replace(MARK, recipient.link)
+            content = part.get_content().replace("\r\n", "\n")
+            assert content == text.replace(MARK, recipient.link)
 
 
 @given(
@@ -60,8 +60,8 @@ def test_a_mail_is_the_one_a_mailbox_would_have(smtp: Smtp, server: MailServer) 
     path=st.text(alphabet=st.sampled_from("a.=~"), max_size=300),
     name=st.text(max_size=150),
 )
-def test_what_is_transmitted_is_what_is_kept(text: str, path: str, name: str) -> None:
-    """Whatever mail, link and name hold: without doubled dots it is the mailbox's message."""
+def test_what_is_transmitted_is_what_is_written(text: str, path: str, name: str) -> None:
+    """For any mail, link and name: without dot-stuffing it is the mailbox's message."""
     mail = replace(MAIL, subject=f"{text}.", text=f"{text}{MARK}{text}", html=text)
     recipient = replace(person(name=name), link=path)
     mime = MimeMail(mail, date=NOON)
@@ -85,7 +85,7 @@ def test_what_is_transmitted_is_what_is_kept(text: str, path: str, name: str) ->
         ("ann@example.com> SIZE=1", None),
     ],
 )
-def test_nothing_can_be_slipped_in(
+def test_nothing_can_be_injected(
     smtp: Smtp, server: MailServer, email: str, name: str | None
 ) -> None:
     """A name or an address adds no command, no header and no recipient."""
@@ -100,7 +100,7 @@ def test_nothing_can_be_slipped_in(
 
 @pytest.mark.parametrize("link", ["https://p.example/\r\n.\r\nMAIL FROM:<>", "a\rb", "a\nb", "\0"])
 def test_a_link_is_one_line(smtp: Smtp, server: MailServer, link: str) -> None:
-    """What is not a link is our own fault, and is not sent."""
+    """An invalid link is a programming error, and nothing is sent."""
     with pytest.raises(ExceptionGroup) as caught:
         smtp.send(MAIL, [replace(person(), link=link)])
     assert caught.group_contains(ValueError, match="is not a valid link")
@@ -108,7 +108,7 @@ def test_a_link_is_one_line(smtp: Smtp, server: MailServer, link: str) -> None:
 
 
 def test_non_ascii_before_the_at(server: MailServer, smtp: Smtp) -> None:
-    """Such an address goes to a server that takes it, with its name and address in the header."""
+    """Such an address is sent to a server that supports it, and is in the header."""
     smtp.send(MAIL, [person("åse@straße.example", "Åse"), person("a\u030ase@example.com")])
     assert reached(server) == ["åse@xn--strae-oqa.example", "åse@example.com"]
     taken = server.taken[0]
@@ -120,7 +120,7 @@ def test_non_ascii_before_the_at(server: MailServer, smtp: Smtp) -> None:
 
 
 def test_non_ascii_is_refused_clearly() -> None:
-    """To a server that cannot take such an address it is not sent, and the reason says why."""
+    """Such an address is rejected if the server does not support it; the reason says so."""
     server = MailServer(smtputf8=False)
     with sending(server) as smtp:
         first, last = smtp.send(MAIL, [person("åse@example.com"), person("ann@example.com")])
@@ -130,8 +130,8 @@ def test_non_ascii_is_refused_clearly() -> None:
     assert reached(server) == ["ann@example.com"]
 
 
-def test_a_mail_that_is_too_large_is_nobodys_fault() -> None:
-    """A server's limit is known before anything is sent, and told; other sizes are announced."""
+def test_a_mail_over_the_size_limit_rejects_nobody() -> None:
+    """The server's limit is checked before sending and reported; smaller sizes are announced."""
     server = MailServer(size=100_000)
     with sending(server) as smtp:
         large = replace(MAIL, text="x" * 100_000)
@@ -147,7 +147,7 @@ def test_a_mail_that_is_too_large_is_nobodys_fault() -> None:
 
 
 def test_connections_are_kept() -> None:
-    """A few connections serve mail after mail; a mail to few people needs only one."""
+    """A few connections are reused; a mail to few people needs only one."""
     server = MailServer()
     with sending(server, "connections=3") as smtp:
         smtp.send(MAIL, people(2))
@@ -159,7 +159,7 @@ def test_connections_are_kept() -> None:
 
 
 def test_a_long_mail_arrives_whole(server: MailServer, smtp: Smtp) -> None:
-    """More than the line takes at once goes out bit by bit, for each."""
+    """A mail larger than the socket's buffer is sent in parts to each recipient."""
     long = replace(MAIL, text=f"{'Blåbær ' * 40}\n.\n" * 2000)
     assert outcomes(smtp.send(long, people(3))) == ["accepted"] * 3
     for taken in server.taken:

@@ -1,4 +1,4 @@
-"""What a mail server's answers come to, and its silence: who is to be mailed again, and who not."""
+"""How a mail server's replies, or their absence, become outcomes."""
 
 from __future__ import annotations
 
@@ -29,25 +29,25 @@ if TYPE_CHECKING:
 
 @pytest.fixture(params=[True, False], ids=["pipelining", "one by one"])
 def server(request: pytest.FixtureRequest) -> MailServer:
-    """A mail server, with PIPELINING and without."""
+    """Return a mail server, with PIPELINING and without."""
     return MailServer(pipelining=request.param)
 
 
 @pytest.fixture
 def clock() -> Clock:
-    """Noon, until the test says otherwise."""
+    """Return a clock that shows noon until the test changes it."""
     return Clock()
 
 
 @pytest.fixture
 def smtp(server: MailServer, clock: Clock) -> Iterator[Smtp]:
-    """The provider, with one connection to the server."""
+    """Yield the provider, with one connection to the server."""
     with sending(server, clock=clock) as provider:
         yield provider
 
 
-def told(email: str, step: Step, answer: str, smtp: Smtp, server: MailServer) -> Result:
-    """Return what an answer comes to for one of a few; the others have to be accepted."""
+def result_of(email: str, step: Step, answer: str, smtp: Smtp, server: MailServer) -> Result:
+    """Return the result of a reply to one of a few recipients; the others are accepted."""
     server.odd_for[step, email] = answer
     everyone = [*people(2), person(email), *people(3)[2:]]
     results = smtp.send(MAIL, everyone)
@@ -60,27 +60,27 @@ def told(email: str, step: Step, answer: str, smtp: Smtp, server: MailServer) ->
 @pytest.mark.parametrize(
     "answer", ["550 5.1.1 <ann@bad.example>: no such user", "552 Full", "554 5.7.1 Policy", "501 x"]
 )
-def test_a_refusal_for_good_costs_one_recipient(
+def test_a_permanent_refusal_rejects_one_recipient(
     smtp: Smtp, server: MailServer, step: Step, answer: str
 ) -> None:
-    """Who is refused is rejected in the server's words, without the address."""
-    result = told("ann@bad.example", step, answer, smtp, server)
+    """The reason is the server's reply without the address."""
+    result = result_of("ann@bad.example", step, answer, smtp, server)
     words = answer.replace("ann@bad.example", "(address)")
     assert result == ("rejected", f"the mail server replied {words}", None)
 
 
 @pytest.mark.parametrize("step", ["RCPT", "."])
-def test_a_refusal_for_now_is_tried_again_later(smtp: Smtp, server: MailServer, step: Step) -> None:
-    """The result says when, and the others are not held up."""
-    result = told("ann@busy.example", step, "451 4.7.1 Try later", smtp, server)
+def test_a_temporary_refusal_is_retried_later(smtp: Smtp, server: MailServer, step: Step) -> None:
+    """The result says when; others are not delayed."""
+    result = result_of("ann@busy.example", step, "451 4.7.1 Try later", smtp, server)
     reason = "the mail server replied 451 4.7.1 Try later"
     assert result == ("retry", reason, NOON + timedelta(minutes=1))
 
 
-def test_a_busy_domain_is_left_alone_longer_and_longer(
+def test_a_busy_domain_is_backed_off(
     smtp: Smtp, server: MailServer, clock: Clock
 ) -> None:
-    """After several refusals in a row it is not even tried, until its time has come."""
+    """After several refusals in a row a domain is not tried until its time has come."""
     at_busy = [person(f"p{n}@busy.example") for n in range(9)]
     for recipient in at_busy:
         server.odd_for["RCPT", recipient.email] = "451 4.3.2 Too much"
@@ -95,8 +95,8 @@ def test_a_busy_domain_is_left_alone_longer_and_longer(
     assert outcomes(smtp.send(MAIL, at_busy)) == ["accepted"] * 9
 
 
-def test_a_full_mailbox_holds_up_nobody_else(smtp: Smtp, server: MailServer) -> None:
-    """What is about one mailbox says nothing about its domain."""
+def test_a_full_mailbox_delays_nobody_else(smtp: Smtp, server: MailServer) -> None:
+    """A reply about one mailbox does not count against its domain."""
     full = [person(f"f{n}@example.com") for n in range(9)]
     for recipient in full:
         server.odd_for["RCPT", recipient.email] = "452 4.2.2 Mailbox full"
@@ -106,8 +106,8 @@ def test_a_full_mailbox_holds_up_nobody_else(smtp: Smtp, server: MailServer) -> 
 
 
 @pytest.mark.parametrize("answer", [HANG_UP, SILENCE, "999 what?", "and now?", "220 Hello again"])
-def test_a_break_before_the_end_is_tried_again(smtp: Smtp, server: MailServer, answer: str) -> None:
-    """Nothing is sent twice or given up: the next connection takes over, or another try."""
+def test_a_break_before_the_end_of_data_is_retried(smtp: Smtp, server: MailServer, answer: str) -> None:
+    """Nothing is sent twice or rejected: another connection or a later attempt sends it."""
     for step in ("MAIL", "RCPT", "DATA"):
         if step != "DATA" and answer.startswith("220"):
             continue
@@ -119,8 +119,8 @@ def test_a_break_before_the_end_is_tried_again(smtp: Smtp, server: MailServer, a
 
 
 @pytest.mark.parametrize("answer", [TAKE_AND_HANG_UP, HANG_UP, SILENCE, "354 more", "nonsense"])
-def test_no_answer_after_the_end_is_unknown(smtp: Smtp, server: MailServer, answer: str) -> None:
-    """Whether it was taken cannot be known, so it is not sent again; all others are sent once."""
+def test_no_reply_after_the_end_of_data_is_unknown(smtp: Smtp, server: MailServer, answer: str) -> None:
+    """The mail may have been accepted, so it is not sent again; all others are sent once."""
     server.odd["."].extend([None, answer])
     everyone = people(4)
     results = smtp.send(MAIL, everyone)
@@ -131,7 +131,7 @@ def test_no_answer_after_the_end_is_unknown(smtp: Smtp, server: MailServer, answ
     assert sorted(reached(server)) == sorted(took)
 
 
-def test_a_server_that_takes_few_at_a_time_gets_them_all(smtp: Smtp, server: MailServer) -> None:
+def test_a_server_that_limits_messages_per_connection_gets_them_all(smtp: Smtp, server: MailServer) -> None:
     """A server that ends a connection after some messages, with 421, gets the rest over others."""
     server.odd["MAIL"].extend([None, None, "421 4.7.0 Enough for one connection"] * 5)
     assert outcomes(smtp.send(MAIL, people(10))) == ["accepted"] * 10
@@ -140,8 +140,8 @@ def test_a_server_that_takes_few_at_a_time_gets_them_all(smtp: Smtp, server: Mai
     assert outcomes(smtp.send(MAIL, people(2))) == ["retry", "accepted"]
 
 
-def test_a_server_that_breaks_down_each_time_is_left_alone(smtp: Smtp, server: MailServer) -> None:
-    """Where no connection gets anything done it is told, and nothing is lost."""
+def test_a_server_that_always_fails_is_reported(smtp: Smtp, server: MailServer) -> None:
+    """If every connection fails, that is reported, and nothing is lost."""
     server.odd["RCPT"].extend([HANG_UP] * 20)
     with pytest.raises(OutsideError, match=r"localhost:\d+: the mail server (closed|broke)"):
         smtp.send(MAIL, people(10))
@@ -150,8 +150,8 @@ def test_a_server_that_breaks_down_each_time_is_left_alone(smtp: Smtp, server: M
     assert outcomes(smtp.send(MAIL, people(10))) == ["accepted"] * 10
 
 
-def test_a_mail_to_nobody_is_an_empty_one() -> None:
-    """A server may wait for the content though it refused the one recipient: it gets none."""
+def test_data_without_recipients_is_empty() -> None:
+    """A server that replies 354 after refusing the only recipient gets an empty message."""
     server = MailServer()
     server.odd["RCPT"].extend([None, "550 5.1.1 No such user", None])
     server.odd["DATA"].extend([None, "354 Go ahead", None])
@@ -162,8 +162,8 @@ def test_a_mail_to_nobody_is_an_empty_one() -> None:
     assert server.connections == 1
 
 
-def test_one_that_breaks_the_server_costs_no_other(server: MailServer) -> None:
-    """Who makes each connection break waits for another time, and the others get their mail."""
+def test_a_recipient_that_breaks_connections_costs_no_other(server: MailServer) -> None:
+    """A recipient at whom each connection breaks is retried later; the others get their mail."""
     server.odd_for["RCPT", "p70@example.com"] = HANG_UP
     with sending(server, "connections=3") as smtp:
         results = smtp.send(MAIL, people(200))
@@ -173,7 +173,7 @@ def test_one_that_breaks_the_server_costs_no_other(server: MailServer) -> None:
 
 
 def test_a_connection_closed_between_mails_costs_nobody() -> None:
-    """Servers close what is idle: who comes next gets a new connection."""
+    """If the server closed an idle connection, the next mail uses a new one."""
     server = MailServer()
     with sending(server, "connections=2") as smtp:
         assert set(outcomes(smtp.send(MAIL, people(100)))) == {"accepted"}
@@ -182,8 +182,8 @@ def test_a_connection_closed_between_mails_costs_nobody() -> None:
     assert server.connections == 4
 
 
-def test_a_server_that_stops_reading_has_taken_nothing() -> None:
-    """A message that did not leave wholly has no end that the server could have answered."""
+def test_a_server_that_stops_reading_has_accepted_nothing() -> None:
+    """A message sent in part has no end of data that the server could have accepted."""
     server = MailServer()
     with sending(server) as smtp:
         server.odd["DATA"].append(STOP_READING)
@@ -193,12 +193,12 @@ def test_a_server_that_stops_reading_has_taken_nothing() -> None:
     assert not server.taken
 
 
-# ---------------------------------------------------------------------- who is to blame
+# ---------------------------------------------------------------------- refusals of everyone
 
 
 @pytest.mark.parametrize("answer", ["550 5.7.1 Sender refused", "530 5.7.0 Log in first", "451 No"])
-def test_a_refused_sender_is_nobodys_fault(smtp: Smtp, server: MailServer, answer: str) -> None:
-    """It is told in one line, and nobody is rejected for it."""
+def test_a_refused_sender_rejects_nobody(smtp: Smtp, server: MailServer, answer: str) -> None:
+    """It is reported in one line, and nobody is rejected."""
     server.odd["MAIL"].extend([answer] * 3)
     with pytest.raises(OutsideError, match=rf"MAIL_URL: localhost:\d+: .*{answer}"):
         smtp.send(MAIL, people(30))
@@ -217,7 +217,7 @@ def relaying_denied(server: MailServer, step: Step, everyone: Sequence[Recipient
 def test_a_server_that_relays_nothing_rejects_nobody(
     smtp: Smtp, server: MailServer, clock: Clock
 ) -> None:
-    """As long as it took none of our mails, what it denies may be us; each is tried later."""
+    """Until a server has accepted a mail, a refusal may be about the sender; all are retried."""
     relaying_denied(server, "RCPT", people(100))
     results = smtp.send(MAIL, people(3))
     assert outcomes(results) == ["retry"] * 3
@@ -228,7 +228,7 @@ def test_a_server_that_relays_nothing_rejects_nobody(
 
 
 def test_a_mail_that_nobody_may_get_rejects_nobody(smtp: Smtp, server: MailServer) -> None:
-    """A server that takes a mail for spam takes it so for each; it is not sent a thousandfold."""
+    """A server that refuses a mail as spam refuses it for everyone; it is not sent to all."""
     assert outcomes(smtp.send(MAIL, people(1))) == ["accepted"]
     everyone = [person(f"s{n}@d{n}.example") for n in range(100)]
     relaying_denied(server, ".", everyone)
@@ -242,8 +242,8 @@ def test_a_mail_that_nobody_may_get_rejects_nobody(smtp: Smtp, server: MailServe
     assert outcomes(smtp.send(MAIL, everyone[50:51])) == ["rejected"]
 
 
-def test_a_mail_too_large_for_all_holds_up_no_other(smtp: Smtp, server: MailServer) -> None:
-    """It waits a while, and is nobody's fault."""
+def test_a_mail_too_large_for_the_server_delays_no_other(smtp: Smtp, server: MailServer) -> None:
+    """It is retried later, and nobody is rejected."""
     server.odd["MAIL"].append("552 5.3.4 Too large")
     results = smtp.send(MAIL, people(3))
     assert outcomes(results) == ["retry"] * 3

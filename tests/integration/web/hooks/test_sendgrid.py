@@ -1,4 +1,4 @@
-"""What SendGrid reports to the webhook, and what that comes to: the real pages and database."""
+"""Effects of SendGrid's reports, with the real webhook and database."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NOW: Final = time.time()
 def place(
     make_database: Callable[[], str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Place]:
-    """A place of the module's own: each test takes people whom no other has looked at."""
+    """Yield a place for this module; each test takes accounts that no other uses."""
     with running_sendgrid() as stand_in:
         home = tmp_path_factory.mktemp("home")
         with mailed(PEOPLE, stand_in, make_database(), home) as made:
@@ -60,7 +60,7 @@ def place(
 def test_what_an_event_means(
     place: Place, kind: str, changed: dict[str, Any], state: str, address: str
 ) -> None:
-    """What came back is undelivered, and only what blames the address marks the address."""
+    """A returned mail is undelivered; only a report about the address marks the address."""
     account, notice = next(place.fresh)
     assert place.post(report(kind, notice, NOW, **changed)).status_code == 200
     assert place.rows(account) == [(state, state == "bounced")]
@@ -69,8 +69,8 @@ def test_what_an_event_means(
     assert len(place.rows(account)) == 1, "nobody is asked again at an address that failed"
 
 
-def test_who_left_by_a_link_of_sendgrids_gets_no_optional_mail(place: Place) -> None:
-    """From a group or from all; a click on its page to get mail again takes nothing back."""
+def test_an_unsubscribe_at_sendgrid_stops_optional_mail(place: Place) -> None:
+    """Unsubscribing from a group or from all counts; resubscribing there does not undo it."""
     for kinds in (["unsubscribe"], ["group_unsubscribe", "group_resubscribe"], ["spamreport"]):
         account, notice = next(place.fresh)
         for later, kind in enumerate(kinds):
@@ -90,8 +90,8 @@ def test_who_left_by_a_link_of_sendgrids_gets_no_optional_mail(place: Place) -> 
     assert answer.json() == {"new": 0, "unchanged": 0, "ignored": 1}
 
 
-def test_who_was_not_reached_is_not_taken_for_silent(place: Place) -> None:
-    """A question that came back, for whatever reason, stays open: nobody has read it."""
+def test_a_question_that_was_not_delivered_does_not_expire(place: Place) -> None:
+    """An undelivered question stays open, whatever the reason."""
     found = {}
     for kind in ("delivered", "blocked", "bounce"):
         account, notice = next(place.fresh)
@@ -111,7 +111,7 @@ def test_who_was_not_reached_is_not_taken_for_silent(place: Place) -> None:
 
 
 def test_a_complaint_stops_mail(place: Place) -> None:
-    """Whoever reports a notice as spam gets no more mail, though the address works."""
+    """An account that reports spam gets no more mail, though the address works."""
     account, notice = next(place.fresh)
     place.post(report("delivered", notice, NOW), report("spamreport", notice, NOW + 60))
     assert place.state(account) == "complained"
@@ -123,7 +123,7 @@ def test_a_complaint_stops_mail(place: Place) -> None:
 
 
 def test_the_order_does_not_matter(place: Place) -> None:
-    """Late, doubled and backwards: it comes to the same."""
+    """Late, doubled and reversed reports have the same result."""
     story = ["processed", "deferred", "delivered", "bounce", "spamreport"]
     ends = []
     for turn in (1, -1):
@@ -140,7 +140,7 @@ def test_the_order_does_not_matter(place: Place) -> None:
 
 
 def test_an_unknown_outcome_is_settled(place: Place) -> None:
-    """Where nobody knows whether SendGrid accepted a mail, its first report of it says so."""
+    """The first report of a mail settles whether SendGrid accepted it."""
     ends = []
     for kind in ("deferred", "delivered"):
         account, notice = next(place.fresh)
@@ -158,7 +158,7 @@ def test_an_unknown_outcome_is_settled(place: Place) -> None:
 
 
 def test_thousands_at_once_are_recorded_once(place: Place) -> None:
-    """A post of the size that SendGrid makes, from several sides at once and again later."""
+    """Large posts, concurrent and repeated, are recorded once."""
     events = [report("delivered", next(place.fresh)[1], NOW) for _ in range(MANY)]
     assert len(json.dumps(events)) > 768_000
     with ThreadPoolExecutor(3) as side_by_side:
@@ -174,8 +174,8 @@ def test_thousands_at_once_are_recorded_once(place: Place) -> None:
     assert kept == [(MANY,)]
 
 
-def test_pages_answer_while_a_post_is_recorded(place: Place) -> None:
-    """Recording waits for a notice that somebody else has locked; everyone else does not."""
+def test_pages_respond_while_a_post_is_recorded(place: Place) -> None:
+    """Recording waits for a locked notice; other requests do not wait."""
     account, notice = next(place.fresh)
     with ThreadPoolExecutor(1) as aside:
         with place.program.database.connection() as connection:
@@ -195,7 +195,7 @@ def test_pages_answer_while_a_post_is_recorded(place: Place) -> None:
 
 
 def test_what_is_not_ours_is_ignored(place: Place, caplog: pytest.LogCaptureFixture) -> None:
-    """Other mail of the same SendGrid account, unknown notices and kinds: counted, no fault."""
+    """Reports of other mail, unknown notices and unknown kinds are counted, not errors."""
     account, notice = next(place.fresh)
     foreign = report("delivered", notice, NOW)
     del foreign["reconsent_notice"]
@@ -217,7 +217,7 @@ def test_what_is_not_ours_is_ignored(place: Place, caplog: pytest.LogCaptureFixt
 
 
 @pytest.mark.parametrize(
-    ("changed", "told"),
+    ("changed", "error"),
     [
         ({"timestamp": "yesterday"}, "0.timestamp: should be a time"),
         ({"timestamp": None}, "0.timestamp: should be a time"),
@@ -231,22 +231,22 @@ def test_what_is_not_ours_is_ignored(place: Place, caplog: pytest.LogCaptureFixt
     ],
     ids=str,
 )
-def test_an_event_that_cannot_be_read_spoils_no_other(
-    place: Place, changed: dict[str, Any], told: str
+def test_an_unreadable_event_does_not_affect_others(
+    place: Place, changed: dict[str, Any], error: str
 ) -> None:
-    """What can be read is recorded; where nothing can, the post is refused, and says why."""
+    """Readable events are recorded; a post without any is refused with the reason."""
     account, notice = next(place.fresh)
     odd = report("bounce", notice, NOW, **changed)
     refused = place.post(odd)
     assert refused.status_code == 400
-    assert re.match(told, refused.json()["error"])
+    assert re.match(error, refused.json()["error"])
     answer = place.post(odd, report("delivered", notice, NOW))
     assert (answer.status_code, answer.json()["new"]) == (200, 1)
     assert place.state(account) == "delivered"
 
 
-def test_odd_text_loses_no_event(place: Place) -> None:
-    """Half signs, zeros and endless texts and ids are kept in a form that can be kept."""
+def test_unusual_text_loses_no_event(place: Place) -> None:
+    """Lone surrogates, NUL and very long texts and ids are stored in a cleaned form."""
     account, notice = next(place.fresh)
     odd = report(
         "bounce", notice, NOW, reason="half \ud83d\x00" + "a" * 9000, sg_event_id="i\ud83d" * 4000
@@ -259,7 +259,7 @@ def test_odd_text_loses_no_event(place: Place) -> None:
 
 
 def test_no_address_is_kept(place: Place) -> None:
-    """What a server said is evidence; the address that it repeats is not."""
+    """A server's reply is kept as evidence, without the address."""
     _, notice = next(place.fresh)
     place.post(report("bounce", notice, NOW))
     [(_, reason, provider_id)] = place.events(notice)

@@ -1,4 +1,4 @@
-"""What operators watch: every metric that is declared, with what the database and process count."""
+"""The metrics page shows every declared metric."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def _place(conninfo: str) -> Iterator[Stage]:
 
 
 def test_every_declared_metric_is_shown(place: Stage) -> None:
-    """Each has its meaning and its kind; gauges come from the database, counters from here."""
+    """Each has its HELP and TYPE; gauges come from the database, counters from the process."""
     COUNTERS.add(SERVICE_RESTARTS, service="tests")
     headers = {"Authorization": f"Bearer {TOKEN}"}
     answer = place.runner.run(place.client.get("/metrics", headers=headers))
