@@ -74,14 +74,13 @@ class Server:
             self._user.ensure()
 
     @contextmanager
-    def unanswered(self) -> Iterator[Callable[[], None]]:
-        """Have commits wait for another server that never comes.
+    def unanswered(self) -> Iterator[Callable[[Thread], None]]:
+        """Make commits wait for a standby that does not exist.
 
-        Gives what cuts the connection of the next one that waits: its transaction is committed,
-        and nobody is told.
+        Yields a function that cuts the connections that wait, until a thread has ended: each
+        transaction is committed, but its client never gets the confirmation.
         """
-        wait = "ALTER SYSTEM SET synchronous_standby_names = 'nobody'"
-        self._do(wait)
+        self._do("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
         self._do("SELECT pg_reload_conf()")
         try:
             self._wait_until_commits_wait()
@@ -91,33 +90,46 @@ class Server:
             self._do("SELECT pg_reload_conf()")
 
     def _wait_until_commits_wait(self) -> None:
-        """Return once the setting counts: the server reads it some time after it was told to."""
+        """Wait until the setting is in effect: the server applies it some time after the reload."""
+        name = "commit probe"
 
         def commit() -> None:
-            with suppress(psycopg.OperationalError):
-                self._do("SELECT pg_logical_emit_message(true, 'probe', '')")
+            with (
+                suppress(psycopg.OperationalError),
+                psycopg.connect(self._admin, autocommit=True, application_name=name) as connection,
+            ):
+                connection.execute("SELECT pg_logical_emit_message(true, 'probe', '')")
 
-        while True:
-            waiting = Thread(target=commit)
-            waiting.start()
-            while waiting.is_alive():
-                if self._cut_one():
-                    waiting.join()
-                    return
+        waited = False
+        while not waited:
+            probe = Thread(target=commit)
+            probe.start()
+            while probe.is_alive() and not waited:
+                waited = self._cut_waiting(name)
+            probe.join()
 
-    def _cut(self) -> None:
-        wait_until(self._cut_one)
+    def _cut(self, working: Thread) -> None:
+        def ended() -> bool:
+            self._cut_waiting("%")
+            return not working.is_alive()
 
-    def _cut_one(self) -> bool:
-        admin = psycopg.conninfo.make_conninfo(
-            self._user.conninfo, user="postgres", dbname="postgres"
-        )
-        with psycopg.connect(admin, autocommit=True) as connection:
+        wait_until(ended)
+
+    def _cut_waiting(self, application: str) -> bool:
+        """Cut the connections of an application that wait for the standby; True if any did."""
+        with psycopg.connect(self._admin, autocommit=True) as connection:
             found = connection.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                " WHERE wait_event = 'SyncRep'"
+                " WHERE wait_event = 'SyncRep' AND application_name LIKE %s",
+                (application,),
             )
             return found.fetchone() is not None
+
+    @property
+    def _admin(self) -> str:
+        return psycopg.conninfo.make_conninfo(
+            self._user.conninfo, user="postgres", dbname="postgres"
+        )
 
     def _make(self, command: LiteralString) -> str:
         name = f"chaos_{uuid.uuid4().hex[:12]}"
@@ -128,10 +140,7 @@ class Server:
         return psycopg.conninfo.make_conninfo(self._user.conninfo, dbname=name, host=host)
 
     def _do(self, command: str) -> None:
-        admin = psycopg.conninfo.make_conninfo(
-            self._user.conninfo, user="postgres", dbname="postgres"
-        )
-        with psycopg.connect(admin, autocommit=True) as connection:
+        with psycopg.connect(self._admin, autocommit=True) as connection:
             connection.execute(command.encode())
 
 

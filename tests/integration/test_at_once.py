@@ -77,9 +77,7 @@ with open_database(sys.argv[1]) as database:
 """
 
 
-def test_planning_resumes_after_a_kill(
-    place: Stage, alone: tuple[list[Json], list[Json]]
-) -> None:
+def test_planning_resumes_after_a_kill(place: Stage, alone: tuple[list[Json], list[Json]]) -> None:
     """After SIGKILL halfway, more than once, nothing is doubled or missing."""
     world = _gathered(place)
     seen = 0
@@ -119,7 +117,9 @@ def test_two_of_each_do_what_one_does(
     assert len(mailed) == len(set(mailed)) == sum(n["state"] == "accepted" for n in alone[1])
 
 
-def test_an_opt_out_before_the_claim_stops_the_mail(place: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_opt_out_before_the_claim_stops_the_mail(
+    place: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """While everyone opts out, only notices claimed before are mailed."""
     monkeypatch.setattr("reconsent.workers.dispatcher.AT_MOST", 5)
     world = _gathered(place)

@@ -22,7 +22,9 @@ def _place(conninfo: str) -> Iterator[Stage]:
 @pytest.mark.parametrize(
     ("path", "content_type"), [("/policies", "text/html"), ("/v1/permissions", "application/json")]
 )
-def test_an_internal_error_has_the_form_of_its_route(place: Stage, path: str, content_type: str) -> None:
+def test_an_internal_error_has_the_form_of_its_route(
+    place: Stage, path: str, content_type: str
+) -> None:
     """An unexpected exception is 500, as a page or as JSON, with all headers and no details."""
 
     def broken() -> datetime:

@@ -184,8 +184,7 @@ def test_a_claim_with_a_lost_commit_reply_is_sent(own: Server, conninfo: str) ->
         with own.unanswered() as cut:
             working = Thread(target=sender.fails)
             working.start()
-            cut()
-            working.join()
+            cut(working)
         assert states(sender.database) == {"attempting": 6}
         assert not provider.kept
         sender.send_all()
@@ -204,7 +203,7 @@ def test_a_record_with_a_lost_commit_reply_is_made_once(own: Server, conninfo: s
         asked(sender.database, SIX)
         first, *_ = proven(sender.database)
         provider.answers = {UUID(first["notice"]): later}
-        cuts: list[Callable[[], None]] = []
+        cuts: list[Callable[[Thread], None]] = []
         provider.meanwhile = [
             lambda: None,
             lambda: cuts.append(unanswered.enter_context(own.unanswered())),
@@ -212,8 +211,7 @@ def test_a_record_with_a_lost_commit_reply_is_made_once(own: Server, conninfo: s
         working = Thread(target=sender.fails)
         working.start()
         wait_until(lambda: cuts)
-        cuts[0]()
-        working.join()
+        cuts[0](working)
         unanswered.close()
         sender.send_all()
         assert states(sender.database) == {"accepted": 5, "due": 1}

@@ -100,9 +100,7 @@ def test_the_servers_replies_are_recorded(
         assert message["Message-ID"] == f"<{message['X-Reconsent-Notice']}@example.no>"
 
 
-def test_a_failing_server_loses_nothing(
-    mail_server: MailServer, conninfo: str, home: Path
-) -> None:
+def test_a_failing_server_loses_nothing(mail_server: MailServer, conninfo: str, home: Path) -> None:
     """The failure is reported; everything stays due and is sent once the server works."""
     mail_server.odd["MAIL"].extend(["451 4.3.0 Out of order"] * 2)
     with program(mail_server, conninfo, home) as running_:

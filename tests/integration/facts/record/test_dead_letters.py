@@ -313,9 +313,7 @@ def test_letters_of_a_topic_or_a_key_are_found(database: Database) -> None:
 
 
 @pytest.mark.parametrize("limit", [2, 100])
-def test_a_consumer_skips_removed_letters(
-    database: Database, conninfo: str, limit: int
-) -> None:
+def test_a_consumer_skips_removed_letters(database: Database, conninfo: str, limit: int) -> None:
     """A consumer of dead letters gets each waiting one once, and reaches the end."""
     ids = bury_all(database, [garbage("accounts", "ann", number) for number in range(9)])
     database.transaction(lambda c: remove(c, [*ids[:2], *ids[4:6], ids[8]]))

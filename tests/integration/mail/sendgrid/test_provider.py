@@ -61,9 +61,7 @@ def test_a_thousand_people_make_one_request(sendgrid: SendGrid, stand_in: SendGr
     assert notices(stand_in) == [recipient.notice for recipient in everyone]
 
 
-def test_recipients_over_the_limit_are_split(
-    sendgrid: SendGrid, stand_in: SendGridStandIn
-) -> None:
+def test_recipients_over_the_limit_are_split(sendgrid: SendGrid, stand_in: SendGridStandIn) -> None:
     """No request has more than 1,000 recipients, and nobody is left out."""
     everyone = [person("same@example.com"), *people(2100), person("SAME@example.com")]
     assert {result.outcome for result in sendgrid.send(MAIL, everyone)} == {"accepted"}

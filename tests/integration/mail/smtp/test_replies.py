@@ -77,9 +77,7 @@ def test_a_temporary_refusal_is_retried_later(smtp: Smtp, server: MailServer, st
     assert result == ("retry", reason, NOON + timedelta(minutes=1))
 
 
-def test_a_busy_domain_is_backed_off(
-    smtp: Smtp, server: MailServer, clock: Clock
-) -> None:
+def test_a_busy_domain_is_backed_off(smtp: Smtp, server: MailServer, clock: Clock) -> None:
     """After several refusals in a row a domain is not tried until its time has come."""
     at_busy = [person(f"p{n}@busy.example") for n in range(9)]
     for recipient in at_busy:
@@ -106,7 +104,9 @@ def test_a_full_mailbox_delays_nobody_else(smtp: Smtp, server: MailServer) -> No
 
 
 @pytest.mark.parametrize("answer", [HANG_UP, SILENCE, "999 what?", "and now?", "220 Hello again"])
-def test_a_break_before_the_end_of_data_is_retried(smtp: Smtp, server: MailServer, answer: str) -> None:
+def test_a_break_before_the_end_of_data_is_retried(
+    smtp: Smtp, server: MailServer, answer: str
+) -> None:
     """Nothing is sent twice or rejected: another connection or a later attempt sends it."""
     for step in ("MAIL", "RCPT", "DATA"):
         if step != "DATA" and answer.startswith("220"):
@@ -119,7 +119,9 @@ def test_a_break_before_the_end_of_data_is_retried(smtp: Smtp, server: MailServe
 
 
 @pytest.mark.parametrize("answer", [TAKE_AND_HANG_UP, HANG_UP, SILENCE, "354 more", "nonsense"])
-def test_no_reply_after_the_end_of_data_is_unknown(smtp: Smtp, server: MailServer, answer: str) -> None:
+def test_no_reply_after_the_end_of_data_is_unknown(
+    smtp: Smtp, server: MailServer, answer: str
+) -> None:
     """The mail may have been accepted, so it is not sent again; all others are sent once."""
     server.odd["."].extend([None, answer])
     everyone = people(4)
@@ -131,7 +133,9 @@ def test_no_reply_after_the_end_of_data_is_unknown(smtp: Smtp, server: MailServe
     assert sorted(reached(server)) == sorted(took)
 
 
-def test_a_server_that_limits_messages_per_connection_gets_them_all(smtp: Smtp, server: MailServer) -> None:
+def test_a_server_that_limits_messages_per_connection_gets_them_all(
+    smtp: Smtp, server: MailServer
+) -> None:
     """A server that ends a connection after some messages, with 421, gets the rest over others."""
     server.odd["MAIL"].extend([None, None, "421 4.7.0 Enough for one connection"] * 5)
     assert outcomes(smtp.send(MAIL, people(10))) == ["accepted"] * 10
