@@ -196,5 +196,5 @@ def test_no_address_of_deleted_accounts_or_minors_is_left(
             told = value.get("data", value)
             at = datetime.fromisoformat(told["updated_at"])
             if (deleted_at and at <= deleted_at) or (minor and at <= updated_at):
-                assert event.get("email") is None
-                assert event.get("name") is None
+                assert told.get("email") is None
+                assert told.get("name") is None

@@ -140,7 +140,7 @@ def _seen(conninfo: str, lease: Lease) -> tuple[bool, bool]:
 def test_no_live_sender_is_presumed_dead(
     own: Server, conninfo: str, monkeypatch: pytest.MonkeyPatch, lost: str
 ) -> None:
-    """A sender claims nothing before it holds its lease again, so its attempts are not recovered."""
+    """A sender without its lease claims nothing, so its attempts are not recovered."""
     monkeypatch.setattr("reconsent.workers.dispatcher.AT_MOST", 3)
     left_alone: list[bool] = []
     provider = Interrupted()
