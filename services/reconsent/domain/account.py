@@ -53,12 +53,25 @@ class Profile:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PermissionSubject:
-    """What a permission depends on: the account's state and its standing decisions."""
+class AccountState:
+    """What decides about mail and about permissions alike."""
 
     status: Status
     contact: Contact
     minor: bool
+
+    @property
+    def opted_out(self) -> Literal["deactivated", "all_comms_opt_out"] | None:
+        """Why the account is neither mailed nor its data put to new uses, if so. RULES 9, 23."""
+        if self.status == "deactivated":
+            return "deactivated"
+        return "all_comms_opt_out" if self.contact == "none" else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PermissionSubject(AccountState):
+    """What a permission depends on: the account's state and its standing decisions."""
+
     decisions: Sequence[Decision] = ()
 
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
-from reconsent.domain.use import ANY, Held, Use, covers, meet, narrower, sort_key
+from reconsent.domain.use import ANY, Held, Use, broadest, covers, meet, narrower, sort_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
 Answer = Literal["allow", "deny", "expired"]
@@ -136,19 +136,15 @@ def standing(ledger: Ledger) -> tuple[Decision, ...]:
 
 def _in_time(
     dated: tuple[Said, Decision],
-) -> tuple[bool, datetime, bool, int, tuple[str, ...]]:
-    """Sort by time: expiry before any answer; at equal times, yes before no.
-
-    At equal times and answers the broader use is last, so that it replaces those it covers.
-    """
+) -> tuple[tuple[bool, datetime, bool], int, tuple[str, ...]]:
+    """Sort by weight; of the same weight the broader use is last and replaces those it covers."""
     said, decision = dated
-    return (
-        said.answer != "expired",
-        said.decided_at,
-        said.answer == "deny",
-        -_parts(decision.use),
-        _key(decision),
-    )
+    return _weight(said), -_parts(decision.use), _key(decision)
+
+
+def _weight(said: Said) -> tuple[bool, datetime, bool]:
+    """Sort by time: expiry before any answer; at equal times, yes before no."""
+    return said.answer != "expired", said.decided_at, said.answer == "deny"
 
 
 def _parts(use: Use) -> int:
@@ -185,6 +181,49 @@ def _shared_order(in_time: Sequence[Decision]) -> tuple[Decision, ...]:
 def _must_keep_order(one: Decision, other: Decision) -> bool:
     states = {one.event_state, other.event_state}
     return EventState.GIVEN in states and bool(states & NO) and meet(one.use, other.use) is not None
+
+
+def last_answer(ledger: Ledger, uses: Sequence[Use]) -> Said | None:
+    """Return the last entry that decided one of some uses, in the order of `standing`."""
+    about = [
+        said
+        for said in ledger.said
+        if ledger.stands(said)
+        and any(covers(named, use) for named in spell_out(said, ledger) for use in uses)
+    ]
+    return max(about, key=_weight, default=None)
+
+
+def applies(answer: Answer, use: Use, standing: Sequence[Decision]) -> bool:
+    """Tell whether exactly this answer was given, and none that contradicts it since."""
+    yes = frozenset({EventState.GIVEN})
+    same, opposite = (yes, NO) if answer == "allow" else (NO, yes)
+    return any(
+        decision.use == use
+        and decision.event_state in same
+        and not any(
+            later.event_state in opposite and meet(later.use, use)
+            for later in standing[position + 1 :]
+        )
+        for position, decision in enumerate(standing)
+    )
+
+
+def refusals(standing: Sequence[Decision], use: Use) -> Iterator[Decision]:
+    """Yield each refusal that meets a use and that no later yes overrides. RULES 21."""
+    for position, decision in enumerate(standing):
+        common = meet(decision.use, use) if decision.event_state in NO else None
+        if common and not any(
+            later.event_state == EventState.GIVEN and covers(later.use, common)
+            for later in standing[position + 1 :]
+        ):
+            yield decision
+
+
+def answerable_again(asked: frozenset[Use], standing: Sequence[Decision]) -> frozenset[Use]:
+    """Return what was decided of what was asked, and all that was agreed to; only the broadest."""
+    agreed = {decision.use for decision in standing if decision.event_state == EventState.GIVEN}
+    return broadest(asked - undecided(asked, standing) | agreed)
 
 
 def undecided(uses: Iterable[Use], standing: Sequence[Decision]) -> frozenset[Use]:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
+from reconsent.domain.account import AccountState
 from reconsent.domain.consent import NO, Decision, EventState
 from reconsent.domain.use import Held, Use, covers, meet, sort_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-
-    from reconsent.domain.account import Contact, Status
 
 Kind = Literal["choice", "information", "reminder"]
 Address = Literal["ok", "none", "bounced"]
@@ -50,12 +49,9 @@ MAILED: Final = frozenset(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reach:
+class Reach(AccountState):
     """What decides whether an account may be mailed."""
 
-    status: Status
-    contact: Contact
-    minor: bool
     address: Address
 
 
@@ -91,17 +87,19 @@ def suppression(kind: Kind, reach: Reach, *, cancelled: bool = False) -> str | N
 
     `cancelled`: the release was cancelled.
     """
-    reasons = {
-        "deleted": reach.status == "deleted",
-        "minor": reach.minor,
-        "deactivated": reach.status == "deactivated",
-        "all_comms_opt_out": reach.contact == "none",
-        "not_opted_in": kind == "information" and reach.contact != "all",
-        "no_address": reach.address == "none",
-        "bounced": reach.address == "bounced",
-        "cancelled": cancelled,
-    }
-    return next((reason for reason, applies in reasons.items() if applies), None)
+    if reach.status == "deleted":
+        return "deleted"
+    if reach.minor:
+        return "minor"
+    if reach.opted_out:
+        return reach.opted_out
+    if kind == "information" and reach.contact != "all":
+        return "not_opted_in"
+    if reach.address == "none":
+        return "no_address"
+    if reach.address == "bounced":
+        return "bounced"
+    return "cancelled" if cancelled else None
 
 
 def next_step(

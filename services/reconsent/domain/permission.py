@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
-from reconsent.domain.consent import NO, Decision, EventState
+from reconsent.domain.consent import Decision, EventState, refusals
 from reconsent.domain.use import Held, Use, covers, meet, narrower, sort_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
     from reconsent.domain.account import PermissionSubject
     from reconsent.domain.policy import Policy
@@ -61,33 +61,23 @@ def permit(
     collected_under = policy.by_name.get(use.collected_under or "")
     if use.collected_under is not None and collected_under is None:
         return Permission(allowed=False, reason="unknown_version", rule=20)
-    refusals = list(_refusals(account.decisions, use))
-    if refusals:
-        withdrawn = [d for d in refusals if d.event_state == EventState.WITHDRAWN]
+    refused = list(refusals(account.decisions, use))
+    if refused:
+        withdrawn = [d for d in refused if d.event_state == EventState.WITHDRAWN]
         return Permission(
             allowed=False,
             reason="withdrawn" if withdrawn else "refused",
             rule=21,
-            decision=(withdrawn or refusals)[0],
+            decision=(withdrawn or refused)[0],
         )
     wanted = (use.data_category, use.data_use, use.recipient)
     if collected_under and collected_under.declares_use(*wanted):
         return Permission(allowed=True, reason="declared", rule=22, version=collected_under.version)
-    if account.status == "deactivated" or account.contact == "none":
-        why = "deactivated" if account.status == "deactivated" else "all_comms_opt_out"
-        return Permission(allowed=False, reason="suppressed", suppression=why, rule=23)
+    if account.opted_out:
+        return Permission(
+            allowed=False, reason="suppressed", suppression=account.opted_out, rule=23
+        )
     return _by_decision(account.decisions, policy, use, at)
-
-
-def _refusals(decisions: Sequence[Decision], use: Use) -> Iterator[Decision]:
-    """Yield each standing refusal that meets the use and is not overridden by a later yes."""
-    for position, decision in enumerate(decisions):
-        common = meet(decision.use, use) if decision.event_state in NO else None
-        if common and not any(
-            later.event_state == EventState.GIVEN and covers(later.use, common)
-            for later in decisions[position + 1 :]
-        ):
-            yield decision
 
 
 def _by_decision(
@@ -96,10 +86,9 @@ def _by_decision(
     wanted = (use.data_category, use.data_use, use.recipient)
     covering = {d.event_state: d for d in decisions if covers(d.use, use)}
     if given := covering.get(EventState.GIVEN):
-        declaring = [v for v in policy.versions if v.declares_use(*wanted)]
-        if not declaring:
+        first = policy.first_declaring(*wanted)
+        if first is None:
             return Permission(allowed=False, reason="undeclared", rule=24, decision=given)
-        first = min(declaring, key=lambda version: version.effective_at)
         effective = first.effective_at <= at
         return Permission(
             allowed=effective,

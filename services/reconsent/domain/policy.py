@@ -244,6 +244,19 @@ class Policy:
         """Return the version that another one follows; None for the first."""
         return self.by_name[version.follows] if version.follows else None
 
+    def first_declaring(self, category: str, data_use: str, recipient: str) -> PolicyVersion | None:
+        """Return the version that is effective first of those that declare a use. RULES 24."""
+        declaring = [v for v in self.versions if v.declares_use(category, data_use, recipient)]
+        return min(declaring, key=lambda version: version.effective_at, default=None)
+
+    def yes_counts_from(self, uses: Iterable[Use]) -> datetime | None:
+        """Return when a yes counts for all of some uses that are declared. RULES 24.
+
+        Different versions may have declared them first. None if none of them is declared.
+        """
+        first = (self.first_declaring(u.data_category, u.data_use, u.recipient) for u in uses)
+        return max((version.effective_at for version in first if version), default=None)
+
     @property
     def latest_material(self) -> PolicyVersion | None:
         """The last material version, if any."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from psycopg.rows import class_row
 
-from reconsent.domain.account import Contact, Status
+from reconsent.domain.account import AccountState
 from reconsent.domain.consent import Decision, EventState, undecided
 from reconsent.domain.notice import Address, Reach
 from reconsent.domain.use import Held, Use, sort_key
@@ -28,7 +28,7 @@ Set = TypeVar("Set")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Who:
+class Who(AccountState):
     """The columns that decide what an account is asked and whether it may be mailed.
 
     Rows with these columns extend it.
@@ -36,9 +36,6 @@ class Who:
 
     holdings_id: int
     standing_id: int
-    status: Status
-    contact: Contact
-    minor: bool
     address: Address
 
     @property

@@ -67,7 +67,9 @@ def receipt(view: ReceiptView, site: Site) -> str:
             "answer": answered.answer,
             "said_at": words.moment(answered.said_at, view.time_zone),
             "counts_from": words.date(answered.counts_from)
-            if answered.answer == "allow" and answered.said_at < answered.counts_from
+            if answered.answer == "allow"
+            and answered.counts_from
+            and answered.said_at < answered.counts_from
             else None,
         }
         for answered in view.answers

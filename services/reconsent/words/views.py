@@ -44,13 +44,13 @@ class Asked:
 class Answered:
     """A person's answer to a question, and when it was given.
 
-    `counts_from` is when the first version that declares the use takes effect, and a yes counts.
+    `counts_from` is when a yes to it counts; None if no version declares the uses.
     """
 
     question: Question
     answer: Answer
     said_at: datetime
-    counts_from: datetime
+    counts_from: datetime | None
 
 
 @dataclass(frozen=True, kw_only=True)

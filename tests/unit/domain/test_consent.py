@@ -8,7 +8,18 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconsent.domain.consent import EventState, Ledger, Said, event_states, standing, undecided
+from reconsent.domain.consent import (
+    Decision,
+    EventState,
+    Ledger,
+    Said,
+    answerable_again,
+    applies,
+    event_states,
+    last_answer,
+    standing,
+    undecided,
+)
 from reconsent.domain.use import ANY, Held, Use, covers
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -81,6 +92,40 @@ def test_nothing_from_before_a_deletion_stands() -> None:
     said = ledger(Said("allow", EMAIL, day(1)), deleted_at=day(1))
     assert standing(said) == ()
     assert event_states(said) == [EventState.INVALIDATED]
+
+
+def test_at_equal_times_the_no_is_the_last_answer() -> None:
+    """The page shows the answer that applies, in whatever order the two were recorded."""
+    yes, no = Said("allow", EMAIL, day(1)), Said("deny", EMAIL, day(1))
+    assert last_answer(ledger(yes, no), [EMAIL]) == no
+    assert last_answer(ledger(no, yes), [EMAIL]) == no
+
+
+def test_an_expiry_is_not_the_last_answer_where_a_person_answered() -> None:
+    """An expiry counts only without an answer, and nothing counts from before a deletion."""
+    yes, expiry = Said("allow", EMAIL, day(1)), Said("expired", EMAIL, day(9))
+    assert last_answer(ledger(yes, expiry), [EMAIL]) == yes
+    assert last_answer(ledger(yes, expiry, deleted_at=day(2)), [EMAIL]) == expiry
+    assert last_answer(ledger(yes, deleted_at=day(2)), [EMAIL]) is None
+
+
+def test_an_answer_applies_until_it_is_contradicted() -> None:
+    """A later opposite answer to any part of the use ends it."""
+    yes, part = Decision(EventState.GIVEN, EMAIL), EMAIL._replace(data_use="marketing.email.offers")
+    no = Decision(EventState.REFUSED, part)
+    assert applies("allow", EMAIL, [yes])
+    assert applies("allow", EMAIL, [no, yes])
+    assert not applies("allow", EMAIL, [yes, no])
+    assert not applies("allow", part, [yes])
+    assert applies("deny", part, [yes, no])
+
+
+def test_what_was_decided_or_agreed_to_can_be_answered_again() -> None:
+    """Undecided uses are left out; a refusal counts only where it was asked about."""
+    other, open_use = EMAIL._replace(recipient="partner"), EMAIL._replace(recipient="third")
+    yes, no = Decision(EventState.GIVEN, EMAIL), Decision(EventState.REFUSED, other)
+    assert answerable_again(frozenset({other, open_use}), [yes, no]) == {EMAIL, other}
+    assert answerable_again(frozenset({open_use}), [yes, no]) == {EMAIL}
 
 
 USES = st.builds(

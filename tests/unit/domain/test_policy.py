@@ -51,6 +51,28 @@ def test_a_row_declares_for_the_controller_and_each_recipient() -> None:
     }
 
 
+def test_a_yes_to_several_uses_counts_when_a_version_declares_each() -> None:
+    """Parts of a question were declared by different versions: the last of their dates counts."""
+    phone = row("user.contact.phone", "marketing.communications.email")
+    line = _line([EMAIL], [OFFERS], [OFFERS, phone], [OFFERS, phone])
+    by_mail = _use("user.contact.email", "v1", "marketing.communications.email")
+    by_phone = _use("user.contact.phone", "v1", "marketing.communications.email")
+    undeclared = _use("user.payment", "v1", "marketing.communications.email")
+    assert line.yes_counts_from([by_mail]) == line.versions[1].effective_at
+    assert line.yes_counts_from([by_mail, by_phone]) == line.versions[2].effective_at
+    assert line.yes_counts_from([by_mail, undeclared]) == line.versions[1].effective_at
+    assert line.yes_counts_from([undeclared]) is None
+
+
+def test_the_version_effective_first_counts_even_if_it_was_published_later() -> None:
+    """Effective dates, not the order of publication, decide from when a yes counts."""
+    line = _line([EMAIL], [OFFERS], [OFFERS])
+    early = line.versions[2].model_copy(update={"effective_at": datetime(2021, 6, 1, tzinfo=UTC)})
+    moved = Policy(name=line.name, versions=(*line.versions[:2], early))
+    use = "user.contact.email", "marketing.communications.email", "adpartner"
+    assert moved.first_declaring(*use) == early
+
+
 def test_a_parent_covers_its_children_and_no_namesake() -> None:
     """What is declared of a category or use is declared of its parts, for the same recipient."""
     version = draft(declares=[row("user.contact", "marketing")])

@@ -145,6 +145,8 @@ def test_the_receipt_tells_each_answer_and_when_a_yes_begins() -> None:
     assert "counts from" not in choosing.receipt(replace(view, answers=(late,)), SITE)
     declared_before = replace(view.answers[0], counts_from=datetime(2020, 1, 1, tzinfo=UTC))
     assert "counts from" not in choosing.receipt(replace(view, answers=(declared_before,)), SITE)
+    undeclared = replace(view.answers[0], counts_from=None)
+    assert "counts from" not in choosing.receipt(replace(view, answers=(undeclared,)), SITE)
 
 
 def test_leaving_takes_one_sentence_and_one_button() -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from psycopg.rows import class_row
 from pydantic_core import to_json
 
-from reconsent.domain.account import PermissionSubject
+from reconsent.domain.account import AccountState, PermissionSubject
 from reconsent.domain.permission import allowed
 from reconsent.domain.times import rfc3339
 from reconsent.facts.ledgers import read_ledgers
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from reconsent.domain.account import Contact, Status
     from reconsent.domain.consent import Decision
     from reconsent.domain.policy import Policy
     from reconsent.domain.use import Held
@@ -84,14 +83,11 @@ class _Name:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Account(_Name):
+class _Account(_Name, AccountState):
     """An account, with what decides what its data may be used for."""
 
     holdings_id: int
     standing_id: int
-    status: Status
-    contact: Contact
-    minor: bool
 
     def cohort(self, policy: Policy | None) -> _Cohort:
         """Return what it shares with all whose data may be used in the same way."""
@@ -101,8 +97,7 @@ class _Account(_Name):
             holdings_id=self.holdings_id,
             standing_id=self.standing_id,
             minor=self.minor,
-            # RULES 23
-            suppressed=self.status == "deactivated" or self.contact == "none",
+            suppressed=self.opted_out is not None,
         )
 
 

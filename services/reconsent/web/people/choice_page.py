@@ -9,11 +9,18 @@ from datetime import datetime
 from uuid import UUID
 
 from reconsent.domain.account import AccountName
-from reconsent.domain.consent import NO, Answer, Decision, EventState, Ledger, spell_out
+from reconsent.domain.consent import (
+    Answer,
+    Decision,
+    Ledger,
+    answerable_again,
+    applies,
+    last_answer,
+)
 from reconsent.domain.locales import best_locale
-from reconsent.domain.notice import Question, part_refused, questions
+from reconsent.domain.notice import part_refused, questions
 from reconsent.domain.policy import Policy
-from reconsent.domain.use import Use, broadest, covers, meet
+from reconsent.domain.use import Use
 from reconsent.facts.ledgers import read_ledgers
 from reconsent.facts.read.asked import ShownQuestions, choice_notice
 from reconsent.facts.record.choices import Choice, record_choices
@@ -25,8 +32,6 @@ from reconsent.web.access import Context
 from reconsent.web.people.links import DeadLinkError, Link
 from reconsent.words.choosing import question_block
 from reconsent.words.views import Answered, Asked
-
-GIVEN = frozenset({EventState.GIVEN})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,38 +73,18 @@ class ChoicePage:
 
     def said(self, shown: frozenset[Use]) -> tuple[Answered, ...]:
         """Return the last answer to each question about some uses."""
-        found = ((question, self._last_answer(question.uses)) for question in questions(shown))
+        if self.ledger is None:
+            return ()
         return tuple(
             Answered(
                 question=question,
-                answer=last[0],
-                said_at=last[1],
-                counts_from=self._counts_from(question),
+                answer=last.answer,
+                said_at=last.decided_at,
+                counts_from=self.policy.yes_counts_from(question.uses),
             )
-            for question, last in found
-            if last
+            for question in questions(shown)
+            if (last := last_answer(self.ledger, question.uses))
         )
-
-    def _counts_from(self, question: Question) -> datetime:
-        """Return when the first version that declares a question's use takes effect. RULES 24."""
-        category = question.concerns[0].data_category
-        wanted = (category, question.data_use, question.recipient)
-        declaring = [v.effective_at for v in self.policy.versions if v.declares_use(*wanted)]
-        return min(declaring, default=self.policy.latest.effective_at)
-
-    def _last_answer(self, uses: Sequence[Use]) -> tuple[Answer, datetime] | None:
-        if self.ledger is None:
-            return None
-        about = [
-            (said.answer != "expired", said.decided_at, position, said.answer)
-            for position, said in enumerate(self.ledger.said)
-            if self.ledger.stands(said)
-            and any(covers(named, use) for named in spell_out(said, self.ledger) for use in uses)
-        ]
-        if not about:
-            return None
-        _, at, _, answer = max(about)
-        return answer, at
 
 
 def find_choice_page(
@@ -126,20 +111,11 @@ def find_choice_page(
         ask=ask,
         mailed=mailed,
         mailed_at=found.accepted_at,
-        decided=_decided(new_uses | mailed, ask, standing),
+        decided=answerable_again(new_uses | mailed, standing) - ask,
         standing=standing,
         ledger=read_ledgers(connection, [found.account_key], policies).get(found.account_key),
         answers_url=f"{context.site.root}/c/{link.token}/answers",
     )
-
-
-def _decided(
-    asked: frozenset[Use], ask: frozenset[Use], standing: Sequence[Decision]
-) -> frozenset[Use]:
-    """Return the uses that this person decided and can decide again, only the broadest."""
-    answered = {use for use in asked - ask if any(covers(d.use, use) for d in standing)}
-    agreed = {d.use for d in standing if d.event_state == EventState.GIVEN}
-    return broadest(answered | agreed) - ask
 
 
 def keep_shown(connection: Connection, page: ChoicePage, uses: frozenset[Use]) -> ShownQuestions:
@@ -183,21 +159,7 @@ def record_answers(
             text_hash=shown.text_hash,
         )
         for item, (use, answer) in enumerate(answers.items())
-        if not _applies(use, answer, page.standing)
+        if not applies(answer, use, page.standing)
     ]
     if said:
         record_choices(connection, said, page.policies)
-
-
-def _applies(use: Use, answer: Answer, standing: Sequence[Decision]) -> bool:
-    """Return whether exactly this answer was given, and none that contradicts it since."""
-    same, other = (GIVEN, NO) if answer == "allow" else (NO, GIVEN)
-    return any(
-        decision.use == use
-        and decision.event_state in same
-        and not any(
-            later.event_state in other and meet(later.use, use)
-            for later in standing[position + 1 :]
-        )
-        for position, decision in enumerate(standing)
-    )
