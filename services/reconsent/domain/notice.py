@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, get_args
 
 from reconsent.domain.account import AccountState
 from reconsent.domain.consent import NO, Decision, EventState
@@ -33,18 +33,7 @@ Settled = Literal["answered", "expired", "superseded", "void"]
 UNMAILED: Final = frozenset({"planned", "due"})
 REPLACEABLE: Final = frozenset({"planned", "due", "suppressed"})
 """States in which a choice notice always asks the current ask. RULES 13."""
-MAILED: Final = frozenset(
-    {
-        "attempting",
-        "accepted",
-        "delivered",
-        "bounced",
-        "complained",
-        "rejected",
-        "unknown",
-        "abandoned",
-    }
-)
+MAILED: Final = frozenset(get_args(State)) - REPLACEABLE - {"superseded"}
 """States of a notice that the provider accepted, may have accepted, or rejected."""
 
 

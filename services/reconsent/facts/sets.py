@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 from psycopg.rows import class_row
+from psycopg.sql import SQL as COMPOSED
+from psycopg.sql import Identifier
 
 from reconsent.domain.account import AccountState
 from reconsent.domain.consent import Decision, EventState, undecided
@@ -138,11 +140,19 @@ class _Numbered:
     ask_id: int
 
 
+def make_sets(
+    connection: Connection, table: Literal["asks", "standings"], members: Sequence[str]
+) -> None:
+    """Add the sets that do not exist yet; `members` is the JSON of each."""
+    query = COMPOSED(SQL["make"]).format(table=Identifier(table))
+    connection.execute(query, {"members": members})
+
+
 def ask_ids(connection: Connection, asks: Iterable[frozenset[Use]]) -> dict[frozenset[Use], int]:
     """Return the ids of asks, adding new ones."""
     distinct = list(set(asks))
     members = [json.dumps(sorted(ask, key=sort_key)) for ask in distinct]
-    connection.execute(SQL["make_asks"], {"members": members})
+    make_sets(connection, "asks", members)
     cursor = connection.cursor(row_factory=class_row(_Numbered))
     rows = cursor.execute(SQL["ask_ids"], {"members": members})
     return {distinct[row.position - 1]: row.ask_id for row in rows}

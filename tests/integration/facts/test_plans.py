@@ -9,7 +9,9 @@ from uuid import UUID
 
 import psycopg
 import pytest
+from psycopg.sql import SQL
 
+from reconsent.facts.published.state import NOTICES_OF
 from reconsent.store.named import named
 
 SIZE = 60_000
@@ -94,9 +96,8 @@ def test_the_accounts_concerned_are_looked_up_by_index(
     filled: psycopg.Connection, file: str, query: str, parameters: dict[str, Any], index: str
 ) -> None:
     """No table of accounts, notices or collections is read from end to end."""
-    explained = filled.execute(
-        b"EXPLAIN (FORMAT JSON) " + named(file)[query].encode(), parameters
-    ).fetchone()
+    text = NOTICES_OF if query == "notices_of" else SQL(named(file)[query])
+    explained = filled.execute(SQL("EXPLAIN (FORMAT JSON) ") + text, parameters).fetchone()
     assert explained is not None
     found = list(nodes(explained[0][0]["Plan"]))
     scanned = {

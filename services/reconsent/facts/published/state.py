@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from psycopg.rows import class_row
+from psycopg.sql import SQL as COMPOSED
 from pydantic_core import to_json
 
 from reconsent.domain.account import AccountState, PermissionSubject
@@ -17,7 +18,7 @@ from reconsent.domain.permission import allowed
 from reconsent.domain.times import rfc3339
 from reconsent.facts.ledgers import read_ledgers
 from reconsent.facts.read.ledger import entries
-from reconsent.facts.read.notices import Row, as_they_stand, notice_json
+from reconsent.facts.read.notices import NOTICES, Row, as_they_stand, notice_json
 from reconsent.facts.remembered import Remembered
 from reconsent.store.named import named
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from reconsent.store.postgres import Connection
 
 SQL = named("published/state")
+NOTICES_OF: Final = COMPOSED(SQL["notices_of"]).format(notices=NOTICES)
 _REMEMBERED: Final = 100_000
 
 
@@ -135,7 +137,7 @@ class PublishedState:
         """Return notices as `reconsent notices` prints them."""
         wanted = {"keys": touched.keys, "latest": policies.latest_ids, "since": touched.since}
         cursor = connection.cursor(row_factory=class_row(Row))
-        rows = cursor.execute(SQL["notices_of"], wanted).fetchall()
+        rows = cursor.execute(NOTICES_OF, wanted).fetchall()
         return [
             Item(
                 row.notice_id,

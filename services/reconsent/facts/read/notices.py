@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from psycopg.rows import class_row
+from psycopg.sql import SQL as COMPOSED
 
 from reconsent.domain.consent import Decision
 from reconsent.domain.notice import MAILED, REPLACEABLE, UNMAILED, settled
@@ -21,6 +22,9 @@ from reconsent.store.named import named
 from reconsent.store.postgres import Connection
 
 SQL = named("read/notices")
+NOTICES: Final = COMPOSED(SQL["notices"])
+"""The columns of `Row`; a query adds which notices it wants."""
+_LIST: Final = COMPOSED(SQL["list"]).format(notices=NOTICES)
 _PAGE = 2000
 
 
@@ -82,7 +86,7 @@ def list_notices(
     connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
     with connection.cursor(name="notices", row_factory=class_row(Row)) as cursor:
         cursor.itersize = _PAGE
-        cursor.execute(SQL["list"], wanted)
+        cursor.execute(_LIST, wanted)
         while rows := cursor.fetchmany(_PAGE):
             for row, notice in as_they_stand(connection, cohorts, policies, rows):
                 if filters.state not in (None, notice.state):

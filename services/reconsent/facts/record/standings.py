@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from reconsent.domain.consent import standing
 from reconsent.facts.ledgers import read_ledgers
+from reconsent.facts.sets import make_sets
 from reconsent.store.named import named
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def refresh_standings(connection: Connection, keys: Sequence[int], policies: Pol
     }
     if not found:
         return
-    connection.execute(SQL["make_standings"], {"members": sorted(set(found.values()))})
+    make_sets(connection, "standings", sorted(set(found.values())))
     connection.execute(
         SQL["point_to_standings"], {"keys": list(found), "members": list(found.values())}
     )

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from psycopg.rows import class_row
+from psycopg.sql import SQL as COMPOSED
 
 from reconsent.domain.locales import best_locale
 from reconsent.domain.notice import MAILED, Kind, State, part_refused, questions, suppression
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     from reconsent.store.postgres import Connection
 
 SQL = named("sending/claims")
+_IS_DUE: Final = COMPOSED(SQL["is_due"])
+_CLAIM: Final = COMPOSED(SQL["claim"]).format(is_due=_IS_DUE)
+_ANY_DUE: Final = COMPOSED(SQL["any_due"]).format(is_due=_IS_DUE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +102,7 @@ class Claims:
         look_up_by_index(connection)
         cursor = connection.cursor(row_factory=class_row(Claimed))
         due = {"latest": policies.latest_ids, "limit": limit, "now": now}
-        claimed = cursor.execute(SQL["claim"], due).fetchall()
+        claimed = cursor.execute(_CLAIM, due).fetchall()
         asks = self._asks(connection, policies, claimed)
         not_sent = {
             notice.notice_id: why
@@ -212,7 +216,7 @@ class Claims:
 def any_due(connection: Connection, policies: Policies, now: datetime) -> bool:
     """Tell whether a notice waits to be sent."""
     due = {"latest": policies.latest_ids, "now": now}
-    [(found,)] = connection.execute(SQL["any_due"], due).fetchall()
+    [(found,)] = connection.execute(_ANY_DUE, due).fetchall()
     return bool(found)
 
 

@@ -1,10 +1,10 @@
--- :name make_asks
--- Add the asks that do not exist yet.
-INSERT INTO asks (members, digest)
+-- :name make
+-- Add the sets of a kind (asks, standings) that do not exist yet.
+INSERT INTO {table} (members, digest)
 SELECT DISTINCT ON (made.digest) wanted.members, made.digest
 FROM unnest(%(members)s::jsonb[]) AS wanted (members)
 CROSS JOIN LATERAL sha256(convert_to(wanted.members::text, 'UTF8')) AS made (digest)
-WHERE NOT EXISTS (SELECT FROM asks WHERE asks.digest = made.digest)
+WHERE NOT EXISTS (SELECT FROM {table} AS known WHERE known.digest = made.digest)
 ORDER BY made.digest
 ON CONFLICT DO NOTHING;
 

@@ -1,13 +1,6 @@
 -- :name notices_of
 -- Read those notices of some accounts of which something may have to be published.
-SELECT notice_id, property, account, version_id, sequence, kind, state, suppression, settled,
-       ask_id, dead, undelivered,
-       notices.notice_id = (
-           SELECT last.notice_id FROM last_notices AS last
-           WHERE last.account_key = notices.account_key
-             AND last.version_id = notices.version_id) AS is_last,
-       holdings_id, standing_id
-FROM notices JOIN accounts USING (account_key)
+{notices}
 WHERE account_key = ANY(%(keys)s)
   AND (version_id = ANY(%(latest)s) OR notices.changed >= %(since)s::xid8)
 ORDER BY notices.account_key, version_id, sequence;

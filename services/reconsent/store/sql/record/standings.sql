@@ -21,16 +21,6 @@ WHERE accounts.account_key = named.account_key
   AND accounts.status <> 'deleted'
   AND accounts.holdings_id <> holdings.holdings_id;
 
--- :name make_standings
--- Add the sets of standing decisions that do not exist yet.
-INSERT INTO standings (members, digest)
-SELECT DISTINCT ON (made.digest) incoming.members, made.digest
-FROM unnest(%(members)s::jsonb[]) AS incoming (members)
-CROSS JOIN LATERAL sha256(convert_to(incoming.members::text, 'UTF8')) AS made (digest)
-WHERE NOT EXISTS (SELECT FROM standings WHERE standings.digest = made.digest)
-ORDER BY made.digest
-ON CONFLICT DO NOTHING;
-
 -- :name point_to_standings
 -- Update the standing of accounts.
 UPDATE accounts SET standing_id = standings.standing_id, changed = pg_current_xact_id()

@@ -1,3 +1,10 @@
+-- :name is_due
+-- What claim and any_due have in common: which notices may be sent now.
+notices.state = 'due' AND notices.version_id = ANY(%(latest)s)
+  AND (notices.not_before IS NULL OR notices.not_before <= %(now)s)
+  AND notices.version_id NOT IN (
+      SELECT version_id FROM releases WHERE coalesce(paused_at, cancelled_at) IS NOT NULL)
+
 -- :name claim
 -- Claim notices that are due, with their accounts as they are now; locked rows are skipped.
 SELECT notices.notice_id, notices.kind, notices.version_id, accounts.property AS property_name,
@@ -12,10 +19,7 @@ SELECT notices.notice_id, notices.kind, notices.version_id, accounts.property AS
        accounts.contact, accounts.minor, accounts.address
 FROM notices JOIN account_reach AS accounts USING (account_key)
 LEFT JOIN notices AS reminded ON reminded.notice_id = notices.about
-WHERE notices.state = 'due' AND notices.version_id = ANY(%(latest)s)
-  AND (notices.not_before IS NULL OR notices.not_before <= %(now)s)
-  AND notices.version_id NOT IN (
-      SELECT version_id FROM releases WHERE coalesce(paused_at, cancelled_at) IS NOT NULL)
+WHERE {is_due}
 ORDER BY notices.version_id, notices.ask_id
 LIMIT %(limit)s
 FOR NO KEY UPDATE OF notices SKIP LOCKED
@@ -23,12 +27,7 @@ FOR SHARE OF accounts SKIP LOCKED;
 
 -- :name any_due
 -- Tell whether any notice waits to be sent.
-SELECT EXISTS (
-    SELECT FROM notices
-    WHERE state = 'due' AND version_id = ANY(%(latest)s)
-      AND (not_before IS NULL OR not_before <= %(now)s)
-      AND version_id NOT IN (
-          SELECT version_id FROM releases WHERE coalesce(paused_at, cancelled_at) IS NOT NULL));
+SELECT EXISTS (SELECT FROM notices WHERE {is_due});
 
 -- :name let_go
 -- Write what a second look made of claimed notices that are not to be sent.
