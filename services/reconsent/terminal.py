@@ -7,7 +7,8 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from itertools import islice
+from typing import Any, Final
 
 import click
 from rich.console import Console
@@ -21,6 +22,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+
+_ROWS_AT_ONCE: Final = 500
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -42,13 +45,20 @@ def for_people(*, as_json: bool) -> bool:
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print an aligned table."""
-    aligned = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in headings:
-        aligned.add_column(heading, overflow="fold")
-    for row in rows:
-        aligned.add_row(*("" if cell is None else str(cell) for cell in row))
-    Console(highlight=False, markup=False).print(aligned)
+    """Print an aligned table; a long one in parts, as its rows come, each aligned by itself."""
+    console = Console(highlight=False, markup=False)
+    left = iter(rows)
+    part = list(islice(left, _ROWS_AT_ONCE))
+    first = True
+    while part or first:
+        aligned = Table(box=None, pad_edge=False, header_style="bold", show_header=first)
+        for heading in headings:
+            aligned.add_column(heading, overflow="fold")
+        for row in part:
+            aligned.add_row(*("" if cell is None else str(cell) for cell in row))
+        console.print(aligned)
+        part = list(islice(left, _ROWS_AT_ONCE))
+        first = False
 
 
 def complain(message: str) -> None:

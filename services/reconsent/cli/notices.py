@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 @click.option("--policy-version")
 @click.option("--state", type=click.Choice(get_args(State)))
 @click.option("--not-told", is_flag=True, help="Only who should have been mailed and was not.")
+@click.option(
+    "--after",
+    type=click.UUID,
+    metavar="NOTICE",
+    help="Only what comes after this notice, to continue a list that was cut short.",
+)
 @click.option("--letters", is_flag=True, help="With the attempts, reports and mail of each.")
 @terminal.json_option
 @with_program
@@ -35,9 +41,9 @@ def notices(
     property_name: str | None,
     **given: Any,  # noqa: ANN401 -- the other filters
 ) -> None:
-    """List notices, their states and what they ask."""
+    """List notices, their states and what they ask, by property, account and version."""
     filters = Filters(property=property_name, **given)
-    with program.database.connection() as connection:
+    with program.database.one_moment() as connection:
         policies = program.versions.now(connection)
         found = list_notices(connection, program.cohorts, policies, filters)
         if letters:

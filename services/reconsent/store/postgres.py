@@ -68,6 +68,13 @@ class Database:
             yield connection
 
     @contextmanager
+    def one_moment(self) -> Iterator[Connection]:
+        """Keep a transaction open that only reads, everything as it was when the block began."""
+        with self.connection() as connection:
+            connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            yield connection
+
+    @contextmanager
     def _connection(self) -> Iterator[Connection]:
         """Raise conflicts as they are, so that they can be repeated."""
         try:

@@ -1,6 +1,7 @@
 """What time brings: reminders, questions that nobody answered in time, unknown outcomes. RULES 16.
 
-Several schedulers may run: each takes what no other one has locked.
+Several schedulers may run: each takes what no other one has locked. They also merge the counts of
+notices.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from typing_extensions import override
 
 from reconsent.facts.record.forgetting import forget_later
+from reconsent.facts.record.notice_counts import merge_counts
 from reconsent.facts.sending.due_by_time import expire, remind, settle_unknown
 from reconsent.facts.sets import Cohorts
 from reconsent.facts.versions import PublishedVersions
@@ -58,6 +60,7 @@ class Scheduler(Service):
         worked = False
         for task in (self._settle, self._expire, self._remind, self._forget):
             worked |= self._database.transaction(task)
+        self._database.transaction(merge_counts)
         return worked
 
     def _settle(self, connection: Connection) -> bool:

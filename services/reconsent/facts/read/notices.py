@@ -9,23 +9,28 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
+from uuid import UUID
 
 from psycopg.rows import class_row
 from psycopg.sql import SQL as COMPOSED
 
 from reconsent.domain.consent import Decision
+from reconsent.domain.errors import BadInputError
 from reconsent.domain.notice import MAILED, REPLACEABLE, UNMAILED, settled
 from reconsent.domain.use import Use, sort_key
 from reconsent.facts.sets import Cohorts
 from reconsent.facts.versions import Policies
 from reconsent.store.named import named
 from reconsent.store.postgres import Connection
+from reconsent.store.rows import one_row
 
 SQL = named("read/notices")
 NOTICES: Final = COMPOSED(SQL["notices"])
 """The columns of `Row`; a query adds which notices it wants."""
 _LIST: Final = COMPOSED(SQL["list"]).format(notices=NOTICES)
-_PAGE = 2000
+_FIRST_PAGE: Final = 100
+_PAGE: Final = 2000
+_UNTOLD: Final = UNMAILED | {"suppressed", "rejected", "bounced", "unknown", "abandoned"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +42,26 @@ class Filters:
     policy_version: str | None = None
     state: str | None = None
     not_told: bool = False
+    after: UUID | None = None
+    """List what comes after this notice."""
+
+
+class _Place(NamedTuple):
+    """A place in the list: after all notices up to this one."""
+
+    property: str
+    account: str = ""
+    version_id: int = 0
+    sequence: int = 0
+
+    def as_parameters(self) -> dict[str, Any]:
+        """Return it as the query takes it."""
+        return {
+            "property": self.property,
+            "after_account": self.account,
+            "after_version": self.version_id,
+            "after_sequence": self.sequence,
+        }
 
 
 class Row(NamedTuple):
@@ -71,29 +96,65 @@ class Notice(NamedTuple):
 def list_notices(
     connection: Connection, cohorts: Cohorts, policies: Policies, filters: Filters
 ) -> Iterator[dict[str, Any]]:
-    """List notices as `reconsent notices` prints them, by account, version and sequence."""
-    version_ids = [
-        version_id
-        for version_id, version in policies.versions.items()
-        if filters.policy_version in (None, version.version)
-    ]
-    wanted = {
-        "versions": version_ids,
-        "property": filters.property,
-        "account": filters.account,
-    }
+    """List notices as `reconsent notices` prints them, by account, version and sequence.
+
+    Raises BadInputError at the first one if there is no notice to continue after.
+    """
     # A person may take a long time over each page.
     connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
-    with connection.cursor(name="notices", row_factory=class_row(Row)) as cursor:
-        cursor.itersize = _PAGE
-        cursor.execute(_LIST, wanted)
-        while rows := cursor.fetchmany(_PAGE):
-            for row, notice in as_they_stand(connection, cohorts, policies, rows):
-                if filters.state not in (None, notice.state):
-                    continue
-                if filters.not_told and not _not_told(row, notice):
-                    continue
-                yield notice_json(policies, row, notice)
+    for rows in _pages(connection, policies, filters):
+        for row, notice in as_they_stand(connection, cohorts, policies, rows):
+            if filters.state not in (None, notice.state):
+                continue
+            if filters.not_told and not _not_told(row, notice):
+                continue
+            yield notice_json(policies, row, notice)
+
+
+def _pages(connection: Connection, policies: Policies, filters: Filters) -> Iterator[list[Row]]:
+    """Read what may be listed, a page at a time; the first is short, so that it comes at once."""
+    cursor = connection.cursor(row_factory=class_row(Row))
+    limit = _FIRST_PAGE
+    start = _start(connection, filters.after)
+    for name, policy in sorted(policies.owners.items()):
+        if filters.property not in (None, name) or name < start.property:
+            continue
+        versions = [
+            policies.ids[policy, version.version]
+            for version in policies.by_name[policy].versions
+            if filters.policy_version in (None, version.version)
+        ]
+        after = start if name == start.property else _Place(name)
+        wanted = {"versions": versions, "account": filters.account} | _worth_reading(filters)
+        while versions:
+            parameters = wanted | after.as_parameters() | {"limit": limit}
+            rows = cursor.execute(_LIST, parameters).fetchall()
+            if rows:
+                yield rows
+            if len(rows) < limit:
+                break
+            after = _Place(name, rows[-1].account, rows[-1].version_id, rows[-1].sequence)
+            limit = _PAGE
+
+
+def _start(connection: Connection, after: UUID | None) -> _Place:
+    """Return the place of the notice to continue after; without one, that before all others."""
+    if after is None:
+        return _Place("")
+    place = one_row(connection, _Place, SQL["place"], {"notice_id": after})
+    if place is None:
+        raise BadInputError(f"--after: there is no notice {after}")
+    return place
+
+
+def _worth_reading(filters: Filters) -> dict[str, Any]:
+    """Return which stored states can pass the filters: a state is stored unless superseded."""
+    states = None
+    if filters.state not in (None, "superseded"):
+        states = [filters.state]
+    elif filters.not_told:
+        states = sorted(_UNTOLD)
+    return {"states": states, "undelivered": filters.not_told}
 
 
 def as_they_stand(
@@ -144,11 +205,7 @@ def _not_told(row: Row, notice: Notice) -> bool:
         or notice.suppression == "not_opted_in"
     ):
         return False
-    return (
-        notice.state in UNMAILED
-        or notice.state in {"suppressed", "rejected", "bounced", "unknown", "abandoned"}
-        or row.undelivered
-    )
+    return notice.state in _UNTOLD or row.undelivered
 
 
 def notice_json(policies: Policies, row: Row, notice: Notice) -> dict[str, Any]:

@@ -220,6 +220,7 @@ KEPT: Final[Mapping[str, Kept]] = {
     "imports": Kept("hashes of files and counters", NO_ACCOUNT),
     "mail_events": Kept("providers' reports: kind, time and id", "a repeated report counts once"),
     "migrations": Kept("names and hashes of files", NO_ACCOUNT),
+    "notice_counts": Kept("counters", NO_ACCOUNT),
     "notices": Kept("notices: states, times and questions", "proves who was told"),
     "paces": Kept("counters", NO_ACCOUNT),
     "policies": Kept("names", NO_ACCOUNT),

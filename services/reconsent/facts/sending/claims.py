@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 SQL = named("sending/claims")
 _IS_DUE: Final = COMPOSED(SQL["is_due"])
+_END_DEFERRAL: Final = COMPOSED(SQL["end_deferral"]).format(is_due=_IS_DUE)
 _CLAIM: Final = COMPOSED(SQL["claim"]).format(is_due=_IS_DUE)
 _ANY_DUE: Final = COMPOSED(SQL["any_due"]).format(is_due=_IS_DUE)
 
@@ -102,6 +103,7 @@ class Claims:
         look_up_by_index(connection)
         cursor = connection.cursor(row_factory=class_row(Claimed))
         due = {"latest": policies.latest_ids, "limit": limit, "now": now}
+        connection.execute(_END_DEFERRAL, due)
         claimed = cursor.execute(_CLAIM, due).fetchall()
         asks = self._asks(connection, policies, claimed)
         not_sent = {

@@ -111,7 +111,7 @@ def _remind_of(
     version_id = policies.latest_id(policy.name)
     wanted = {
         "version_id": version_id,
-        "occasion": occasion.number,
+        "before": list(range(occasion.number)),
         "accepted_until": now - occasion.after,
         "accepted_after": now - min(occasion.until, occasion.after + LATE),
         "limit": limit,
@@ -166,6 +166,7 @@ def _expire_questions(
     within = policy.latest.respond_within or timedelta.max
     wanted = {
         "version_id": policies.latest_id(policy.name),
+        "reminded": list(range(len(policy.latest.reminders) + 1)),
         "accepted_until": now - within,
         "limit": limit,
     }

@@ -7,9 +7,10 @@ notices get the state that follows from it a slice at a time, by the planner or 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, LiteralString
+from typing import TYPE_CHECKING, Any, Final, Literal, LiteralString
 
 from psycopg.rows import class_row
+from psycopg.sql import SQL as COMPOSED
 
 from reconsent.domain.errors import BadInputError
 from reconsent.facts.read.counts import count_notices
@@ -24,6 +25,11 @@ if TYPE_CHECKING:
     from reconsent.store.postgres import Connection
 
 SQL = named("sending/releases")
+_NOT_AS_FLAGGED: Final = COMPOSED(SQL["not_as_flagged"])
+_APPLY_FLAGS: Final = COMPOSED(SQL["apply_flags"]).format(not_as_flagged=_NOT_AS_FLAGGED)
+_ANY_FLAGS_TO_APPLY: Final = COMPOSED(SQL["any_flags_to_apply"]).format(
+    not_as_flagged=_NOT_AS_FLAGGED
+)
 Order = Literal["pause", "resume", "cancel"]
 
 
@@ -135,26 +141,29 @@ def lock_planning(connection: Connection) -> None:
 def apply_flags(connection: Connection, policies: Policies, limit: int) -> bool:
     """Give up to `limit` unmailed notices the state that follows from their release's flags.
 
-    The caller has locked planning. Claims go on meanwhile, and take what they find.
+    The caller has locked planning. Claims go on meanwhile, and keep what they have taken.
     """
     wanted = _by_flags(connection, policies) | {"limit": limit}
-    return bool(connection.execute(SQL["apply_flags"], wanted).rowcount)
+    return bool(connection.execute(_APPLY_FLAGS, wanted).rowcount)
 
 
 def any_flags_to_apply(connection: Connection, policies: Policies) -> bool:
     """Tell whether an unmailed notice has another state than follows from its release's flags."""
     wanted = _by_flags(connection, policies)
-    [(found,)] = connection.execute(SQL["any_flags_to_apply"], wanted).fetchall()
+    [(found,)] = connection.execute(_ANY_FLAGS_TO_APPLY, wanted).fetchall()
     return bool(found)
 
 
 def _by_flags(connection: Connection, policies: Policies) -> dict[str, Any]:
     """Sort the releases of the latest versions by their flags."""
     found = _flags(connection, policies.latest_ids)
+    cancelled = [one.version_id for one in found if one.cancelled]
+    paused = [one.version_id for one in found if one.paused and not one.cancelled]
     return {
-        "cancelled": [one.version_id for one in found if one.cancelled],
-        "paused": [one.version_id for one in found if one.paused and not one.cancelled],
-        "going_on": [one.version_id for one in found if not one.paused and not one.cancelled],
+        "cancelled": cancelled,
+        "paused": paused,
+        "not_planned": [one.version_id for one in found if one.version_id not in paused],
+        "not_due": paused + cancelled,
     }
 
 

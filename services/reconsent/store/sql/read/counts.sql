@@ -1,7 +1,8 @@
 -- :name count_states
--- Count notices of each version by kind, state and reason.
-SELECT version_id, kind, state, suppression, count(*) AS notices
-FROM notices GROUP BY version_id, kind, state, suppression
+-- Count notices of each version by kind, state and reason, without reading the notices.
+SELECT version_id, kind, state, suppression, sum(notices)::bigint AS notices
+FROM notice_counts GROUP BY version_id, kind, state, suppression
+HAVING sum(notices) <> 0
 ORDER BY version_id, kind, state, suppression;
 
 -- :name services

@@ -1,7 +1,9 @@
 -- :name to_erase
 -- Find the data that must be erased: that of minors.
 SELECT property, account, data_category, collected_under, 'minor' AS reason
-FROM accounts JOIN first_collections USING (account_key)
+FROM accounts CROSS JOIN LATERAL (
+    SELECT * FROM first_collections AS first
+    WHERE first.account_key = accounts.account_key OFFSET 0) AS held
 WHERE minor
-ORDER BY property COLLATE "C", account COLLATE "C", data_category COLLATE "C",
+ORDER BY property, account, data_category COLLATE "C",
          collected_under COLLATE "C" NULLS FIRST;

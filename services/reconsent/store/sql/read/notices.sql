@@ -10,9 +10,20 @@ SELECT notice_id, property, account, version_id, sequence, kind, state, suppress
 FROM notices JOIN accounts USING (account_key)
 
 -- :name list
--- Read notices by account, version and sequence.
+-- Read the next notices of a property's accounts, by account, version and sequence, from the index
+-- on accounts' names. `states` are those worth reading, null for all.
 {notices}
-WHERE version_id = ANY(%(versions)s)
-  AND (%(property)s::text IS NULL OR property = %(property)s)
+WHERE property = %(property)s AND account >= %(after_account)s
+  AND (account, version_id, sequence)
+    > (%(after_account)s, %(after_version)s, %(after_sequence)s)
   AND (%(account)s::text IS NULL OR account = %(account)s)
-ORDER BY property COLLATE "C", account COLLATE "C", version_id, sequence;
+  AND version_id = ANY(%(versions)s)
+  AND (%(states)s::text[] IS NULL OR state = ANY(%(states)s)
+       OR (%(undelivered)s AND undelivered))
+ORDER BY property, account, version_id, sequence
+LIMIT %(limit)s;
+
+-- :name place
+-- Find the place of a notice in the list.
+SELECT property, account, version_id, sequence FROM notices JOIN accounts USING (account_key)
+WHERE notice_id = %(notice_id)s;

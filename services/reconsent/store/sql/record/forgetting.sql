@@ -63,9 +63,11 @@ UPDATE notices SET address_hash = NULL WHERE notice_id IN (
 
 -- :name forget_hashes_of_others
 -- Erase the address hashes of mails to deleted accounts that were never accepted, and last tried
--- long ago.
+-- long ago: in attempts that precede the first one since, as in `settle_unknown`.
 UPDATE notices SET address_hash = NULL WHERE notice_id IN (
     SELECT notice_id FROM notices JOIN attempts USING (attempt_id)
     WHERE dead AND address_hash IS NOT NULL AND accepted_at IS NULL
       AND coalesce(ended_at, started_at) <= %(until)s
+      AND attempt_id < coalesce((SELECT attempt_id FROM attempts WHERE started_at > %(until)s
+                                 ORDER BY started_at LIMIT 1), 9223372036854775807)
     LIMIT %(limit)s FOR NO KEY UPDATE OF notices SKIP LOCKED);

@@ -1,9 +1,14 @@
 -- :name is_due
--- What claim and any_due have in common: which notices may be sent now.
+-- What the queries below have in common: which notices may be sent, some of them only later.
 notices.state = 'due' AND notices.version_id = ANY(%(latest)s)
-  AND (notices.not_before IS NULL OR notices.not_before <= %(now)s)
   AND notices.version_id NOT IN (
       SELECT version_id FROM releases WHERE coalesce(paused_at, cancelled_at) IS NOT NULL)
+
+-- :name end_deferral
+-- Return notices that were deferred until now to those that can be claimed.
+UPDATE notices SET not_before = NULL WHERE notice_id IN (
+    SELECT notice_id FROM notices WHERE {is_due} AND not_before <= %(now)s
+    LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED);
 
 -- :name claim
 -- Claim notices that are due, with their accounts as they are now; locked rows are skipped.
@@ -19,7 +24,7 @@ SELECT notices.notice_id, notices.kind, notices.version_id, accounts.property AS
        accounts.contact, accounts.minor, accounts.address
 FROM notices JOIN account_reach AS accounts USING (account_key)
 LEFT JOIN notices AS reminded ON reminded.notice_id = notices.about
-WHERE {is_due}
+WHERE {is_due} AND notices.not_before IS NULL
 ORDER BY notices.version_id, notices.ask_id
 LIMIT %(limit)s
 FOR NO KEY UPDATE OF notices SKIP LOCKED
@@ -27,7 +32,8 @@ FOR SHARE OF accounts SKIP LOCKED;
 
 -- :name any_due
 -- Tell whether any notice waits to be sent.
-SELECT EXISTS (SELECT FROM notices WHERE {is_due});
+SELECT EXISTS (SELECT FROM notices WHERE {is_due} AND not_before IS NULL)
+    OR EXISTS (SELECT FROM notices WHERE {is_due} AND not_before <= %(now)s);
 
 -- :name let_go
 -- Write what a second look made of claimed notices that are not to be sent.

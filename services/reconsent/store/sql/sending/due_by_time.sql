@@ -1,5 +1,7 @@
 -- :name settle_unknown
--- Let time settle what became of some messages: given up, or sent again.
+-- Let time settle what became of some messages: given up, or sent again. Attempts are numbered as
+-- they start, so those that started before `until` precede the first that started after it: the
+-- notices of later ones are not read.
 UPDATE notices SET
     state = CASE WHEN dead THEN 'abandoned' ELSE %(state)s END,
     tried = CASE WHEN dead OR %(state)s = 'abandoned' THEN tried
@@ -9,30 +11,34 @@ UPDATE notices SET
 WHERE state = 'unknown' AND notice_id IN (
     SELECT notice_id FROM notices JOIN attempts USING (attempt_id)
     WHERE state = 'unknown' AND ended_at <= %(until)s
+      AND attempt_id < coalesce((SELECT attempt_id FROM attempts WHERE started_at > %(until)s
+                                 ORDER BY started_at LIMIT 1), 9223372036854775807)
     LIMIT %(limit)s FOR NO KEY UPDATE OF notices SKIP LOCKED);
 
 -- :name to_remind_of
--- Find open mailed questions for which a reminder's time has come, and no later one's.
+-- Find open mailed questions for which a reminder's time has come, and no later one's. `before` are
+-- the numbers of earlier reminders: equality with each lets the index find those due by their time.
 SELECT notices.notice_id, notices.account_key, notices.ask_id,
        accounts.holdings_id, accounts.standing_id, accounts.status, accounts.contact,
        accounts.minor, accounts.address
 FROM notices JOIN account_reach AS accounts USING (account_key)
-WHERE notices.version_id = %(version_id)s AND notices.kind = 'choice'
+WHERE notices.version_id = %(version_id)s AND notices.reminded = ANY(%(before)s)
+  AND notices.accepted_at <= %(accepted_until)s AND notices.accepted_at > %(accepted_after)s
+  AND notices.kind = 'choice'
   AND notices.settled IS NULL AND NOT notices.undelivered AND NOT notices.dead
   AND notices.state IN ('accepted', 'delivered', 'complained')
-  AND notices.accepted_at <= %(accepted_until)s AND notices.accepted_at > %(accepted_after)s
-  AND NOT EXISTS (
-      SELECT FROM notices AS reminder
-      WHERE reminder.about = notices.notice_id AND reminder.occasion >= %(occasion)s)
   AND notices.notice_id = (
       SELECT last.notice_id FROM last_notices AS last
       WHERE last.account_key = notices.account_key AND last.version_id = notices.version_id)
-ORDER BY notices.account_key
 LIMIT %(limit)s
+FOR NO KEY UPDATE OF notices SKIP LOCKED
 FOR SHARE OF accounts SKIP LOCKED;
 
 -- :name remind
--- Plan reminders, each with the next sequence of its account.
+-- Plan reminders, each with the next sequence of its account, and note it with the question.
+WITH reminded AS (
+    UPDATE notices SET reminded = %(occasion)s WHERE notice_id = ANY(%(about)s::uuid[])
+)
 INSERT INTO notices (account_key, version_id, sequence, kind, state, suppression, ask_id, about,
                      occasion)
 SELECT planned.account_key, %(version_id)s,
@@ -45,19 +51,19 @@ FROM unnest(%(account_key)s::bigint[], %(state)s::text[], %(suppression)s::text[
      AS planned (account_key, state, suppression, ask_id, about);
 
 -- :name overdue
--- Find open mailed questions whose time to respond is over.
+-- Find open mailed questions whose time to respond is over, whatever reminders they had.
 SELECT notices.notice_id, accounts.property AS property_name, accounts.account,
        notices.accepted_at,
        accounts.holdings_id, accounts.standing_id, notices.ask_id
 FROM notices JOIN accounts USING (account_key)
-WHERE notices.version_id = %(version_id)s AND notices.kind = 'choice'
+WHERE notices.version_id = %(version_id)s AND notices.reminded = ANY(%(reminded)s)
+  AND notices.accepted_at <= %(accepted_until)s
+  AND notices.kind = 'choice'
   AND notices.settled IS NULL AND NOT notices.undelivered AND NOT notices.dead
   AND notices.state IN ('accepted', 'delivered', 'complained')
-  AND notices.accepted_at <= %(accepted_until)s
   AND notices.notice_id = (
       SELECT last.notice_id FROM last_notices AS last
       WHERE last.account_key = notices.account_key AND last.version_id = notices.version_id)
-ORDER BY notices.account_key
 LIMIT %(limit)s
 FOR NO KEY UPDATE OF notices SKIP LOCKED
 FOR NO KEY UPDATE OF accounts SKIP LOCKED;

@@ -26,30 +26,29 @@ FROM releases WHERE version_id = ANY(%(versions)s);
 SELECT version_id, state, paused_at IS NOT NULL AS paused, cancelled_at IS NOT NULL AS cancelled
 FROM releases ORDER BY version_id;
 
+-- :name not_as_flagged
+-- Unmailed notices with another state than follows from the flags of their release: each part reads
+-- one index.
+SELECT notice_id FROM notices
+WHERE state = 'planned' AND version_id = ANY(%(not_planned)s::integer[])
+UNION ALL
+SELECT notice_id FROM notices
+WHERE state = 'due' AND not_before IS NULL AND version_id = ANY(%(not_due)s::integer[])
+UNION ALL
+SELECT notice_id FROM notices
+WHERE state = 'due' AND not_before IS NOT NULL AND version_id = ANY(%(not_due)s::integer[])
+
 -- :name apply_flags
--- Give unmailed notices the state that follows from the flags of their release, some at a time.
+-- Give unmailed notices the state that follows from the flags of their release, some at a time. The
+-- state is checked again for a notice that was claimed meanwhile.
 UPDATE notices SET
     state = CASE WHEN version_id = ANY(%(cancelled)s) THEN 'suppressed'
                  WHEN version_id = ANY(%(paused)s) THEN 'planned' ELSE 'due' END,
     suppression = CASE WHEN version_id = ANY(%(cancelled)s) THEN 'cancelled' END,
     changed = pg_current_xact_id()
-WHERE notice_id IN (
-    SELECT notice_id FROM (
-        SELECT notice_id FROM notices
-        WHERE state = 'planned' AND version_id = ANY(%(going_on)s::integer[])
-        UNION ALL
-        SELECT notice_id FROM notices
-        WHERE state = 'due' AND version_id = ANY(%(paused)s::integer[])
-        UNION ALL
-        SELECT notice_id FROM notices
-        WHERE state IN ('planned', 'due') AND version_id = ANY(%(cancelled)s::integer[])
-    ) AS others LIMIT %(limit)s);
+WHERE state IN ('planned', 'due') AND notice_id IN (
+    SELECT notice_id FROM ({not_as_flagged}) AS others LIMIT %(limit)s);
 
 -- :name any_flags_to_apply
 -- Tell whether an unmailed notice has another state than follows from the flags of its release.
-SELECT EXISTS (SELECT FROM notices
-               WHERE state = 'planned' AND version_id = ANY(%(going_on)s::integer[]))
-    OR EXISTS (SELECT FROM notices
-               WHERE state = 'due' AND version_id = ANY(%(paused)s::integer[]))
-    OR EXISTS (SELECT FROM notices WHERE state IN ('planned', 'due')
-                 AND version_id = ANY(%(cancelled)s::integer[]));
+SELECT EXISTS ({not_as_flagged});

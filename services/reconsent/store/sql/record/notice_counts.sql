@@ -1,0 +1,14 @@
+-- :name merge
+-- Merge the appended counts of notices, once there are some. Rows of transactions that are still
+-- running stay as they are, and are merged later.
+WITH taken AS (
+    DELETE FROM notice_counts
+    WHERE %(at_least)s <= (
+        SELECT count(*) FROM (
+            SELECT FROM notice_counts WHERE NOT merged LIMIT %(at_least)s) AS appended)
+    RETURNING version_id, kind, state, suppression, notices
+)
+INSERT INTO notice_counts (version_id, kind, state, suppression, notices, merged)
+SELECT version_id, kind, state, suppression, sum(notices), true
+FROM taken GROUP BY version_id, kind, state, suppression
+HAVING sum(notices) <> 0;
