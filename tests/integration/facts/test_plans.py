@@ -73,7 +73,7 @@ KEYS = {"keys": list(range(1000, 1100))}
 LATEST = {"version_id": 2, "versions": [2], "latest": [2], "since": "0"}
 NOTICES = {"notice_ids": [UUID(int=n) for n in range(100)]}
 WHO = {"property": "shop.example", "account": "17", "at": None, "account_key": 17}
-UNTIL = {"until": NOW, "limit": 1000, "accepted_until": NOW, "now": NOW}
+UNTIL = {"until": NOW, "limit": 1000, "accepted_until": NOW, "now": NOW, "reminded": [0, 1]}
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ UNTIL = {"until": NOW, "limit": 1000, "accepted_until": NOW, "now": NOW}
         ("read/account_story", "holds", WHO, "collections_account_key"),
         ("record/forgetting", "close_notices", KEYS | LATEST, "notices_account_key_version_id"),
         ("record/forgetting", "forget_hashes_of_accepted", UNTIL, "notices_hashes_of_deleted"),
-        ("record/forgetting", "forget_hashes_of_others", UNTIL, "notices_hashes_of_deleted"),
+        ("record/forgetting", "forget_hashes_of_others", UNTIL, "notices_hashes_of_unaccepted"),
         ("record/forgetting", "forget_outcomes", KEYS, "notices_account_key_version_id"),
         ("record/standings", "make_holdings", KEYS, "collections_account_key"),
         ("record/standings", "point_to_holdings", KEYS, "accounts_pkey"),

@@ -15,6 +15,7 @@ from psycopg.sql import SQL, Identifier
 
 from reconsent.domain.errors import OutsideError, StoppedError
 from reconsent.store.migrations import migrate, migrations
+from reconsent.store.named import named
 from reconsent.store.postgres import connect
 from tests.embedded_programs import wait_until
 
@@ -184,3 +185,38 @@ def test_waiting_for_another_process_does_not_block_it(empty: str, folder: Path)
         other.execute("DROP TABLE places")
     waiting.join()
     assert applied == [["0001_places.sql", "0002_index.sql"]]
+
+
+_OF_BEFORE = """
+INSERT INTO accounts (property, account)
+SELECT 'shop.example', name FROM unnest(ARRAY['b', 'B', 'a', 'é']) AS name;
+INSERT INTO attempts (provider, lease, members, payload_hash) VALUES ('tests', 1, 1, '');
+INSERT INTO notices (account_key, version_id, sequence, kind, state, ask_id, attempt_id, rendering,
+                     address_hash, accepted_at)
+SELECT account_key, 1, 1, 'choice', 'accepted', 1, attempt_id, 'r', '', now()
+FROM accounts, attempts;
+INSERT INTO notices (account_key, version_id, sequence, kind, state, suppression, ask_id, about,
+                     occasion)
+SELECT account_key, 1, 1 + n, 'reminder', 'suppressed', 'deactivated', 1, notice_id, n
+FROM notices, generate_series(1, 2) AS n WHERE account_key % 2 = 0;
+"""
+
+
+def test_growth_takes_existing_rows_along(empty: str, tmp_path: Path) -> None:
+    """Existing notices are counted, reminders noted with their questions, and names sorted."""
+    for migration in migrations():
+        if migration.name < "0011":
+            (tmp_path / migration.name).write_bytes(migration.sql)
+    migrate(empty, tmp_path)
+    with connect(empty) as connection:
+        connection.execute(_OF_BEFORE.encode())
+    assert "0011_growth.sql" in migrate(empty)
+    counts = rows(empty, named("read/counts")["count_states"])
+    assert counts == [
+        (1, "choice", "accepted", None, 4),
+        (1, "reminder", "suppressed", "deactivated", 4),
+    ]
+    reminded = "SELECT account_key % 2, reminded FROM notices WHERE kind = 'choice' ORDER BY 1, 2"
+    assert rows(empty, reminded) == [(0, 2), (0, 2), (1, 0), (1, 0)]
+    names = "SELECT account FROM account_reach ORDER BY property, account"
+    assert [name for (name,) in rows(empty, names)] == ["B", "a", "b", "é"]
