@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from datetime import UTC, datetime
 from typing import Final
 
 from reconsent.domain.mail import Mail, Recipient
@@ -17,6 +18,11 @@ MAIL: Final = Mail(
     locale="nb",
     link_mark=MARK,
 )
+
+
+def clock() -> datetime:
+    """Return the real time, which the stand-ins of providers go by."""
+    return datetime.now(UTC)
 
 
 def person(email: str = "ann@example.com", name: str | None = None) -> Recipient:

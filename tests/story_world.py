@@ -26,6 +26,7 @@ from reconsent.workers.dispatcher import Dispatcher
 from reconsent.workers.planner import Planner
 from reconsent.workers.running import run_until_idle
 from reconsent.workers.scheduler import Scheduler
+from tests.mails import clock
 
 PROPERTY = "campaigner.example"
 EMAIL = "zq8841@mail.example"
@@ -119,7 +120,13 @@ class World:
     def time_passes(self) -> None:
         """Run the scheduler as of a hundred days later."""
         later = datetime.now(UTC) + timedelta(days=100)
-        run_until_idle([Scheduler(self.database, lambda: later)])
+        scheduler = Scheduler(
+            self.database,
+            lambda: later,
+            delivery="at_most_once",
+            settle_after=timedelta(days=1),
+        )
+        run_until_idle([scheduler])
 
     def work(self) -> None:
         """Plan and send until idle."""
@@ -160,11 +167,11 @@ def small_world(conninfo: str, database: Database, mailbox: Path) -> Iterator[Wo
     dispatcher = Dispatcher(
         database,
         lease,
-        Maildir(mailbox),
+        Maildir(mailbox, clock),
         Signer("secret"),
         public_url="http://localhost",
         sender="Privacy <privacy@localhost>",
-        now=lambda: datetime.now(UTC),
+        now=clock,
     )
     try:
         yield World(database, dispatcher)

@@ -109,14 +109,14 @@ class Program:
         """Make the named workers, in the order in which work flows through them."""
         collect_rarely()
         self.application = f"reconsent {','.join(names)} {uuid4().hex[:8]}"
-        makers: dict[str, Callable[[], Service]] = {
-            "intake": lambda: self._intake(patience),
-            "planner": lambda: Planner(self.database),
-            "dispatcher": self._dispatcher,
-            "scheduler": self._scheduler,
+        make: dict[str, Callable[[], Sequence[Service]]] = {
+            "intake": lambda: [self._intake(patience)],
+            "planner": lambda: [Planner(self.database)],
+            "dispatcher": lambda: [self._dispatcher()],
+            "scheduler": lambda: [self._scheduler()],
+            "relay": lambda: self._relays(patience),
         }
-        made = [makers[name]() for name in WORKERS if name in names and name in makers]
-        return made + self._relays(patience) if "relay" in names else made
+        return [service for name in WORKERS if name in names for service in make[name]()]
 
     def web(self) -> Web:
         """Make the web server; its address is bound at once, and it serves after `start`."""
@@ -236,11 +236,11 @@ class Program:
 
     def _provider(self) -> Provider:
         if self.settings.mailbox:
-            return Maildir(self.settings.mailbox)
+            return Maildir(self.settings.mailbox, now)
         if self.settings.smtp:
             from reconsent.mail.smtp.provider import Smtp  # noqa: PLC0415
 
-            provider = Smtp(self.settings.smtp)
+            provider = Smtp(self.settings.smtp, now)
             self._stack.callback(provider.close)
             return provider
         sendgrid = self.settings.sendgrid
@@ -248,4 +248,4 @@ class Program:
             raise BadInputError("SENDGRID_API_KEY: is required when MAIL_URL is sendgrid://")
         from reconsent.mail.sendgrid.provider import SendGrid  # noqa: PLC0415
 
-        return SendGrid(sendgrid.api_key, sendgrid.host, handling=sendgrid.handling)
+        return SendGrid(sendgrid.api_key, sendgrid.host, now, handling=sendgrid.handling)

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import json
 import resource
-from datetime import UTC, datetime
-from functools import partial
 
 import httpx
 import pytest
@@ -21,6 +19,7 @@ from reconsent.workers.dispatcher import Dispatcher
 from reconsent.workers.running import run_until_idle
 from tests.bench import test_smtp
 from tests.bench.test_planning import seconds
+from tests.mails import clock
 from tests.stand_ins.sendgrid import SendGridStandIn, running_sendgrid
 
 NOTICES = 100_000
@@ -58,11 +57,11 @@ def test_notices_a_second(
         dispatcher = Dispatcher(
             database,
             lease,
-            SendGrid(stand_in.api_key, stand_in.host),
+            SendGrid(stand_in.api_key, stand_in.host, clock),
             Signer("secret of the benchmark"),
             public_url="https://privacy.reconsent.test",
             sender=SENDER,
-            now=partial(datetime.now, UTC),
+            now=clock,
         )
         while stand_in.counts()["recipients"] < PART:
             dispatcher.work()

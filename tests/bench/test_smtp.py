@@ -10,7 +10,6 @@ import smtplib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
-from functools import partial
 
 import aiosmtplib
 import psycopg
@@ -31,7 +30,7 @@ from reconsent.workers.dispatcher import Dispatcher
 from reconsent.workers.planner import Planner
 from reconsent.workers.running import run_until_idle
 from tests.drafts import draft, row
-from tests.mails import people
+from tests.mails import clock, people
 from tests.stand_ins.smtp_sink import running_sink
 
 NOTICES = 20_000
@@ -124,7 +123,7 @@ def rate(count: int, work: Callable[[], object]) -> tuple[float, float]:
 def test_mails_a_second(database: Database, conninfo: str, port: int) -> None:
     """Bare sending of prepared bytes, the provider alone, and the whole dispatcher."""
     fill(database, conninfo)
-    smtp = Noting(smtp_settings(f"smtp://127.0.0.1:{port}"))
+    smtp = Noting(smtp_settings(f"smtp://127.0.0.1:{port}"), clock)
     lease = Lease(conninfo)
     dispatcher = Dispatcher(
         database,
@@ -133,7 +132,7 @@ def test_mails_a_second(database: Database, conninfo: str, port: int) -> None:
         Signer("secret of the benchmark"),
         public_url="https://privacy.reconsent.test",
         sender=SENDER,
-        now=partial(datetime.now, UTC),
+        now=clock,
     )
     rates = {"dispatcher": rate(NOTICES, lambda: run_until_idle([dispatcher]))}
     lease.close()

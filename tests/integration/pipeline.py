@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
 
@@ -66,7 +67,9 @@ class Pipeline(Readings):
             information_sender=INFORMATION_SENDER,
             now=place.now,
         )
-        self.scheduler = Scheduler(database, place.now)
+        self.scheduler = Scheduler(
+            database, place.now, delivery="at_most_once", settle_after=timedelta(days=1)
+        )
         self._links: dict[NoticeKey, str] = {}
         self._pages: dict[str, Opened] = {}
         self._reported: dict[str, UUID] = {}

@@ -44,7 +44,7 @@ def sending(
     """Run a server; yield a provider that sends to it, with the options of a MAIL_URL."""
     with running(server):
         url = smtp_settings(server.url(options, user))
-        smtp = Smtp(url, patience=PATIENCE, now=clock or Clock())
+        smtp = Smtp(url, clock or Clock(), patience=PATIENCE)
         try:
             yield smtp
         finally:

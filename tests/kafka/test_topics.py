@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
+from types import SimpleNamespace
 
-import click
 import yaml
 from click.testing import CliRunner
 
 from reconsent.bus.kafka.settings import KafkaSettings
 from reconsent.bus.kafka.topics import administration, check, create
-from reconsent.cli.topics import topics_group
+from reconsent.cli.topics import topics
 from reconsent.domain.event import TOPICS
 from reconsent.domain.topics import LAYOUTS
 from reconsent.files.asyncapi import asyncapi, write_asyncapi
@@ -79,21 +79,21 @@ def test_what_lies_otherwise_is_told(settings: KafkaSettings) -> None:
 
 def test_the_commands(settings: KafkaSettings) -> None:
     """`topics create` makes them, `topics check` ends with 1 as long as something differs."""
-    group = topics_group(lambda: settings)
-    assert "accounts: is missing" in _run(group, ["check"], 1)
-    assert _run(group, ["create", "--partitions", "2"], 0).count("created") == len(LAYOUTS)
-    assert _run(group, ["create", "--json"], 0).strip() == '{"created": []}'
+    place = SimpleNamespace(settings=SimpleNamespace(kafka=settings))
+    assert "accounts: is missing" in _run(place, ["check"], 1)
+    assert _run(place, ["create", "--partitions", "2"], 0).count("created") == len(LAYOUTS)
+    assert _run(place, ["create", "--json"], 0).strip() == '{"created": []}'
     assert "every topic matches its declared layout" in _run(
-        group, ["check", "--partitions", "2"], 0
+        place, ["check", "--partitions", "2"], 0
     )
-    assert "accounts: partitions is 2, should be 12" in _run(group, ["check", "--json"], 1)
+    assert "accounts: partitions is 2, should be 12" in _run(place, ["check", "--json"], 1)
 
 
-def _run(group: click.Group, arguments: Sequence[str], code: int) -> str:
+def _run(place: SimpleNamespace, arguments: Sequence[str], code: int) -> str:
     """Run a command as the command line does, which exits with what it returns."""
     runner = CliRunner()
     with runner.isolation() as (out, *_):
-        result = group.main(list(arguments), standalone_mode=False)
+        result = topics.main(list(arguments), standalone_mode=False, obj=lambda: place)
         printed: str = out.getvalue().decode()
     assert (result or 0) == code
     return printed

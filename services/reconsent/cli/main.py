@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Self
 import click
 from typing_extensions import override
 
-from reconsent.bus.kafka.settings import KafkaSettings
 from reconsent.cli.consents import consents
 from reconsent.cli.dead_letters import dead_letters_group
 from reconsent.cli.demo import demo
@@ -25,7 +24,7 @@ from reconsent.cli.policy import policy
 from reconsent.cli.release import release
 from reconsent.cli.run import run_services, up
 from reconsent.cli.status import status
-from reconsent.cli.topics import topics_group
+from reconsent.cli.topics import topics
 from reconsent.config import Settings, settings
 from reconsent.domain.errors import BadInputError, OutsideError, ReconsentError
 from reconsent.files.policy import PolicyFileError
@@ -35,14 +34,6 @@ if TYPE_CHECKING:
     from reconsent.program import Program
 
 INTERRUPTED = 130
-
-
-def kafka() -> KafkaSettings:
-    """Return the settings of Kafka. Raises BadInputError if it is not configured."""
-    found = settings().kafka
-    if found is None:
-        raise BadInputError("KAFKA_BOOTSTRAP_SERVERS: is required to work on Kafka topics")
-    return found
 
 
 class _Ordered(click.Group):
@@ -66,7 +57,7 @@ def cli() -> None:
 
 for _command in (
     demo, up, run_services, migrate, policy, release, import_, emit, permit, explain, notices,
-    consents, erasures, status, dead_letters_group, topics_group(kafka),
+    consents, erasures, status, dead_letters_group, topics,
 ):  # fmt: skip
     cli.add_command(_command)
 

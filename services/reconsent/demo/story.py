@@ -37,8 +37,6 @@ OLDER: Final = (
     "fax-norge/2018-05.yaml",
 )
 NEWEST: Final = ("campaigner/2026-12.yaml", "fax-norge/2026-12.yaml")
-# Nobody reads the output topics of the demo.
-_WORKERS: Final = tuple(name for name in WORKERS if name != "relay")
 _MOST_VISITORS: Final = 300
 _VISITORS_PERCENT: Final = 10
 _LINES_OF_A_MAIL: Final = 30
@@ -60,7 +58,7 @@ class Demo:
         keep_apart(self._program)
         settle(self._program).start()
         # The same workers throughout: each keeps its partitions and leases until it is closed.
-        self.workers = self._program.services(_WORKERS, patience=0)
+        self.workers = self._program.services(WORKERS, patience=0)
         self._introduce()
         steps: tuple[tuple[str, Callable[[], None]], ...] = (
             ("The past: older policy versions, and the people", self._bring_people),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from reconsent.domain.errors import OutsideError
@@ -15,6 +14,7 @@ from reconsent.mail.mime import MimeMail
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from datetime import datetime
     from pathlib import Path
 
     from reconsent.domain.mail import Mail, Recipient
@@ -22,10 +22,6 @@ if TYPE_CHECKING:
 _SUBFOLDERS: Final = ("tmp", "new", "cur")
 # By Maildir's convention, a file in tmp that is older than 36 hours was never finished.
 _UNFINISHED_AFTER: Final = 36 * 3600
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
 
 
 class Maildir:
@@ -41,11 +37,7 @@ class Maildir:
     repeats_safely: bool = True
     rests_until: datetime | None = None
 
-    def __init__(
-        self,
-        folder: Path,
-        now: Callable[[], datetime] = _now,
-    ) -> None:
+    def __init__(self, folder: Path, now: Callable[[], datetime]) -> None:
         """Create the folder if it is absent, for its owner only; raises OutsideError."""
         self._folder = folder
         self._now = now

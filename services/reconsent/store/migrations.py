@@ -19,6 +19,7 @@ from hashlib import sha256
 from importlib.resources import files
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+import psycopg
 from psycopg import errors
 
 from reconsent.domain.errors import OutsideError, StoppedError
@@ -56,7 +57,8 @@ class Migration(NamedTuple):
 def migrate(conninfo: str, folder: Traversable = _FOLDER) -> list[str]:
     """Apply the migrations that are missing; return their names. Two at once are safe.
 
-    Raises StoppedError if a migration was changed after it was applied.
+    Raises StoppedError if a migration was changed after it was applied, and OutsideError with the
+    name of a migration that failed; the next run repeats that one.
     """
     known = migrations(folder)
     with in_one_line(), closing(connect(conninfo, autocommit=True)) as connection:
@@ -70,7 +72,8 @@ def migrate(conninfo: str, folder: Traversable = _FOLDER) -> list[str]:
             _prepare(connection, known)
             missing = _missing(known, _applied(connection))
             for migration in missing:
-                _apply(connection, migration)
+                with in_one_line(f"database: migration {migration.name}", (psycopg.Error,)):
+                    _apply(connection, migration)
     return [migration.name for migration in missing]
 
 

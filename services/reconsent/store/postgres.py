@@ -67,6 +67,10 @@ class Database:
         with in_one_line(), self._connection() as connection:
             yield connection
 
+    def check(self) -> None:
+        """Run an empty statement. Raises OutsideError if the database cannot be reached."""
+        self.transaction(lambda connection: connection.execute("SELECT"))
+
     @contextmanager
     def one_moment(self) -> Iterator[Connection]:
         """Keep a transaction open that only reads, everything as it was when the block began."""
@@ -132,11 +136,13 @@ def connect(conninfo: str, *, autocommit: bool = False) -> Connection:
 
 
 @contextmanager
-def in_one_line(what: str = "database") -> Iterator[None]:
+def in_one_line(
+    what: str = "database", errors: tuple[type[psycopg.Error], ...] = _LOST
+) -> Iterator[None]:
     """Report in one line that the database failed. Raises OutsideError."""
     try:
         yield
-    except _LOST as error:
+    except errors as error:
         raise OutsideError(f"{what}: {first_line(error)}") from error
 
 

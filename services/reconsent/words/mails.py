@@ -55,14 +55,7 @@ def render_mail(  # noqa: PLR0913 (everything that a mail depends on, by name)
     values = {
         "words": words,
         "property_name": property_name,
-        "questions": [
-            {
-                "text": words.question(question),
-                "rows": words.held(question, published),
-                "refused_before": touches(question, refused_before),
-            }
-            for question in questions
-        ],
+        "questions": [_question(words, one, refused_before, published) for one in questions],
         "taken_over_from": words.taken_over_from(questions, published),
         "answer_within": words.period(answer_within) if answer_within else None,
         "choose_link": CHOOSE_LINK,
@@ -89,6 +82,19 @@ def template_hash() -> str:
         digest.update(f"{path}\0{len(content)}\0".encode())
         digest.update(content)
     return digest.hexdigest()
+
+
+def _question(
+    words: Words,
+    question: Question,
+    refused_before: frozenset[Use],
+    published: Mapping[str, PolicyVersion],
+) -> dict[str, object]:
+    return {
+        "text": words.question(question),
+        "rows": words.held(question, published),
+        "refused_before": touches(question, refused_before),
+    }
 
 
 def _render(words: Words, template: str, values: dict[str, object]) -> str:

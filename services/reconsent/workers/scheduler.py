@@ -6,7 +6,6 @@ notices.
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from typing_extensions import override
@@ -20,13 +19,12 @@ from reconsent.workers.service import Service
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from reconsent.domain.mail import Delivery
     from reconsent.store.postgres import Connection, Database
 
 BATCH: Final = 1000
-SETTLE_AFTER: Final = timedelta(days=1)
 
 
 class Scheduler(Service):
@@ -39,8 +37,8 @@ class Scheduler(Service):
         database: Database,
         now: Callable[[], datetime],
         *,
-        delivery: Delivery = "at_most_once",
-        settle_after: timedelta = SETTLE_AFTER,
+        delivery: Delivery,
+        settle_after: timedelta,
     ) -> None:
         """Act by this clock.
 

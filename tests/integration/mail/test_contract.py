@@ -21,7 +21,7 @@ from reconsent.mail.sendgrid.request import Addressed, request_body
 from reconsent.mail.sendgrid.settings import Handling
 from tests.integration.smtp_sending import sending
 from tests.mail_contract import LINK, OPTIONAL, UNSUBSCRIBE, FarContract, MailContract, Way
-from tests.mails import person
+from tests.mails import clock, person
 from tests.stand_ins.sendgrid import running_sendgrid
 from tests.stand_ins.sendgrid_rules import faults
 from tests.stand_ins.smtp_server import TAKE_AND_HANG_UP, MailServer, Taken
@@ -44,7 +44,7 @@ class TestMaildir(MailContract):
             away.rename(folder / "tmp")
 
         return Way(
-            provider=Maildir(folder),
+            provider=Maildir(folder, clock),
             notices=lambda: [path.name for path in _by_age(new)],
             message=lambda notice: _parsed((new / notice).read_bytes()),
             down=down,
@@ -102,7 +102,7 @@ class TestSendGrid(FarContract):
                 yield
 
             yield Way(
-                provider=SendGrid(stand_in.api_key, stand_in.host),
+                provider=SendGrid(stand_in.api_key, stand_in.host, clock),
                 notices=notices,
                 message=lambda notice: _written(stand_in.accepted(), notice),
                 down=down,

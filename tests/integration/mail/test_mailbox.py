@@ -27,7 +27,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def maildir(folder: Path) -> Maildir:
     """A mailbox at noon."""
-    return Maildir(folder, now=lambda: NOON)
+    return Maildir(folder, lambda: NOON)
 
 
 def test_the_mailbox_lists_the_newest_first(maildir: Maildir, folder: Path) -> None:

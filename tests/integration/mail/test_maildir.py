@@ -29,6 +29,11 @@ if TYPE_CHECKING:
 NOON = datetime(2026, 12, 1, 12, tzinfo=UTC)
 
 
+def clock() -> datetime:
+    """Return noon."""
+    return NOON
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Return the path of a mailbox that does not exist yet."""
@@ -38,7 +43,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def maildir(folder: Path) -> Maildir:
     """A mailbox at noon."""
-    return Maildir(folder, now=lambda: NOON)
+    return Maildir(folder, clock)
 
 
 def only_mail(folder: Path) -> bytes:
@@ -111,7 +116,7 @@ def test_sending_again_leaves_one_message(maildir: Maildir, folder: Path) -> Non
     before = only_mail(folder)
     assert maildir.send(MAIL, [recipient])[0].outcome == "accepted"
     (folder / "new" / recipient.notice).rename(folder / "cur" / f"{recipient.notice}:2,RS")
-    again = Maildir(folder).send(MAIL, [recipient, other])
+    again = Maildir(folder, clock).send(MAIL, [recipient, other])
     assert [result.outcome for result in again] == ["accepted", "accepted"]
     assert [path.name for path in (folder / "new").iterdir()] == [other.notice]
     (folder / "new" / other.notice).unlink()
@@ -121,13 +126,13 @@ def test_sending_again_leaves_one_message(maildir: Maildir, folder: Path) -> Non
 def test_the_mailbox_is_private(folder: Path) -> None:
     """Other users cannot read the mails; existing folders keep their modes."""
     folder.parent.mkdir(mode=0o755)
-    Maildir(folder).send(MAIL, [recipient := person()])
+    Maildir(folder, clock).send(MAIL, [recipient := person()])
     assert stat.S_IMODE(folder.parent.stat().st_mode) == 0o755
     for path in (folder, folder / "tmp", folder / "new", folder / "cur"):
         assert stat.S_IMODE(path.stat().st_mode) == 0o700
     assert stat.S_IMODE((folder / "new" / recipient.notice).stat().st_mode) == 0o600
     folder.chmod(0o750)
-    Maildir(folder)
+    Maildir(folder, clock)
     assert stat.S_IMODE(folder.stat().st_mode) == 0o750
 
 
@@ -144,7 +149,7 @@ def test_leftovers_of_killed_writers_are_removed(maildir: Maildir, folder: Path)
     old.write_bytes(b"To: someone")
     fresh.write_bytes(b"To: someone")
     os.utime(old, (NOON - timedelta(days=3650)).timetuple()[:2])
-    Maildir(folder)
+    Maildir(folder, clock)
     assert list((folder / "tmp").iterdir()) == [fresh]
 
 
@@ -173,4 +178,4 @@ def test_a_folder_that_cannot_be_created_is_reported(tmp_path: Path) -> None:
     """The error names the folder."""
     (tmp_path / "file").touch()
     with pytest.raises(OutsideError, match=r"mailbox .*/file/mail: Not a directory"):
-        Maildir(tmp_path / "file" / "mail")
+        Maildir(tmp_path / "file" / "mail", clock)

@@ -42,6 +42,30 @@ _LONGEST_WAIT: Final = 60.0
 _CLOSE_MS: Final = 2_000
 
 
+def _open(
+    settings: KafkaSettings, group: str, *, session: float, stuck: float
+) -> kafka.KafkaConsumer:
+    return open_client(
+        kafka.KafkaConsumer,
+        settings,
+        group_id=settings.topic_prefix + group,
+        request_timeout_ms=REQUEST_MS,
+        session_timeout_ms=round(session * 1000),
+        heartbeat_interval_ms=round(session * 300),
+        max_poll_interval_ms=round(stuck * 1000),
+        # One account's partitions of all topics go to the same member.
+        partition_assignment_strategy=[RangePartitionAssignor],
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        allow_auto_create_topics=False,
+        isolation_level="read_committed",
+        max_partition_fetch_bytes=LARGEST_MESSAGE,
+        fetch_min_bytes=1024 * 1024,
+        fetch_max_wait_ms=100,
+        metrics_enabled=False,
+    )
+
+
 class KafkaConsumer:
     """Takes batches off the bus for a group, sharing the partitions with its other members.
 
@@ -66,25 +90,7 @@ class KafkaConsumer:
         self._topics = {settings.topic_prefix + topic: topic for topic in wanted}
         self._stored = stored_names(settings, found)
         with in_one_line(settings):
-            self._client = open_client(
-                kafka.KafkaConsumer,
-                settings,
-                group_id=settings.topic_prefix + group,
-                request_timeout_ms=REQUEST_MS,
-                session_timeout_ms=round(session * 1000),
-                heartbeat_interval_ms=round(session * 300),
-                max_poll_interval_ms=round(stuck * 1000),
-                # One account's partitions of all topics go to the same member.
-                partition_assignment_strategy=[RangePartitionAssignor],
-                enable_auto_commit=False,
-                auto_offset_reset="earliest",
-                allow_auto_create_topics=False,
-                isolation_level="read_committed",
-                max_partition_fetch_bytes=LARGEST_MESSAGE,
-                fetch_min_bytes=1024 * 1024,
-                fetch_max_wait_ms=100,
-                metrics_enabled=False,
-            )
+            self._client = _open(settings, group, session=session, stuck=stuck)
             self._partitions = Partitions(self._client, take_over, group, self._stored)
             self._client.subscribe(list(self._topics), listener=self._partitions.listener)
             for topic in self._topics:

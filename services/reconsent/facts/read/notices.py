@@ -163,14 +163,26 @@ def as_they_stand(
     """Yield stored notices with their derived parts."""
     asked = cohorts.asked(connection, {row.ask_id for row in rows})
     standings = cohorts.standings(connection, {row.standing_id for row in rows})
+    latest = set(policies.latest_ids)
+    by_version: dict[int, set[tuple[int, int]]] = {}
     for row in rows:
-        version = policies.versions[row.version_id]
-        policy = policies.by_name[version.policy]
-        latest = policies.latest_id(policy.name) == row.version_id
-        cohort = (row.holdings_id, row.standing_id)
-        ask = cohorts.asks(connection, policy, [cohort])[cohort] if latest else frozenset[Use]()
+        if row.version_id in latest:
+            by_version.setdefault(row.version_id, set()).add(_cohort(row))
+    asks = {
+        version_id: cohorts.asks(
+            connection, policies.by_name[policies.versions[version_id].policy], pairs
+        )
+        for version_id, pairs in by_version.items()
+    }
+    for row in rows:
+        is_latest = row.version_id in latest
+        ask = asks[row.version_id][_cohort(row)] if is_latest else frozenset[Use]()
         standing = standings[row.standing_id]
-        yield row, derived(row, asked[row.ask_id], ask, standing, latest=latest)
+        yield row, derived(row, asked[row.ask_id], ask, standing, latest=is_latest)
+
+
+def _cohort(row: Row) -> tuple[int, int]:
+    return row.holdings_id, row.standing_id
 
 
 def derived(

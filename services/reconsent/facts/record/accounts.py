@@ -275,12 +275,13 @@ def _after(
         and path.now.deleted_at != path.before.deleted_at
     ]
     forget_deleted(connection, deleted, policies)
-    minors = [
-        Forgotten(path.key, name, path.now.updated_at)
+    minors = {
+        name: Forgotten(path.key, name, path.now.updated_at)
         for name, path in written.items()
         if path.key is not None and path.now.minor and path.now.updated_at
-    ]
-    forget_minors(connection, minors, policies)
+    }
+    new = [minor for name, minor in minors.items() if not written[name].before.minor]
+    forget_minors(connection, list(minors.values()), policies, new=new)
     gone = {account.key for account in deleted}
     returned = [
         path.key

@@ -1,7 +1,7 @@
 """Forgetting: what a deletion erases of an account, and what is kept on purpose. RULES 28.
 
-AT_DELETION, AT_MINORITY and LATER run in order. Every table of the database is in one of them or in
-KEPT. docs/operating.md has the same list for operators.
+AT_DELETION, AT_MINORITY, OF_MINORS and LATER run in order. Every table of the database is in one of
+them or in KEPT. docs/operating.md has the same list for operators.
 """
 
 from __future__ import annotations
@@ -168,17 +168,17 @@ AT_DELETION: Final = (
 )
 """What is erased when a deletion is recorded."""
 
-AT_MINORITY: Final = (
-    _PROFILE,
-    _REPORTS,
+AT_MINORITY: Final = (_PROFILE, _REPORTS, _REPORT_MESSAGES)
+"""What is erased when an account event first says that the owner is a minor."""
+
+OF_MINORS: Final = (
     Step(
         takes="names and addresses in the embedded bus and the dead letters",
         tables=("bus_messages",),
         run=_hide_messages,
     ),
-    _REPORT_MESSAGES,
 )
-"""What is erased when an account event says that the owner is a minor."""
+"""What is erased at every account event of a minor."""
 
 LATER: Final = (
     LaterStep(
@@ -251,10 +251,15 @@ def forget_deleted(
 
 
 def forget_minors(
-    connection: Connection, accounts: Sequence[Forgotten], policies: Policies
+    connection: Connection,
+    accounts: Sequence[Forgotten],
+    policies: Policies,
+    *,
+    new: Sequence[Forgotten],
 ) -> None:
-    """Run AT_MINORITY for accounts whose profiles were just written as minors'."""
-    _run(AT_MINORITY, connection, accounts, policies)
+    """Run OF_MINORS for accounts just written as minors', and AT_MINORITY for those new to it."""
+    _run(AT_MINORITY, connection, new, policies)
+    _run(OF_MINORS, connection, accounts, policies)
 
 
 def _run(

@@ -55,11 +55,7 @@ class _Rejected(NamedTuple):
 def record_mail_events(connection: Connection, events: Sequence[MailEvent]) -> Counts:
     """Record reports, in any order; those about notices that were never sent are refused."""
     ids = [notice_id(event.notice) for event in events]
-    wanted = sorted({notice_id for notice_id in ids if notice_id})
-    sent = {
-        notice.notice_id: notice
-        for notice in all_rows(connection, _Sent, SQL["lock"], {"notice_ids": wanted})
-    }
+    sent = _lock(connection, {notice_id for notice_id in ids if notice_id})
     known = [(i, event) for i, event in zip(ids, events, strict=True) if i in sent]
     refused = tuple(
         (position, f"notice: {event.notice!r} was never sent")
@@ -71,6 +67,13 @@ def record_mail_events(connection: Connection, events: Sequence[MailEvent]) -> C
         _apply(connection, new, sent)
     erase_reports(connection, [e.notice for i, e in known if sent[i].forgotten])
     return Counts(new=len(new), unchanged=len(known) - len(new), refused=refused)
+
+
+def _lock(connection: Connection, notice_ids: Iterable[UUID]) -> dict[UUID, _Sent]:
+    """Lock notices after their accounts, in the order in which deletions lock them."""
+    wanted = {"notice_ids": sorted(notice_ids)}
+    connection.execute(SQL["lock_accounts"], wanted)
+    return {notice.notice_id: notice for notice in all_rows(connection, _Sent, SQL["lock"], wanted)}
 
 
 def _add(connection: Connection, known: Sequence[tuple[UUID, MailEvent]]) -> list[_New]:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import json
 import logging
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from http.client import HTTPException
 from typing import TYPE_CHECKING, Any, Final
 from urllib.error import URLError
@@ -65,10 +65,10 @@ class SendGrid:
         self,
         api_key: str,
         host: str,
+        now: Callable[[], datetime],
         *,
         handling: Handling = Handling(),  # noqa: B008 -- it is frozen
         timeout: float = TIMEOUT,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """Take a host as a URL; raises BadInputError if the host or the key is not valid."""
         if not api_key.strip():

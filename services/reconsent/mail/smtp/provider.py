@@ -17,7 +17,7 @@ fault may be ours: see batch.py.
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from reconsent.domain.errors import OutsideError
@@ -41,10 +41,6 @@ _WORTH_A_CONNECTION: Final = 25
 """How many messages justify one more connection."""
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
 class Smtp:
     """Sends through a mail server, over a few connections that are kept between mails."""
 
@@ -57,9 +53,9 @@ class Smtp:
     def __init__(
         self,
         settings: SmtpSettings,
+        now: Callable[[], datetime],
         *,
         patience: Patience | None = None,
-        now: Callable[[], datetime] = _now,
     ) -> None:
         """Connect to nothing yet; raises BadInputError where ca_file has no certificates."""
         self._settings = settings

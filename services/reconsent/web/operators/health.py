@@ -22,7 +22,7 @@ def alive() -> Response:
 def ready(context: InjectedContext) -> Response:
     """Report whether the database can be reached."""
     try:
-        context.database.transaction(lambda connection: connection.execute("SELECT 1"))
+        context.database.check()
     except OutsideError as error:
         return JSONResponse({"status": "not ready", "error": str(error)}, 503)
     return JSONResponse({"status": "ready"})

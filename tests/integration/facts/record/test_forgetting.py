@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
+from threading import Thread
 from typing import Any
 from uuid import UUID
 
@@ -15,9 +16,11 @@ from psycopg import sql
 
 from reconsent.bus.postgres import PostgresProducer
 from reconsent.domain.bus import Message
-from reconsent.domain.event import NOT_THE_ADDRESS
+from reconsent.domain.event import NOT_THE_ADDRESS, AccountEvent
 from reconsent.domain.mail import Result
 from reconsent.facts.published.state import PublishedState
+from reconsent.facts.record import forgetting
+from reconsent.facts.record.accounts import record_accounts
 from reconsent.facts.record.forgetting import (
     AT_DELETION,
     AT_MINORITY,
@@ -26,13 +29,17 @@ from reconsent.facts.record.forgetting import (
     LATER,
     NAMES_NO_ACCOUNT,
     NO_ACCOUNT,
+    OF_MINORS,
+    Step,
 )
 from reconsent.facts.sets import Cohorts
+from reconsent.facts.versions import PublishedVersions
 from reconsent.store.leases import SoleRight
 from reconsent.store.postgres import Connection, connect
 from reconsent.workers.relay import Relay, outlets
 from reconsent.workers.running import run_until_idle
 from tests.acceptance.forms import Page as Form
+from tests.embedded_programs import wait_until
 from tests.integration.informing import HOUR, SITE, Informing
 from tests.integration.stage import URL, Stage, stage
 from tests.model.steps import Record
@@ -269,10 +276,52 @@ def test_of_a_minor_neither_name_nor_address_is_left(world: Informing, place: St
     }
 
 
+def test_a_report_that_arrives_with_the_minority_leaves_no_text(
+    world: Informing, place: Stage
+) -> None:
+    """A report waits for the account, and then knows that its owner is a minor."""
+    notices = everything_happens(world)
+    place.clock += HOUR
+    minor = AccountEvent(
+        property=SITE,
+        account="late",
+        status="active",
+        contact="all",
+        minor=True,
+        updated_at=place.clock,
+    )
+    text = "a text that nothing else contains"
+    with place.database.connection() as recording:
+        policies = PublishedVersions().now(recording)
+        record_accounts(recording, [minor], policies, place.signer.address_hash)
+        report = (world, notices["late"], "bounced", place.clock, text)
+        reporting = Thread(target=reported, args=report)
+        reporting.start()
+        waiting = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+        wait_until(lambda: recording.execute(waiting).fetchall())
+    reporting.join()
+    assert found(place, text) == set()
+
+
+def test_reports_are_searched_once_for_each_minor(
+    world: Informing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Further events of a minor do not search the texts of all reports again."""
+    runs: list[int] = []
+    monkeypatch.setattr(
+        forgetting,
+        "AT_MINORITY",
+        [Step(takes="", tables=(), run=lambda _, accounts, __: runs.append(len(accounts)))],
+    )
+    for minor in (False, True, True, False, True):
+        told(world, "late", minor=minor)
+    assert runs == [1, 1]
+
+
 def test_every_table_is_in_the_list(place: Stage) -> None:
     """Whoever adds a table says in facts/record/forgetting.py what it keeps of an account."""
     listed = {
-        table for step in (*AT_DELETION, *AT_MINORITY, *LATER) for table in step.tables
+        table for step in (*AT_DELETION, *AT_MINORITY, *OF_MINORS, *LATER) for table in step.tables
     } | KEPT.keys()
     with place.database.connection() as connection:
         tables = connection.execute(

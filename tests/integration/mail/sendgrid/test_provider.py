@@ -12,7 +12,7 @@ import pytest
 from reconsent.domain.errors import BadInputError, OutsideError
 from reconsent.domain.mail import Recipient
 from reconsent.mail.sendgrid.provider import SendGrid
-from tests.mails import MAIL, MARK, people, person
+from tests.mails import MAIL, MARK, clock, people, person
 from tests.stand_ins.sendgrid import SendGridStandIn, running_sendgrid
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def stand_in() -> Iterator[SendGridStandIn]:
 @pytest.fixture
 def sendgrid(stand_in: SendGridStandIn) -> SendGrid:
     """Return the provider, with a shorter timeout than usual."""
-    return SendGrid(stand_in.api_key, stand_in.host, timeout=2)
+    return SendGrid(stand_in.api_key, stand_in.host, clock, timeout=2)
 
 
 def notices(stand_in: SendGridStandIn) -> list[str]:
@@ -147,7 +147,7 @@ def test_a_bad_mail_is_nobodys_fault(
 
 def test_a_wrong_key_is_reported(stand_in: SendGridStandIn) -> None:
     """Nothing is sent, and the message names the setting, not the key."""
-    wrong = SendGrid("SG.wrong", stand_in.host)
+    wrong = SendGrid("SG.wrong", stand_in.host, clock)
     with pytest.raises(OutsideError, match=r"SENDGRID_API_KEY.*401.*invalid, expired") as caught:
         wrong.send(MAIL, people(3))
     assert "SG.wrong" not in str(caught.value)
@@ -212,7 +212,7 @@ def test_an_unreachable_server_is_retried() -> None:
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
         for host in (f"http://127.0.0.1:{port}", "http://nothing.invalid"):
-            results = SendGrid("key", host, timeout=2).send(MAIL, people(2))
+            results = SendGrid("key", host, clock, timeout=2).send(MAIL, people(2))
             assert [result.outcome for result in results] == ["retry", "retry"]
             assert "SendGrid cannot be reached" in str(results[0].reason)
 
@@ -222,7 +222,7 @@ def test_a_request_sent_in_part_is_retried() -> None:
     huge = replace(MAIL, subject="s", text="t" * 20_000_000, html="h", link_mark="")
     with socket.create_server(("127.0.0.1", 0)) as listening:
         host = f"http://127.0.0.1:{listening.getsockname()[1]}"
-        results = SendGrid("key", host, timeout=0.5).send(huge, people(2))
+        results = SendGrid("key", host, clock, timeout=0.5).send(huge, people(2))
     assert [result.outcome for result in results] == ["retry", "retry"]
 
 
@@ -251,14 +251,14 @@ def test_a_server_other_than_sendgrid_is_reported(
 def test_an_invalid_host_is_reported_at_once(host: str) -> None:
     """The message names the setting."""
     with pytest.raises(BadInputError, match="SENDGRID_HOST"):
-        SendGrid("key", host)
+        SendGrid("key", host, clock)
 
 
 @pytest.mark.parametrize("key", ["", " ", "SG.a\nb", "SG.å"])
 def test_an_invalid_key_is_reported_at_once(stand_in: SendGridStandIn, key: str) -> None:
     """The message names the setting."""
     with pytest.raises(BadInputError, match="SENDGRID_API_KEY"):
-        SendGrid(key, stand_in.host)
+        SendGrid(key, stand_in.host, clock)
 
 
 def test_no_key_and_no_address_is_logged(

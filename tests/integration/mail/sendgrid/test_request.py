@@ -15,7 +15,7 @@ from reconsent.domain.errors import BadInputError, OutsideError
 from reconsent.domain.mail import Recipient
 from reconsent.mail.sendgrid.provider import SendGrid
 from reconsent.mail.sendgrid.settings import Handling, sendgrid_settings
-from tests.mails import MAIL, people, person
+from tests.mails import MAIL, clock, people, person
 from tests.stand_ins.sendgrid import SendGridStandIn, running_sendgrid
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def stand_in() -> Iterator[SendGridStandIn]:
 @pytest.fixture
 def sendgrid(stand_in: SendGridStandIn) -> SendGrid:
     """The provider, at noon."""
-    return SendGrid(stand_in.api_key, stand_in.host, timeout=5, now=lambda: NOON)
+    return SendGrid(stand_in.api_key, stand_in.host, lambda: NOON, timeout=5)
 
 
 # ---------------------------------------------------------------------- volume
@@ -148,7 +148,7 @@ def test_an_implausible_end_of_a_rate_limit_is_capped(
 
 def test_a_real_limit_loses_nothing(stand_in: SendGridStandIn) -> None:
     """Recipients over the limit are deferred until the time that SendGrid gives."""
-    sendgrid = SendGrid(stand_in.api_key, stand_in.host)
+    sendgrid = SendGrid(stand_in.api_key, stand_in.host, clock)
     stand_in.limit(requests=2, seconds=1)
     taken = 0
     while taken < 5:
@@ -185,7 +185,7 @@ def test_tracking_categories_and_group_are_what_is_set(stand_in: SendGridStandIn
         "SENDGRID_ASM_GROUP": "17302",
     }
     handling = sendgrid_settings(set_so).handling
-    sendgrid = SendGrid(stand_in.api_key, stand_in.host, handling=handling)
+    sendgrid = SendGrid(stand_in.api_key, stand_in.host, clock, handling=handling)
     sendgrid.send(MAIL, people(1))
     sendgrid.send(replace(MAIL, list_name="shop.example"), people(1))
     [owed, request] = stand_in.accepted()

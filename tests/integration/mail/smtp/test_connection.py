@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from reconsent.domain.errors import BadInputError, OutsideError
 from reconsent.mail.smtp.provider import Smtp
 from reconsent.mail.smtp.settings import smtp_settings
-from tests.integration.smtp_sending import outcomes, reached, sending
+from tests.integration.smtp_sending import Clock, outcomes, reached, sending
 from tests.mails import MAIL, people
 from tests.stand_ins.smtp_server import HANG_UP, SILENCE, MailServer
 
@@ -220,7 +220,7 @@ def test_an_unreachable_server_is_reported() -> None:
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
         for host in (f"127.0.0.1:{port}", f"nothing.invalid:{port}"):
-            smtp = Smtp(smtp_settings(f"smtp://{host}"))
+            smtp = Smtp(smtp_settings(f"smtp://{host}"), Clock())
             with pytest.raises(OutsideError, match=f"MAIL_URL: {host}: cannot be reached"):
                 smtp.send(MAIL, people(2))
             smtp.close()
@@ -231,4 +231,4 @@ def test_a_file_without_certificates_is_reported(tmp_path: Path) -> None:
     (tmp_path / "empty.pem").write_text("nothing")
     settings = smtp_settings(f"smtps://mail.example?ca_file={tmp_path}/empty.pem")
     with pytest.raises(BadInputError, match=r"MAIL_URL: ca_file: .*empty.pem.* no certificates"):
-        Smtp(settings)
+        Smtp(settings, Clock())

@@ -1,3 +1,9 @@
+-- :name lock_accounts
+-- Lock the accounts of the notices that reports are about.
+SELECT account_key FROM accounts
+WHERE account_key IN (SELECT account_key FROM notices WHERE notice_id = ANY(%(notice_ids)s))
+ORDER BY account_key FOR NO KEY UPDATE;
+
 -- :name lock
 -- Lock the notices that reports are about; those never handed to a provider have none. Providers'
 -- texts about deleted accounts and minors are not kept (`forgotten`).
