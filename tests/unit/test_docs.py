@@ -1,61 +1,25 @@
-"""The docs say what is: commands, settings, events, states, rules and links agree with the code."""
+"""The docs say what is: rules, commands, settings and links agree with the code."""
 
 from __future__ import annotations
 
 import importlib
-import json
 import re
 import shlex
-import tomllib
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from string import Template
-from typing import Any, get_args
+from typing import Any
 
 import click
 import pytest
-import yaml
 from typing_extensions import override
 
-from reconsent.cli.explain_words import SUPPRESSED
 from reconsent.cli.main import cli
 from reconsent.config import settings
-from reconsent.domain.bus import Message
-from reconsent.domain.cloudevents import STRUCTURED, read
-from reconsent.domain.event import TOPICS, parse
-from reconsent.domain.notice import State
-from reconsent.domain.permission import Reason
-from reconsent.domain.policy import PolicyVersion
-from reconsent.facts.read.permissions import Check
-from reconsent.web.programs import api
 from tests.docs import HOW_TO_REWRITE, ROOT, RULES, with_cases
-from tests.routes import routes
-
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("examples/*.md")])
-INTERFACES = ROOT / "docs" / "interfaces.md"
-OPERATING = ROOT / "docs" / "operating.md"
-NOON = datetime(2026, 12, 1, 12, tzinfo=UTC)
+from tests.markdown import INTERFACES, PAGES, blocks, first_cells, section
 
 pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
-
-
-def _section(page: Path, heading: str) -> str:
-    """Return what stands under a heading, up to the next one of its level or a higher one."""
-    level = heading.partition(" ")[0]
-    _, found, rest = page.read_text("utf-8").partition(f"\n{heading}\n")
-    assert found, f"{page.name} has no heading {heading!r}"
-    return re.split(rf"^#{{1,{len(level)}}} ", rest, maxsplit=1, flags=re.MULTILINE)[0]
-
-
-def _blocks(text: str, language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
-
-
-def _first_cells(text: str) -> list[str]:
-    """Return the code spans in the first column of the tables in a text."""
-    firsts = [row.split(" | ")[0] for row in re.findall(r"^\| (?=`)(.*)$", text, re.MULTILINE)]
-    return [span for cell in firsts for span in re.findall(r"`([^`]+)`", cell)]
 
 
 # ---------------------------------------------------------------------- cases
@@ -87,8 +51,8 @@ def test_every_rule_that_is_cited_is_there() -> None:
 def _command_lines(page: Path) -> Iterator[str]:
     """Yield the commands of the shell examples and transcripts, their variables filled in."""
     text = page.read_text("utf-8")
-    typed = "\n".join(_blocks(text, "sh")).replace("\\\n", " ")
-    shown = "\n".join(_blocks(text, "console")).replace("\\\n", " ")
+    typed = "\n".join(blocks(text, "sh")).replace("\\\n", " ")
+    shown = "\n".join(blocks(text, "console")).replace("\\\n", " ")
     typed += "".join(f"\n{line}" for line in re.findall(r"^\$ (.+)$", shown, re.MULTILINE))
     variables = dict(re.findall(r'^(\w+)="([^"]*)"$', typed, re.MULTILINE))
     for line in typed.splitlines():
@@ -132,8 +96,8 @@ def test_commands_that_are_mentioned_exist(page: Path) -> None:
 
 def test_every_command_is_documented() -> None:
     """The table of commands has each command of the program, and options that it has."""
-    table = _section(INTERFACES, "## Commands").partition("\n### ")[0]
-    documented = [span.removeprefix("reconsent ") for span in _first_cells(table)]
+    table = section(INTERFACES, "## Commands").partition("\n### ")[0]
+    documented = [span.removeprefix("reconsent ") for span in first_cells(table)]
     assert sorted(documented) == sorted(_leaves(cli))
     for row in re.findall(r"^\| `reconsent ([^`]+)` \| (.*) \|$", table, re.MULTILINE):
         command, _ = _resolved(row[0].split())
@@ -152,7 +116,7 @@ def _leaves(group: click.Group, before: str = "") -> Iterator[str]:
 @pages
 def test_python_that_is_shown_can_be_imported(page: Path) -> None:
     """Each import of ours in an example finds its module and its name."""
-    text = "\n".join(_blocks(page.read_text("utf-8"), "sh"))
+    text = "\n".join(blocks(page.read_text("utf-8"), "sh"))
     for module, name in re.findall(r"from (reconsent[\w.]*) import (\w+)", text):
         assert hasattr(importlib.import_module(module), name), f"{module}.{name}"
 
@@ -177,111 +141,15 @@ def test_the_environment_is_documented(tmp_path: Path) -> None:
     """The table of settings has exactly the names that are read, with their defaults."""
     environment = _Noting(RECONSENT_HOME=str(tmp_path))
     read_ = settings(environment)
-    section = _section(INTERFACES, "## Environment")
-    rows = re.findall(r"^\| `(\w+)` \| (.*?) \|", section, re.MULTILINE)
+    rows = re.findall(
+        r"^\| `(\w+)` \| (.*?) \|", section(INTERFACES, "## Environment"), re.MULTILINE
+    )
     assert sorted(name for name, _ in rows) == sorted(environment.asked)
     defaults = {name: default.strip("`") for name, default in rows}
     assert defaults["PUBLIC_URL"] == read_.public_url
     assert defaults["RECONSENT_LISTEN"] == ":".join(map(str, read_.listen))
     assert defaults["MAIL_FROM"] == read_.mail_from
     assert defaults["MAIL_URL"] == read_.mail_url
-
-
-# ---------------------------------------------------------------------- shapes
-
-
-@pytest.mark.parametrize("topic", TOPICS)
-def test_example_events_are_events(topic: str) -> None:
-    """Each topic has an example, which the program would take; so has its type and its key."""
-    section = _section(INTERFACES, f"### {topic}")
-    examples = [json.loads(block) for block in _blocks(section, "json")]
-    assert examples
-    for example in examples:
-        if "specversion" in example:
-            value = json.dumps(example).encode()
-            headers = (("content-type", STRUCTURED),)
-            assert read(Message(topic, None, value, headers, NOON)).topic == topic
-        else:
-            parse(topic, json.dumps(example).encode())
-    assert f"| `{topic}` | `{TOPICS[topic].type}` |" in INTERFACES.read_text("utf-8")
-
-
-@pytest.mark.parametrize("topic", [topic for topic in TOPICS if topic != "policy-versions"])
-def test_example_events_show_every_field(topic: str) -> None:
-    """The bare example of a topic has all fields that the topic's data may have, and no others."""
-    bare = json.loads(_blocks(_section(INTERFACES, f"### {topic}"), "json")[0])
-    fields = {field.alias or name for name, field in TOPICS[topic].model.model_fields.items()}
-    assert bare.keys() == fields
-
-
-def test_the_example_policy_is_a_policy() -> None:
-    """The policy file that is shown is well formed, and its keys are explained."""
-    section = _section(INTERFACES, "## The policy file")
-    (example,) = _blocks(section, "yaml")
-    version = PolicyVersion.model_validate(yaml.safe_load(example))
-    explained = set(_first_cells(section))
-    notice = {f"notice.{name}" for name in type(version.notice).model_fields}
-    assert explained == (set(PolicyVersion.model_fields) - {"notice"}) | notice
-
-
-def test_the_example_of_a_permission_check_is_one() -> None:
-    """What is shown of the API is what it takes and answers."""
-    request = json.loads(_blocks(_section(INTERFACES, "## HTTP"), "json")[0])
-    assert api.Checks.model_validate(request).checks
-    answer = json.loads(_blocks(_section(INTERFACES, "### Asking for permission"), "json")[0])
-    asked = {"allowed", "reason", "suppression", "evidence"}
-    assert answer.keys() - asked == set(Check.model_fields)
-
-
-_NOT_DOCUMENTED = ("/", "/static/site.css")
-"""Where the pages begin, and what they look like."""
-
-
-def test_every_page_and_call_is_documented() -> None:
-    """The table of paths has those that the program serves, with their methods, and no others."""
-    section = _section(INTERFACES, "## HTTP")
-    documented = set(re.findall(r"^\| (GET|POST) \| `([^`]+)`", section, re.MULTILINE))
-    documented |= {("GET", path) for path in re.findall(r"`(/mailbox/[^`]+)`", section)}
-    served = {
-        (method, route.path)
-        for route in routes()
-        for method in route.methods or ()
-        if method != "HEAD" and route.path not in _NOT_DOCUMENTED
-    }
-    assert documented == served
-
-
-# ---------------------------------------------------------------------- words
-
-
-def test_reasons_and_states_are_explained() -> None:
-    """Each reason of a permission, each state of a notice, and each suppression is explained."""
-    reasons = _first_cells(_section(INTERFACES, "### Asking for permission"))
-    assert sorted(reasons) == sorted(get_args(Reason))
-    section = _section(OPERATING, "## Notice states")
-    assert sorted(_first_cells(section)) == sorted(get_args(State))
-    listed = section.partition("Reasons for `suppressed`:")[2].partition("What became")[0]
-    assert set(re.findall(r"`(\w+)`", listed)) == set(SUPPRESSED)
-
-
-def test_dependencies_are_explained() -> None:
-    """ARCHITECTURE.md explains each dependency, with the range that pyproject.toml gives it."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    optional = project["optional-dependencies"]
-    section = _section(ROOT / "ARCHITECTURE.md", "## Dependencies")
-    row = r"^((?:\| \w+ )?)\| (\S+) \| `(\S+)` \| .+ \| .+ \|$"
-    rows = [
-        (extra.strip("| "), f"{name}{range_}")
-        for extra, name, range_ in re.findall(row, section, re.MULTILINE)
-    ]
-    declared = [("", one) for one in project["dependencies"]]
-    declared += [
-        (extra, one)
-        for extra, needed in optional.items()
-        if extra not in {"all", "dev"}
-        for one in needed
-    ]
-    assert sorted(rows) == sorted(declared)
 
 
 # ---------------------------------------------------------------------- links

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +21,8 @@ PROJECT: Final = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["pr
 EXTRAS: Final = PROJECT["optional-dependencies"]
 LONGEST_FILE: Final = 300
 LONGEST_FUNCTION: Final = 40
+PARTS: Final = {"psycopg_pool", "pydantic_core", "python_http_client"}
+"""Modules of packages that a declared one pins or brings on request, and shows in its own API."""
 REASON: Final = re.compile(r"^# Over 300 lines: \S.*$", re.MULTILINE)
 
 sources = pytest.mark.parametrize(
@@ -92,6 +95,35 @@ def test_every_extra_is_locked() -> None:
         for one in (*needed, *PROJECT["dependencies"])
     }
     assert {name.lower() for name in wanted} <= packages
+
+
+def test_every_import_is_declared() -> None:
+    """Nothing is imported that is installed only because another package needs it."""
+    named = {
+        name.partition(".")[0]
+        for path in SERVICES.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        for name in _imported(node)
+    }
+    declared = {
+        re.split(r"[<>=\[]", one)[0].lower()
+        for extra, needed in {**EXTRAS, "": PROJECT["dependencies"]}.items()
+        if extra not in {"all", "dev"}
+        for one in needed
+    }
+    packages = packages_distributions()
+    undeclared = {
+        name
+        for name in named - sys.stdlib_module_names - {"reconsent"}
+        if not {package.lower().replace("_", "-") for package in packages[name]} & declared
+    }
+    assert undeclared == PARTS
+
+
+def _imported(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    return [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
 
 
 # ---------------------------------------------------------------------- a client's rooms
