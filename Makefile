@@ -22,6 +22,9 @@ export RUFF_CACHE_DIR := $(CACHE)/ruff
 export MYPY_CACHE_DIR := $(CACHE)/mypy
 export HYPOTHESIS_STORAGE_DIRECTORY := $(CACHE)/hypothesis
 
+# Each process of the tests would otherwise compile all that it imports.
+export PYTHONDONTWRITEBYTECODE :=
+
 # Tests create and remove many databases, which is fastest in memory, if there is room.
 export PYTEST_DEBUG_TEMPROOT := $(shell df -Pk /dev/shm 2>/dev/null | \
   awk 'NR == 2 && $$4 > 6000000 { print "/dev/shm"; found = 1 } END { if (!found) print "/tmp" }')

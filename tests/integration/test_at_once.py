@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
@@ -29,6 +28,7 @@ from reconsent.workers.dispatcher import Dispatcher
 from reconsent.workers.intake import GROUP, Intake
 from reconsent.workers.planner import Planner
 from reconsent.workers.service import Service
+from tests.embedded_programs import wait_until
 from tests.integration.crowd import NOW, crowd
 from tests.integration.pipeline import Pipeline
 from tests.integration.stage import SENDER, URL, Mailbox, Stage, stage
@@ -66,14 +66,16 @@ def test_planners_resume_where_others_stopped(
     assert _notices(world) == alone[0]
 
 
+# Plans one slice for each line of its input.
 _PLANNING = """
 import sys
 from reconsent.store.postgres import open_database
 from reconsent.workers.planner import Planner
 with open_database(sys.argv[1]) as database:
     planner = Planner(database, slice_size=2)
-    while planner.work():
-        pass
+    for _ in sys.stdin:
+        planner.work()
+        print(flush=True)
 """
 
 
@@ -84,11 +86,20 @@ def test_planning_resumes_after_a_kill(place: Stage, alone: tuple[list[Json], li
     for _ in range(2):
         # The embedded server's socket is reached through a descriptor of this process.
         conninfo = place.conninfo.replace("/proc/self/", f"/proc/{os.getpid()}/")
-        planner = subprocess.Popen([sys.executable, "-c", _PLANNING, conninfo])
-        while planner.poll() is None and _count_notices(place) < seen + 20:
-            time.sleep(0.002)
-        planner.kill()
-        planner.wait()
+        with subprocess.Popen(
+            [sys.executable, "-c", _PLANNING, conninfo],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as planner:
+            assert planner.stdin
+            assert planner.stdout
+            while _count_notices(place) < seen + 20:
+                print(file=planner.stdin, flush=True)
+                assert planner.stdout.readline()
+            # It is killed somewhere in the next slice.
+            print(file=planner.stdin, flush=True)
+            planner.kill()
         seen = _count_notices(place)
     assert 0 < seen < len(alone[0])
     world.take(Plan(now=NOW))
@@ -136,10 +147,18 @@ def test_an_opt_out_before_the_claim_stops_the_mail(
         for name in due
     ]
     monkeypatch.setattr("reconsent.workers.intake.BATCH", 1)
-    mailbox = Mailbox()
-    world.send(leaving[::-1])  # in the opposite order of mailing: they meet in the middle
+
+    def meanwhile() -> None:
+        """Let everyone opt out during the first send; the second waits until somebody has."""
+        if not mailbox.kept:
+            world.send(leaving[::-1])  # in the opposite order of mailing: they meet in the middle
+        else:
+            wait_until(lambda: _lag(place) < len(leaving))
+
+    mailbox = Interrupted(meanwhile=meanwhile)
     with ExitStack() as opened:
-        _side_by_side([place.intake, _dispatcher(place, opened, mailbox)])
+        dispatcher = _dispatcher(place, opened, mailbox)
+        _side_by_side([place.intake, dispatcher], until=lambda: bool(mailbox.kept))
     with place.database.connection() as connection:
         rows = connection.execute(
             "SELECT started_at < recorded_at FROM notices JOIN attempts USING (attempt_id)"

@@ -175,6 +175,9 @@ def opened() -> Iterator[Program]:
     """Yield a program that has used its database, with a short pool timeout."""
     with Program(settings()) as program:
         program.database.patience = 0.2
+        # The pool connects in the background. A connection that is only just being made could
+        # still get in while the others are cut.
+        program.database.transaction(lambda connection: connection.execute("SELECT"))
         yield program
 
 

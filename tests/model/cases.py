@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -92,9 +93,10 @@ class Case:
             now += timedelta(hours=1)
 
 
-def load(path: Path = CASES) -> list[Case]:
+@cache
+def load() -> Sequence[Case]:
     """Read the cases; a case's own `versions` stand beside the common ones, or in their place."""
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    content = yaml.safe_load(CASES.read_text(encoding="utf-8"))
     return [
         Case(
             title=case["case"],

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -33,8 +34,9 @@ def users(file: str) -> set[Path]:
     return {PROGRAM / room / f"{file}.py" for room in ("facts", "store")} & set(MODULES)
 
 
-def used(module: Path) -> Iterator[tuple[str, str]]:
-    """Yield the (file, query) that a module runs, all of which it names in so many words."""
+@cache
+def used(module: Path) -> Sequence[tuple[str, str]]:
+    """Return each (file, query) that a module runs; every name must be a constant."""
     tree = ast.parse(module.read_text("utf-8"))
     files: dict[str, str] = {}
     calls = 0
@@ -48,32 +50,32 @@ def used(module: Path) -> Iterator[tuple[str, str]]:
             case ast.Call(func=ast.Name(id="named")):
                 calls += 1
     assert calls == len(files), f"{module}: named() is not assigned to a name"
-    subscripted = 0
+    found: list[tuple[str, str]] = []
     for node in ast.walk(tree):
         match node:
             case ast.Subscript(value=ast.Name(id=name), slice=ast.Constant(value=str(query))) if (
                 name in files
             ):
-                subscripted += 1
-                yield files[name], query
+                found.append((files[name], query))
     mentioned = sum(
         isinstance(node, ast.Name) and node.id in files and isinstance(node.ctx, ast.Load)
         for node in ast.walk(tree)
     )
-    assert mentioned == subscripted, f"{module}: a query's name is not written out"
+    assert mentioned == len(found), f"{module}: a query's name is not written out"
+    return found
 
 
-USED = {
-    (file, query): module for module in MODULES if module != _MAKES_NAMED
-    for file, query in used(module)
-}  # fmt: skip
+@cache
+def every_use() -> set[tuple[str, str]]:
+    """Return each (file, query) that any module runs."""
+    return {use for module in MODULES if module != _MAKES_NAMED for use in used(module)}
 
 
 @pytest.mark.parametrize("file", FILES)
 def test_each_query_is_run_and_has_a_sentence(file: str) -> None:
     """What nobody runs is removed; a sentence says what a query is for."""
     for name, text in queries(file).items():
-        assert (file, name) in USED, f"{file}: nobody runs {name}"
+        assert (file, name) in every_use(), f"{file}: nobody runs {name}"
         comment = [line for line in text.splitlines() if line.startswith("--")]
         assert comment, f"{file}: {name} has no sentence"
         assert re.match(r"-- [A-Z]", comment[0]), f"{file}: {name}"
