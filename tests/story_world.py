@@ -15,7 +15,7 @@ from reconsent.domain.cloudevents import Received
 from reconsent.domain.event import parse
 from reconsent.domain.signing import Signer
 from reconsent.facts.read.account_story import account_json
-from reconsent.facts.read.permissions import Check, answer
+from reconsent.facts.read.permissions import Check, check_all
 from reconsent.facts.record.recorder import Recorder
 from reconsent.facts.sets import Cohorts
 from reconsent.facts.versions import PublishedVersions
@@ -154,7 +154,7 @@ class World:
         ]
         with self.database.connection() as connection:
             policies = self._versions.now(connection)
-            answers = answer(connection, checks, policies, at, evidence=True)
+            answers = check_all(connection, checks, policies, at, evidence=True)
         return [
             (a["allowed"], a["reason"], a["suppression"], a["evidence"]["rule"]) for a in answers
         ]

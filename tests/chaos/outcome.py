@@ -10,7 +10,7 @@ from typing import Any, Final
 import psycopg
 
 from reconsent.facts.read.notices import Filters, list_notices
-from reconsent.facts.read.permissions import Check, answer
+from reconsent.facts.read.permissions import Check, check_all
 from reconsent.facts.sets import Cohorts
 from reconsent.facts.versions import PublishedVersions
 from reconsent.store.postgres import connect
@@ -40,7 +40,7 @@ def outcome(conninfo: str) -> Outcome:
     with connect(conninfo) as connection:
         policies = PublishedVersions().now(connection)
         questions = [Check.model_validate(check) for check in checks()]
-        answers = answer(connection, questions, policies, _AT, evidence=False)
+        answers = check_all(connection, questions, policies, _AT, evidence=False)
         return {
             "versions": versions,
             "accounts": accounts,

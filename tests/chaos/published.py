@@ -17,7 +17,7 @@ from reconsent.domain.use import Use
 from reconsent.facts.ledgers import read_ledgers
 from reconsent.facts.read.ledger import ledger_json
 from reconsent.facts.read.notices import Filters, list_notices
-from reconsent.facts.read.permissions import Check, answer
+from reconsent.facts.read.permissions import Check, check_all
 from reconsent.facts.sets import Cohorts
 from reconsent.facts.versions import Policies, PublishedVersions
 from reconsent.store.postgres import Connection, connect
@@ -114,7 +114,7 @@ def _compare_permissions(
         for check in checks()
         if f"{check['property']}/{check['account']}" in permissions
     ]
-    answers = answer(connection, questions, policies, _AT, evidence=False)
+    answers = check_all(connection, questions, policies, _AT, evidence=False)
     for question, given in zip(questions, answers, strict=True):
         name = f"{question.property}/{question.account}"
         value = permissions[name]

@@ -16,7 +16,7 @@ from reconsent import terminal
 from reconsent.cli.with_program import with_program
 from reconsent.domain.errors import BadInputError
 from reconsent.domain.event import mistake
-from reconsent.facts.read.permissions import Check, answer, refuse_past
+from reconsent.facts.read.permissions import Check, check_all, refuse_past
 from reconsent.files.events import STDIN, lines_of
 from reconsent.store.postgres import Connection
 
@@ -79,7 +79,7 @@ def permit(program: Program, /, **given: Any) -> int:  # noqa: ANN401 -- click's
 def _answers(program: Program, checks: list[Check], *, evidence: bool) -> list[dict[str, Any]]:
     def work(connection: Connection) -> list[dict[str, Any]]:
         policies = program.versions.now(connection)
-        return answer(connection, checks, policies, program.now(), evidence=evidence)
+        return check_all(connection, checks, policies, program.now(), evidence=evidence)
 
     return program.database.transaction(work)
 

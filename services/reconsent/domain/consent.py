@@ -1,6 +1,6 @@
 """Decisions: what people said, and what applies now. RULES 17 to 19.
 
-The ledger keeps what was said (`Said`). `spell_out` turns it into decisions about data held, and
+The ledger keeps what was said (`Entry`). `spell_out` turns it into decisions about data held, and
 `standing` into the few that apply now, in a form that accounts can share.
 """
 
@@ -33,7 +33,7 @@ class EventState(StrEnum):
 NO: Final = frozenset({EventState.REFUSED, EventState.WITHDRAWN})
 
 
-class Said(NamedTuple):
+class Entry(NamedTuple):
     """One ledger entry as the person gave it; ANY for whatever was left out."""
 
     answer: Answer
@@ -56,72 +56,74 @@ class Ledger:
     `controller` returns the controller in force at a time, None if no version is published.
     """
 
-    said: Sequence[Said]
+    entries: Sequence[Entry]
     first_collected: Mapping[Held, datetime]
     deleted_at: datetime | None
     controller: Callable[[datetime], str | None]
 
-    def stands(self, said: Said) -> bool:
+    def stands(self, entry: Entry) -> bool:
         """Tell whether an entry is dated after the account's latest deletion."""
-        return self.deleted_at is None or said.decided_at > self.deleted_at
+        return self.deleted_at is None or entry.decided_at > self.deleted_at
 
 
-def spell_out(said: Said, ledger: Ledger) -> Iterable[Use]:
+def spell_out(entry: Entry, ledger: Ledger) -> Iterable[Use]:
     """Yield every use that an answer is about. RULES 17.
 
     In a refusal, whatever is left out means any. An agreement covers only what it names, and only
     data already collected when it was given.
     """
-    if said.answer != "allow":
-        yield said.use
+    if entry.answer != "allow":
+        yield entry.use
         return
-    recipient: str | None = said.use.recipient
+    recipient: str | None = entry.use.recipient
     if recipient == ANY:
-        recipient = ledger.controller(said.decided_at)
+        recipient = ledger.controller(entry.decided_at)
     if recipient is None:
         return
-    if ANY not in said.use[:2]:
-        yield said.use._replace(recipient=recipient)
+    if ANY not in entry.use[:2]:
+        yield entry.use._replace(recipient=recipient)
         return
     for held, first in ledger.first_collected.items():
-        category = narrower(held.data_category, said.use.data_category)
+        category = narrower(held.data_category, entry.use.data_category)
         if (
-            first <= said.decided_at
+            first <= entry.decided_at
             and category is not None
-            and said.use.collected_under in (held.collected_under, ANY)
+            and entry.use.collected_under in (held.collected_under, ANY)
         ):
-            yield Use(category, held.collected_under, said.use.data_use, recipient)
+            yield Use(category, held.collected_under, entry.use.data_use, recipient)
 
 
 def event_states(ledger: Ledger) -> list[EventState]:
     """Return what became of each ledger entry, in the ledger's order. RULES 18."""
     agreed = [
-        (said.decided_at, use)
-        for said in ledger.said
-        if said.answer == "allow" and ledger.stands(said)
-        for use in spell_out(said, ledger)
+        (entry.decided_at, use)
+        for entry in ledger.entries
+        if entry.answer == "allow" and ledger.stands(entry)
+        for use in spell_out(entry, ledger)
     ]
-    return [_event_state(said, ledger, agreed) for said in ledger.said]
+    return [_event_state(entry, ledger, agreed) for entry in ledger.entries]
 
 
-def _event_state(said: Said, ledger: Ledger, agreed: Sequence[tuple[datetime, Use]]) -> EventState:
-    if not ledger.stands(said):
+def _event_state(
+    entry: Entry, ledger: Ledger, agreed: Sequence[tuple[datetime, Use]]
+) -> EventState:
+    if not ledger.stands(entry):
         return EventState.INVALIDATED
-    if said.answer == "allow":
+    if entry.answer == "allow":
         return EventState.GIVEN
-    if said.answer == "expired":
+    if entry.answer == "expired":
         return EventState.EXPIRED
-    took_back = any(at < said.decided_at and meet(use, said.use) for at, use in agreed)
+    took_back = any(at < entry.decided_at and meet(use, entry.use) for at, use in agreed)
     return EventState.WITHDRAWN if took_back else EventState.REFUSED
 
 
 def standing(ledger: Ledger) -> tuple[Decision, ...]:
     """Return the standing decisions in a canonical order, so that accounts share them. RULES 18."""
     dated = [
-        (said, Decision(state, use))
-        for said, state in zip(ledger.said, event_states(ledger), strict=True)
+        (entry, Decision(state, use))
+        for entry, state in zip(ledger.entries, event_states(ledger), strict=True)
         if state != EventState.INVALIDATED
-        for use in spell_out(said, ledger)
+        for use in spell_out(entry, ledger)
     ]
     dated.sort(key=_in_time)
     in_order = [decision for _, decision in dated]
@@ -135,16 +137,16 @@ def standing(ledger: Ledger) -> tuple[Decision, ...]:
 
 
 def _in_time(
-    dated: tuple[Said, Decision],
+    dated: tuple[Entry, Decision],
 ) -> tuple[tuple[bool, datetime, bool], int, tuple[str, ...]]:
     """Sort by weight; of the same weight the broader use is last and replaces those it covers."""
-    said, decision = dated
-    return _weight(said), -_parts(decision.use), _key(decision)
+    entry, decision = dated
+    return _weight(entry), -_parts(decision.use), _key(decision)
 
 
-def _weight(said: Said) -> tuple[bool, datetime, bool]:
+def _weight(entry: Entry) -> tuple[bool, datetime, bool]:
     """Sort by time: expiry before any answer; at equal times, yes before no."""
-    return said.answer != "expired", said.decided_at, said.answer == "deny"
+    return entry.answer != "expired", entry.decided_at, entry.answer == "deny"
 
 
 def _parts(use: Use) -> int:
@@ -183,13 +185,13 @@ def _must_keep_order(one: Decision, other: Decision) -> bool:
     return EventState.GIVEN in states and bool(states & NO) and meet(one.use, other.use) is not None
 
 
-def last_answer(ledger: Ledger, uses: Sequence[Use]) -> Said | None:
+def last_answer(ledger: Ledger, uses: Sequence[Use]) -> Entry | None:
     """Return the last entry that decided one of some uses, in the order of `standing`."""
     about = [
-        said
-        for said in ledger.said
-        if ledger.stands(said)
-        and any(covers(named, use) for named in spell_out(said, ledger) for use in uses)
+        entry
+        for entry in ledger.entries
+        if ledger.stands(entry)
+        and any(covers(named, use) for named in spell_out(entry, ledger) for use in uses)
     ]
     return max(about, key=_weight, default=None)
 

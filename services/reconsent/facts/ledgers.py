@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from reconsent.domain.consent import Answer, Ledger, Said
+from reconsent.domain.consent import Answer, Entry, Ledger
 from reconsent.domain.use import Held, Use
 from reconsent.store.named import named
 from reconsent.store.rows import all_rows
@@ -25,7 +25,7 @@ class _Owner(NamedTuple):
     deleted_at: datetime | None
 
 
-class _Entry(NamedTuple):
+class _Row(NamedTuple):
     account_key: int
     answer: Answer
     data_category: str
@@ -50,17 +50,17 @@ def read_ledgers(
     owners = all_rows(connection, _Owner, SQL["owners"], wanted)
     if not owners:
         return {}
-    said: dict[int, list[Said]] = {}
-    for entry in all_rows(connection, _Entry, SQL["entries"], wanted):
-        use = Use(entry.data_category, entry.collected_under, entry.data_use, entry.recipient)
-        said.setdefault(entry.account_key, []).append(Said(entry.answer, use, entry.decided_at))
+    entries: dict[int, list[Entry]] = {}
+    for row in all_rows(connection, _Row, SQL["entries"], wanted):
+        use = Use(row.data_category, row.collected_under, row.data_use, row.recipient)
+        entries.setdefault(row.account_key, []).append(Entry(row.answer, use, row.decided_at))
     first: dict[int, dict[Held, datetime]] = {}
     for pair in all_rows(connection, _First, SQL["first_collected"], wanted):
         held = Held(pair.data_category, pair.collected_under)
         first.setdefault(pair.account_key, {})[held] = pair.first_collected_at
     return {
         owner.account_key: Ledger(
-            said=said[owner.account_key],
+            entries=entries[owner.account_key],
             first_collected=first.get(owner.account_key, {}),
             deleted_at=owner.deleted_at,
             controller=_controller(owner.property, policies),

@@ -87,7 +87,7 @@ class Database:
         except _CONFLICTS:
             raise
         except PoolTimeout as error:
-            # The pool does not know why it has none; a connection of its own is told.
+            # The pool does not know why it has none: the error of a direct connection does.
             connect(make_conninfo(self._conninfo, connect_timeout=_CONNECT_SECONDS)).close()
             message = f"database: no connection was free for {self.patience:.0f} s"
             raise OutsideError(message) from error

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from reconsent.domain.consent import (
     Decision,
+    Entry,
     EventState,
     Ledger,
-    Said,
     answerable_again,
     applies,
     event_states,
@@ -32,11 +32,14 @@ def day(number: int) -> datetime:
 
 
 def ledger(
-    *said: Said, first: dict[Held, datetime] | None = None, deleted_at: datetime | None = None
+    *entries: Entry, first: dict[Held, datetime] | None = None, deleted_at: datetime | None = None
 ) -> Ledger:
     """Return a ledger of a controller that is acme at all times."""
     return Ledger(
-        said=said, first_collected=first or {}, deleted_at=deleted_at, controller=lambda _: "acme"
+        entries=entries,
+        first_collected=first or {},
+        deleted_at=deleted_at,
+        controller=lambda _: "acme",
     )
 
 
@@ -47,27 +50,27 @@ def states(found: Ledger) -> list[EventState]:
 
 def test_a_no_after_a_yes_is_a_withdrawal() -> None:
     """Only the no stands; the ledger shows both."""
-    said = ledger(Said("allow", EMAIL, day(1)), Said("deny", EMAIL, day(2)))
+    said = ledger(Entry("allow", EMAIL, day(1)), Entry("deny", EMAIL, day(2)))
     assert states(said) == [EventState.WITHDRAWN]
     assert event_states(said) == [EventState.GIVEN, EventState.WITHDRAWN]
 
 
 def test_of_equal_times_the_no_is_later() -> None:
-    """Said at once, the no stands, and takes nothing back that stood before."""
-    said = ledger(Said("deny", EMAIL, day(1)), Said("allow", EMAIL, day(1)))
+    """Entry at once, the no stands, and takes nothing back that stood before."""
+    said = ledger(Entry("deny", EMAIL, day(1)), Entry("allow", EMAIL, day(1)))
     assert states(said) == [EventState.REFUSED]
 
 
 def test_silence_outweighs_nothing_that_was_said() -> None:
     """An expiry that is dated after a yes leaves the yes standing alone."""
-    said = ledger(Said("allow", EMAIL, day(1)), Said("expired", EMAIL, day(9)))
+    said = ledger(Entry("allow", EMAIL, day(1)), Entry("expired", EMAIL, day(9)))
     assert states(said) == [EventState.GIVEN]
 
 
 def test_a_broad_no_holds_for_what_it_does_not_name() -> None:
     """A no to a use on the phone covers data that arrives later."""
     no = Use(ANY, ANY, "marketing", ANY)
-    stands = standing(ledger(Said("deny", no, day(1))))
+    stands = standing(ledger(Entry("deny", no, day(1))))
     assert not undecided([EMAIL, EMAIL._replace(collected_under=None)], stands)
 
 
@@ -75,7 +78,7 @@ def test_a_broad_yes_covers_only_data_already_collected() -> None:
     """Data collected after a yes is not covered by it."""
     yes = Use(ANY, ANY, "marketing.email", ANY)
     first = {Held("user.contact.email", "v1"): day(0), Held("user.payment", "v1"): day(5)}
-    (decision,) = standing(ledger(Said("allow", yes, day(1)), first=first))
+    (decision,) = standing(ledger(Entry("allow", yes, day(1)), first=first))
     assert decision.use == EMAIL
 
 
@@ -83,27 +86,27 @@ def test_a_yes_about_a_category_covers_the_narrower_of_it_and_what_is_held() -> 
     """Allowing use of contact data, of which the address is held, covers the address."""
     yes = Use("user.contact", ANY, "marketing.email", "acme")
     first = {Held("user.contact.email", "v1"): day(0)}
-    (decision,) = standing(ledger(Said("allow", yes, day(1)), first=first))
+    (decision,) = standing(ledger(Entry("allow", yes, day(1)), first=first))
     assert decision.use == EMAIL
 
 
 def test_nothing_from_before_a_deletion_stands() -> None:
     """Decisions dated up to the latest deletion are invalidated."""
-    said = ledger(Said("allow", EMAIL, day(1)), deleted_at=day(1))
+    said = ledger(Entry("allow", EMAIL, day(1)), deleted_at=day(1))
     assert standing(said) == ()
     assert event_states(said) == [EventState.INVALIDATED]
 
 
 def test_at_equal_times_the_no_is_the_last_answer() -> None:
     """The page shows the answer that applies, in whatever order the two were recorded."""
-    yes, no = Said("allow", EMAIL, day(1)), Said("deny", EMAIL, day(1))
+    yes, no = Entry("allow", EMAIL, day(1)), Entry("deny", EMAIL, day(1))
     assert last_answer(ledger(yes, no), [EMAIL]) == no
     assert last_answer(ledger(no, yes), [EMAIL]) == no
 
 
 def test_an_expiry_is_not_the_last_answer_where_a_person_answered() -> None:
     """An expiry counts only without an answer, and nothing counts from before a deletion."""
-    yes, expiry = Said("allow", EMAIL, day(1)), Said("expired", EMAIL, day(9))
+    yes, expiry = Entry("allow", EMAIL, day(1)), Entry("expired", EMAIL, day(9))
     assert last_answer(ledger(yes, expiry), [EMAIL]) == yes
     assert last_answer(ledger(yes, expiry, deleted_at=day(2)), [EMAIL]) == expiry
     assert last_answer(ledger(yes, deleted_at=day(2)), [EMAIL]) is None
@@ -135,20 +138,20 @@ USES = st.builds(
     st.sampled_from(("marketing", "marketing.email")),
     st.sampled_from(("acme", "partner")),
 )
-SAID = st.builds(
-    Said, st.sampled_from(("allow", "deny", "expired")), USES, st.integers(0, 4).map(day)
+ENTRIES = st.builds(
+    Entry, st.sampled_from(("allow", "deny", "expired")), USES, st.integers(0, 4).map(day)
 )
 
 
-@given(st.lists(SAID, max_size=7).flatmap(lambda s: st.tuples(st.just(s), st.permutations(s))))
-def test_order_of_hearing_does_not_matter(orders: tuple[list[Said], list[Said]]) -> None:
+@given(st.lists(ENTRIES, max_size=7).flatmap(lambda s: st.tuples(st.just(s), st.permutations(s))))
+def test_order_of_hearing_does_not_matter(orders: tuple[list[Entry], list[Entry]]) -> None:
     """The same things said come to the same, in whatever order they are recorded."""
     one, other = orders
     assert standing(ledger(*one)) == standing(ledger(*other))
 
 
-@given(st.lists(SAID, max_size=7), USES)
-def test_what_stands_answers_like_all_that_was_said(said: Sequence[Said], asked: Use) -> None:
+@given(st.lists(ENTRIES, max_size=7), USES)
+def test_what_stands_answers_like_all_that_was_said(said: Sequence[Entry], asked: Use) -> None:
     """For any use, the last answer that covers it has the same effect before and after."""
     answers = sorted(
         ((s.decided_at, s.answer == "deny", s.answer) for s in said

@@ -69,23 +69,23 @@ def _entries(rows: Sequence[_Entry], ledger: Ledger) -> list[tuple[int, dict[str
     states = event_states(ledger)
     found: list[tuple[datetime, int, dict[str, Any]]] = []
     # Entries added since the ledger was read are at the end, and are left out.
-    for row, said, state in zip(rows, ledger.said, states, strict=False):
-        recipient = said.use.recipient
-        if recipient == ANY and said.answer == "allow":
+    for row, entry, state in zip(rows, ledger.entries, states, strict=False):
+        recipient = entry.use.recipient
+        if recipient == ANY and entry.answer == "allow":
             # An agreement without a recipient is with the controller of its time.
-            recipient = ledger.controller(said.decided_at) or ANY
-        entry = {
+            recipient = ledger.controller(entry.decided_at) or ANY
+        shown = {
             "event_state": state.value,
-            "data_category": said.use.data_category,
-            "collected_under": said.use.collected_under,
-            "data_use": said.use.data_use,
+            "data_category": entry.use.data_category,
+            "collected_under": entry.use.collected_under,
+            "data_use": entry.use.data_use,
             "recipient": recipient,
             "policy_version": row.policy_version,
             "channel": row.channel,
             "notice": row.notice,
             "text_hash": row.text_hash,
-            "decided_at": rfc3339(said.decided_at),
+            "decided_at": rfc3339(entry.decided_at),
             "recorded_at": rfc3339(row.recorded_at),
         }
-        found.append((said.decided_at, row.consent_id, entry))
+        found.append((entry.decided_at, row.consent_id, shown))
     return [(number, entry) for _, number, entry in sorted(found, key=lambda dated: dated[0])]

@@ -1,4 +1,4 @@
-"""Answering permission checks from the recorded facts. RULES 20 to 26."""
+"""Permission checks, answered from the recorded facts. RULES 20 to 26."""
 
 from __future__ import annotations
 
@@ -64,22 +64,22 @@ def refuse_past(check: Check, now: datetime) -> None:
         raise BadInputError("at: is in the past; only now or later can be checked")
 
 
-Answer = dict[str, Annotated[Any, "JSON"]]
+PermissionJson = dict[str, Annotated[Any, "JSON"]]
 
 
-def answer(
+def check_all(
     connection: Connection,
     checks: Sequence[Check],
     policies: Policies,
     now: datetime,
     *,
     evidence: bool,
-) -> list[Answer]:
-    """Answer checks in their order, for now or later."""
+) -> list[PermissionJson]:
+    """Return the result of each check in order, as JSON."""
     accounts = _accounts(connection, checks)
     known = {key for key, _ in accounts.values()}
     said = _entries(connection, known, policies) if evidence else {}
-    answers = []
+    results = []
     for check in checks:
         key, standing = accounts.get((check.property, check.account), (0, None))
         policy = policies.of_property(check.property)
@@ -89,8 +89,8 @@ def answer(
         found = _json(check, use, permission, at)
         if evidence:
             found["evidence"] = _evidence(permission, said.get(key, []), use)
-        answers.append(found)
-    return answers
+        results.append(found)
+    return results
 
 
 def _accounts(
@@ -117,7 +117,7 @@ def _use(check: Check, policy: Policy | None, at: datetime) -> Use:
     return Use(check.data_category, check.collected_under, check.data_use, recipient)
 
 
-def _json(check: Check, use: Use, permission: Permission, at: datetime) -> Answer:
+def _json(check: Check, use: Use, permission: Permission, at: datetime) -> PermissionJson:
     return {
         "allowed": permission.allowed,
         "reason": permission.reason,
@@ -140,8 +140,10 @@ def _entries(
     return {key: ledger_json(connection, key, ledger) for key, ledger in found.items()}
 
 
-def _evidence(permission: Permission, entries: Sequence[dict[str, Any]], use: Use) -> Answer:
-    """Return the rule, the version and the ledger entries that the answer is based on."""
+def _evidence(
+    permission: Permission, entries: Sequence[dict[str, Any]], use: Use
+) -> PermissionJson:
+    """Return the rule, the version and the ledger entries that a permission is based on."""
     rests_on = permission.decision
     relevant = [
         entry

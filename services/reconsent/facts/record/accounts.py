@@ -62,7 +62,7 @@ class _Row(NamedTuple):
     deleted_at: datetime | None
 
 
-class _News(NamedTuple):
+class _Changed(NamedTuple):
     """The position of an event that differs from the known profile, and its account's key."""
 
     position: int
@@ -136,16 +136,16 @@ def record_accounts(
     new = 0
     left = events
     while left:
-        news = _news(connection, left)
-        if not news:
+        changed = _changed(connection, left)
+        if not changed:
             break
-        paths = _paths(connection, news)
+        paths = _paths(connection, changed)
         written = _write(connection, paths, address_hash)
         _write_history(connection, written)
         _after(connection, written, policies)
         # Another transaction has just added these accounts; now they are known.
-        left = [event for event, _ in news if _name(event) not in written]
-        _erase_late(connection, [event for event, _ in news if _name(event) in written], written)
+        left = [event for event, _ in changed if _name(event) not in written]
+        _erase_late(connection, [event for event, _ in changed if _name(event) in written], written)
         new += sum(len(path.profiles) - 1 for path in written.values())
     return Counts(new=new, unchanged=len(events) - new)
 
@@ -154,7 +154,7 @@ def _name(event: AccountEvent) -> AccountName:
     return AccountName(event.property, event.account)
 
 
-def _news(
+def _changed(
     connection: Connection, events: Sequence[AccountEvent]
 ) -> list[tuple[AccountEvent, int | None]]:
     """Return the events that differ from the known profiles, with the accounts' keys."""
@@ -167,22 +167,22 @@ def _news(
         for position, event in enumerate(events)
     )  # fmt: skip
     copy_in(connection, SQL["copy_incoming"], _INCOMING, rows)
-    found = all_rows(connection, _News, SQL["compare"])
+    found = all_rows(connection, _Changed, SQL["compare"])
     connection.execute(SQL["clear_incoming"])
-    return [(events[news.position], news.account_key) for news in found]
+    return [(events[changed.position], changed.account_key) for changed in found]
 
 
 def _paths(
-    connection: Connection, news: Sequence[tuple[AccountEvent, int | None]]
+    connection: Connection, changed: Sequence[tuple[AccountEvent, int | None]]
 ) -> dict[AccountName, _Path]:
     """Lock the known accounts, and apply the events to all accounts."""
-    keys = {key for _, key in news if key is not None}
+    keys = {key for _, key in changed if key is not None}
     rows = all_rows(connection, _Row, SQL["lock_profiles"], {"keys": list(keys)}) if keys else []
     known = _known(rows)
     paths: dict[AccountName, _Path] = {
         name: _Path(account.key, [account.profile]) for name, account in known.items()
     }
-    for event, _ in news:
+    for event, _ in changed:
         name = _name(event)
         path = paths.get(name)
         if path is None:

@@ -80,8 +80,8 @@ def keep_words(
     **context: Any,  # noqa: ANN401 -- columns of the table
 ) -> str:
     """Keep what was rendered, with what it was rendered for; return the hash of both."""
-    told = json.dumps([context, content], sort_keys=True)
-    digest = hashlib.sha256(told.encode()).hexdigest()
+    content_json = json.dumps([context, content], sort_keys=True)
+    digest = hashlib.sha256(content_json.encode()).hexdigest()
     kept = {"rendering": digest, "content": Jsonb(content)} | context
     connection.execute(SQL["keep_rendering"], kept)
     return digest

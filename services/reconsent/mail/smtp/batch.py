@@ -116,11 +116,11 @@ class Batch:
         """Return a message of which nothing was sent."""
         self._given_back.appendleft(message)
 
-    def may_have_left(self, message: Message, why: str) -> None:
+    def unknown(self, message: Message, why: str) -> None:
         """Record that the server may have accepted a message."""
         self.results[message.place] = Result("unknown", why)
 
-    def took(self, message: Message) -> None:
+    def accept(self, message: Message) -> None:
         """Record that the server accepted a message."""
         self.results[message.place] = Result("accepted")
         self.accepted += 1

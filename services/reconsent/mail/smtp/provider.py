@@ -189,12 +189,12 @@ async def _settled(
     try:
         reply = await connection.verdict(following.envelope if following else None)
     except ConnectionLostError as error:
-        batch.may_have_left(message, _blamed(error))
+        batch.unknown(message, _blamed(error))
         if following:
             batch.untouched(following)
         raise
     if reply.good:
-        batch.took(message)
+        batch.accept(message)
     else:
         batch.refused(message, Refusal(".", reply))
 

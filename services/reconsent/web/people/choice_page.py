@@ -71,7 +71,7 @@ class ChoicePage:
         open_questions = questions(shown & self.ask)
         return frozenset[Use]().union(*(part_refused(q, self.standing) for q in open_questions))
 
-    def said(self, shown: frozenset[Use]) -> tuple[Answered, ...]:
+    def answers(self, shown: frozenset[Use]) -> tuple[Answered, ...]:
         """Return the last answer to each question about some uses."""
         if self.ledger is None:
             return ()

@@ -63,7 +63,7 @@ def receipt(link: ChooseLink, context: InjectedContext) -> Response:
             version=page.policy.latest,
             property_name=page.name.property,
             locale=page.locale,
-            answers=page.said(page.decided),
+            answers=page.answers(page.decided),
             still_open=len(questions(page.ask)),
             change_url=page.answers_url,
         )
@@ -139,7 +139,7 @@ def _choose(
         ask_hash=keep_shown(connection, page, shown).text_hash,
         mailed_at=page.mailed_at,
         refused_before=page.refused_before(shown),
-        said=page.said(shown - page.ask),
+        said=page.answers(shown - page.ask),
         nothing_chosen=nothing_chosen,
         question_changed=changed,
         answers_url=page.answers_url if shown == page.ask and page.decided else None,

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from reconsent.domain.errors import BadInputError
 from reconsent.facts.read.account_story import account_json
-from reconsent.facts.read.permissions import Answer, Check, answer, refuse_past
+from reconsent.facts.read.permissions import Check, PermissionJson, check_all, refuse_past
 from reconsent.store.postgres import Connection
 from reconsent.web.access import AuthorizedRoute, InjectedContext
 
@@ -31,7 +31,7 @@ class Checks(BaseModel):
 class Answers(BaseModel):
     """The answers, in the order of the checks."""
 
-    answers: list[Answer]
+    answers: list[PermissionJson]
 
 
 @router.post("/v1/permissions")
@@ -44,9 +44,9 @@ def permissions(checks: Checks, context: InjectedContext) -> Answers:
         except BadInputError as error:
             raise BadInputError(f"checks.{position}.{error}") from error
 
-    def work(connection: Connection) -> list[Answer]:
+    def work(connection: Connection) -> list[PermissionJson]:
         policies = context.versions.now(connection)
-        return answer(connection, checks.checks, policies, now, evidence=checks.evidence)
+        return check_all(connection, checks.checks, policies, now, evidence=checks.evidence)
 
     return Answers(answers=context.database.transaction(work))
 

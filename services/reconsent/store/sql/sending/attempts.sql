@@ -4,7 +4,7 @@ UPDATE attempts SET ended_at = clock_timestamp(), outcome = %(outcome)s
 WHERE attempt_id = %(attempt_id)s;
 
 -- :name lock_members
--- Lock the members of an attempt: whoever forgets an account locks its notices as well.
+-- Lock the members of an attempt: a deletion locks the notices of its account as well.
 SELECT FROM notices WHERE notice_id = ANY(%(notice_id)s)
 ORDER BY notice_id FOR NO KEY UPDATE;
 
@@ -12,26 +12,26 @@ ORDER BY notice_id FOR NO KEY UPDATE;
 -- Write what became of the members of an attempt, unless something later is known already.
 UPDATE notices SET
     changed = pg_current_xact_id(),
-    state = CASE WHEN told.outcome = 'retry' AND notices.dead THEN 'suppressed'
-                 WHEN told.outcome = 'retry' THEN 'due' ELSE told.outcome END,
-    suppression = CASE WHEN told.outcome = 'retry' AND notices.dead THEN 'deleted' END,
-    accepted_at = CASE WHEN told.outcome = 'accepted' THEN %(now)s::timestamptz END,
-    undelivered = told.outcome = 'rejected',
+    state = CASE WHEN reported.outcome = 'retry' AND notices.dead THEN 'suppressed'
+                 WHEN reported.outcome = 'retry' THEN 'due' ELSE reported.outcome END,
+    suppression = CASE WHEN reported.outcome = 'retry' AND notices.dead THEN 'deleted' END,
+    accepted_at = CASE WHEN reported.outcome = 'accepted' THEN %(now)s::timestamptz END,
+    undelivered = reported.outcome = 'rejected',
     -- It may quote the address, of which nothing is kept of deleted accounts and of minors.
-    reason = CASE WHEN NOT (told.reason IS NULL OR notices.dead OR (
+    reason = CASE WHEN NOT (reported.reason IS NULL OR notices.dead OR (
         SELECT minor FROM accounts WHERE accounts.account_key = notices.account_key
-    )) THEN told.reason END,
-    not_before = told.not_before,
-    tried = CASE WHEN told.outcome = 'retry'
+    )) THEN reported.reason END,
+    not_before = reported.not_before,
+    tried = CASE WHEN reported.outcome = 'retry'
                  THEN coalesce(tried, '[]') || jsonb_build_array(jsonb_build_array(attempt_id, 'retry'))
                  ELSE tried END
 FROM unnest(%(notice_id)s::uuid[], %(outcome)s::text[], %(reason)s::text[],
-            %(not_before)s::timestamptz[]) AS told (notice_id, outcome, reason, not_before)
-WHERE notices.notice_id = told.notice_id AND notices.attempt_id = %(attempt_id)s
+            %(not_before)s::timestamptz[]) AS reported (notice_id, outcome, reason, not_before)
+WHERE notices.notice_id = reported.notice_id AND notices.attempt_id = %(attempt_id)s
   AND (notices.state IN ('attempting', 'unknown')
-       -- A sender that was presumed dead still reports, as long as nobody has sent it again.
-       OR notices.state = 'abandoned' AND told.outcome <> 'unknown'
-       OR notices.state = 'due' AND told.outcome IN ('accepted', 'rejected'));
+       -- A sender that was presumed dead can still report, unless the notice was sent again.
+       OR notices.state = 'abandoned' AND reported.outcome <> 'unknown'
+       OR notices.state = 'due' AND reported.outcome IN ('accepted', 'rejected'));
 
 -- :name hand_over
 -- Note that an attempt is handed over from now on; nothing where it was abandoned.
@@ -46,8 +46,8 @@ WHERE ended_at IS NULL AND (lease = %(lease)s OR pg_try_advisory_xact_lock(lease
 ORDER BY attempt_id FOR UPDATE SKIP LOCKED;
 
 -- :name settle_abandoned
--- What became of unfinished attempts is unknown, or they may be made again: surely where they were
--- never handed over (retry).
+-- Mark the notices of unfinished attempts as unknown or due again; those never handed over (retry)
+-- are certainly due again.
 WITH ended AS (
     UPDATE attempts SET ended_at = clock_timestamp(), outcome = 'abandoned'
     WHERE attempt_id = ANY(%(attempts)s)

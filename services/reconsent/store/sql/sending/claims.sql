@@ -36,13 +36,13 @@ SELECT EXISTS (SELECT FROM notices WHERE {is_due} AND not_before IS NULL)
     OR EXISTS (SELECT FROM notices WHERE {is_due} AND not_before <= %(now)s);
 
 -- :name let_go
--- Write what a second look made of claimed notices that are not to be sent.
-UPDATE notices SET state = told.state, suppression = told.suppression,
+-- Write the new states of claimed notices that are not sent.
+UPDATE notices SET state = decided.state, suppression = decided.suppression,
     changed = pg_current_xact_id(),
-    dead = told.suppression IS NOT DISTINCT FROM 'deleted'
+    dead = decided.suppression IS NOT DISTINCT FROM 'deleted'
 FROM unnest(%(notice_id)s::uuid[], %(state)s::text[], %(suppression)s::text[])
-     AS told (notice_id, state, suppression)
-WHERE notices.notice_id = told.notice_id;
+     AS decided (notice_id, state, suppression)
+WHERE notices.notice_id = decided.notice_id;
 
 -- :name begin_attempt
 -- Note that notices are about to be handed to a provider.
@@ -53,10 +53,10 @@ VALUES (%(provider)s, %(lease)s, %(members)s, %(payload_hash)s) RETURNING attemp
 -- Notices become part of an attempt, with what they ask and say and where they go.
 UPDATE notices SET state = 'attempting', attempt_id = %(attempt_id)s, ask_id = %(ask_id)s,
     not_before = NULL,
-    rendering = %(rendering)s, address_hash = told.address_hash,
+    rendering = %(rendering)s, address_hash = members.address_hash,
     changed = pg_current_xact_id()
-FROM unnest(%(notice_id)s::uuid[], %(address_hash)s::bytea[]) AS told (notice_id, address_hash)
-WHERE notices.notice_id = told.notice_id;
+FROM unnest(%(notice_id)s::uuid[], %(address_hash)s::bytea[]) AS members (notice_id, address_hash)
+WHERE notices.notice_id = members.notice_id;
 
 -- :name by_index
 -- Look notices up by index: going through all of them would take longer with each that there is.
