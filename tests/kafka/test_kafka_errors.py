@@ -1,4 +1,4 @@
-"""A Kafka that is away, locked, or not as it should be: one clear line each, nothing lost."""
+"""Kafka is unreachable, rejects credentials, or lacks topics: one clear line each, nothing lost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every process of a run collects the same tests."""
+"""All processes of a run collect the same tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The docs say what is: rules, commands, settings and links agree with the code."""
+"""The docs agree with the code: rules, commands, settings and links."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def _command_lines(page: Path) -> Iterator[str]:
 
 
 def _resolved(words: list[str]) -> tuple[click.Command, list[str]]:
-    """Find the command that words name; what is left are its options and arguments."""
+    """Find the command that the words name; return the remaining words too."""
     command: click.Command = cli
     while words and isinstance(command, click.Group) and words[0] in command.commands:
         command, words = command.commands[words[0]], words[1:]
@@ -70,8 +70,8 @@ def _resolved(words: list[str]) -> tuple[click.Command, list[str]]:
 
 
 @pages
-def test_commands_can_be_typed_as_they_stand(page: Path) -> None:
-    """Each command of an example exists, and takes the options and arguments that it is given."""
+def test_commands_can_be_typed_as_shown(page: Path) -> None:
+    """Each command of an example exists, and accepts its options and arguments."""
     for line in _command_lines(page):
         command, rest = _resolved(shlex.split(line, comments=True)[1:])
         assert not isinstance(command, click.Group), f"{line}: no such command"
@@ -125,7 +125,7 @@ def test_python_that_is_shown_can_be_imported(page: Path) -> None:
 
 
 class _Noting(dict[str, str]):
-    """An environment that notes which of its names are asked for."""
+    """An environment that records which of its names are read."""
 
     def __init__(self, **names: str) -> None:
         super().__init__(names)
@@ -186,6 +186,6 @@ def test_paths_that_are_named_exist(page: Path) -> None:
 
 @pages
 def test_no_machine_is_named(page: Path) -> None:
-    """No line tells on what machine it was written."""
+    """No line has a path of the machine that it was written on."""
     for line in page.read_text("utf-8").splitlines():
         assert not re.search(r"(?<![\w.])/(work|tmp|root|home|Users|mnt)\b", line), line

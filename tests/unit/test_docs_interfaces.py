@@ -1,4 +1,4 @@
-"""The docs say what is: events, policy files, pages, reasons, states and dependencies."""
+"""The docs agree with the code: events, policy files, pages, reasons, states, dependencies."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NOON = datetime(2026, 12, 1, 12, tzinfo=UTC)
 
 @pytest.mark.parametrize("topic", TOPICS)
 def test_example_events_are_events(topic: str) -> None:
-    """Each topic has an example, which the program would take; so has its type and its key."""
+    """Each topic has a valid example, and the table names its type."""
     text = section(INTERFACES, f"### {topic}")
     examples = [json.loads(block) for block in blocks(text, "json")]
     assert examples
@@ -61,8 +61,8 @@ def test_the_example_policy_is_a_policy() -> None:
     assert explained == (set(PolicyVersion.model_fields) - {"notice"}) | notice
 
 
-def test_the_example_of_a_permission_check_is_one() -> None:
-    """What is shown of the API is what it takes and answers."""
+def test_the_example_of_a_permission_check_is_valid() -> None:
+    """The example has the fields of the API's request and response."""
     request = json.loads(blocks(section(INTERFACES, "## HTTP"), "json")[0])
     assert api.Checks.model_validate(request).checks
     answer = json.loads(blocks(section(INTERFACES, "### Asking for permission"), "json")[0])

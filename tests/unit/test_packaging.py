@@ -131,7 +131,7 @@ def _imported(node: ast.AST) -> list[str]:
 
 @pytest.mark.parametrize("room", ["domain", "files", "bus/kafka"])
 def test_a_client_needs_no_web_server_and_no_database(tmp_path: Path, room: str) -> None:
-    """What reconsent-client is going to take loads none of them."""
+    """The rooms for reconsent-client import none of them."""
     modules = [
         ".".join(path.relative_to(ROOT / "services").with_suffix("").parts)
         for path in (SERVICES / room).rglob("*.py")

@@ -37,7 +37,7 @@ def test_every_metric_and_event_is_declared_once() -> None:
 
 
 def test_nothing_else_writes_to_the_log_or_names_a_metric() -> None:
-    """A line in the log or a metric that is not declared has no place to come from."""
+    """Log lines and metrics exist only if they are declared."""
     sources = {path: path.read_text() for path in (ROOT / "services").rglob("*.py")}
     del sources[ROOT / "services/reconsent/telemetry.py"]
     speaks = re.compile(r"""getLogger\(["']reconsent|# (HELP|TYPE) |["']reconsent_\w+_total""")

@@ -1,4 +1,4 @@
-"""Whatever can become of an account, explain has words for it."""
+"""`explain` has words for everything that can happen to an account."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from reconsent.domain.notice import Settled, State
 from reconsent.domain.permission import Reason
 
 
-def test_everything_that_can_become_of_it_has_words() -> None:
-    """No state, suppression, answer or reason that the rules know leaves the story speechless."""
+def test_every_state_and_reason_has_words() -> None:
+    """Each state, suppression, answer and reason of the rules has words."""
     told_apart = {"suppressed", "superseded"}
     assert set(get_args(State)) == STATE.keys() | told_apart
     assert set(get_args(Settled)) == SETTLED.keys() | {"superseded"}

@@ -1,4 +1,4 @@
-"""Account events: the same account comes of them in whatever order. RULES 27, 28."""
+"""Account events give the same account in any order. RULES 27, 28."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def test_a_version_changes_nothing_after_itself(version: PolicyVersion) -> None:
 
 @given(any_version(), any_version())
 def test_material_changes_make_a_material_version(old: PolicyVersion, new: PolicyVersion) -> None:
-    """Some change is material exactly where the version is; in a first version none."""
+    """A version is material exactly if one of its changes is; a first version has none."""
     if old != new:
         assert any(c.material for c in changes(old, new)) == is_material(new, old)
     assert not any(c.material or c.stored_data for c in changes(None, new))
@@ -107,7 +107,7 @@ def test_a_known_use_by_someone_else_is_a_new_recipient() -> None:
 
 
 def test_data_never_declared_before_is_a_new_category_and_asks_nobody() -> None:
-    """Data off every declared line is a new category; no stored data is affected."""
+    """A category on no declared line is new; no stored data is affected."""
     category, use = _declaring(row("user.device", "service.support"))
     assert (category.kind, category.data_category, category.data_use) == (
         "new_category",
@@ -128,7 +128,7 @@ def test_a_use_dropped_is_not_material_and_concerns_no_stored_data() -> None:
 
 
 def test_another_controller_takes_over_every_use() -> None:
-    """Each use is new to the new controller, but those it was a listed recipient for."""
+    """Each use is new, except those for which the new controller was a listed recipient."""
     found = _after(controller="payer")
     assert found[0].kind == "controller"
     assert (found[0].before, found[0].after) == ("example", "payer")
@@ -151,13 +151,13 @@ def test_retention_is_longer_or_shorter_than_the_longest_that_covered() -> None:
 
 
 def test_a_narrower_row_beside_a_broader_one_shortens_nothing() -> None:
-    """What the broader row still keeps longer is not kept shorter."""
+    """Data that the broader row still keeps longer is not kept for a shorter time."""
     narrow = row("user.contact.email", "service.support", retention="P1D", legal_basis="contract")
     assert _declaring(narrow) == ()
 
 
-def test_legal_basis_properties_parties_and_texts_are_told_and_not_material() -> None:
-    """What is no use of data is told too, and is not material."""
+def test_other_changes_are_listed_and_not_material() -> None:
+    """Legal basis, properties, parties and texts are listed too."""
     support, payment = (one.model_dump() for one in _V1.declares)
     found = _after(
         declares=[support | {"legal_basis": "consent"}, payment],
@@ -217,7 +217,7 @@ def test_the_event_gives_the_version_back(version: PolicyVersion) -> None:
 
 
 @given(any_version(), any_version())
-def test_every_change_is_said_in_words_and_as_json(old: PolicyVersion, new: PolicyVersion) -> None:
+def test_every_change_has_a_line_and_json(old: PolicyVersion, new: PolicyVersion) -> None:
     """Each change has its line, marked material or not, and its JSON object."""
     found = changes(old, new)
     lines = describe(found, old, new)

@@ -1,4 +1,4 @@
-"""Decisions: what stands, whoever says it in whatever order it is heard. RULES 17 to 19."""
+"""Decisions: what applies, in whatever order it is recorded. RULES 17 to 19."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ def ledger(
 
 
 def states(found: Ledger) -> list[EventState]:
-    """Return the states of the decisions that stand."""
+    """Return the states of the standing decisions."""
     return [decision.event_state for decision in standing(found)]
 
 
 def test_a_no_after_a_yes_is_a_withdrawal() -> None:
-    """Only the no stands; the ledger shows both."""
+    """Only the no applies; the ledger shows both."""
     said = ledger(Entry("allow", EMAIL, day(1)), Entry("deny", EMAIL, day(2)))
     assert states(said) == [EventState.WITHDRAWN]
     assert event_states(said) == [EventState.GIVEN, EventState.WITHDRAWN]
@@ -61,8 +61,8 @@ def test_of_equal_times_the_no_is_later() -> None:
     assert states(said) == [EventState.REFUSED]
 
 
-def test_silence_outweighs_nothing_that_was_said() -> None:
-    """An expiry that is dated after a yes leaves the yes standing alone."""
+def test_an_expiry_outweighs_no_answer() -> None:
+    """An expiry dated after a yes changes nothing."""
     said = ledger(Entry("allow", EMAIL, day(1)), Entry("expired", EMAIL, day(9)))
     assert states(said) == [EventState.GIVEN]
 
@@ -144,14 +144,14 @@ ENTRIES = st.builds(
 
 
 @given(st.lists(ENTRIES, max_size=7).flatmap(lambda s: st.tuples(st.just(s), st.permutations(s))))
-def test_order_of_hearing_does_not_matter(orders: tuple[list[Entry], list[Entry]]) -> None:
-    """The same things said come to the same, in whatever order they are recorded."""
+def test_the_order_of_recording_does_not_matter(orders: tuple[list[Entry], list[Entry]]) -> None:
+    """The same entries give the same standing in any order."""
     one, other = orders
     assert standing(ledger(*one)) == standing(ledger(*other))
 
 
 @given(st.lists(ENTRIES, max_size=7), USES)
-def test_what_stands_answers_like_all_that_was_said(said: Sequence[Entry], asked: Use) -> None:
+def test_the_standing_has_the_effect_of_the_whole_ledger(said: Sequence[Entry], asked: Use) -> None:
     """For any use, the last answer that covers it has the same effect before and after."""
     answers = sorted(
         ((s.decided_at, s.answer == "deny", s.answer) for s in said

@@ -1,4 +1,4 @@
-"""Dead letters: how they are named, what they were, and who stands behind whom."""
+"""Dead letters: their ids, their messages, and their order."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NOON = datetime(2026, 12, 1, 12, tzinfo=UTC)
 def letter(
     text: str, key: bytes | None = b"shop.example/ann", hour: int = 0, value: bytes | None = b"?"
 ) -> DeadLetter:
-    """Make a dead letter of an id and a key, whose message was sent at some hour after noon."""
+    """Make a dead letter with an id and a key, sent some hours after noon."""
     topic, partition, offset = Id.parse(text)
     at = NOON + timedelta(hours=hour)
     message = Message(topic, key, value, (("ce_id", b"1"),), at, 7, 70 + offset)
@@ -58,7 +58,7 @@ def test_an_id_is_read_as_it_is_printed() -> None:
     ],
 )
 def test_a_wrong_id_is_named(text: str) -> None:
-    """What is no id is told in one line that shows it, also where no column could hold it."""
+    """An invalid id is reported in one line that shows it, even if no column could store it."""
     with pytest.raises(BadInputError) as raised:
         Id.parse(text)
     assert repr(text) in str(raised.value)
@@ -66,7 +66,7 @@ def test_a_wrong_id_is_named(text: str) -> None:
 
 
 def test_a_dead_letter_is_the_message_as_it_came() -> None:
-    """Its message is what was buried, with its first place; also where it was buried before."""
+    """Its message is the original one, with its first place, even if dead-lettered twice."""
     message = Message("accounts", b"k", b"v", (("a", b"1"), ("dead-letter-b", b"2")), NOON, 7, 70)
     once = dead_letter(message, "other", ValueError("before"))
     sent_on = once._replace(topic="accounts", partition=1, offset=10)
@@ -78,7 +78,7 @@ def test_a_dead_letter_is_the_message_as_it_came() -> None:
         assert (found.reason, found.exception, found.group) == ("no", "BadInputError", "reconsent")
 
 
-def test_those_on_which_others_count_come_first() -> None:
+def test_letters_that_others_depend_on_come_first() -> None:
     """Policy versions are retried before accounts, and each topic in the order of its places."""
     texts = ["accounts:0:10", "accounts:0:9", "policy-versions:3:5", "mail-events:0:0"]
     assert [str(each.id) for each in in_order(map(letter, texts))] == [
@@ -86,8 +86,8 @@ def test_those_on_which_others_count_come_first() -> None:
     ]
 
 
-def test_later_ones_of_a_key_stand_behind() -> None:
-    """Behind a chosen letter stand those of its key, of all topics, which were sent after it."""
+def test_later_letters_of_a_key_follow() -> None:
+    """A chosen letter is followed by those of its key, in any topic, that were sent later."""
     waiting = [
         letter("accounts:0:1", hour=1),
         letter("accounts:0:2", hour=3),
@@ -107,7 +107,7 @@ def test_later_ones_of_a_key_stand_behind() -> None:
 
 
 def test_a_wrong_clock_changes_no_order_of_a_topic() -> None:
-    """Those of one topic stand as they came, whatever their times say."""
+    """Letters of one topic keep their order, whatever their times."""
     waiting = [
         letter("accounts:0:1", hour=5),
         letter("accounts:0:2", hour=1),
@@ -118,7 +118,7 @@ def test_a_wrong_clock_changes_no_order_of_a_topic() -> None:
     assert line.index("accounts:0:1") < line.index("accounts:0:2")
 
 
-def test_what_has_no_key_stands_alone() -> None:
+def test_letters_without_a_key_are_not_ordered() -> None:
     """No order was promised to messages without a key."""
     waiting = [letter("accounts:0:1", None), letter("accounts:0:2", None)]
     assert names(with_later(waiting, {Id("accounts", 0, 1)})) == [["accounts:0:1"]]
@@ -132,7 +132,7 @@ def test_what_has_no_key_stands_alone() -> None:
     ],
 )  # fmt: skip
 def test_any_value_can_be_shown(value: bytes | None) -> None:
-    """What is shown is JSON that all can read, and lines that play no tricks on a terminal."""
+    """The output is valid JSON, or lines without terminal control codes."""
     odd = letter("accounts:0:1", b"\xff\x1b/ann\n", value=value)
 
     def no_constant(name: str) -> None:
@@ -143,7 +143,7 @@ def test_any_value_can_be_shown(value: bytes | None) -> None:
     assert all(line.isprintable() for line in as_lines(odd))
 
 
-def test_a_value_is_shown_as_it_reads() -> None:
-    """JSON is laid out for people, in their letters."""
+def test_a_value_is_shown_readably() -> None:
+    """JSON is indented, and its characters are not escaped."""
     shown = as_lines(letter("accounts:0:1", value='{"name": "Ødegård 🙂"}'.encode()))
     assert shown[-3:] == ["{", '  "name": "Ødegård 🙂"', "}"]

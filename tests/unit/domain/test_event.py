@@ -97,7 +97,7 @@ def said(topic: str, data: object) -> Event:
 
 
 @pytest.mark.parametrize("topic", TOPICS)
-def test_every_mode_says_the_same(topic: str) -> None:
+def test_every_mode_gives_the_same_event(topic: str) -> None:
     """Bare, binary and structured mode give the same fact, and so does what is made of them."""
     data = json.dumps(SAMPLES[topic]).encode()
     packed = pack(topic, data, source="urn:test", id="7", time=NOW, key=b"key")
@@ -211,7 +211,7 @@ def test_a_mistake_is_named_with_its_field(
 @pytest.mark.parametrize(
     "value", [b"", b"{", b"[]", b"null", b'"text"', b"\xff", b'{"property": "\\ud800"}']
 )
-def test_what_is_no_json_object_is_refused(value: bytes) -> None:
+def test_anything_but_a_json_object_is_refused(value: bytes) -> None:
     """Anything but a JSON object is a mistake of the input, never a fault."""
     with pytest.raises(BadInputError, match=r"^accounts: "):
         read(Message("accounts", b"shop.example/1", value, (), NOW))
@@ -234,7 +234,7 @@ def test_times_are_the_same_instant_in_utc(local: datetime, minutes: int) -> Non
     ["", "ann", "a@b@c", "ann @example.com", "<ann@example.com>", "a\n@example.com", "@b", "a@",
      "ann@example.com,bob@example.com", "a" * 250 + "@b.example"],
 )  # fmt: skip
-def test_an_address_without_use_loses_no_fact(address: str) -> None:
+def test_an_unusable_address_loses_no_fact(address: str) -> None:
     """Status and contact count even where no mail can go to the address."""
     event = said("accounts", ACCOUNT | {"email": address, "contact": "none"})
     assert isinstance(event, AccountEvent)

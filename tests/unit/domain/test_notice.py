@@ -1,4 +1,4 @@
-"""Who is told: what planning does for one account. RULES 9 to 15."""
+"""What planning does for one account. RULES 9 to 15."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ REACHABLE = Reach(status="active", contact="all", minor=False, address="ok")
 
 
 def reach(**changed: object) -> Reach:
-    """Return somebody who can be written to but for what is changed."""
+    """Return the reach of an account that can be mailed, except for the given changes."""
     fields = {"status": "active", "contact": "all", "minor": False, "address": "ok"}
     return Reach(**(fields | changed))  # type: ignore[arg-type]
 
@@ -48,7 +48,7 @@ def mailed(*asks: Use, **changed: object) -> Last:
         (reach(address="bounced"), "bounced", "bounced"),
     ],
 )
-def test_the_first_reason_not_to_write_is_named(
+def test_the_first_reason_to_suppress_is_given(
     who: Reach, choice: str | None, information: str | None
 ) -> None:
     """Reasons apply in their order, for each kind of notice."""
@@ -110,12 +110,12 @@ def test_the_first_reason_not_to_write_is_named(
 def test_an_account_gets_what_it_needs_and_nothing_twice(
     ask: set[Use], last: Last | None, who: Reach, expected: Step
 ) -> None:
-    """Planning follows from the ask, the last notice and whether one may write."""
+    """Planning depends on the ask, the last notice and the reach."""
     assert next_step(who, frozenset(ask), last) == expected
 
 
 def test_information_goes_to_those_with_nothing_to_ask_once() -> None:
-    """It is planned where it is due and there is no notice yet, and not without being due."""
+    """An information notice is planned only if it is due and there is no notice yet."""
     assert next_step(REACHABLE, frozenset(), None, inform=True) == Step(plan="information")
     assert next_step(REACHABLE, frozenset(), None) == Step()
     told = Last(kind="information", state="accepted", asks=frozenset())
@@ -134,18 +134,18 @@ def test_information_goes_to_those_with_nothing_to_ask_once() -> None:
 def test_a_question_is_open_while_something_it_asks_is_asked(
     ask: set[Use], standing: tuple[Decision, ...], expected: str | None
 ) -> None:
-    """What became of a question follows from what stands now."""
+    """How a question was settled depends on the current standing."""
     assert settled(frozenset({OFFERS}), frozenset(ask), standing) == expected
 
 
 def test_a_broader_question_covers_a_narrower_ask() -> None:
-    """Who was asked about all contact data was asked about the address."""
+    """A question about all contact data asks about the address."""
     assert covered_by(frozenset({OFFERS}), frozenset({WIDER}))
     assert not covered_by(frozenset({WIDER}), frozenset({OFFERS}))
 
 
 def test_one_question_a_use_and_recipient() -> None:
-    """All data that a use by one recipient concerns stands beneath one question."""
+    """All data that a use by one recipient concerns belongs to one question."""
     other = OFFERS._replace(collected_under=None)
     partner = OFFERS._replace(recipient="partner")
     asked = questions({OFFERS, other, partner})

@@ -41,7 +41,7 @@ def policy() -> Policy:
 def who(
     *decisions: Decision, status: Status = "active", contact: Contact = "all", minor: bool = False
 ) -> PermissionSubject:
-    """Return an account with what stands for it."""
+    """Return an account with its standing decisions."""
     return PermissionSubject(status=status, contact=contact, minor=minor, decisions=decisions)
 
 
@@ -111,7 +111,7 @@ def test_a_no_to_a_part_is_a_no_to_the_whole_until_a_later_yes_covers_it() -> No
 
 
 def test_a_no_to_a_declared_use_is_honoured() -> None:
-    """What a version declares is refused all the same to who said no, naming nothing else."""
+    """A refusal also applies to uses that the data's own version declares."""
     no = said(EventState.REFUSED, Use(ANY, ANY, "essential", ANY))
     asked = ASKED._replace(data_use="essential.service")
     assert permit(who(no), policy(), asked, NOW).reason == "refused"
@@ -148,7 +148,7 @@ def test_a_no_to_a_declared_use_is_honoured() -> None:
 def test_what_is_allowed_is_listed_once(
     account: PermissionSubject, held: Held, listed: set[tuple[str, str]]
 ) -> None:
-    """What is declared or agreed is listed as far as a version declares it, and rests on one."""
+    """Declared and agreed uses are listed as far as a version declares them."""
     found = allowed(account, policy(), held)
     assert {(one.use.data_use, one.version) for one in found} == listed
     assert len(found) == len(listed)

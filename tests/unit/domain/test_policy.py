@@ -18,7 +18,7 @@ from tests.drafts import any_version, draft, row
 
 
 def _line(*declares: list[dict[str, Any]], **changed: Any) -> Policy:  # noqa: ANN401 (as in a file)
-    """Return a line v1, v2 … of versions that declare so much, a year apart."""
+    """Return a line v1, v2 … of versions with these declarations, a year apart."""
     return Policy(
         name="campaigner",
         versions=tuple(
@@ -107,7 +107,7 @@ def test_versions_between_do_not_matter() -> None:
 
 
 def test_of_an_unknown_version_all_is_new() -> None:
-    """Data of an unknown version was told nothing of; of an unpublished one nothing is asked."""
+    """Every use of data of an unknown version is new; nothing is asked of an unpublished one."""
     line = _line([EMAIL])
     assert line.new_uses([Held("user.contact", None)]) == {
         _use("user.contact.email", None, "essential.service")
@@ -141,7 +141,7 @@ def test_a_new_use_is_declared_now_and_was_not_then(
 
 
 def test_the_version_in_force_is_the_last_effective() -> None:
-    """Before the first version the first is in force; at its time a version is."""
+    """A version is in force from its effective time; before the first one, the first is."""
     line = _line([EMAIL], [EMAIL])
     named = {
         datetime(2000, 1, 1, tzinfo=UTC): "v1",
@@ -247,8 +247,8 @@ def test_a_property_stays_with_its_policy() -> None:
     ]
 
 
-def test_one_use_of_data_stands_in_one_row() -> None:
-    """A use declared twice of a category is a mistake; of a part of it, it is not."""
+def test_one_use_of_data_is_listed_in_one_row() -> None:
+    """Declaring a use twice for a category is a mistake; for a part of the category it is not."""
     version = draft(
         declares=[
             row("user.contact", "service", "marketing", "service"),
@@ -289,6 +289,6 @@ def test_a_version_that_breaks_a_rule_is_not_admitted() -> None:
     ],
 )
 def test_what_the_policy_file_does_not_know_is_refused(changed: dict[str, Any]) -> None:
-    """Unknown keys and malformed values make no version."""
+    """Unknown keys and malformed values are errors."""
     with pytest.raises(ValidationError):
         draft(**changed)

@@ -24,7 +24,7 @@ def test_a_year_is_365_days_and_a_month_30(text: str, days: int) -> None:
 @pytest.mark.parametrize(
     "text", ["", "P", "PT", "7Y", "P1D ", "-P1D", "P-1D", "p1d", "P1.5D", "P1DT", "P999999999999Y"]
 )
-def test_what_is_no_duration_is_refused(text: str) -> None:
+def test_invalid_durations_are_refused(text: str) -> None:
     """Anything but a whole ISO 8601 duration is a mistake."""
     with pytest.raises(ValueError, match=r"is not an ISO|is out of range"):
         duration(text)
@@ -35,8 +35,8 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
     ["2027", 2027, 1_800_000_000, "1800000000", "2027-01-15", "2027-01-15T00:00:00", True, None,
      "0001-01-01T00:00:00+01:00", "2027-13-01T00:00:00Z", "tomorrow"],
 )  # fmt: skip
-def test_what_is_no_time_with_a_zone_is_refused(written: object) -> None:
-    """No number passes for a time, in a file or in an event."""
+def test_times_without_a_zone_are_refused(written: object) -> None:
+    """A number is not a valid time, in a file or in an event."""
     with pytest.raises(ValidationError):
         draft(effective_at=written)
     with pytest.raises(ValidationError):

@@ -1,4 +1,4 @@
-"""Links, senders and headers of lists: what they are made of, and what is refused."""
+"""Links, senders and list headers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SIGNER = Signer("secret of the tests")
 
 @given(st.uuids())
 def test_a_link_has_one_purpose(notice: UUID) -> None:
-    """Who may choose cannot unsubscribe by it, nor the other way round; altered it is none."""
+    """A choose link cannot unsubscribe, nor the reverse; an altered link is invalid."""
     for purpose, other in (("choose", "unsubscribe"), ("unsubscribe", "choose")):
         token = SIGNER.token(notice, purpose)  # type: ignore[arg-type]  # both are
         assert SIGNER.notice(token, purpose) == notice  # type: ignore[arg-type]
@@ -53,8 +53,8 @@ def test_links_that_were_mailed_stay() -> None:
     ],
     ids=ascii,
 )
-def test_a_link_that_cannot_stand_in_a_header_is_a_fault(link: str) -> None:
-    """It is made of PUBLIC_URL, which is looked at when the program starts."""
+def test_a_link_that_is_not_valid_in_a_header_is_an_error(link: str) -> None:
+    """Links begin with PUBLIC_URL, which is checked when the program starts."""
     with pytest.raises(ValueError, match="is not a valid link"):
         list_headers(replace(MAIL, list_name="x"), replace(person(), link=link))
 
@@ -75,7 +75,9 @@ def test_a_link_that_cannot_stand_in_a_header_is_a_fault(link: str) -> None:
     ],
     ids=lambda text: ascii(text)[:24],
 )
-def test_a_sender_that_is_no_address_is_told(tmp_path: Path, name: str, sender: str) -> None:
+def test_a_sender_without_a_valid_address_is_reported(
+    tmp_path: Path, name: str, sender: str
+) -> None:
     """The message names the setting, before anything is sent."""
     with pytest.raises(BadInputError, match=rf"^{name}: "):
         settings({"RECONSENT_HOME": str(tmp_path), name: sender})
@@ -104,14 +106,14 @@ def test_information_has_a_sender_of_its_own(tmp_path: Path) -> None:
     ],
     ids=lambda text: ascii(text)[:24],
 )
-def test_a_site_that_cannot_stand_in_a_header_is_told(tmp_path: Path, url: str) -> None:
+def test_a_public_url_that_is_not_valid_in_a_header_is_reported(tmp_path: Path, url: str) -> None:
     """PUBLIC_URL begins every link, also those in headers."""
     with pytest.raises(BadInputError, match=r"^PUBLIC_URL: "):
         settings({"RECONSENT_HOME": str(tmp_path), "PUBLIC_URL": url})
 
 
 def test_tokens_say_nothing_of_a_person() -> None:
-    """They are made of a random id and its mark, and stand in an address as they are."""
+    """They consist of a random id and its signature, and need no escaping in a URL."""
     token = SIGNER.token(uuid4(), "unsubscribe")
     assert len(token) == 43
     assert token.replace("-", "").replace("_", "").isalnum()

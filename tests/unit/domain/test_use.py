@@ -39,7 +39,7 @@ def test_an_unknown_version_equals_only_an_unknown_one() -> None:
 
 @given(uses(wild=True), uses(), uses())
 def test_covering_is_transitive(one: Use, other: Use, third: Use) -> None:
-    """What covers a use covers all that this one covers."""
+    """A use that covers another covers everything that the other one covers."""
     if covers(one, other) and covers(other, third):
         assert covers(one, third)
 
@@ -64,7 +64,7 @@ def test_meeting_is_mutual(one: Use, other: Use) -> None:
 
 @given(st.lists(uses()))
 def test_the_broadest_cover_all_and_none_covers_another(drawn: list[Use]) -> None:
-    """Leaving out what another covers loses nothing and leaves nothing double."""
+    """Leaving out what another use covers loses nothing and leaves no duplicates."""
     kept = broadest(drawn)
     assert all(any(covers(use, other) for use in kept) for other in drawn)
     assert not any(covers(one, other) for one in kept for other in kept if one != other)

@@ -1,4 +1,4 @@
-"""What is remembered: right answers at every limit, also where threads share it."""
+"""The cache gives the right values at any limit, also if threads share it."""
 
 from __future__ import annotations
 

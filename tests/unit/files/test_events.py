@@ -138,7 +138,7 @@ def test_evidence_in_a_cell_is_text(table: Path) -> None:
 
 
 def test_standard_input_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What can be read only once is kept as long as it is needed."""
+    """Input that can be read only once is kept as long as it is needed."""
 
     class Pipe(io.BytesIO):
         @override
@@ -223,8 +223,8 @@ def test_one_malformed_row_rejects_the_whole_table(table: Path, content: bytes, 
         pytest.fail("a malformed table was accepted")
 
 
-def test_policy_versions_fit_into_no_table(table: Path) -> None:
-    """What is nested is refused at once."""
+def test_policy_versions_cannot_be_a_table(table: Path) -> None:
+    """Nested data is refused at once."""
     table.write_text("policy\n")
     with (
         pytest.raises(BadInputError, match=":1: policy-versions cannot be read from CSV"),
@@ -234,7 +234,7 @@ def test_policy_versions_fit_into_no_table(table: Path) -> None:
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    """A missing file and a folder are told in one line."""
+    """A missing file and a folder are reported in one line."""
     for path in (tmp_path / "missing", tmp_path):
         with (
             pytest.raises(BadInputError, match=rf"^{path}: [^\n]+$"),

@@ -1,4 +1,4 @@
-"""YAML whose every value knows its line, however odd it is."""
+"""YAML whose values know their lines."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from reconsent.files.lined_yaml import parse
 
 
 def test_aliases_are_followed_but_not_into_themselves() -> None:
-    """What an alias repeats is read; what contains itself, or would fill the memory, is not."""
+    """Aliases are expanded, unless they contain themselves or would fill the memory."""
     assert parse("a: &x [1]\nb: *x\n").value == {"a": ["1"], "b": ["1"]}
     assert [fault.message for fault in parse("a: &x [*x]\n").faults] == ["contains itself"]
     bomb = "a0: &a0 [x]\n" + "".join(
@@ -19,7 +19,7 @@ def test_aliases_are_followed_but_not_into_themselves() -> None:
 
 
 @given(st.text(max_size=200))
-def test_no_text_is_too_odd_to_be_told_about(text: str) -> None:
-    """Whatever a file holds, reading it ends with a value or with faults."""
+def test_any_text_can_be_reported_about(text: str) -> None:
+    """Reading any file gives a value or a list of faults."""
     document = parse(text)
     assert document.faults or document.root is not None

@@ -1,4 +1,4 @@
-"""Policy files: what is read of them, and how their mistakes are told."""
+"""Policy files: how they are read, and how mistakes are reported."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def test_the_examples_have_no_mistakes(path: Path) -> None:
         (POLICY_FILE, "[" * 20_000, "p.yaml:1: is nested too deeply"),
     ],
 )  # fmt: skip
-def test_a_mistake_is_told_with_file_line_and_field(
+def test_a_mistake_is_reported_with_file_line_and_field(
     tmp_path: Path, was: str, now: str, mistake: str
 ) -> None:
     """Every kind of mistake has one line that names the place and what is wrong there."""
@@ -139,7 +139,7 @@ def test_a_mistake_is_told_with_file_line_and_field(
     assert all(one.startswith("p.yaml:") and "\n" not in one for one in found)
 
 
-def test_all_mistakes_are_told_in_the_order_of_the_file(tmp_path: Path) -> None:
+def test_all_mistakes_are_reported_in_the_order_of_the_file(tmp_path: Path) -> None:
     """One mistake hides no other, whether of keys, values, texts or rules."""
     content = POLICY_FILE.replace("version: 2026-12", "vresion: 2026-12").replace("P7Y", "7Y")
     content = content.replace("NO}", "no}").replace("en.md", "no.md")
@@ -183,13 +183,13 @@ def test_a_file_that_cannot_be_read_is_one_mistake(
 def test_a_text_that_cannot_be_read_is_a_mistake_where_it_is_named(
     tmp_path: Path, body: bytes, message: str
 ) -> None:
-    """A broken Markdown file is told at the line that names it."""
+    """A broken Markdown file is reported at the line that names it."""
     path = written(tmp_path, POLICY_FILE)
     (tmp_path / "en.md").write_bytes(body)
     assert _mistakes(path) == [f"p.yaml:22: texts.en.body: {message}"]
 
 
-def test_a_text_may_not_lead_out_of_the_folder_by_a_link(tmp_path: Path) -> None:
+def test_a_text_may_not_be_a_link_out_of_the_folder(tmp_path: Path) -> None:
     """A link to a file elsewhere is not followed."""
     (tmp_path / "inner").mkdir()
     (tmp_path / "inner" / "en.md").symlink_to(tmp_path / "en.md")
@@ -221,7 +221,7 @@ def test_json_reads_as_what_it_says(
 
 
 def test_a_reading_names_places_for_others(tmp_path: Path) -> None:
-    """A mistake that someone else finds is told like the file's own."""
+    """A mistake found by other checks is reported like the file's own."""
     reading: Reading = read(written(tmp_path, POLICY_FILE))
     assert reading.mistake(("declares", 1, "data"), "is wrong") == Mistake(
         file=str(tmp_path / "p.yaml"), line=13, field="declares.1.data", message="is wrong"

@@ -91,8 +91,8 @@ def test_warnings_tell_what_people_would_miss(tmp_path: Path) -> None:
     ]
 
 
-def test_a_version_that_nothing_can_be_told_of_has_its_mistakes(tmp_path: Path) -> None:
-    """Without a version only the mistakes of form are told."""
+def test_an_unreadable_version_still_has_its_mistakes(tmp_path: Path) -> None:
+    """Without a version, only mistakes of form are reported."""
     found = check(read(written(tmp_path, POLICY_FILE.replace("P7Y", "7Y"))), None, {}, _every)
     assert [one.line for one in found.mistakes] == [12]
     assert found.warnings == ()

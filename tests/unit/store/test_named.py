@@ -73,7 +73,7 @@ def every_use() -> set[tuple[str, str]]:
 
 @pytest.mark.parametrize("file", FILES)
 def test_each_query_is_run_and_has_a_sentence(file: str) -> None:
-    """What nobody runs is removed; a sentence says what a query is for."""
+    """An unused query is an error; each has a sentence that says what it is for."""
     for name, text in queries(file).items():
         assert (file, name) in every_use(), f"{file}: nobody runs {name}"
         comment = [line for line in text.splitlines() if line.startswith("--")]

@@ -41,7 +41,7 @@ def test_both_answers_to_all_weigh_the_same() -> None:
 
 
 def test_each_question_says_what_it_is_about() -> None:
-    """Beneath each question stand the data that we hold and the versions it came under."""
+    """Each question lists the data that we hold and the versions it was collected under."""
     first, *_ = Page(choose()).all("fieldset")
     assert "measure how our services are used?" in first.text
     assert "Your payment details" in first.text
@@ -65,7 +65,7 @@ def test_the_names_of_fields_do_not_depend_on_what_else_is_asked() -> None:
 
 
 def test_the_text_that_is_asked_is_the_same_for_everyone_and_shown_verbatim() -> None:
-    """The block whose hash is kept stands in the page word for word, whoever opens it."""
+    """The page contains the block whose hash is kept word for word, for every reader."""
     now = asked()
     block = choosing.question_block(now)
     assert block == choosing.question_block(asked())
@@ -78,8 +78,8 @@ def test_the_text_that_is_asked_is_the_same_for_everyone_and_shown_verbatim() ->
     assert block != choosing.question_block(asked(property_name="myfax.example"))
 
 
-def test_earlier_answers_are_told_with_their_question() -> None:
-    """Who comes back to change an answer sees what it was, and when; still none is checked."""
+def test_earlier_answers_are_shown_with_their_question() -> None:
+    """The page to change an answer shows what it was, and when; still no button is checked."""
     now = asked()
     html = choose(now, said=said(now, "deny"))
     page = Page(html)
@@ -90,7 +90,7 @@ def test_earlier_answers_are_told_with_their_question() -> None:
 
 
 def test_a_question_broader_than_a_no_says_so() -> None:
-    """Only the question that an earlier no meets tells of it."""
+    """Only the question that an earlier no meets mentions it."""
     no = Use("user.contact.email", "*", "marketing.communications.email", "*")
     page = Page(choose(refused_before=frozenset({no})))
     (note,) = page.all("p", **{"class": "said"})
@@ -106,13 +106,13 @@ def test_an_empty_answer_leads_to_the_first_question() -> None:
 
 
 def test_a_changed_question_says_that_nothing_was_saved() -> None:
-    """Whoever answered an older question is told so before the new one."""
+    """A message above the new question says that the older one was answered."""
     page = Page(choose(question_changed=True))
     assert "we have saved nothing" in page.one("div", role="alert").text
 
 
 def test_a_single_question_is_not_spoken_of_as_many() -> None:
-    """One question has no all and no several."""
+    """The words for one question mention neither `all` nor several questions."""
     page = Page(choose(asked(None, ("user.contact.email", "v1"))))
     assert [button.text for button in page.all("button")] == [
         "Save my answer",
@@ -121,8 +121,8 @@ def test_a_single_question_is_not_spoken_of_as_many() -> None:
     ]
 
 
-def test_the_receipt_tells_each_answer_and_when_a_yes_begins() -> None:
-    """What was said, when on the reader's clock, and that a yes waits for the version."""
+def test_the_receipt_shows_each_answer_and_when_a_yes_begins() -> None:
+    """It shows the answer, its time in the reader's zone, and from when a yes counts."""
     now = asked()
     view = ReceiptView(
         version=now.version,
@@ -149,8 +149,8 @@ def test_the_receipt_tells_each_answer_and_when_a_yes_begins() -> None:
     assert "counts from" not in choosing.receipt(replace(view, answers=(undeclared,)), SITE)
 
 
-def test_leaving_takes_one_sentence_and_one_button() -> None:
-    """The form posts nothing but that it was pressed; the page says what it does not decide."""
+def test_unsubscribing_takes_one_sentence_and_one_button() -> None:
+    """The form has no fields; the page says what unsubscribing does not decide."""
     page = Page(everything(asked())["unsubscribe"])
     assert page.one("form").attributes == {"method": "post"}
     assert not page.all("input")
@@ -159,7 +159,7 @@ def test_leaving_takes_one_sentence_and_one_button() -> None:
     assert "This decides nothing about how we use your data." in page.one("main").text
 
 
-def test_who_left_gets_a_short_receipt() -> None:
+def test_an_unsubscribe_gets_a_short_receipt() -> None:
     """It says that it is done, and asks nothing more."""
     page = Page(everything(asked(locale="nb"))["unsubscribed"])
     assert page.one("h1").text == "Du er meldt av"

@@ -56,7 +56,7 @@ def test_every_page_can_be_read_by_ear(every_page: dict[str, Page]) -> None:
 
 
 def test_words_are_text_not_markup() -> None:
-    """Whatever stands in a policy file, no page takes it for markup."""
+    """No page renders a policy file's words as markup."""
     hostile = "<u>x</u>"
     texts = {"en": {"title": hostile, "summary": hostile, "body": hostile}}
     version = second(
@@ -103,8 +103,8 @@ def _themes() -> dict[str, dict[str, str]]:
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_everyone_can_make_out_the_words(theme: str) -> None:
-    """Text stands out 7:1 from whatever is behind it, and what one presses or sees focused 3:1."""
+def test_contrast_is_high_enough_for_everyone(theme: str) -> None:
+    """Text has a contrast of 7:1, controls and the focus 3:1."""
     colour = _themes()[theme]
     for text in ("ink", "quiet", "link"):
         for ground in ("ground", "paper"):

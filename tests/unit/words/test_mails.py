@@ -23,7 +23,7 @@ _FETCHING: Final = {"img", "link", "script", "iframe", "video", "audio", "object
 
 
 class _Html(HTMLParser):
-    """What a mail's HTML says, links to and fetches."""
+    """The text, links and fetched files of a mail's HTML."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -124,8 +124,8 @@ def test_both_forms_carry_the_choose_link_and_the_full_text() -> None:
     assert f"{SITE.public_url}/policies/campaigner/v2" in html.links
 
 
-def test_only_information_can_be_left() -> None:
-    """Its link is there to press and to read, in both forms; mail that is owed has none."""
+def test_only_information_has_an_unsubscribe_link() -> None:
+    """The link is in both forms of an information mail; a choice mail has none."""
     mail = _mail("information")
     html = _Html(mail.html)
     assert mail.text.count(UNSUBSCRIBE_LINK) == 1
@@ -170,7 +170,7 @@ def test_the_subject_of_one_question_asks_it() -> None:
 
 @given(st.text(min_size=1, max_size=40).filter(str.strip))
 def test_no_words_break_out_of_the_subject(phrase: str) -> None:
-    """Whatever a policy's words are, the subject is one printable line."""
+    """The subject is one printable line for any words of a policy."""
     version = second(
         words={"en": {"user.contact.email": phrase}},
         texts={"en": {"title": phrase, "summary": "S", "body": "B"}},
@@ -216,7 +216,7 @@ def test_a_mail_without_an_end_names_none() -> None:
 
 
 def test_another_controller_says_who_it_takes_over_from() -> None:
-    """Someone new who writes about one's data says whose it was."""
+    """A mail from a new controller says whose data it was."""
     mail = _mail(asked=asked(second(controller="adpartner")))
     sentence = "Northlight Ads takes over the responsibility for your data from Example Inc."
     assert sentence in mail.text
@@ -235,7 +235,7 @@ def test_an_information_mail_asks_nothing() -> None:
 
 
 def test_what_is_not_known_is_said_to_be_unknown() -> None:
-    """Data whose version nobody knows is told as such, and links to no version."""
+    """Data of an unknown version is described as such, without a link."""
     mail = _mail(asked=asked(None, ("user.contact.email", None)))
     assert "collected under an unknown version" in mail.text
     assert not [link for link in _Html(mail.html).links if link.endswith("/None")]

@@ -1,4 +1,4 @@
-"""Which language people are spoken to in, and the phrases that stand for keys."""
+"""Choosing people's language, and the phrases for keys."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _TEXT = {"title": "T", "summary": "S", "body": "B"}
 def test_a_locale_is_served_by_itself_its_language_or_the_first(
     wanted: str | None, served: str
 ) -> None:
-    """Nb-NO reads nb; whoever reads none of the languages reads the policy's first."""
+    """nb-NO matches nb; a reader of none of the languages gets the policy's first."""
     version = draft(texts={"de": _TEXT, "en": _TEXT, "nb": _TEXT})
     assert best_locale(wanted, version) == served
 
@@ -56,14 +56,14 @@ def test_a_sister_locale_serves_where_the_language_itself_is_missing() -> None:
 
 @given(st.text())
 def test_any_header_is_served(header: str) -> None:
-    """Whatever a browser or an account says, some text and some sentences serve it."""
+    """Any header or locale is served by some text and some sentences."""
     assert best_locale(header, second()) in second().texts
     assert own_language(header) in {"en", "nb"}
     assert best_of(header, ()) is None
 
 
 def test_the_policys_own_words_come_first() -> None:
-    """A phrase in the policy file stands before the program's."""
+    """A phrase in the policy file precedes the program's."""
     version = second(words={"en": {"user.payment": "your card"}})
     assert Words(version=version, locale="en").phrase("user.payment") == "your card"
     assert (
@@ -72,7 +72,7 @@ def test_the_policys_own_words_come_first() -> None:
 
 
 def test_a_key_without_a_phrase_reads_as_its_nearest_parent() -> None:
-    """The nearest parent speaks for its child; at last stands the key."""
+    """The nearest parent's phrase is used, or else the key itself."""
     version = second(words={"en": {"user.shoe": "your shoes"}})
     words = Words(version=version, locale="en")
     assert words.phrase("user.shoe.size") == "your shoes"
@@ -140,14 +140,14 @@ def test_every_key_of_one_language_has_a_phrase_in_the_other() -> None:
 
 
 def test_the_program_knows_which_keys_it_has_phrases_for() -> None:
-    """What `policy check` warns of is what people would read as a bare key."""
+    """`policy check` warns of the keys that people would read without a phrase."""
     assert has_phrase("user.contact.email", "nb-NO")
     assert has_phrase("marketing.communications.pigeon", "en")
     assert not has_phrase("shoe.size", "en")
 
 
 def test_a_question_takes_in_an_earlier_no_only_where_they_meet() -> None:
-    """A no to a part, or to anything broader, is told; a no to something else is not."""
+    """A no to a part, or to anything broader, is mentioned; a no to something else is not."""
     one = question("marketing", "example", ("user.contact", "v1"))
     email = Use("user.contact.email", "v1", "marketing.communications.email", "example")
     assert touches(one, [email])
@@ -157,7 +157,7 @@ def test_a_question_takes_in_an_earlier_no_only_where_they_meet() -> None:
 
 
 def test_a_company_that_takes_over_is_named_with_the_one_before() -> None:
-    """Whoever now asks says whose data it was."""
+    """The new controller says whose data it was."""
     version = second(controller="adpartner")
     now = asked(version)
     words = Words(version=version, locale="en")
@@ -179,14 +179,14 @@ def test_a_company_that_takes_over_is_named_with_the_one_before() -> None:
         ("PT30S", "PT30S", "PT30S"),
     ],
 )
-def test_periods_are_said_in_words(duration: str, english: str, norwegian: str) -> None:
-    """A period is told in the units that it was written in."""
+def test_periods_are_written_in_words(duration: str, english: str, norwegian: str) -> None:
+    """A period is shown in the units that it was written in."""
     assert Words(version=second(), locale="en").period(duration) == english
     assert Words(version=second(), locale="nb").period(duration) == norwegian
 
 
-def test_times_are_told_on_the_readers_clock_with_its_zone() -> None:
-    """A receipt's time can be understood anywhere; an unknown zone is told in UTC."""
+def test_times_are_shown_in_the_readers_zone() -> None:
+    """A receipt's time names its zone; an unknown zone becomes UTC."""
     at = datetime(2026, 11, 3, 23, 5, tzinfo=timezone(timedelta(hours=-3)))
     english = calendar("en")
     assert moment(at, english, "Europe/Oslo") == "4 November 2026, 03:05 UTC+01:00"

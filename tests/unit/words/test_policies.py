@@ -13,7 +13,7 @@ from tests.drafts import row
 from tests.html import Page
 
 
-def test_a_version_tells_what_it_changed() -> None:
+def test_a_version_page_lists_its_changes() -> None:
     """New uses, dropped ones, who takes over, and what is kept longer, in sentences."""
     followed = second(
         declares=[
@@ -42,13 +42,13 @@ def test_a_version_tells_what_it_changed() -> None:
 
 
 def test_a_first_version_changed_nothing() -> None:
-    """Where nothing came before, no change is told."""
+    """A first version lists no changes."""
     page = Page(policy_version(PolicyVersionView(version=FIRST, followed=None, locale="en"), SITE))
     assert not page.all("section", **{"aria-labelledby": "changes"})
 
 
 def test_the_history_names_the_version_in_force() -> None:
-    """The latest version stands first; the one in force is marked."""
+    """The latest version comes first; the one in force is marked."""
     view = PolicyHistoryView(versions=(FIRST, second()), in_force="v1", locale="en")
     page = Page(policy_history(view, SITE))
     assert [element.text for element in page.all("h2")] == [
@@ -71,7 +71,7 @@ def test_the_history_names_the_version_in_force() -> None:
     ],
 )
 def test_a_policys_text_brings_nothing_but_text(hostile: str) -> None:
-    """Markdown makes no script, style, picture or script link."""
+    """Markdown cannot add a script, style, picture or script link."""
     page = Page(f"<body>{markdown(hostile)}</body>")
     assert {element.tag for element in page.elements} <= {"body", "p", "a"}
     for element in page.elements:

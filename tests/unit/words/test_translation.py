@@ -1,4 +1,4 @@
-"""The program's own sentences: each is there in every language, saying the same things."""
+"""The program's own sentences: each is translated into every language."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _forms(entry: str | tuple[str, ...] | list[str] | None) -> tuple[str, ...]:
 
 @pytest.mark.parametrize("language", ["nb"])
 def test_every_sentence_is_translated_and_none_is_left_over(language: str) -> None:
-    """What the program says in English it says in every language, and nothing it never says."""
+    """Every English sentence is translated, and no translation is unused."""
     said = {message.id for message in _said() if message.id}
     known = {message.id for message in _translated(language) if message.id}
     assert said - known == set()
@@ -53,8 +53,8 @@ def test_every_sentence_is_translated_and_none_is_left_over(language: str) -> No
 
 
 @pytest.mark.parametrize("language", ["nb"])
-def test_every_translation_is_whole(language: str) -> None:
-    """No translation is empty or doubtful, and each has the places that the English has."""
+def test_every_translation_is_complete(language: str) -> None:
+    """No translation is empty or fuzzy, and each has the placeholders of the English."""
     for message in _translated(language):
         if message.id:
             assert not message.fuzzy
@@ -64,6 +64,6 @@ def test_every_translation_is_whole(language: str) -> None:
 
 
 def test_the_sentences_are_found() -> None:
-    """The search for sentences sees mails, pages and code alike."""
+    """The search finds sentences in mails, pages and code."""
     said = {_forms(message.id)[0] for message in _said() if message.id}
     assert {"Collected under", "Save my answer", "May we use %(data)s to %(use)s?"} <= said

@@ -1,4 +1,4 @@
-"""Services side by side: what one of them meets, and what the others notice of it."""
+"""Services that run beside one another: failures, restarts and stops."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_a_traceback_is_logged_once_for_the_same_error_in_a_row(
 
 @pytest.mark.parametrize("error", [OutsideError("no mail server"), TypeError("no number")])
 def test_pauses_grow_until_a_step_succeeds(error: Exception) -> None:
-    """Pauses double up to a limit, and begin anew after a success."""
+    """Pauses double up to a limit, and start again after a success."""
     stop = threading.Event()
     service = Scripted("pausing", *[error] * 8, None, error, then=stop.set)
     pauses = _run([service], stop)
@@ -150,6 +150,6 @@ def test_a_service_that_must_stop_ends_the_process(
 
 @pytest.mark.parametrize("error", [KeyError("lost"), OutsideError("down"), StoppedError("barred")])
 def test_a_script_sees_every_error(error: Exception) -> None:
-    """Until idle, nothing is tried again: what broke is raised."""
+    """With `until idle` nothing is retried: the error is raised."""
     with pytest.raises(type(error)):
         run_until_idle([Scripted("script", error)])

@@ -1,4 +1,4 @@
-"""MAIL_URL for SMTP: what it says, what it leaves to sensible defaults, what it may not say."""
+"""MAIL_URL for SMTP: options, defaults and mistakes."""
 
 from __future__ import annotations
 
@@ -92,8 +92,8 @@ def test_a_url_says_how_to_reach_a_server(url: str, meant: SmtpSettings) -> None
         ),
     ],
 )
-def test_a_url_that_cannot_be_meant_is_told(url: str, fault: str, tmp_path: Path) -> None:
-    """In one line that names the setting and not the password."""
+def test_an_invalid_url_is_reported(url: str, fault: str, tmp_path: Path) -> None:
+    """The line names the setting, and does not show the password."""
     with pytest.raises(BadInputError, match=rf"^MAIL_URL: .*{fault}") as caught:
         settings({"MAIL_URL": url, "RECONSENT_HOME": str(tmp_path)})
     assert "secret" not in str(caught.value)
@@ -101,7 +101,7 @@ def test_a_url_that_cannot_be_meant_is_told(url: str, fault: str, tmp_path: Path
 
 
 def test_the_password_is_not_shown() -> None:
-    """Not even where all settings are printed."""
+    """Not even if all settings are printed."""
     url = "smtp://ann:opensesame@mail.example"
     read = settings({"MAIL_URL": url, "RECONSENT_SECRET": "s", "RECONSENT_API_TOKEN": "t"})
     assert "opensesame" not in repr(read)
