@@ -1,4 +1,4 @@
-"""One world a module: starting the program takes longer than most of what it is asked."""
+"""One world for each module, because starting the program is slow."""
 
 from __future__ import annotations
 

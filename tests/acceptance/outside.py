@@ -1,6 +1,6 @@
-"""What anyone outside can do: type commands, open pages and read the mailbox.
+"""The program from outside: commands, pages and the mailbox.
 
-Nothing of the program is imported here: commands are processes of their own, forked from one that
+Nothing of the program is imported here: commands are separate processes, forked from one that
 has imported the program (tests/forking). A `World` is one RECONSENT_HOME on the embedded default.
 """
 
@@ -93,7 +93,7 @@ class Mail:
 
     @property
     def link(self) -> str | None:
-        """The choose link, which both forms carry alike; None where there is none."""
+        """The choose link, the same in both forms; None if there is none."""
         in_text = set(re.findall(r"https?://\S+/c/[^\s)>\]]+", self.text))
         in_html = {url for url in hrefs(self.html) if "/c/" in url}
         assert in_text == in_html
@@ -110,7 +110,7 @@ class World:
     """One RECONSENT_HOME: commands, and the pages once they are served."""
 
     def __init__(self, folder: Path) -> None:
-        """Make nothing yet; what is written goes into the folder."""
+        """Create nothing yet; files are written into the folder."""
         self.folder = folder
         self.home = folder / "home"
         port = _free_port()
@@ -160,7 +160,7 @@ class World:
         return ended
 
     def work(self, *services: str) -> None:
-        """Let services work until they are idle; all that work by themselves unless named."""
+        """Run services until they are idle: the named ones, or all."""
         names = services or ("intake", "planner", "dispatcher", "scheduler")
         self.run("run", *names, "--until-idle")
 
@@ -195,7 +195,7 @@ class World:
     # ---------------------------------------------------------------- mailbox
 
     def mails(self, address: str | None = None) -> list[Mail]:
-        """Return the mails to an address, or all, the first first."""
+        """Return the mails to an address, or all of them, oldest first."""
         paths = [path for part in ("new", "cur") for path in self.home.glob(f"mail/{part}/*")]
         paths.sort(key=lambda path: (path.stat().st_mtime_ns, path.name))
         read = (message_from_bytes(path.read_bytes(), policy=policy.default) for path in paths)
@@ -274,7 +274,7 @@ def post(
 def answer(
     web: httpx.Client, url: str, answers: Mapping[tuple[str, str], str] | str
 ) -> httpx.Response:
-    """Open a link, answer as its page offers, and follow to the receipt."""
+    """Open a link, answer on its page, and follow the redirect to the receipt."""
     response = post(web, url, opened(web, url), answers)
     assert response.status_code == httpx.codes.SEE_OTHER, response.text
     receipt = web.get(httpx.URL(url).join(response.headers["location"]))

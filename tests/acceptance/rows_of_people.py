@@ -1,4 +1,4 @@
-"""Rows of the table about what an account is, and what becomes of its mail."""
+"""Rows of the table about accounts and their mail."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Telling = Generator[str, None, None]
 
 
 def asked_and_answers(story: Story) -> Telling:
-    """Whoever may be written to is asked; a yes counts for its use and its versions, a no holds."""
+    """Reachable accounts are asked; a yes counts for its use and its versions, a no applies."""
     story.publish(V1, V2)
     for account, contact in (("ann", "all"), ("bo", "service")):
         story.account(account, contact=contact)
@@ -55,7 +55,7 @@ def asked_and_answers(story: Story) -> Telling:
 
 
 def opted_out_of_all(story: Story) -> Telling:
-    """Who opted out of all communication gets no mail, and the new use is denied."""
+    """An account that opted out of all communication gets no mail, and the new use is denied."""
     story.publish()
     story.account("fay", contact="none")
     story.collected("fay")
@@ -67,7 +67,7 @@ def opted_out_of_all(story: Story) -> Telling:
 
 
 def deactivated_or_deleted(story: Story) -> Telling:
-    """Who deactivated or deleted gets no mail; a deletion takes only what is personal."""
+    """Deactivated and deleted accounts get no mail; a deletion erases only personal data."""
     story.publish(V1, V2)
     story.account("gil", status="deactivated")
     story.account("hal")
@@ -121,7 +121,7 @@ def minor(story: Story) -> Telling:
 
 
 def untouched_by_the_change(story: Story) -> Telling:
-    """Whose data is not touched reads it on the site; in a mail if they and the release want."""
+    """Accounts without new uses see the notice on the site; they get mail if both opted for it."""
     soon = {"effective_at": later(days=5)}
     story.publish(V1, V2)
     for account, contact in (("kim", "all"), ("leo", "service"), ("mia", "none")):

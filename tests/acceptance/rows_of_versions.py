@@ -1,4 +1,4 @@
-"""Rows of the table about what versions declare, and what people say to it."""
+"""Rows of the table about what versions declare, and people's answers."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Telling = Generator[str, None, None]
 
 
 def collected_under_the_new_version(story: Story) -> Telling:
-    """Data collected under the new version is nobody's question."""
+    """Nothing is asked about data collected under the new version."""
     story.publish()
     story.account("jon")
     story.collected("jon", under="v3")
@@ -111,7 +111,7 @@ def decided_before(story: Story) -> Telling:
 
 
 def silence(story: Story) -> Telling:
-    """Silence is no once the time to respond is up; it is asked once, and a late yes is a yes."""
+    """After the time to respond, silence is a no; it is not asked again; a late yes counts."""
     story.publish(V1, V2, V3 | {"notice": {"respond_by": "PT3S"}})
     story.account("eli")
     story.collected("eli")
@@ -148,7 +148,7 @@ def withdraws(story: Story) -> Telling:
 
 
 def no_on_the_phone(story: Story) -> Telling:
-    """A no that names no data is never asked about, and holds for all data, later data too."""
+    """A no that names no data applies to all data, also to later data, and is not asked about."""
     story.publish()
     story.account("dee")
     story.collected("dee")
@@ -173,7 +173,7 @@ def no_on_the_phone(story: Story) -> Telling:
 
 
 def only_one_version_lacks_it(story: Story) -> Telling:
-    """Of data held under two versions only that whose version lacks the use is asked about."""
+    """Of data held under two versions, only that whose version lacks the use is asked about."""
     offers: Row = (EMAIL, [SERVICE, OFFERS], [])
     story.publish(V1, version("v2", "v1", offers), version("v3", "v2", offers))
     story.account("bea")

@@ -1,4 +1,4 @@
-"""Stories told side by side, so that many of them share one run of the services.
+"""Stories that run side by side, so that many of them share one run of the services.
 
 A story is a generator: it tells events, yields until they are worked on, looks, and goes on. Each
 has a policy and a property of its own.
@@ -23,10 +23,10 @@ Teller = Callable[["Story"], Generator[str, None, None]]
 
 
 class Stage:
-    """Where stories are told: their events by topic, and what everyone can look at."""
+    """The place of the stories: their events by topic, and the results."""
 
     def __init__(self, world: World, web: httpx.Client) -> None:
-        """Start with nothing told."""
+        """Start without events."""
         self.world = world
         self.web = web
         self.events: dict[str, list[Json | str]] = {}
@@ -38,7 +38,7 @@ class Stage:
         self.events.setdefault(topic, []).append(event)
 
     def hand_over(self) -> None:
-        """Hand over what was told: imported and emitted by turns, which must make no difference."""
+        """Hand the events over: imported and emitted in turns, which must make no difference."""
         for topic, events in self.events.items():
             onto_bus = topic in {"policy-versions", "mail-events"}
             self.world.take("emit" if onto_bus else self._verb, topic, events)
@@ -52,13 +52,13 @@ class Stage:
 
     @property
     def notices(self) -> list[Json]:
-        """Every notice as it stands now."""
+        """Every notice in its current state."""
         if self._notices is None:
             self._notices = self.world.run("notices", "--json").ndjson
         return self._notices
 
     def changed(self) -> None:
-        """Look again at the notices when they are asked for next."""
+        """Read the notices again when they are next needed."""
         self._notices = None
 
 
@@ -80,7 +80,7 @@ class Story:
             self.stage.tell("policy-versions", version | own)
 
     def account(self, account: str, **changed: Any) -> None:  # noqa: ANN401 -- as in an event
-        """Tell of an account: active, contact all and with an address unless changed."""
+        """Add an account event: active, contact all and with an address unless changed."""
         whole = {
             "property": self.property,
             "account": account,
@@ -99,7 +99,7 @@ class Story:
         under: str | None = "v1",
         **changed: Any,  # noqa: ANN401 -- as in an event
     ) -> None:
-        """Tell that data was collected under a version."""
+        """Add a collection under a version."""
         collection = {
             "property": self.property,
             "account": account,
@@ -110,7 +110,7 @@ class Story:
         self.stage.tell("collections", collection | changed)
 
     def says(self, account: str, what: str, data_use: str, **named: Any) -> None:  # noqa: ANN401 -- as in an event
-        """Tell what a person said elsewhere than on the page."""
+        """Add a choice that was made outside the page."""
         choice = {
             "property": self.property,
             "account": account,
@@ -122,7 +122,7 @@ class Story:
         self.stage.tell("choices", choice | named)
 
     def reports(self, account: str, event: str) -> None:
-        """Tell what the provider says of the account's last mail."""
+        """Add a provider's report about the account's last mail."""
         notice = self._last_mail(account).notice
         report = {"notice": notice, "event": event, "occurred_at": "2026-01-01T00:00:00Z"}
         self.stage.tell("mail-events", report)
@@ -188,7 +188,7 @@ class Story:
 
 
 def tell_all(stage: Stage, tellers: Mapping[str, Teller]) -> dict[str, Exception | None]:
-    """Tell stories side by side to their ends; returns what went wrong in each, if anything."""
+    """Run stories side by side; return what went wrong in each, if anything."""
     faults: dict[str, Exception | None] = dict.fromkeys(tellers)
     stories = {name: teller(Story(stage, name)) for name, teller in tellers.items()}
 

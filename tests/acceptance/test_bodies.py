@@ -1,4 +1,4 @@
-"""Bodies of any size, seen from outside: what is too large is refused and never kept in memory."""
+"""Request bodies from outside: those that are too large are refused and never kept in memory."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _connect(web: httpx.Client) -> socket.socket:
 
 
 def _answer(connection: socket.socket) -> bytes:
-    """Return the answer as far as it comes; nothing if the connection was cut."""
+    """Return the response so far; nothing if the connection was cut."""
     answer = b""
     try:
         while part := connection.recv(65_536):
@@ -93,7 +93,7 @@ def memory(world: World) -> Iterator[None]:
 @pytest.mark.usefixtures("memory")
 @pytest.mark.parametrize("path", _PATHS)
 def test_a_body_without_end_is_refused(web: httpx.Client, path: str) -> None:
-    """300 MB in chunks, whose size nobody states, are answered 413 or cut, and are not kept."""
+    """300 MB in chunks, without a stated size, get 413 or are cut, and are not kept."""
     with _connect(web) as connection:
         connection.sendall(_head(web, _address(path), "Transfer-Encoding: chunked"))
         try:
@@ -120,15 +120,15 @@ def test_a_stated_size_is_refused_before_the_body_comes(web: httpx.Client, path:
 
 @pytest.mark.parametrize("path", _PATHS)
 def test_a_body_at_the_limit_is_read(web: httpx.Client, path: str) -> None:
-    """The limit itself is let through: whatever is wrong with such a body, it is not its size."""
+    """A body of exactly the limit is accepted."""
     parts = (b" " * part for part in (LIMITS[path] - 1, 1))
     headers = {"Authorization": f"Bearer {API_TOKEN}", "Content-Type": "application/json"}
     answer = web.post(_address(path), content=parts, headers=headers)
     assert answer.status_code in {403, 404, 422}
 
 
-def test_nothing_is_read_from_those_who_are_not_let_in(web: httpx.Client) -> None:
-    """Without a token that works the answer comes before the body does."""
+def test_nothing_is_read_without_a_valid_token(web: httpx.Client) -> None:
+    """Without a valid token the response comes before the body is read."""
     for path, status in (("/c/x", 404), ("/c/x/answers", 404), ("/u/x", 404)):
         with _connect(web) as connection:
             connection.sendall(_head(web, path, "Content-Length: 10"))
@@ -143,7 +143,7 @@ def test_nothing_is_read_from_those_who_are_not_let_in(web: httpx.Client) -> Non
 def test_a_client_that_disconnects_leaves_no_trace(
     world: World, web: httpx.Client, path: str
 ) -> None:
-    """A body that breaks off is nobody's fault here: the log stays empty."""
+    """A body that breaks off is not an error of the program: the log stays empty."""
     with _connect(web) as connection:
         connection.sendall(_head(web, _address(path), "Content-Length: 10") + b"12345")
     checked = web.post(

@@ -99,7 +99,7 @@ def is_within(page: Page) -> bool:
     ("page", "name"), [(False, "tab"), (True, "script")], indirect=["page"], ids=["bare", "scripts"]
 )
 def test_keyboard_alone_is_enough(world: World, web: httpx.Client, page: Page, name: str) -> None:
-    """With Tab, Space and Enter one goes from the mail to the receipt, and changes one's mind."""
+    """Tab, Space and Enter lead from the mail to the receipt, and to changing an answer."""
     loaded: list[str] = []
     page.context.on("request", lambda request: loaded.append(request.url))
     open_mail(world, page, name)
@@ -141,7 +141,7 @@ def test_keyboard_alone_is_enough(world: World, web: httpx.Client, page: Page, n
 
 @pytest.mark.parametrize("name", ["narrow", "narrow-nb"])
 def test_everything_fits_a_narrow_phone(world: World, page: Page, name: str) -> None:
-    """At 320 px nothing scrolls sideways, and what one touches on the page is 44 px high."""
+    """At 320 px nothing scrolls sideways, and touch targets are 44 px high."""
     open_mail(world, page, name)
     assert is_within(page)
     page.goto(world.link(f"{name}@people.test"))

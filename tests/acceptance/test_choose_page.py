@@ -1,4 +1,4 @@
-"""The choose page: looking decides nothing, answering decides what was answered, and no more."""
+"""The choose page: opening it decides nothing, and an answer decides only what was answered."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def link(world: World, name: str) -> str:
 
 
 def ledger(world: World, name: str) -> list[Json]:
-    """Return what somebody said."""
+    """Return somebody's ledger entries."""
     return world.run("consents", name, "--property", SHOP).ndjson
 
 
@@ -59,8 +59,8 @@ def test_the_page_treats_both_answers_alike(world: World, web: httpx.Client) -> 
 
 
 @pytest.mark.parametrize("query", ["", "?all=allow", "?all=deny&x=1"])
-def test_looking_decides_nothing(world: World, web: httpx.Client, query: str) -> None:
-    """GET, HEAD and a prefetch record nothing, whatever stands in the address."""
+def test_opening_a_link_decides_nothing(world: World, web: httpx.Client, query: str) -> None:
+    """GET, HEAD and a prefetch record nothing, whatever the query is."""
     url = link(world, "bea")
     for headers in ({}, {"Purpose": "prefetch", "Sec-Purpose": "prefetch"}):
         assert web.get(url + query, headers=headers).status_code == httpx.codes.OK
@@ -74,7 +74,7 @@ def test_looking_decides_nothing(world: World, web: httpx.Client, query: str) ->
 
 
 def test_some_answers_leave_the_rest_open(world: World, web: httpx.Client) -> None:
-    """What is answered is recorded, the rest stays open; the receipt tells both."""
+    """Answers are recorded, the rest stays open; the receipt shows both."""
     url = link(world, "cal")
     receipt = answer(web, url, {OFFERS_BY_US: "allow"})
     assert "still open" in receipt.text
@@ -115,8 +115,10 @@ def test_every_decision_can_be_proven(world: World, web: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize("data", [{}, {"all": "maybe"}, {"nonsense": "allow"}, {"all": ""}])
-def test_no_answer_is_no_answer(world: World, web: httpx.Client, data: dict[str, str]) -> None:
-    """A form without an answer is shown again, and records nothing."""
+def test_a_form_without_an_answer_records_nothing(
+    world: World, web: httpx.Client, data: dict[str, str]
+) -> None:
+    """The form is shown again."""
     url = link(world, "fay")
     response = web.post(url, data=opened(web, url).hidden | data)
     assert response.status_code == httpx.codes.UNPROCESSABLE_ENTITY
@@ -124,8 +126,8 @@ def test_no_answer_is_no_answer(world: World, web: httpx.Client, data: dict[str,
     assert reason(web, "fay") == "pending"
 
 
-def test_nonsense_is_no_answer(world: World, web: httpx.Client) -> None:
-    """Bytes that are no form decide nothing, and break nothing."""
+def test_an_invalid_form_records_nothing(world: World, web: httpx.Client) -> None:
+    """Bytes that are not a valid form decide nothing and cause no error."""
     url = link(world, "fay")
     for content in (b"\xff\xfe" * 100_000, b"&&&===;;;", b"all=allow\x00", b"%"):
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -134,7 +136,7 @@ def test_nonsense_is_no_answer(world: World, web: httpx.Client) -> None:
     assert reason(web, "fay") == "pending"
 
 
-def test_a_question_that_grew_is_shown_anew(world: World, web: httpx.Client) -> None:
+def test_a_question_that_grew_is_shown_again(world: World, web: httpx.Client) -> None:
     """A page older than the question is refused with the new question, and records nothing."""
     url = link(world, "gil")
     page = opened(web, url)
@@ -149,7 +151,7 @@ def test_a_question_that_grew_is_shown_anew(world: World, web: httpx.Client) -> 
     assert reason(web, "gil") == reason(web, "gil", collected_under="v2") == "consented"
 
 
-def test_the_same_answers_again_are_no_news(world: World, web: httpx.Client) -> None:
+def test_the_same_answers_are_recorded_once(world: World, web: httpx.Client) -> None:
     """A form sent twice leads to the receipt twice, and is recorded once."""
     url = link(world, "hob")
     page = opened(web, url)
@@ -161,7 +163,7 @@ def test_the_same_answers_again_are_no_news(world: World, web: httpx.Client) -> 
     assert len(entries) == 2
 
 
-def test_the_receipt_leads_back_to_change_ones_mind(world: World, web: httpx.Client) -> None:
+def test_answers_can_be_changed_from_the_receipt(world: World, web: httpx.Client) -> None:
     """Each answer can be changed from the receipt, also while another question is open."""
     url = link(world, "ida")
     receipt = answer(web, url, {OFFERS_BY_US: "allow"})
@@ -179,7 +181,7 @@ def test_the_receipt_leads_back_to_change_ones_mind(world: World, web: httpx.Cli
     assert reason(web, "ida") == reason(web, "ida", recipient="adpartner") == "withdrawn"
 
 
-def test_a_dead_link_tells_nothing(world: World, web: httpx.Client) -> None:
+def test_a_dead_link_reveals_nothing(world: World, web: httpx.Client) -> None:
     """Unknown, altered, a deleted account's, a minor's: the same page for each, to the byte."""
     living, deleted, minor = (link(world, name) for name in ("ann", "jon", "kim"))
     assert web.get(deleted).status_code == httpx.codes.OK
@@ -205,7 +207,7 @@ def test_a_dead_link_tells_nothing(world: World, web: httpx.Client) -> None:
 
 
 def test_headers_keep_the_page_to_itself(world: World, web: httpx.Client) -> None:
-    """No page runs or loads what is not ours, is framed, cached, or tells whence one came."""
+    """No page runs or loads files of others, can be framed, is cached, or sends a referrer."""
     url = link(world, "ann")
     for page in (web.get(url), web.get(url + "x"), web.get("/policies"), web.get("/nowhere")):
         policy = dict(

@@ -1,4 +1,4 @@
-"""The commands: what they print, how they end, and what they say of a mistyped line."""
+"""The commands: output, exit codes and messages about mistyped lines."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_every_command_explains_itself(shop: World, command: str) -> None:
         ("demo --accounts 0", "--accounts"),
     ],
 )
-def test_a_mistyped_command_is_told_in_a_line(shop: World, arguments: str, named: str) -> None:
+def test_a_mistyped_command_is_reported_in_a_line(shop: World, arguments: str, named: str) -> None:
     """Whatever is wrong with what was typed: exit 2, one line that names it, nothing printed."""
     ended = shop.run(*arguments.split(), code=2)
     assert named.lower() in ended.complaint.lower()
@@ -79,8 +79,10 @@ def test_a_mistyped_command_is_told_in_a_line(shop: World, arguments: str, named
         ("RECONSENT_HOME", "/dev/null/home", 3),
     ],
 )
-def test_a_wrong_setting_is_told_in_a_line(shop: World, name: str, value: str, code: int) -> None:
-    """A setting that makes no sense ends with 2, a database or folder that fails with 3."""
+def test_a_wrong_setting_is_reported_in_a_line(
+    shop: World, name: str, value: str, code: int
+) -> None:
+    """An invalid setting ends with 2, a failing database or folder with 3."""
     changed = {name: value, "RECONSENT_SECRET": "a-secret"}
     if name == "RECONSENT_HOME":
         changed["RECONSENT_SECRET"] = ""
@@ -91,12 +93,12 @@ def test_a_wrong_setting_is_told_in_a_line(shop: World, name: str, value: str, c
 
 
 def test_a_database_of_ones_own_needs_a_secret_of_ones_own(shop: World) -> None:
-    """With DATABASE_URL set nobody shares a secret by chance: it has to be given."""
+    """With DATABASE_URL set, the secrets must be given."""
     ended = shop.run("status", environment={"DATABASE_URL": "postgresql://h/x"}, code=2)
     assert "RECONSENT_SECRET" in ended.complaint
 
 
-def test_a_port_in_use_is_told(shop: World) -> None:
+def test_a_port_in_use_is_reported(shop: World) -> None:
     """Pages that cannot be served end with 3 and name the address."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -107,7 +109,7 @@ def test_a_port_in_use_is_told(shop: World) -> None:
 
 
 def test_programs_that_begin_at_once_share_a_new_home(tmp_path: Path) -> None:
-    """Three that find no home make one together, and all of them do what they were asked."""
+    """Three programs that find no home create one, and all of them work."""
     world = World(tmp_path)
     command = [sys.executable, "-m", "reconsent", "status", "--json"]
     started = [
@@ -124,8 +126,8 @@ def _of(ended: Ended, fields: set[str]) -> list[Json]:
     return ended.ndjson
 
 
-def test_notices_are_listed_by_what_one_looks_for(shop: World) -> None:
-    """Each filter narrows the list; not-told names who should have been mailed and was not."""
+def test_notices_are_filtered(shop: World) -> None:
+    """Each filter narrows the list; --not-told lists who should have been mailed and was not."""
     [ann] = _of(shop.run("notices", "--account", "ann", "--property", SHOP), NOTICE)
     assert (ann["kind"], ann["state"], ann["settled"]) == ("choice", "accepted", None)
     assert (ann["policy"], ann["policy_version"], ann["sequence"]) == ("shop", "v3", 1)
@@ -159,7 +161,7 @@ def test_what_was_said_and_what_to_erase_are_listed(shop: World) -> None:
     assert (erasure["account"], erasure["reason"]) == ("kim", "minor")
 
 
-def test_a_reader_who_has_seen_enough_ends_a_list(shop: World) -> None:
+def test_a_closed_pipe_ends_a_list(shop: World) -> None:
     """A list into a pipe that closes ends quietly with 0; one that finds no space ends with 3."""
     listing = f"{sys.executable} -m reconsent notices"
     piped = f"set -o pipefail; {listing} | head -c 9; {listing} >/dev/full; echo $?"
@@ -171,7 +173,7 @@ def test_a_reader_who_has_seen_enough_ends_a_list(shop: World) -> None:
 
 
 def test_the_installed_command_is_the_same_program(shop: World) -> None:
-    """`reconsent` stands beside the Python that it was installed for, and tells its version."""
+    """`reconsent` is installed beside its Python, and prints its version."""
     command = Path(sys.executable).with_name("reconsent")
     told = subprocess.run([command, "--version"], capture_output=True, check=True, timeout=60)
     assert told.stdout.decode() == shop.run("--version").out
@@ -179,7 +181,7 @@ def test_the_installed_command_is_the_same_program(shop: World) -> None:
 
 
 def test_status_counts(shop: World) -> None:
-    """Status names the services at work, what waits on each topic, and notices by state."""
+    """`status` shows running services, the backlog of each topic, and notices by state."""
     found = shop.run("status", "--json").json
     assert found["services"]["web"] == 1
     assert set(found["lags"]) == {
@@ -193,7 +195,7 @@ def test_status_counts(shop: World) -> None:
 
 
 def test_an_account_is_explained_in_plain_words(shop: World) -> None:
-    """Explain tells what is held, asked and allowed, each with the rule that decided."""
+    """`explain` shows what is held, asked and allowed, each with its rule."""
     told = shop.run("explain", "ann", "--property", SHOP).out
     assert EMAIL in told
     assert OFFERS in told

@@ -1,4 +1,4 @@
-"""Dead letters, as an operator meets them: found, understood, mended and retried, or discarded."""
+"""Dead letters, as an operator sees them: listed, shown, fixed and retried, or discarded."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def place(world: World, web: httpx.Client) -> World:
 
 
 def _reports(world: World, count: int) -> list[str]:
-    """Report mails that nobody sent; return the ids of the dead letters that come of it."""
+    """Report mails that were never sent; return the ids of the resulting dead letters."""
     notices = {str(uuid4()) for _ in range(count)}
     rows = [{"notice": notice, "event": "bounced", "occurred_at": LONG_AGO} for notice in notices]
     world.take("emit", "mail-events", rows)
@@ -48,8 +48,8 @@ def _ids(world: World) -> set[str]:
     return {row["id"] for row in _listed(world)}
 
 
-def test_what_could_not_be_used_is_mended_and_retried(place: World) -> None:
-    """Listed, shown, mended, retried: then it counts, and no dead letter is left of it."""
+def test_a_dead_letter_is_fixed_and_retried(place: World) -> None:
+    """Listed, shown, fixed, retried: then it is recorded, and the dead letter is gone."""
     place.take("emit", "policy-versions", [V2, V3])
     place.work("intake")
     two, three = _listed(place, "--topic", "policy-versions", "--json")
@@ -84,8 +84,8 @@ def test_what_could_not_be_used_is_mended_and_retried(place: World) -> None:
     assert two["id"] in place.run("dead-letters", "retry", two["id"], code=2).complaint
 
 
-def test_what_nobody_wants_is_discarded(place: World) -> None:
-    """Discarding says what it discards, and by whom, and it never comes back."""
+def test_a_dead_letter_is_discarded(place: World) -> None:
+    """The log says what was discarded, and by whom; it does not come back."""
     one, two = _reports(place, 2)
     assert "--yes" in place.run("dead-letters", "discard", one, code=2).complaint
     done = place.run("dead-letters", "discard", one, "--yes")
@@ -105,7 +105,7 @@ def test_what_nobody_wants_is_discarded(place: World) -> None:
 
 @pytest.mark.parametrize(("answer", "code"), [("n", 1), ("", 1), ("y", 0)])
 def test_discarding_is_confirmed_on_a_terminal(place: World, answer: str, code: int) -> None:
-    """Whoever discards is shown what, and asked; anything but a yes changes nothing."""
+    """The letters are shown before the question; anything but a yes changes nothing."""
     ids = set(_reports(place, 2))
     ours, theirs = pty.openpty()
     os.write(ours, f"{answer}\n".encode())
@@ -143,14 +143,14 @@ def test_discarding_is_confirmed_on_a_terminal(place: World, answer: str, code: 
         ("list --topic nonsense", "nonsense"),
     ],
 )
-def test_a_mistyped_command_is_told_in_a_line(place: World, arguments: str, named: str) -> None:
+def test_a_mistyped_command_is_reported_in_a_line(place: World, arguments: str, named: str) -> None:
     """Exit 2, one line that names what is wrong, and nothing is changed."""
     ended = place.run("dead-letters", *arguments.split(), code=2)
     assert named in ended.complaint
     assert ended.out == ""
 
 
-def test_an_id_that_is_wrong_spoils_the_command(place: World) -> None:
+def test_a_wrong_id_rejects_the_whole_command(place: World) -> None:
     """With one wrong id among several, none is retried or discarded."""
     (report,) = _reports(place, 1)
     for verb in ("retry", "discard"):

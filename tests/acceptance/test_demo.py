@@ -1,4 +1,4 @@
-"""The demo, from outside: what it says is what the commands say."""
+"""The demo from outside: it prints what the commands print."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _counts(lines: list[str]) -> dict[str, int]:
 
 @dataclass(frozen=True, kw_only=True)
 class Told:
-    """What two runs of the demo in one home said, and where they happened."""
+    """The output of two runs of the demo in one home, and the home."""
 
     world: World
     first: dict[str, list[str]]
@@ -56,7 +56,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
 
 
 def _became(world: World) -> Counter[str]:
-    """Say what became of each account by its last notice, as `reconsent notices` lists them."""
+    """Return the state of each account's last notice, as `reconsent notices` lists them."""
     notices = world.run("notices", "--policy-version", "2026-12", "--json").ndjson
     became: Counter[str] = Counter()
     for _, run in groupby(notices, key=lambda notice: (notice["property"], notice["account"])):
@@ -85,8 +85,8 @@ def test_the_summary_says_what_the_notices_say(told: Told) -> None:
     assert counts["people"] == PEOPLE == parts
 
 
-def test_the_mailbox_holds_one_mail_for_each_who_was_told(told: Told) -> None:
-    """As many mails lie in the mailbox as people were asked or informed."""
+def test_the_mailbox_holds_one_mail_for_each_mailed_account(told: Told) -> None:
+    """The mailbox has as many mails as people were asked or informed."""
     counts = _counts(told.first["7"])
     mailed = sum(n for label, n in counts.items() if label.startswith(("asked", "informed")))
     assert len(list((told.world.home / "mail" / "new").iterdir())) == mailed
@@ -144,7 +144,7 @@ def test_the_permission_checks_can_be_typed(told: Told) -> None:
 
 
 def test_a_taken_port_is_no_obstacle(tmp_path: Path) -> None:
-    """Where nobody set the address and 8000 is taken, pages and mails use another port."""
+    """If no address is set and port 8000 is in use, pages and mails use another port."""
     world = World(tmp_path)
     unset = {"RECONSENT_LISTEN": "", "PUBLIC_URL": ""}
     with socket.socket() as other:
@@ -165,7 +165,7 @@ def test_a_taken_port_is_no_obstacle(tmp_path: Path) -> None:
 
 
 def test_made_up_people_never_mix_with_real_ones(tmp_path: Path) -> None:
-    """The demo refuses a database with anybody else in it, in one line, and leaves it alone."""
+    """The demo rejects a database with other data in one line, and does not change it."""
     world = World(tmp_path)
     somebody = {
         "property": "real.example", "account": "a", "status": "active", "contact": "all",
@@ -179,7 +179,7 @@ def test_made_up_people_never_mix_with_real_ones(tmp_path: Path) -> None:
 
 
 def test_real_mail_is_never_sent(tmp_path: Path) -> None:
-    """The demo refuses to run where mail would leave this machine."""
+    """The demo refuses to run if mail would leave this machine."""
     provider = {"MAIL_URL": "sendgrid://", "SENDGRID_API_KEY": "SG.made-up"}
     run = World(tmp_path).run("demo", "--once", "--accounts", "3", code=2, environment=provider)
     assert run.complaint.startswith("reconsent: MAIL_URL: ")

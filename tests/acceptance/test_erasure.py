@@ -1,4 +1,4 @@
-"""After a deletion nothing in the database says who it was, and nothing else is lost."""
+"""After a deletion nothing in the database identifies the person, and nothing else is lost."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PERSONAL = ("zq8841", "Zebedee", "Quux")
 
 
 def found(world: World, *texts: str) -> dict[str, set[str]]:
-    """Return the tables in whose rows each of some texts stands."""
+    """Return the tables that contain each of some texts."""
     tables = "SELECT oid::regclass::text FROM pg_class WHERE relkind IN ('r', 'p', 'm') "
     ours = (
         "AND relnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)"
@@ -43,7 +43,7 @@ def found(world: World, *texts: str) -> dict[str, set[str]]:
         }
 
 
-def test_a_deletion_takes_who_it_was_and_leaves_what_was_decided(
+def test_a_deletion_erases_the_person_and_keeps_the_decisions(
     world: World, web: httpx.Client
 ) -> None:
     """Address and name are gone from facts and bus alike; ledger, notices and others stay."""

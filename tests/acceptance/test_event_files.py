@@ -1,4 +1,4 @@
-"""Files of events: one malformed line rejects the whole file; import and emit come to the same."""
+"""Files of events: one malformed line rejects the whole file; import and emit do the same."""
 
 from __future__ import annotations
 
@@ -61,29 +61,29 @@ def test_one_malformed_line_rejects_the_whole_file(
     assert ended.out == ""
 
 
-def test_nothing_of_a_spoilt_file_was_taken(shop: World, web: httpx.Client) -> None:
-    """After all of these the account that stood before the malformed lines is unknown."""
+def test_nothing_of_a_rejected_file_was_recorded(shop: World, web: httpx.Client) -> None:
+    """The account before the malformed lines is unknown afterwards."""
     shop.work("intake")
     assert reason(web, "before") == "unknown_account"
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe\x00\x01", b"\x00", b"{\x80}"])
-def test_bytes_that_are_no_text_are_told(shop: World, content: bytes) -> None:
+def test_a_file_that_is_not_text_is_reported(shop: World, content: bytes) -> None:
     """A file that is not UTF-8 is rejected, with the line."""
     path = shop.file("a.ndjson", content)
     assert f"{path}:1: " in shop.run("import", "accounts", path, code=2).complaint
 
 
 @pytest.mark.parametrize("name", ["nowhere.ndjson", "."])
-def test_a_file_that_cannot_be_read_is_told(shop: World, name: str) -> None:
-    """A missing file and a folder are named, by whichever command was to read them."""
+def test_a_file_that_cannot_be_read_is_reported(shop: World, name: str) -> None:
+    """Each command that reads files names a missing file and a folder."""
     for command in ("import accounts", "emit choices", "permit --file", "policy check"):
         ended = shop.run(*command.split(), name, code=2)
         assert name in ended.complaint
 
 
 def test_importing_again_changes_nothing(shop: World) -> None:
-    """What was told before is unchanged, what is older too; CSV says what NDJSON does."""
+    """Known and older events are unchanged; CSV gives the same as NDJSON."""
     same = {"read": 1, "new": 0, "unchanged": 1, "refused": 0}
     assert shop.take("import", "accounts", [ANN]) == same
     older = ANN | {"contact": "none", "updated_at": "2019-01-01T00:00:00Z"}
@@ -99,7 +99,7 @@ def test_importing_again_changes_nothing(shop: World) -> None:
     assert told == "1 read: 0 new, 1 unchanged, 0 refused\n"
 
 
-def test_import_and_emit_come_to_the_same(shop: World) -> None:
+def test_import_and_emit_give_the_same_result(shop: World) -> None:
     """The same events, imported for one property and emitted for another, make the same account."""
     told = []
     for verb in ("import", "emit"):
@@ -148,7 +148,7 @@ def _without_names(text: str) -> str:
     return "\n".join(json.dumps(cleaned(json.loads(line))) for line in text.splitlines())
 
 
-def test_cloudevents_stand_in_files_too(shop: World, web: httpx.Client) -> None:
+def test_files_may_contain_cloudevents(shop: World, web: httpx.Client) -> None:
     """A line may be a whole CloudEvent: its id names a choice, a null account is a deletion."""
 
     def event(singular: str, name: str, data: Json | None, **more: str) -> Json:
@@ -172,7 +172,7 @@ def test_cloudevents_stand_in_files_too(shop: World, web: httpx.Client) -> None:
     assert ":1: " in nameless.complaint
 
 
-def test_an_address_that_no_mail_can_go_to_is_told(shop: World) -> None:
+def test_an_unusable_address_is_reported(shop: World) -> None:
     """The account is recorded without it, with a line that says so."""
     path = shop.lines([account("odd", email="no address")])
     ended = shop.run("import", "accounts", path, "--json")

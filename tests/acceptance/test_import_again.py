@@ -1,4 +1,4 @@
-"""An import that was killed is carried on, and comes to what it would have come to."""
+"""An import that was killed is resumed, with the same result."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def file(world: World) -> Path:
 
 
 @pytest.mark.slow
-def test_a_killed_import_is_carried_on(world: World, file: Path) -> None:
-    """After kill -9 the same command goes on where it was, says so, and counts each line once."""
+def test_a_killed_import_is_resumed(world: World, file: Path) -> None:
+    """After kill -9 the same command resumes, says so, and counts each line once."""
     with subprocess.Popen(
         [sys.executable, "-m", "reconsent", "import", "accounts", str(file)],
         env=world.environment,

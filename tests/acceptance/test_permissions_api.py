@@ -1,4 +1,4 @@
-"""Programs that are about to use data ask first: over HTTP, from a file, or one by one."""
+"""Permission checks: over HTTP, from a file, or one by one."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ HEADERS = {"Authorization": f"Bearer {API_TOKEN}"}
 
 @pytest.fixture(scope="module", autouse=True)
 def _answered(world: World, web: httpx.Client) -> None:
-    """Ann said yes on the page, Bo no on the phone, Cy opted out, and one has said nothing."""
+    """Ann said yes on the page, Bo no on the phone, Cy opted out, and one has not answered."""
     accounts = [account("ann"), account("bo"), account("cy", contact="none")]
     ask(world, [*accounts, account(ODD, email="odd@people.test")])
     world.take("import", "choices", [choice("bo", "deny", channel="phone")])
@@ -99,8 +99,8 @@ def test_answers_come_in_order_with_their_reasons(world: World, web: httpx.Clien
     assert filed.err == ""
 
 
-def test_evidence_is_given_where_it_is_asked_for(world: World, web: httpx.Client) -> None:
-    """An answer by consent names the ledger entry that it rests on, in both ways of asking."""
+def test_evidence_is_given_on_request(world: World, web: httpx.Client) -> None:
+    """An answer by consent names its ledger entry, over HTTP and on the command line."""
     [consented, refused] = permissions(web, [check("ann"), check("bo")], evidence=True)
     [yes] = consented["evidence"]["consents"]
     assert (yes["event_state"], yes["channel"]) == ("ConsentGiven", "page")
@@ -131,8 +131,8 @@ def test_one_check_ends_with_the_answer(world: World) -> None:
     assert "pending" in denied.out
 
 
-def test_the_future_can_be_asked_the_past_cannot_yet(world: World, web: httpx.Client) -> None:
-    """A time to come is answered as known today; a time gone by is refused and says so."""
+def test_the_future_can_be_checked_and_the_past_cannot_yet(world: World, web: httpx.Client) -> None:
+    """A future time is answered by what is known today; a past time is refused."""
     at = "2999-12-31T23:59:59+01:00"
     [found] = permissions(web, [check("ann", at=at)])
     assert (found["allowed"], found["at"]) == (True, "2999-12-31T22:59:59Z")
@@ -195,8 +195,10 @@ def test_only_the_bearer_of_the_token_is_answered(web: httpx.Client, authorizati
         ({"checks": [], "more": True}, "more"),
     ],
 )
-def test_nonsense_is_told_where_it_is(web: httpx.Client, body: object, named: str) -> None:
-    """A request that cannot be understood gets one message with the place, and no echo."""
+def test_an_invalid_request_is_reported_with_its_place(
+    web: httpx.Client, body: object, named: str
+) -> None:
+    """The message names the place, and does not repeat the input."""
     response = posted(web, body)
     assert response.status_code == httpx.codes.UNPROCESSABLE_ENTITY
     assert set(response.json()) == {"error"}
@@ -204,8 +206,8 @@ def test_nonsense_is_told_where_it_is(web: httpx.Client, body: object, named: st
     assert len(response.text) < 300
 
 
-def test_what_is_not_sent_as_json_is_told_so(web: httpx.Client) -> None:
-    """What arrives as a form, as curl -d sends it, is refused for that, whatever it holds."""
+def test_a_request_that_is_not_json_is_refused(web: httpx.Client) -> None:
+    """A form, as curl -d sends it, is refused, whatever it contains."""
     form = HEADERS | {"Content-Type": "application/x-www-form-urlencoded"}
     response = web.post("/v1/permissions", headers=form, content=b'{"checks": []}')
     assert response.status_code == httpx.codes.UNPROCESSABLE_ENTITY
@@ -223,7 +225,7 @@ def test_ten_thousand_at_once(web: httpx.Client) -> None:
     assert permissions(web, []) == []
 
 
-def test_what_one_account_did_is_told_without_who_it_is(web: httpx.Client) -> None:
+def test_an_account_is_explained_without_personal_data(web: httpx.Client) -> None:
     """An account's story over HTTP has no name or address; an unknown account is 404."""
     told = web.get(f"/v1/accounts/{SHOP}/ann", headers=HEADERS)
     assert told.is_success

@@ -1,4 +1,4 @@
-"""policy check, diff, preview and publish: what is wrong is told before anything is published."""
+"""policy check, diff, preview and publish: mistakes are reported before anything is published."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_check_explains_every_mistake(shop: World) -> None:
 
 
 def test_diff_says_what_changes(shop: World) -> None:
-    """Exit 1 where versions differ; a new use is material and concerns stored data."""
+    """Exit 1 if versions differ; a new use is material and concerns stored data."""
     old, new = shop.policy_file(V2), shop.policy_file(V3)
     assert OFFERS in shop.run("policy", "diff", old, new, code=1).out
     found = shop.run("policy", "diff", old, new, "--json", code=1).json
@@ -77,7 +77,7 @@ def test_diff_says_what_changes(shop: World) -> None:
 
 
 def test_preview_counts_before_anything_is_published(shop: World) -> None:
-    """The counts add up, the mails and pages lie there to be read, and nobody is asked."""
+    """The counts add up, the mails and pages are written as files, and nobody is asked."""
     draft = version("v4", "v3", *[(EMAIL, [SERVICE, "juggling"], [])])
     path = shop.policy_file(draft)
     folder = shop.folder / "drafts"

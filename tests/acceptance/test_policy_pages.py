@@ -1,4 +1,4 @@
-"""What is published stays readable by everyone, safely, and a site is told what it must show."""
+"""Published policies are public and safe to read; a site can look up the notice it must show."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def of(policy: str, *versions: Json, **changed: Any) -> list[Json]:  # noqa: ANN
 
 @pytest.fixture(scope="module", autouse=True)
 def _published(world: World, web: httpx.Client) -> None:
-    """Policies whose changes are material, are not, are past, or were written to do harm."""
+    """Policies with material, immaterial, past and malicious changes."""
     assert web.get("/policies").is_success
     words_only = {"version": "v2", "follows": "v1"}
     hostile = {"title": "<b>Title</b><script>", "summary": "<i>S</i>&amp;", "body": HOSTILE}
@@ -63,7 +63,7 @@ def _published(world: World, web: httpx.Client) -> None:
 
 
 def notice(web: httpx.Client, policy: str, language: str = "") -> httpx.Response:
-    """Ask what a site must show."""
+    """Request the notice that a site must show."""
     headers = {"Accept-Language": language} if language else {}
     return web.get(f"/properties/{policy}.example/notice.json", headers=headers)
 
@@ -77,7 +77,7 @@ def test_no_notice_without_a_material_change_of_late(web: httpx.Client, policy: 
 
 
 def test_a_material_change_is_shown_until_thirty_days_in_force(web: httpx.Client) -> None:
-    """The notice names the latest material version, also when another one that is not follows."""
+    """The notice names the latest material version, even if an immaterial one follows."""
     found = notice(web, "soon").json()
     assert found == {
         "policy": "soon",
@@ -103,10 +103,10 @@ def test_a_material_change_is_shown_until_thirty_days_in_force(web: httpx.Client
         ("*", "Privacy policy"),
     ],
 )
-def test_a_notice_speaks_the_language_asked_for(
+def test_a_notice_is_in_the_requested_language(
     web: httpx.Client, language: str, title: str
 ) -> None:
-    """The best of the languages asked for, or the policy's first."""
+    """The best of the requested languages, or the policy's first."""
     assert notice(web, "soon", language).json()["title"] == title
 
 

@@ -1,4 +1,4 @@
-"""A release that goes out through SendGrid, and what SendGrid reports of it, seen from outside."""
+"""A release sent through SendGrid, and SendGrid's reports, from outside."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, sendgrid: SendGridStandIn) -
 
 @pytest.fixture(scope="module")
 def reported(world: World, web: httpx.Client, sendgrid: SendGridStandIn) -> dict[str, int]:
-    """Mail a release, and let SendGrid report: late, thrice, out of order, a few at a time."""
+    """Mail a release, and let SendGrid report: late, three times, out of order, a few at a time."""
     assert web.get("/readyz").is_success
     sendgrid.post_events(
         f"{world.url}/hooks/sendgrid",
@@ -71,7 +71,7 @@ def _states(world: World, *options: str) -> dict[str, str]:
 
 
 def test_what_sendgrid_reports_is_shown(world: World, reported: dict[str, int]) -> None:
-    """Each notice says what became of its mail, however its reports came in."""
+    """Each notice has the state of its mail, in whatever order its reports arrived."""
     assert set(reported) == {"200"}
     expected = dict.fromkeys(_PEOPLE, "delivered") | {
         "bea": "bounced", "bob": "bounced", "cal": "complained", "dot": "bounced",
@@ -98,7 +98,7 @@ def test_nobody_is_mailed_twice(world: World, sendgrid: SendGridStandIn) -> None
 
 @pytest.mark.usefixtures("reported")
 def test_the_link_that_sendgrid_puts_in_works(web: httpx.Client, sendgrid: SendGridStandIn) -> None:
-    """Each person's own link stands where the mail's mark is."""
+    """Each person's own link replaces the mail's placeholder."""
     request = sendgrid.accepted()[0]
     [(mark, link)] = request["personalizations"][0]["substitutions"].items()
     assert all(mark in part["value"] for part in request["content"])
@@ -106,7 +106,7 @@ def test_the_link_that_sendgrid_puts_in_works(web: httpx.Client, sendgrid: SendG
 
 
 @pytest.mark.usefixtures("reported")
-def test_who_was_reached_is_asked_again_by_the_next_version(
+def test_reachable_accounts_are_asked_by_the_next_version(
     world: World, sendgrid: SendGridStandIn
 ) -> None:
     """A blocked mail says nothing about the address; a bounce, a drop and a complaint do."""
@@ -170,7 +170,7 @@ def test_a_wrong_key_stops_the_dispatcher_and_loses_nothing(
     ],
 )
 def test_a_wrong_setting_is_one_clear_line(world: World, name: str, value: str) -> None:
-    """Whoever starts the pages hears at once what is wrong, and where."""
+    """Starting the pages reports at once what is wrong, and where."""
     listen = {"RECONSENT_LISTEN": "127.0.0.1:0"}
     ended = world.run("run", "web", code=2, environment={name: value, **listen})
     assert ended.complaint.startswith(f"{name}: ") or f" {name}: " in ended.complaint

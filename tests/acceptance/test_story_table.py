@@ -1,6 +1,6 @@
-"""What becomes of each kind of account when a policy changes: events in, mail and permissions out.
+"""What happens to each kind of account when a policy changes: events in, mail and permissions out.
 
-A row of the table is a story of its own; they are told side by side, in one world.
+A row of the table is a story of its own; they run side by side, in one world.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ ROWS = {row.__name__: row for row in (*rows_of_people.ROWS, *rows_of_versions.RO
 
 @pytest.fixture(scope="module")
 def faults(world: World, web: httpx.Client) -> dict[str, Exception | None]:
-    """Tell all stories; returns what went wrong in each."""
+    """Run all stories; return what went wrong in each."""
     return tell_all(Stage(world, web), ROWS)
 
 
 @pytest.mark.parametrize("name", ROWS)
 def test_row(name: str, faults: dict[str, Exception | None]) -> None:
-    """What a row of the table says holds."""
+    """A row's expectations hold."""
     fault = faults[name]
     if fault is not None:
         raise fault

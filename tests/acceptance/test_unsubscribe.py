@@ -1,4 +1,4 @@
-"""From outside: leaving optional mail by the mail's own headers, and what comes after."""
+"""Unsubscribing from optional mail by the mail's own headers, from outside."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _mails(world: World) -> dict[str, int]:
 
 @pytest.fixture(scope="module")
 def informed(world: World, web: httpx.Client) -> World:
-    """People who opted in were told of a second version."""
+    """People who opted in were informed of a second version."""
     assert web.get("/readyz").is_success
     world.environment["MAIL_FROM_INFORMATION"] = "News <news@shop.example>"
     world.take("emit", "policy-versions", [V1])
@@ -85,8 +85,8 @@ def test_one_click_ends_optional_mail_and_nothing_else(informed: World, web: htt
     assert "unsubscribe" not in question.text.lower() + question.html.lower()
 
 
-def test_links_for_one_thing_are_none_for_another(informed: World, web: httpx.Client) -> None:
-    """A link to leave opens no question, and looks like any link that does not work."""
+def test_a_link_has_one_purpose_only(informed: World, web: httpx.Client) -> None:
+    """An unsubscribe link opens no question: the page is that of a dead link."""
     [mail, *_] = informed.mails("una@people.test")
     link = str(mail.message["List-Unsubscribe"]).strip("<>")
     dead = web.get("/c/dead")

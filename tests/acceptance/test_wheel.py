@@ -102,7 +102,7 @@ def test_it_is_not_the_checkout_that_runs(installed: Installed) -> None:
     assert Path(place.strip()).is_relative_to(installed.bin.parent)
 
 
-def test_both_ways_to_call_it_are_one(installed: Installed) -> None:
+def test_both_ways_to_call_it_are_the_same_program(installed: Installed) -> None:
     """`reconsent` and `python -m reconsent` are the same program."""
     version = installed.run("reconsent", "--version")
     assert version.startswith("reconsent, version ")
@@ -131,7 +131,7 @@ def test_a_policy_is_published_people_are_imported_and_data_is_asked_for(
     assert json.loads(told)["reason"] == "declared"
 
 
-def test_the_demo_tells_its_story(installed: Installed) -> None:
+def test_the_demo_runs(installed: Installed) -> None:
     """The templates, the translations and the pages are all there."""
     told = installed.run("reconsent", "demo", "--once", "--accounts", "200", home="demo")
     assert "allowed" in told

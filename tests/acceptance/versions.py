@@ -21,7 +21,7 @@ NOW: Final = datetime.now(UTC)
 
 
 def later(**span: float) -> str:
-    """Return a time so much after the tests began."""
+    """Return a time that is this long after the start of the tests."""
     return (NOW + timedelta(**span)).isoformat().replace("+00:00", "Z")
 
 

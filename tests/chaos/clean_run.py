@@ -1,4 +1,4 @@
-"""The same events on the embedded bus, where nothing goes wrong."""
+"""The same events on the embedded bus, without failures."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SENDER = "Privacy <privacy@reconsent.test>"
 
 
 class _Mailbox:
-    """Takes everything."""
+    """Accepts everything."""
 
     name = "mailbox"
     at_most = 1000
@@ -40,7 +40,7 @@ class _Mailbox:
 
 
 def clean_run(conninfo: str, happenings: Happenings) -> Outcome:
-    """Tell everything once, in order; return what it comes to."""
+    """Send everything once, in order; return the outcome."""
     signer = Signer(SECRET)
     open_one = partial(connect, conninfo, autocommit=True)
     with (

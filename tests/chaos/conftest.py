@@ -1,4 +1,4 @@
-"""How many rounds, and of which chance."""
+"""The number of rounds, and their seeds."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.stand_ins.sendgrid import running_sendgrid
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Tell how many rounds there are."""
+    """Add the options."""
     parser.addoption("--rounds", type=int, default=1, help="rounds of tests/chaos")
     parser.addoption("--seed", type=int, help="the first round's chance; a failing one prints it")
 
@@ -50,7 +50,7 @@ def _usual_seed(config: pytest.Config) -> int:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what lies beside this file."""
+    """Mark the tests in this folder."""
     for item in items:
         if item.path.is_relative_to(Path(__file__).parent):
             item.add_marker("chaos")
@@ -67,7 +67,7 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 def forker() -> Iterator[Forker]:
-    """Run what starts services quickly."""
+    """Run the process that starts services quickly."""
     with running_forker(impatient=True) as made:
         yield made
 
@@ -76,7 +76,7 @@ def forker() -> Iterator[Forker]:
 def grounds(
     tmp_path_factory: pytest.TempPathFactory, server: Server, forker: Forker
 ) -> Iterator[Grounds]:
-    """What the rounds of everything share."""
+    """What the rounds of the whole pipeline share."""
     with run_broker(tmp_path_factory) as broker, running_sendgrid() as sendgrid:
         yield Grounds(broker=broker, server=server, forker=forker, sendgrid=sendgrid)
 

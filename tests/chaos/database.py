@@ -1,4 +1,4 @@
-"""A PostgreSQL of the rounds' own, which may be killed and is there again soon."""
+"""A separate PostgreSQL server for the rounds, which may crash and restart."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Server:
         return self._make(f"CREATE DATABASE {{}} TEMPLATE {name}")
 
     def empty(self, conninfo: str) -> None:
-        """Make place for another round; sets that have an id keep it."""
+        """Empty the database for another round; sets keep their ids."""
         admin = psycopg.conninfo.make_conninfo(conninfo, user="postgres")
         with psycopg.connect(admin) as connection:
             # Tables that refuse changes are emptied all the same.
@@ -57,13 +57,13 @@ class Server:
         self._do(f"DROP DATABASE {name} WITH (FORCE)")
 
     def crash(self, how: signal.Signals) -> None:
-        """Let it crash, or stop it for those who are connected as well, and start it again."""
+        """Let it crash, or stop it and cut its connections, and start it again."""
         with self.away(how):
             pass
 
     @contextmanager
     def away(self, how: signal.Signals = signal.SIGINT) -> Iterator[None]:
-        """Let it end; it is there again after the block."""
+        """Stop it during the block."""
         process = os.pidfd_open(postmaster_of(self._home))
         try:
             signal.pidfd_send_signal(process, how)
@@ -146,7 +146,7 @@ class Server:
 
 @contextmanager
 def running_server() -> Iterator[Server]:
-    """Run a server; nothing is left of it."""
+    """Run a server, and remove it afterwards."""
     # A short path: a socket's may have 107 bytes.
     with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
         with join(Path(folder)) as user:

@@ -31,7 +31,7 @@ class Happenings:
     """The events of one round, in the order in which each key's are told."""
 
     def __init__(self, chance: Random) -> None:
-        """Make them up."""
+        """Generate them."""
         self._chance = chance
         self._told = 0
         names = [f"person-{n}" for n in range(ACCOUNTS)]
@@ -47,7 +47,7 @@ class Happenings:
         self._seed = chance.random()
 
     def answers(self, sent: Sent) -> list[Message]:
-        """Return what people and the mail provider say to the release, one thing an account.
+        """Return the answers and reports after the release, one for each account.
 
         Asked again it is the same, but for the notices' names.
         """
@@ -128,13 +128,13 @@ _NEXT: Final = ("allow", "deny", "gone", "opted out", "more", "delivered", "boun
 
 
 def report(data: Json) -> Message:
-    """Return what a provider says of a notice."""
+    """Return a provider's report about a notice."""
     value = json.dumps(data).encode()
     return Message("mail-events", data["notice"].encode(), value, (), _START)
 
 
 def checks() -> list[Json]:
-    """Return questions of permission about everybody."""
+    """Return permission checks about everybody."""
     return [
         {
             "property": SITE,
@@ -153,7 +153,7 @@ def checks() -> list[Json]:
 
 
 def interleaved(messages: Sequence[Message], times: int, chance: Random) -> list[Message]:
-    """Return each message so many times, topics and keys interleaved anew.
+    """Return each message this many times, with topics and keys interleaved again each time.
 
     Each time over, what is said of one key in one topic keeps its order.
     """

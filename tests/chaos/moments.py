@@ -1,4 +1,4 @@
-"""Moments in a dispatcher's transactions: whoever comes to one that is watched is held there."""
+"""Moments in a dispatcher's transactions: a process that reaches a watched one is blocked there."""
 
 from __future__ import annotations
 
@@ -57,14 +57,14 @@ def install(conninfo: str) -> None:
 
 
 class Watch:
-    """Who comes to a moment, as long as it is watched."""
+    """The process that reaches a watched moment."""
 
     def __init__(self, connection: psycopg.Connection[tuple[object, ...]], number: int) -> None:
         self._connection = connection
         self._number = number
 
     def wait(self, seconds: float) -> bool:
-        """Wait until somebody has come, which is held, or is only just past; False if nobody."""
+        """Wait until a process is blocked there, or has just passed; False if none came."""
         if MOMENTS[self._number].startswith("after"):
             told = self._connection.notifies(timeout=seconds)
             return any(int(one.payload) == self._number for one in told)
@@ -83,7 +83,7 @@ class Watch:
 
 @contextmanager
 def watched(conninfo: str, moment: str) -> Iterator[Watch]:
-    """Watch a moment; whoever is held there goes on after the block."""
+    """Watch a moment; a process blocked there continues after the block."""
     number = MOMENTS.index(moment)
     with psycopg.connect(conninfo, autocommit=True, application_name=_NAME) as connection:
         if moment.startswith("after"):

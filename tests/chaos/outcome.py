@@ -1,4 +1,4 @@
-"""What a round has come to, in a form that can be compared with a clean run's."""
+"""The outcome of a round, in a form that can be compared with a clean run's."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def assert_alike(found: Outcome, expected: Outcome) -> None:
 
 
 def assert_told_once(conninfo: str, received: Sequence[str], uncertain: Collection[str]) -> None:
-    """Fail where a mail is double or missing; only those may be missing whose fate was unknown."""
+    """Fail if a mail is doubled or missing; only those with an unknown outcome may be missing."""
     states = mailed(conninfo)
     double = [notice for notice, count in Counter(received).items() if count > 1]
     assert not double, f"mailed twice: {double}"
@@ -96,7 +96,7 @@ def assert_told_once(conninfo: str, received: Sequence[str], uncertain: Collecti
 
 
 def assert_buried_once(conninfo: str) -> None:
-    """Fail where one message has two dead letters."""
+    """Fail if one message has two dead letters."""
     with psycopg.connect(conninfo) as connection:
         places = Counter(connection.execute(_LETTERS.encode()).fetchall())
     assert max(places.values(), default=1) == 1, places
@@ -108,7 +108,7 @@ def _notices(connection: psycopg.Connection[Any]) -> list[Json]:
 
 
 def _alike(notice: Json) -> Json:
-    """Leave out a notice's name; whoever may have got a mail has got one."""
+    """Leave out the notice's id; an unknown outcome counts as accepted."""
     state = notice["state"] if notice["state"] not in {"delivered", "unknown"} else "accepted"
     asks = sorted(map(repr, notice["asks"]))
     return notice | {"notice": None, "state": state, "asks": asks}

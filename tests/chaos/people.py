@@ -1,4 +1,4 @@
-"""People who are due a notice: in no time, for rounds that are about what comes after."""
+"""People who are due a notice, created quickly, for rounds about sending."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ LOCALES: Final = ("en", "nb")
 
 
 def asked(database: Database, emails: Sequence[str], *, letters: int = 1) -> None:
-    """Make an account for each address, p0 and so on, and have each asked something.
+    """Create an account for each address, p0 and so on, and plan a notice for each.
 
-    Their notices are due. They come in up to four letters, by site and language.
+    Their notices are due. There are up to four mails, by site and language.
     """
     database.transaction(lambda connection: _ask(connection, emails, letters))
     planner = Planner(database)

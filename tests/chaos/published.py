@@ -1,4 +1,4 @@
-"""What the relay has published, beside the truth as the commands print it."""
+"""What the relay has published, compared with the output of the commands."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ Told = dict[str, tuple[str, Any]]
 
 
 def assert_published(settings: KafkaSettings, conninfo: str) -> None:
-    """Fail where others do not get to know what is true, once everything has been published."""
+    """Fail if the topics differ from the database once everything has been published."""
     deadline = time.monotonic() + _PATIENCE
     while True:
         said = {topic: told(messages) for topic, messages in _read(settings).items()}
@@ -55,7 +55,7 @@ def assert_published(settings: KafkaSettings, conninfo: str) -> None:
 
 
 def _read(settings: KafkaSettings) -> dict[str, list[Message]]:
-    """Read the relay's topics from their beginning, as any other company's code does."""
+    """Read the relay's topics from their beginning, as any consumer does."""
     names = {settings.topic_prefix + topic: topic for topic in TOPICS}
     read: dict[str, list[Message]] = {topic: [] for topic in TOPICS}
     consumer = KafkaConsumer(

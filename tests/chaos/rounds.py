@@ -1,4 +1,4 @@
-"""One round: events on the bus, services at work, and things that go wrong meanwhile."""
+"""One round: events on the bus, running services, and failures meanwhile."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Round:
     """One round's database, topics, services and mailbox."""
 
     def __init__(self, grounds: Grounds, folder: Path, chance: Random) -> None:
-        """Make its topics and its database."""
+        """Create its topics and its database."""
         self._grounds = grounds
         self._chance = chance
         self._mail = folder / "mail" if chance.random() < 0.5 else None
@@ -91,7 +91,7 @@ class Round:
     # ---------------------------------------------------------------- telling
 
     def tell(self, messages: Sequence[Message], times: int, mishaps: int) -> None:
-        """Produce each message so many times, in any order, while so many things go wrong."""
+        """Produce each message this many times, in any order, during this many mishaps."""
         waiting = interleaved(messages, times, self._chance)
         enough = Event()
         with (
@@ -120,7 +120,7 @@ class Round:
         self.tell(events, times=1, mishaps=0)
 
     def received(self) -> list[str]:
-        """Return the notices that arrived, each as often as it did."""
+        """Return the notices that arrived, each as often as it arrived."""
         if self._mail:
             paths = [path for part in ("new", "cur") for path in (self._mail / part).glob("*")]
             letters = [message_from_bytes(path.read_bytes()) for path in paths]
@@ -138,7 +138,7 @@ class Round:
     # ---------------------------------------------------------------- mishaps
 
     def _mishap(self) -> None:
-        """Let something go wrong."""
+        """Cause a mishap."""
         likely = [self._kill_service] * 5 + [self._crash_database] * 2
         likely += [self._come_and_go] * 2 + [self._pause_intake] * 2 + [self._crash_broker]
         if self.services.of("relay"):
@@ -152,11 +152,11 @@ class Round:
         self._kill(self._chance.choice(running))
 
     def _kill_relay(self) -> None:
-        """Kill what publishes, most likely in the middle of it."""
+        """Kill the relay, most likely while it publishes."""
         self._kill("relay")
 
     def _kill(self, name: str) -> None:
-        """Kill all processes of a service, and start one after a while."""
+        """Kill all processes of a service, and start one some time later."""
         if name == "dispatcher" and not self._mail:
             self._wait_for_attempt()
         self._note(f"kill {name}")
@@ -166,7 +166,7 @@ class Round:
         self.services.start(name)
 
     def _wait_for_attempt(self) -> None:
-        """Return while the provider takes its time to answer, if anything is sent soon."""
+        """Return while the provider delays its response, if anything is sent soon."""
         accept = self._chance.random() < 0.5
         self._grounds.sendgrid.next(accept=accept, delay=1.0, status=202 if accept else 503)
         deadline = time.monotonic() + 10 * _FAST
@@ -191,14 +191,14 @@ class Round:
         self._grounds.broker.start()
 
     def _come_and_go(self) -> None:
-        """Let one more intake come, and one of them go."""
+        """Start one more intake, and stop one."""
         self._note("an intake joins, one leaves")
         self.services.start("intake")
         time.sleep(self._chance.random() * 2)
         self.services.leave(self._chance.choice(self.services.of("intake")))
 
     def _pause_intake(self) -> None:
-        """Stop an intake for so long that another one takes over, and let it go on."""
+        """Suspend an intake until another one takes over, and let it continue."""
         self._note("pause an intake")
         self.services.start("intake")
         time.sleep(self._chance.random())
@@ -260,6 +260,6 @@ def _produce(producer: KafkaProducer, messages: Sequence[Message], enough: Event
 
 @contextmanager
 def running_round(grounds: Grounds, folder: Path, chance: Random) -> Iterator[Round]:
-    """Give a round; nothing of it is left."""
+    """Yield a round, and remove it afterwards."""
     with closing(Round(grounds, folder, chance)) as made:
         yield made

@@ -1,4 +1,4 @@
-"""A round of sending: people who are due a notice, dispatchers, and what strikes them."""
+"""A round of sending: people who are due a notice, dispatchers, and mishaps."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Place:
 
 @dataclass(frozen=True, kw_only=True)
 class Mishap:
-    """What strikes a dispatcher, and when.
+    """What happens to a dispatcher, and when.
 
     `kill`: it is gone. `stop`: it sleeps, is presumed dead, and resumes when another one has done
     its work. `cut`: it loses its connections to the database. `crash`: the database does.
@@ -70,7 +70,7 @@ class SendingRound:
     """One round."""
 
     def __init__(self, place: Place, log: Path, chance: Random, delivery: Delivery) -> None:
-        """Make people who are due a notice."""
+        """Create people who are due a notice."""
         self._place = place
         self._chance = chance
         self.delivery = delivery
@@ -103,7 +103,7 @@ class SendingRound:
         }
 
     def _report(self, emails: list[str]) -> dict[str, list[str]]:
-        """Have the provider report: late, doubled, out of order."""
+        """Let the provider report: late, doubled, out of order."""
         fates: dict[str, list[str]] = {
             email: self._chance.choice(
                 [
@@ -130,7 +130,7 @@ class SendingRound:
     # ---------------------------------------------------------------- playing
 
     def play(self, first: Mishap) -> None:
-        """Send everything while a dispatcher is struck, and some more than once."""
+        """Send everything during one or more mishaps."""
         self.services.start("scheduler")
         more = self._chance.choices(MISHAPS, k=self._chance.choice([0, 0, 1, 2]))
         if self._chance.random() < 0.4:
@@ -157,7 +157,7 @@ class SendingRound:
         self.happened.append(f"unanswered, {'' if accept else 'not '}accepted")
 
     def _strike(self, mishap: Mishap) -> None:
-        """Have something happen to a dispatcher at a moment, if it comes to it."""
+        """Cause a mishap when a dispatcher reaches a moment."""
         if "recovery" in mishap.when:
             # There has to be something to recover.
             self._strike(Mishap(when=self._chance.choice(POINTS[1:3]), how="kill"))
@@ -178,7 +178,7 @@ class SendingRound:
             self._go_on(mishap.how, struck)
 
     def _strike_in_request(self, mishap: Mishap) -> None:
-        """Have the provider strike whoever sends."""
+        """Let the provider signal the sender."""
         how = signal.SIGKILL if mishap.how == "kill" else signal.SIGSTOP
         # Whoever only sleeps is answered all the same.
         goes_on = mishap.how != "kill" or self._chance.random() < 0.3
@@ -190,7 +190,7 @@ class SendingRound:
         self._go_on(mishap.how, struck)
 
     def _act(self, how: str, struck: int | None, *, at_once: bool) -> None:
-        """Do to a dispatcher what is to be done to it, or what the provider has begun."""
+        """Carry out a mishap, or finish the one that the provider began."""
         if struck is None:
             self.happened[-1] += " (never)"
         elif how == "kill":
@@ -201,7 +201,7 @@ class SendingRound:
             self._cut_off(how, struck, at_once=at_once)
 
     def _cut_off(self, how: str, struck: int, *, at_once: bool) -> None:
-        """Cut connections: of one that sleeps, so that it is presumed dead, or of one at work."""
+        """Cut connections: a suspended dispatcher is then presumed dead."""
         with suppress(ProcessLookupError):
             if at_once and how == "stop":
                 os.kill(struck, signal.SIGSTOP)
@@ -210,7 +210,7 @@ class SendingRound:
                 os.kill(struck, signal.SIGCONT)
 
     def _go_on(self, how: str, struck: int | None) -> None:
-        """Let who sleeps sleep while another one works, and go on after that."""
+        """Keep a dispatcher suspended while another one works, then resume it."""
         if how != "stop" or struck is None:
             return
         self.services.start("dispatcher")

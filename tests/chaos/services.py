@@ -1,4 +1,4 @@
-"""The services of a round, each a process of its own that may be killed, paused and started."""
+"""The services of a round: processes that can be killed, suspended and started."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Services:
         self._wait(pid)
 
     def leave(self, pid: int) -> None:
-        """Ask one process to end, as an operator does."""
+        """Stop one process, as an operator does."""
         self._forget(pid)
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGTERM)
@@ -66,7 +66,7 @@ class Services:
         assert code in {0, FAILED_OUTSIDE, -signal.SIGTERM}, f"ended with {code}; see {self.log}"
 
     def tend(self) -> None:
-        """Start again what ended because of something outside; fail where something broke."""
+        """Restart services that ended because of an outside error; fail if one broke."""
         for service in list(self._known):
             code = self._forker.codes.get(service.pid)
             if service.wanted and code is not None:

@@ -1,4 +1,4 @@
-"""SendGrid's stand-in, which strikes whoever sends at a chosen point of a request.
+"""SendGrid's stand-in, which signals the sender at a chosen point of a request.
 
 It is the program of tests/stand_ins/sendgrid_server.py with three more control endpoints:
 
@@ -97,7 +97,7 @@ class _StrikingHandler(Handler):
             self._strike(late, sender)
 
     def _passes(self, point: Point) -> bool:
-        """Strike, if it is time; tell whether the request goes on."""
+        """Send the signal if it is due; tell whether the request continues."""
         strike = self.server.due(point)
         if strike is None:
             return True
@@ -149,7 +149,7 @@ class _StrikingStandIn(StandIn):
         return self.struck
 
     def forget(self) -> None:
-        """Begin anew."""
+        """Start over."""
         self.begin(None)
         with self.lock:
             self.next.clear()
@@ -174,16 +174,16 @@ class StrikingSendGrid(SendGridStandIn):
     """The running stand-in, as the tests speak with it."""
 
     def strike(self, strike: Strike) -> None:
-        """Tell when to strike."""
+        """Arm a strike."""
         self._control("POST", "strike", asdict(strike))
 
     def struck(self) -> int | None:
-        """Wait until a process was struck, and return it; None where none comes."""
+        """Wait until a process was struck, and return it; None if none was."""
         found = self._control("GET", "struck").json()["process"]
         return None if found is None else int(found)
 
     def forget(self) -> None:
-        """Forget what was told, accepted and struck."""
+        """Forget armed strikes and accepted mails."""
         self._control("POST", "forget")
 
 

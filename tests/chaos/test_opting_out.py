@@ -1,4 +1,4 @@
-"""Nobody is mailed who had left when their notice was claimed, however many leave at once."""
+"""No account is mailed that had opted out before the claim, however many opt out at once."""
 
 from __future__ import annotations
 
@@ -61,8 +61,8 @@ _STATES: Final = (
 )
 
 
-def test_who_has_left_is_not_mailed(sending_place: Place, tmp_path: Path) -> None:
-    """Three dispatchers send while people leave in every way: each claim saw who had left."""
+def test_opted_out_accounts_are_not_mailed(sending_place: Place, tmp_path: Path) -> None:
+    """Three dispatchers send while people opt out in every way: each claim sees it."""
     place, chance = sending_place, Random(20)
     conninfo = place.server.make()
     with psycopg.connect(conninfo) as connection:
@@ -99,7 +99,7 @@ def test_who_has_left_is_not_mailed(sending_place: Place, tmp_path: Path) -> Non
 
 
 def _leaves(number: int, chance: Random) -> Message:
-    """Return how somebody leaves: in every way there is."""
+    """Return an opt-out, in one of all ways."""
     site, name = SITES[number % 2], f"p{number}"
     key, now = f"{site}/{name}".encode(), datetime.now(UTC)
     data: dict[str, Any] = {

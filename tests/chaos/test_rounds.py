@@ -1,4 +1,4 @@
-"""Whatever is killed, paused or away, and whenever: nothing is lost, and nothing is doubled.
+"""Whatever is killed, suspended or down, and whenever: nothing is lost, and nothing is doubled.
 
 `make chaos ROUNDS=50` plays many rounds, `make chaos SEED=7` one of them again: the same events and
 the same mishaps, though at other moments.
@@ -30,7 +30,7 @@ TIMES = (1, 1, 10)
 
 
 def test_round(seed: int, grounds: Grounds, tmp_path: Path) -> None:
-    """It comes to what a clean run of the same events comes to, and nobody is mailed twice.
+    """The outcome is that of a clean run of the same events, and nobody is mailed twice.
 
     Others are told the same.
     """
@@ -55,7 +55,7 @@ def test_round(seed: int, grounds: Grounds, tmp_path: Path) -> None:
 
 
 def _play(played: Round, happenings: Happenings, chance: Random) -> None:
-    """Tell everything many times over while things go wrong."""
+    """Send everything many times during mishaps."""
     played.services.start("intake")
     played.tell(happenings.facts, times=chance.choice(TIMES), mishaps=chance.choice([1, 2]))
     for name in LATER:
@@ -67,8 +67,8 @@ def _play(played: Round, happenings: Happenings, chance: Random) -> None:
     played.tell(happenings.last, times=1, mishaps=chance.choice([0, 1]))
 
 
-def test_a_round_that_differs_is_told() -> None:
-    """Rounds fail where an outcome differs: what is lost and what is doubled."""
+def test_a_different_outcome_is_reported() -> None:
+    """Rounds fail if the outcome differs: lost and doubled mails."""
     wanted = {"accounts": [("ann",), ("bo",)]}
     assert_alike({"accounts": [("ann",), ("bo",)]}, wanted)
     for wrong in ([("ann",)], [("ann",), ("bo",), ("bo",)], [("bo",), ("cy",)]):

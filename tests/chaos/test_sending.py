@@ -1,4 +1,4 @@
-"""Whenever a sender is killed, stopped or cut off: nobody is forgotten, and no double is hidden.
+"""Whenever a sender is killed, suspended or cut off: no mail is lost, and no double is hidden.
 
 `make chaos ROUNDS=50` plays four times as many of these rounds, for they are quick.
 """
@@ -26,7 +26,7 @@ _REPORTED: Final = {"delivered": "delivered", "deferred": "accepted", "spamrepor
 
 
 def test_sending(seed: int, sending_place: Place, tmp_path: Path) -> None:
-    """Every notice is with the provider, rejected, or listed; at most once, or shown twice."""
+    """Every notice is accepted, rejected, or listed as unknown; a double is shown."""
     began = time.monotonic()
     chance = Random(seed)
     delivery: Delivery = "at_least_once" if seed % 2 else "at_most_once"
@@ -56,7 +56,7 @@ def test_sending(seed: int, sending_place: Place, tmp_path: Path) -> None:
 def assert_told(
     notices: Sequence[Mapping[str, Any]], accepted: Counter[str], refused: set[str]
 ) -> None:
-    """Fail where a notice is lost: neither accepted nor rejected, and nobody knows."""
+    """Fail if a notice is lost: neither accepted, nor rejected, nor unknown."""
     assert accepted.keys() <= {notice["notice"] for notice in notices}
     for notice in notices:
         name, state = notice["notice"], notice["state"]
@@ -75,7 +75,7 @@ def assert_delivered_as(
     accepted: Counter[str],
     not_told: Sequence[Mapping[str, Any]],
 ) -> None:
-    """Fail where a setting's promise is broken."""
+    """Fail if the delivery setting's promise is broken."""
     abandoned = {n["notice"] for n in notices if n["state"] == "abandoned"}
     if delivery == "at_most_once":
         assert max(accepted.values(), default=0) <= 1, accepted.most_common(3)
@@ -92,7 +92,7 @@ def assert_reported(
     emails: Mapping[str, str],
     fates: Mapping[str, Sequence[str]],
 ) -> None:
-    """Fail where what the provider reported did not arrive."""
+    """Fail if a provider's report was not recorded."""
     for notice in notices:
         if accepted[notice["notice"]]:
             *_, last = fates[emails[notice["notice"]]]
@@ -102,8 +102,8 @@ def assert_reported(
 @pytest.mark.parametrize(
     ("state", "times", "attempts"), [("accepted", 0, 1), ("due", 1, 1), ("accepted", 2, 1)]
 )
-def test_a_round_that_goes_wrong_is_told(state: str, times: int, attempts: int) -> None:
-    """Rounds fail where a notice is lost, or left over, or doubled in secret."""
+def test_a_failed_round_is_reported(state: str, times: int, attempts: int) -> None:
+    """Rounds fail if a notice is lost, left over, or doubled without being shown."""
     ended = [{"ended_at": "2027-01-01T00:00:00Z"}] * attempts
     notices = [{"notice": "a", "state": state, "attempts": ended}]
     with pytest.raises(AssertionError):

@@ -1,4 +1,4 @@
-"""A real broker for the run, and topics of its own for each test."""
+"""A real broker for the run, and separate topics for each test."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.kafka.shared_broker import SharedBroker, run_broker
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what lies beside this file."""
+    """Mark the tests in this folder."""
     for item in items:
         if item.path.is_relative_to(Path(__file__).parent):
             item.add_marker("kafka")
@@ -36,7 +36,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def given() -> KafkaSettings | None:
-    """The Kafka of KAFKA_BOOTSTRAP_SERVERS, where there is one."""
+    """The Kafka of KAFKA_BOOTSTRAP_SERVERS, if set."""
     return kafka_settings(os.environ)  # noqa: TID251 -- what the machine offers the tests
 
 
@@ -54,7 +54,7 @@ def started(
 
 @pytest.fixture
 def broker(cluster: KafkaSettings, started: SharedBroker | None) -> SharedBroker:
-    """The run's own broker, alone for one test, which may do anything to it."""
+    """The run's own broker, exclusively for one test, which may kill it."""
     if not started:
         pytest.skip(f"{cluster.address} is not the tests' own: nobody may end it")
     return started
@@ -64,7 +64,7 @@ def broker(cluster: KafkaSettings, started: SharedBroker | None) -> SharedBroker
 def cluster(
     given: KafkaSettings | None, started: SharedBroker | None, request: pytest.FixtureRequest
 ) -> Iterator[KafkaSettings]:
-    """Where the Kafka is; nobody else ends it meanwhile."""
+    """Kafka's address; no other test stops it meanwhile."""
     if given:
         yield given
         return
@@ -88,7 +88,7 @@ def module_settings(
 
 @pytest.fixture
 def settings(cluster: KafkaSettings) -> KafkaSettings:
-    """The run's broker with names of topics that no other test uses; none is made yet."""
+    """The run's broker with unused names of topics; none is created yet."""
     return _with_own_topics(cluster)
 
 
@@ -130,7 +130,7 @@ class Join(Protocol):
 
 @pytest.fixture
 def join(topics: KafkaSettings, conninfo: str) -> Iterator[Join]:
-    """What makes consumers, and closes them in the end."""
+    """A function that makes consumers, which are closed in the end."""
     with ExitStack() as stack:
 
         def made(*names: str, group: str = GROUP, stuck: float = 10) -> KafkaConsumer:
@@ -143,13 +143,13 @@ def join(topics: KafkaSettings, conninfo: str) -> Iterator[Join]:
 
 @pytest.fixture
 def lag(topics: KafkaSettings, connection: Connection) -> Lag:
-    """How far behind the group is."""
+    """The group's lag."""
     return partial(kafka_lag.lag, topics, partial(stored, connection, GROUP))
 
 
 @pytest.fixture
 def kcat() -> None:
-    """The independent client."""
+    """kcat, an independent client."""
     if shutil.which("kcat") is None:
         text = "no kcat; on Debian: apt-get install kcat"
         if os.environ.get("REQUIRE_ALL") == "1":  # noqa: TID251 -- what the machine offers

@@ -1,4 +1,4 @@
-"""The facts in a database, in a form that can be compared with another one's."""
+"""The facts in a database, in a form that can be compared."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Topics for tests whose events are dated as it suits the test."""
+"""Topics for tests whose events have arbitrary times."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from reconsent.domain.topics import LAYOUTS, TopicLayout
 
 @dataclass(frozen=True, kw_only=True)
 class _OfAnyTime(TopicLayout):
-    """A topic that believes any time, and keeps everything."""
+    """A topic that accepts any time, and keeps everything."""
 
     @property
     @override
@@ -22,5 +22,5 @@ class _OfAnyTime(TopicLayout):
 
 
 def of_any_time(names: Iterable[str], partitions: int) -> list[TopicLayout]:
-    """Lay out topics of these names so that messages of any time are kept."""
+    """Return layouts that keep messages of any time."""
     return [_OfAnyTime(**vars(LAYOUTS[name]) | {"partitions": partitions}) for name in names]

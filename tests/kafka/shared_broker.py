@@ -51,17 +51,17 @@ class SharedBroker:
 
     @property
     def bootstrap(self) -> str:
-        """The `HOST:PORT` where it answers anybody."""
+        """The `HOST:PORT` without authentication."""
         return self._seen.bootstrap
 
     @property
     def secured(self) -> str:
-        """The `HOST:PORT` where it speaks TLS and asks for a password."""
+        """The `HOST:PORT` with TLS and a password."""
         return self._seen.secured
 
     @property
     def certificate(self) -> Path:
-        """The certificate that whoever comes by TLS has to trust."""
+        """The certificate that TLS clients have to trust."""
         return self._seen.certificate
 
     @contextmanager
@@ -81,17 +81,17 @@ class SharedBroker:
                     self.start()
 
     def start(self) -> None:
-        """Have it run, on the same data as before. Raises BrokerError."""
+        """Start it on the same data as before. Raises BrokerError."""
         with self._locked("start.lock"):
             if not self._seen.answers:
                 self._start()
 
     def kill(self) -> None:
-        """End it as a crash does. For those alone only."""
+        """Kill it. Only for exclusive users."""
         self._end(signal.SIGKILL)
 
     def stop(self) -> None:
-        """End it cleanly. For those alone only."""
+        """Stop it cleanly. Only for exclusive users."""
         self._end(signal.SIGTERM)
 
     def _start(self) -> None:

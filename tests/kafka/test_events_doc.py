@@ -1,4 +1,4 @@
-"""docs/events.md works as printed, with kcat, a client of other makers."""
+"""docs/events.md works as printed, with kcat, an independent client."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TOLD_ANEW = {"notice", "recorded_at"}
 
 @pytest.mark.usefixtures("kcat")
 def test_the_page_works_as_printed(settings: KafkaSettings, tmp_path: Path) -> None:
-    """Each block of commands succeeds, and prints what stands beneath it."""
+    """Each block of commands succeeds, and prints the output shown beneath it."""
     blocks = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE.read_text("utf-8"), re.MULTILINE | re.DOTALL)
     environment = os.environ | {  # noqa: TID251 -- the commands run in it
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",  # noqa: TID251

@@ -1,4 +1,4 @@
-"""From produced events to facts: the same as by the embedded bus, whatever happens on the way."""
+"""From produced events to facts: the same as through the embedded bus, whatever fails."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ PATIENCE = 120.0
 
 
 def story(accounts: int) -> list[Message]:
-    """Make events of all inputs, in every form that is understood, some of them of no use."""
+    """Make events of all inputs, in every accepted form, some of them unusable."""
     version = fields(properties=["shop.example"], effective_at="2026-01-01T00:00:00Z")
     texts = {"en": {"title": "Policy", "summary": "What changes", "body": "Words."}}
     published = json.dumps(version | {"texts": texts}).encode()
@@ -66,7 +66,7 @@ def story(accounts: int) -> list[Message]:
 
 
 def bare(event: Message) -> Message:
-    """Return an event as its data alone, with a type and a header of somebody else's."""
+    """Return an event as its data alone, with a type and another client's header."""
     return event._replace(headers=(("ce_type", b"reconsent.choice.v1.3"), ("trace", b"\xff")))
 
 
@@ -80,7 +80,7 @@ def structured(event: Message) -> Message:
 
 @pytest.fixture
 def expected(make_database: Callable[[], str]) -> Callable[[Sequence[Message]], Facts]:
-    """What the facts are after events that came once, in order, by the embedded bus."""
+    """The facts after the events came once, in order, through the embedded bus."""
 
     def after(events: Sequence[Message]) -> Facts:
         conninfo = make_database()
@@ -96,7 +96,7 @@ def expected(make_database: Callable[[], str]) -> Callable[[Sequence[Message]], 
 
 @contextmanager
 def intake(conninfo: str, consume: Callable[[], Consumer]) -> Iterator[Intake]:
-    """Make an intake that has no patience."""
+    """Make an intake without patience."""
     with open_database(conninfo, size=2) as database:
         made = Intake(database, consume, SIGNER.address_hash, patience=0, ahead=True)
         with closing(made):
@@ -114,7 +114,7 @@ def test_events_become_the_same_facts(
     conninfo: str,
     expected: Callable[[Sequence[Message]], Facts],
 ) -> None:
-    """Facts and dead letters are those of the embedded bus; seeing all again changes nothing."""
+    """Facts and dead letters are those of the embedded bus; a replay changes nothing."""
     events = story(100)
     producer.send(events)
     with intake(conninfo, partial(join, *TOPICS, group=GROUP)) as reader:
@@ -131,7 +131,7 @@ def test_events_become_the_same_facts(
 def test_dead_letters_reach_their_topic(
     join: Join, topics: KafkaSettings, producer: KafkaProducer, conninfo: str
 ) -> None:
-    """What cannot be used is passed on with the headers that say why, key and value as they came.
+    """A dead letter has headers that say why, and the original key and value.
 
     Also when the relay dies between sending and recording, and also without a key.
     """
@@ -171,7 +171,7 @@ def test_a_zombie_writes_nothing(
     held: list[Consumer] = []
 
     class Slow:
-        """A consumer whose batch is long in the hands of its service."""
+        """A consumer whose service is slow with its batch."""
 
         def __init__(self) -> None:
             self._inner = join("accounts", group=GROUP)

@@ -30,7 +30,7 @@ from tests.kafka.shared_broker import SharedBroker
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make every client give up soon."""
+    """Give every client a short timeout."""
     monkeypatch.setattr(kafka_client, "BOOTSTRAP_MS", 2_000)
     monkeypatch.setattr(kafka_consumer, "REQUEST_MS", 2_000)
     monkeypatch.setattr(kafka_producer, "REQUEST_MS", 2_000)
@@ -39,7 +39,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def secured(cluster: KafkaSettings, started: SharedBroker | None) -> KafkaSettings:
-    """The way in that asks for a password."""
+    """Settings with TLS and a password."""
     if not started:
         pytest.skip(f"{cluster.address} is not the tests' own: nobody knows its passwords")
     return KafkaSettings(
@@ -65,10 +65,10 @@ def test_tls_and_a_password_let_us_in(
         assert len(drain(consumer, connection)) == 1
 
 
-def test_each_closed_door_says_why(
+def test_each_failed_connection_says_why(
     secured: KafkaSettings, cluster: KafkaSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is wrong with address, credentials or TLS is told in one line.
+    """A wrong address, wrong credentials and wrong TLS settings are reported in one line.
 
     Mostly it is known in a moment; who has no time to find out may only say that it took too long.
     """
@@ -109,7 +109,7 @@ def test_missing_topics_are_named(
     assert len(check(settings, LAYOUTS.values())) == len(LAYOUTS)
 
 
-def test_a_time_that_the_broker_does_not_believe(producer: KafkaProducer) -> None:
+def test_a_time_that_the_broker_rejects(producer: KafkaProducer) -> None:
     """A message dated years ahead is refused in one line; the next one passes."""
     ahead = account(1)._replace(timestamp=account(1).timestamp.replace(year=2100))
     with pytest.raises(OutsideError, match=r"^Kafka at [^\n]+: accounts: InvalidTimestampError$"):
@@ -126,7 +126,7 @@ def test_a_broker_that_crashes_loses_nothing(
     producer: KafkaProducer,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """While it is away each call says so; on the same data everybody goes on."""
+    """While it is down each call says so; restarted on the same data, everything continues."""
     first = [account(number) for number in range(50)]
     producer.send(first)
     member = join("accounts")
@@ -152,10 +152,10 @@ def test_a_broker_that_crashes_loses_nothing(
     assert kept >= {m.key for m in first} | {b"shop.example/51"}
 
 
-def test_a_broker_back_soon_is_only_a_delay(
+def test_a_short_outage_is_only_a_delay(
     join: Join, broker: SharedBroker, connection: Connection, producer: KafkaProducer
 ) -> None:
-    """Who was sending sends again, who was taking takes on; nothing is lost or out of order."""
+    """Producers and consumers continue; nothing is lost or out of order."""
     member = join("accounts")
     sent = [account(number % 50, name=f"{number:05}") for number in range(2_000)]
     producer.send(sent[:50])

@@ -1,4 +1,4 @@
-"""How a Kafka is reached, from what the environment says."""
+"""Kafka's settings, from the environment."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ USER = {"KAFKA_SASL_USERNAME": "ann", "KAFKA_SASL_PASSWORD": "secret of ann"}
 
 
 def test_no_kafka_is_named() -> None:
-    """Without addresses there is no Kafka, whatever else is said."""
+    """Without addresses Kafka is not used, whatever else is set."""
     assert kafka_settings({}) is None
     assert kafka_settings({"KAFKA_BOOTSTRAP_SERVERS": "", "KAFKA_HEAP_OPTS": "-Xmx1G"}) is None
 
 
 def test_addresses_and_prefix() -> None:
-    """Several addresses are listed; other programs' variables are nothing to us."""
+    """Several addresses are listed; other programs' variables are ignored."""
     found = kafka_settings(SERVERS | {"RECONSENT_TOPIC_PREFIX": "eu.", "KAFKA_HEAP_OPTS": "-Xmx1G"})
     assert found
     assert found.bootstrap_servers == ("one.example:9092", "two.example:9093")
@@ -28,7 +28,7 @@ def test_addresses_and_prefix() -> None:
 
 
 def test_what_is_left_out_follows_from_the_rest(tmp_path: Path) -> None:
-    """A user comes by TLS and PLAIN, a certificate by TLS, unless something else is said."""
+    """A user means TLS and PLAIN, a certificate means TLS, unless something else is set."""
     ca_file = tmp_path / "ca.pem"
     ca_file.touch()
     trust = {"KAFKA_SSL_CA_FILE": str(ca_file)}
@@ -69,7 +69,7 @@ def test_what_is_left_out_follows_from_the_rest(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_wrong_is_named(wrong: dict[str, str], message: str) -> None:
-    """A mistake is told in one line that begins with the variable."""
+    """A mistake is reported in one line that begins with the variable."""
     with pytest.raises(BadInputError) as caught:
         kafka_settings(SERVERS | wrong)
     assert str(caught.value).startswith(message)
@@ -77,5 +77,5 @@ def test_what_is_wrong_is_named(wrong: dict[str, str], message: str) -> None:
 
 
 def test_secrets_are_not_shown() -> None:
-    """A password is not among what is printed of the settings."""
+    """The printed settings do not show the password."""
     assert "secret of ann" not in repr(kafka_settings(SERVERS | USER))

@@ -1,4 +1,4 @@
-"""Random worlds through Kafka, beside the naive model of the rules: they agree on everything."""
+"""Random worlds through Kafka agree with the naive model of the rules on everything."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.model.worlds import stories
 
 @pytest.fixture(scope="module")
 def place(make_database: Callable[[], str], module_settings: KafkaSettings) -> Iterator[Stage]:
-    """Give a place to play worlds in, whose bus is the Kafka."""
+    """Yield a place for worlds whose bus is Kafka."""
     # One partition each, so that a world takes few polls.
     create(module_settings, of_any_time(TOPICS, partitions=1))
     conninfo = make_database()

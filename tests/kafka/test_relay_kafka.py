@@ -1,4 +1,4 @@
-"""Publishing to a real broker: what is kept of each account is the truth, and only one writes."""
+"""Publishing to a real broker: compaction keeps the current state, and only one relay writes."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ ROUNDS = 6
 
 @pytest.fixture
 def place(conninfo: str) -> Iterator[Stage]:
-    """Give a place whose facts are published."""
+    """Yield a place whose facts are published."""
     with stage(conninfo) as made:
         yield made
 
@@ -144,7 +144,7 @@ def _held(place: Stage, account: str) -> list[Any]:
 
 
 def _kept(topics: KafkaSettings) -> list[tuple[str, str | None]]:
-    """Return what another client reads from the permissions: keys and values in their order."""
+    """Return what another client reads from `permissions`: keys and values in order."""
     servers = ",".join(topics.bootstrap_servers)
     name = topics.topic_prefix + "permissions"
     ran = subprocess.run(

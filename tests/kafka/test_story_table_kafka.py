@@ -1,4 +1,4 @@
-"""The table of tests/acceptance through Kafka: produced events in, mail and permissions out.
+"""The table of tests/acceptance through Kafka: events are produced, mail and permissions checked.
 
 Whatever the program is told it is told by messages of a client that knows nothing of it; people
 alone use pages, as they would.
@@ -62,7 +62,7 @@ def world(module_settings: KafkaSettings, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.fixture(scope="module")
 def faults(world: World, module_settings: KafkaSettings) -> Iterator[dict[str, Exception | None]]:
-    """Tell all stories; returns what went wrong in each."""
+    """Run all stories; return what went wrong in each."""
     with world.serving() as web:
         stage = ProducedStage(world, web)
         stage.producer = kafka.KafkaProducer(**module_settings.client)
@@ -74,7 +74,7 @@ def faults(world: World, module_settings: KafkaSettings) -> Iterator[dict[str, E
 
 @pytest.mark.parametrize("name", ROWS)
 def test_row(name: str, faults: dict[str, Exception | None]) -> None:
-    """What a row of the table says holds."""
+    """A row's expectations hold."""
     fault = faults[name]
     if fault is not None:
         raise fault

@@ -1,4 +1,4 @@
-"""The topics' layout: declared once, made so, told to others."""
+"""The topics' layout: declared once, created and documented as declared."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from reconsent.files.asyncapi import asyncapi, write_asyncapi
 
 
 def test_every_input_has_a_layout() -> None:
-    """Each input is laid out under the type and the name it has, with its dead letters."""
+    """Each input has a layout with its type and name, and one for its dead letters."""
     for topic in TOPICS.values():
         assert LAYOUTS[topic.name].type == topic.type
         assert f"{topic.name}.dead" in LAYOUTS
 
 
-def test_what_concerns_one_account_lies_in_equal_numbers_of_partitions() -> None:
-    """Topics keyed by account are cut alike, so that one process has all of an account's events."""
+def test_topics_keyed_by_account_have_equal_numbers_of_partitions() -> None:
+    """One process gets all events of an account."""
     keyed = [layout for layout in LAYOUTS.values() if layout.key == "PROPERTY/ACCOUNT"]
     assert len({layout.partitions for layout in keyed}) == 1
     assert {layout.name for layout in keyed} >= {"accounts", "collections", "choices"}
 
 
 def test_the_document_is_the_declaration(tmp_path: Path) -> None:
-    """schemas/asyncapi.yaml is what is made from the layouts; what it refers to exists."""
+    """schemas/asyncapi.yaml is generated from the layouts; its references exist."""
     schemas = files("reconsent.schemas")
     kept = schemas.joinpath("asyncapi.yaml").read_text("utf-8")
     assert yaml.safe_load(kept) == asyncapi()
@@ -50,8 +50,8 @@ def test_the_document_is_the_declaration(tmp_path: Path) -> None:
             found = found[part]
 
 
-def test_topics_are_made_as_declared(settings: KafkaSettings) -> None:
-    """What is missing is made, once; afterwards nothing differs."""
+def test_topics_are_created_as_declared(settings: KafkaSettings) -> None:
+    """Missing topics are created once; afterwards nothing differs."""
     layouts = LAYOUTS.values()
     assert check(settings, layouts) == [
         f"{settings.topic_prefix}{name}: is missing" for name in LAYOUTS
@@ -66,8 +66,8 @@ def test_topics_are_made_as_declared(settings: KafkaSettings) -> None:
     assert create(settings, layouts) == [settings.topic_prefix + "choices"]
 
 
-def test_what_lies_otherwise_is_told(settings: KafkaSettings) -> None:
-    """A topic made by others is left as it is, and each difference is a line."""
+def test_different_topics_are_reported(settings: KafkaSettings) -> None:
+    """An existing topic is not changed, and each difference is a line."""
     permissions = LAYOUTS["permissions"]
     create(settings, [replace(permissions, compacted=False, partitions=3)])
     assert create(settings, [permissions]) == []
@@ -78,7 +78,7 @@ def test_what_lies_otherwise_is_told(settings: KafkaSettings) -> None:
 
 
 def test_the_commands(settings: KafkaSettings) -> None:
-    """`topics create` makes them, `topics check` ends with 1 as long as something differs."""
+    """`topics create` creates them, `topics check` exits with 1 as long as something differs."""
     place = SimpleNamespace(settings=SimpleNamespace(kafka=settings))
     assert "accounts: is missing" in _run(place, ["check"], 1)
     assert _run(place, ["create", "--partitions", "2"], 0).count("created") == len(LAYOUTS)

@@ -56,7 +56,7 @@ def test_a_no_after_a_yes_is_a_withdrawal() -> None:
 
 
 def test_of_equal_times_the_no_is_later() -> None:
-    """Entry at once, the no stands, and takes nothing back that stood before."""
+    """At the same time, the no applies, as a refusal rather than a withdrawal."""
     said = ledger(Entry("deny", EMAIL, day(1)), Entry("allow", EMAIL, day(1)))
     assert states(said) == [EventState.REFUSED]
 
