@@ -1,7 +1,14 @@
-"""What measuring over Kafka needs: the broker and the topics of tests/kafka."""
+"""What measuring needs: how many accounts, and the broker and the topics of tests/kafka."""
 
 from __future__ import annotations
+
+import pytest
 
 from tests.kafka.conftest import cluster, given, settings, started, topics
 
 __all__ = ["cluster", "given", "settings", "started", "topics"]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the number of accounts of test_growth."""
+    parser.addoption("--accounts", type=int, default=1_000_000, help="accounts of test_growth")

@@ -29,6 +29,7 @@ from reconsent.facts.sets import Who, ask_ids
 from reconsent.facts.slices import next_accounts
 from reconsent.facts.versions import informs
 from reconsent.store.named import named
+from reconsent.store.postgres import look_up_by_index
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -105,7 +106,7 @@ class _Slice:
 def begin_planning(connection: Connection) -> None:
     """Let no other transaction plan until this one ends."""
     lock_planning(connection)
-    connection.execute(SQL["look_up"])
+    look_up_by_index(connection)
 
 
 def plan_release(
@@ -159,6 +160,7 @@ def plan_touched(connection: Connection, cohorts: Cohorts, policies: Policies, l
 
 def any_to_plan(connection: Connection, policies: Policies) -> bool:
     """Tell whether anything waits to be planned, also what is only about to be committed."""
+    look_up_by_index(connection)
     [(unplanned,)] = connection.execute(SQL["any_unplanned"]).fetchall()
     [(touched,)] = connection.execute(SQL["any_touched"]).fetchall()
     return unplanned or touched or any_flags_to_apply(connection, policies)

@@ -146,6 +146,15 @@ def in_one_line(
         raise OutsideError(f"{what}: {first_line(error)}") from error
 
 
+def look_up_by_index(connection: Connection) -> None:
+    """Have the rest of the transaction find rows by index.
+
+    Statistics lag behind tables that grow, and know nothing about how columns are related. Where
+    they are wrong, a statement about a few rows would read a whole table.
+    """
+    connection.execute("SET LOCAL enable_seqscan = off")
+
+
 def first_line(error: Exception) -> str:
     """Return the first line of an error's message; the rest repeats it or quotes statements."""
     text = str(error).strip()

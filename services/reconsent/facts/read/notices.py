@@ -21,7 +21,7 @@ from reconsent.domain.use import Use, sort_key
 from reconsent.facts.sets import Cohorts
 from reconsent.facts.versions import Policies
 from reconsent.store.named import named
-from reconsent.store.postgres import Connection
+from reconsent.store.postgres import Connection, look_up_by_index
 from reconsent.store.rows import one_row
 
 SQL = named("read/notices")
@@ -100,6 +100,7 @@ def list_notices(
 
     Raises BadInputError at the first one if there is no notice to continue after.
     """
+    look_up_by_index(connection)
     # A person may take a long time over each page.
     connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
     for rows in _pages(connection, policies, filters):

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from psycopg.rows import class_row
 
 from reconsent.facts.record.mail_events import bounce_rejected
-from reconsent.facts.sending.claims import look_up_by_index
 from reconsent.store.named import named
+from reconsent.store.postgres import look_up_by_index
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -19,6 +19,7 @@ from reconsent.domain.use import Use
 from reconsent.facts.sending.renderings import Wording
 from reconsent.facts.sets import Who
 from reconsent.store.named import named
+from reconsent.store.postgres import look_up_by_index
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -217,6 +218,7 @@ class Claims:
 
 def any_due(connection: Connection, policies: Policies, now: datetime) -> bool:
     """Tell whether a notice waits to be sent."""
+    look_up_by_index(connection)
     due = {"latest": policies.latest_ids, "now": now}
     [(found,)] = connection.execute(_ANY_DUE, due).fetchall()
     return bool(found)
@@ -247,8 +249,3 @@ def _still_open(notice: Claimed, policies: Policies, now: datetime) -> bool:
 
 def _parts(members: Sequence[Claimed], size: int) -> Iterable[Sequence[Claimed]]:
     return (members[start : start + size] for start in range(0, len(members), size))
-
-
-def look_up_by_index(connection: Connection) -> None:
-    """Have the rest of the transaction look notices up by index."""
-    connection.execute(SQL["by_index"])

@@ -20,6 +20,7 @@ from reconsent.facts.record.publishing import settle_questions
 from reconsent.facts.sending.releases import flags, lock_planning
 from reconsent.facts.sets import Who, ask_ids
 from reconsent.store.named import named
+from reconsent.store.postgres import look_up_by_index
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,6 +69,7 @@ def settle_unknown(
     connection: Connection, delivery: Delivery, *, until: datetime, limit: int
 ) -> bool:
     """Give up or send again messages of whose outcome no provider reported anything in time."""
+    look_up_by_index(connection)
     state = "abandoned" if delivery == "at_most_once" else "due"
     wanted = {"state": state, "until": until, "limit": limit}
     return bool(connection.execute(SQL["settle_unknown"], wanted).rowcount)
@@ -78,6 +80,7 @@ def remind(
 ) -> bool:
     """Plan reminders whose time has come; of several only the last, and none that is late."""
     lock_planning(connection)
+    look_up_by_index(connection)
     planned = [
         _remind_of(connection, cohorts, policies, policy, occasion, now=now, limit=limit)
         for policy in policies.by_name.values()
@@ -90,6 +93,7 @@ def expire(
     connection: Connection, cohorts: Cohorts, policies: Policies, now: datetime, limit: int
 ) -> bool:
     """Record the silence of those who did not answer within the time that their version gives."""
+    look_up_by_index(connection)
     expired = [
         _expire_questions(connection, cohorts, policies, policy, now=now, limit=limit)
         for policy in policies.by_name.values()

@@ -1,7 +1,3 @@
--- :name look_up
--- Use indexes: `take_steps` reads notices while it adds to them, so statistics are out of date.
-SET LOCAL enable_seqscan = off;
-
 -- :name unplanned
 -- Find the versions that are not fully planned, oldest first.
 SELECT version_id, planned_to FROM releases

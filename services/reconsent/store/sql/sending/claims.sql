@@ -57,7 +57,3 @@ UPDATE notices SET state = 'attempting', attempt_id = %(attempt_id)s, ask_id = %
     changed = pg_current_xact_id()
 FROM unnest(%(notice_id)s::uuid[], %(address_hash)s::bytea[]) AS members (notice_id, address_hash)
 WHERE notices.notice_id = members.notice_id;
-
--- :name by_index
--- Look notices up by index: going through all of them would take longer with each that there is.
-SET LOCAL enable_seqscan = off;
