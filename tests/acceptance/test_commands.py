@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -148,6 +149,9 @@ def test_notices_are_filtered(shop: World) -> None:
     assert {one["account"] for one in left_out} == {"cy", "kim"}
     assert shop.run("notices", "--policy-version", "v2", "--property", SHOP).out == ""
     assert shop.run("notices", "--property", "nowhere.example").out == ""
+    first, *rest = shop.run("notices", "--json").ndjson
+    assert shop.run("notices", "--after", first["notice"], "--json").ndjson == rest
+    assert "no notice" in shop.run("notices", "--after", str(uuid4()), code=2).complaint
 
 
 def test_what_was_said_and_what_to_erase_are_listed(shop: World) -> None:

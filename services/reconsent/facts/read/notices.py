@@ -101,8 +101,7 @@ def list_notices(
     Raises BadInputError at the first one if there is no notice to continue after.
     """
     look_up_by_index(connection)
-    # A person may take a long time over each page.
-    connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+    connection.execute(SQL["begin_list"])
     for rows in _pages(connection, policies, filters):
         for row, notice in as_they_stand(connection, cohorts, policies, rows):
             if filters.state not in (None, notice.state):
@@ -114,28 +113,25 @@ def list_notices(
 
 def _pages(connection: Connection, policies: Policies, filters: Filters) -> Iterator[list[Row]]:
     """Read what may be listed, a page at a time; the first is short, so that it comes at once."""
-    cursor = connection.cursor(row_factory=class_row(Row))
-    limit = _FIRST_PAGE
     start = _start(connection, filters.after)
+    size = _FIRST_PAGE
     for name, policy in sorted(policies.owners.items()):
         if filters.property not in (None, name) or name < start.property:
             continue
-        versions = [
-            policies.ids[policy, version.version]
-            for version in policies.by_name[policy].versions
-            if filters.policy_version in (None, version.version)
-        ]
+        version_id = policies.ids.get((policy, filters.policy_version or ""))
+        if filters.policy_version is not None and version_id is None:
+            continue
         after = start if name == start.property else _Place(name)
-        wanted = {"versions": versions, "account": filters.account} | _worth_reading(filters)
-        while versions:
-            parameters = wanted | after.as_parameters() | {"limit": limit}
-            rows = cursor.execute(_LIST, parameters).fetchall()
-            if rows:
+        wanted = {
+            "newest": policies.newest,
+            "version_id": version_id,
+            "account": filters.account,
+        }
+        with connection.cursor(name="notices", row_factory=class_row(Row)) as cursor:
+            cursor.execute(_LIST, wanted | _worth_reading(filters) | after.as_parameters())
+            while rows := cursor.fetchmany(size):
                 yield rows
-            if len(rows) < limit:
-                break
-            after = _Place(name, rows[-1].account, rows[-1].version_id, rows[-1].sequence)
-            limit = _PAGE
+                size = _PAGE
 
 
 def _start(connection: Connection, after: UUID | None) -> _Place:

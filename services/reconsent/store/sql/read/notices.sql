@@ -9,19 +9,26 @@ SELECT notice_id, property, account, version_id, sequence, kind, state, suppress
        holdings_id, standing_id
 FROM notices JOIN accounts USING (account_key)
 
+-- :name begin_list
+-- Have the first lines of a list come soon, and wait for a person who takes a long time over it.
+SET LOCAL cursor_tuple_fraction = 0.01;
+SET LOCAL max_parallel_workers_per_gather = 0;
+SET LOCAL idle_in_transaction_session_timeout = 0;
+
 -- :name list
--- Read the next notices of a property's accounts, by account, version and sequence, from the index
--- on accounts' names. `states` are those worth reading, null for all.
+-- Read the notices of a property's accounts, by account, version and sequence: in the order of the
+-- index on names, unless few accounts have any. `version_id` and `states` are null for all; versions after `newest`
+-- were not published when the list began.
 {notices}
 WHERE property = %(property)s AND account >= %(after_account)s
   AND (account, version_id, sequence)
     > (%(after_account)s, %(after_version)s, %(after_sequence)s)
   AND (%(account)s::text IS NULL OR account = %(account)s)
-  AND version_id = ANY(%(versions)s)
+  AND version_id <= %(newest)s
+  AND (%(version_id)s::integer IS NULL OR version_id = %(version_id)s)
   AND (%(states)s::text[] IS NULL OR state = ANY(%(states)s)
        OR (%(undelivered)s AND undelivered))
-ORDER BY property, account, version_id, sequence
-LIMIT %(limit)s;
+ORDER BY property, account, version_id, sequence;
 
 -- :name place
 -- Find the place of a notice in the list.
