@@ -189,7 +189,9 @@ def services(database: Database, conninfo: str) -> Iterator[dict[str, Service]]:
                 sender=SENDER,
                 now=lambda: NOW,
             ),
-            "scheduler": Scheduler(database, lambda: NOW),
+            "scheduler": Scheduler(
+                database, lambda: NOW, delivery="at_most_once", settle_after=_DAY
+            ),
             "intake": Intake(database, partial(consumer, GROUP), signer.address_hash, patience=0),
             "dead-letter relay": DeadLetterRelay(
                 database,

@@ -15,6 +15,7 @@ from reconsent.facts.record.notice_counts import merge_counts
 from reconsent.facts.sending.due_by_time import expire, remind, settle_unknown
 from reconsent.facts.sets import Cohorts
 from reconsent.facts.versions import PublishedVersions
+from reconsent.store.postgres import look_up_by_index
 from reconsent.workers.service import Service
 
 if TYPE_CHECKING:
@@ -75,4 +76,5 @@ class Scheduler(Service):
 
     def _forget(self, connection: Connection) -> bool:
         """Take what goes some time after the deletion of an account. RULES 28."""
+        look_up_by_index(connection)
         return forget_later(connection, self._now(), BATCH)

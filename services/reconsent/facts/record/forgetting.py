@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from reconsent.facts.record.standings import refresh_holdings
 from reconsent.store import log
 from reconsent.store.named import named
-from reconsent.store.postgres import look_up_by_index
 from reconsent.store.rows import values
 
 if TYPE_CHECKING:
@@ -278,7 +277,6 @@ def _run(
 
 def forget_later(connection: Connection, now: datetime, limit: int) -> bool:
     """Run LATER, for up to `limit` rows at a time; False if there was nothing to forget."""
-    look_up_by_index(connection)
     # A list, so that every step runs even if an earlier one found something.
     forgot = [step.run(connection, now, limit) for step in LATER]
     return any(forgot)
