@@ -7,7 +7,8 @@ PYTHON ?= python3 python3.14 python3.13 python3.12 python3.11
 LOCK_PYTHON ?= python3.11
 # The locked extras: all but `all`, which repeats the others.
 EXTRAS := kafka sendgrid files demo dev
-WORKERS ?= 2
+# More processes than cores: many tests wait for a server, a broker or a crash.
+WORKERS ?= 4
 ARGS ?=
 # The bin folder of a PostgreSQL 15, for `make matrix`.
 TEST_POSTGRES_BIN ?=
@@ -35,7 +36,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.made-in
 UNUSABLE := $(shell [ "$$(cat $(STAMP) 2>/dev/null)" = '$(CURDIR)' ] && [ -x $(BIN)/python ] || echo unusable)
 PYTEST := $(BIN)/pytest -o cache_dir=$(CACHE)/pytest
-# In the order of pyproject.toml: those that wait for a broker or a crash begin first.
+# In the order of tests/conftest.py.
 PARALLEL := -n $(WORKERS) --dist=loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
@@ -58,6 +59,8 @@ setup: $(STAMP) ## Create or update the virtual environment
 demo: $(STAMP) ## Run the demo (ARGS=--once stops after the summary; ARGS="--accounts 1000")
 	@$(BIN)/reconsent demo $(ARGS)
 
+# Unit tests wait for nothing.
+check: WORKERS = 2
 check: $(STAMP) ## Formatting, lint, types, import rules, unit tests, in under a minute
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check

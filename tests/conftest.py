@@ -32,7 +32,45 @@ settings.load_profile("patient")
 # Show the values of failed assertions, as in a test module.
 pytest.register_assert_rewrite("tests.bus_contract", "tests.mail_contract")
 
+# The files that take longest, in the order in which they begin; all others follow. What waits, for
+# the broker or for a crash, is mixed with what computes.
+LONGEST = (
+    "chaos/test_rounds.py",
+    "integration/test_pipeline_model.py",
+    "integration/test_invariants.py",
+    "kafka/test_kafka_errors.py",
+    "integration/embedded/test_user.py",
+    "integration/workers/test_relay.py",
+    "kafka/test_pipeline_model_kafka.py",
+    "model/test_model.py",
+    "kafka/test_story_table_kafka.py",
+    "acceptance/test_wheel.py",
+    "kafka/test_bus_kafka.py",
+    "integration/test_database_gone.py",
+    "chaos/test_producer.py",
+    "acceptance/test_commands.py",
+    "kafka/test_events_doc.py",
+    "integration/test_cases.py",
+    "unit/test_collection.py",
+    "acceptance/test_story_table.py",
+    "kafka/test_intake_kafka.py",
+    "integration/mail/smtp/test_replies.py",
+    "acceptance/test_browser.py",
+    "kafka/test_relay_kafka.py",
+    "acceptance/test_dead_letters.py",
+    "chaos/test_opting_out.py",
+    "integration/test_at_once.py",
+    "chaos/test_sending.py",
+    "acceptance/test_demo.py",
+)
+
 _FORBIDDEN = ("DATABASE_URL", "MAIL_URL", "RECONSENT_HOME", "PUBLIC_URL", "RECONSENT_SECRET")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the longest files begin first, so that the processes of a run end together."""
+    begin = {Path(__file__).parent / name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: begin.get(item.path, len(begin)))
 
 
 @pytest.fixture(autouse=True)

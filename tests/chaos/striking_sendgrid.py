@@ -1,10 +1,9 @@
 """SendGrid's stand-in, which signals the sender at a chosen point of a request.
 
-It is the program of tests/stand_ins/sendgrid_server.py with three more control endpoints:
+It is the program of tests/stand_ins/sendgrid_server.py with two more control endpoints:
 
     POST /control/strike  at the next request's point, send its sender a signal (see Strike)
     GET  /control/struck  the process that was struck, once one was; null if none is for a while
-    POST /control/forget  everything told and accepted so far
 """
 
 from __future__ import annotations
@@ -69,9 +68,6 @@ class _StrikingHandler(Handler):
             body = self.rfile.read(int(self.headers["Content-Length"]))
             self.server.begin(Strike(**json.loads(body)))
             self._answer(204)
-        elif self.path == "/control/forget":
-            self.server.forget()
-            self._answer(204)
         else:
             super().do_POST()
 
@@ -115,11 +111,11 @@ class _StrikingHandler(Handler):
 
 class _StrikingStandIn(StandIn):
     def __init__(self, key: str) -> None:
-        super().__init__(key, None)
-        self.RequestHandlerClass = _StrikingHandler
         self.strike: Strike | None = None
         self.struck: int | None = None
         self.has_struck = threading.Event()
+        super().__init__(key, None)
+        self.RequestHandlerClass = _StrikingHandler
 
     def begin(self, strike: Strike | None) -> None:
         """Strike from now on as told."""
@@ -148,13 +144,10 @@ class _StrikingStandIn(StandIn):
             self.has_struck.wait()  # a request has come to the point just now
         return self.struck
 
+    @override
     def forget(self) -> None:
-        """Start over."""
         self.begin(None)
-        with self.lock:
-            self.next.clear()
-            self.accepted.clear()
-            self.refused = set()
+        super().forget()
 
 
 def _process_of(port: int) -> int | None:
@@ -181,10 +174,6 @@ class StrikingSendGrid(SendGridStandIn):
         """Wait until a process was struck, and return it; None if none was."""
         found = self._control("GET", "struck").json()["process"]
         return None if found is None else int(found)
-
-    def forget(self) -> None:
-        """Forget armed strikes and accepted mails."""
-        self._control("POST", "forget")
 
 
 @contextmanager

@@ -37,6 +37,10 @@ class SendGridStandIn:
         """Take only so many requests in so many seconds; 0: any number."""
         self._control("POST", "limit", {"requests": requests, "seconds": seconds})
 
+    def forget(self) -> None:
+        """Forget what was told, accepted and counted."""
+        self._control("POST", "forget")
+
     def post_events(self, url: str, **habits: object) -> None:
         """Post what becomes of mails accepted from now on to a webhook: Habits."""
         self._control("POST", "post", {"url": url, **habits})
@@ -91,4 +95,4 @@ def running_sendgrid(
             yield SendGridStandIn(host=f"http://127.0.0.1:{port}", api_key=key)
         finally:
             process.stdin.close()  # which ends it
-            process.wait(timeout=10)
+            process.wait(timeout=60)

@@ -6,6 +6,7 @@ endpoints:
     POST /control/next      what becomes of the next requests (see Behaviour)
     POST /control/refuse    which addresses are not taken
     POST /control/limit     how many requests are taken in so many seconds; 0: any number
+    POST /control/forget    everything that was told, accepted and counted
     POST /control/post      events are posted to a webhook from now on (see Habits)
     GET  /control/accepted  what was accepted
     GET  /control/counts    how many requests and recipients that were, and what was posted
@@ -92,11 +93,19 @@ class StandIn(ThreadingHTTPServer):
         self.next: deque[Behaviour] = deque()
         self.refused: set[str] = set()
         self.accepted: deque[dict[str, Any]] = deque(maxlen=keep)
-        self.received = 0
-        self.counts = {"requests": 0, "recipients": 0}
-        self.limit = Limit()
         self.signing = Signing()
         self.posting = Posting(self.signing)
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin anew, but for events that wait to be posted."""
+        with self.lock:
+            self.next.clear()
+            self.refused = set()
+            self.accepted.clear()
+            self.received = 0
+            self.counts = {"requests": 0, "recipients": 0}
+            self.limit = Limit()
 
     def behaviour(self) -> Behaviour | None:
         """Count a request, and return what was told about it."""
@@ -152,6 +161,9 @@ class Handler(BaseHTTPRequestHandler):
         elif self.path == "/control/limit":
             with self.server.lock:
                 self.server.limit = Limit(**json.loads(body))
+            self._answer(204)
+        elif self.path == "/control/forget":
+            self.server.forget()
             self._answer(204)
         elif self.path == "/control/post":
             self.server.posting.begin(Habits(**json.loads(body)))

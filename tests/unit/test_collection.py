@@ -9,7 +9,13 @@ from collections.abc import Sequence
 
 import pytest
 
+from tests.conftest import LONGEST
 from tests.docs import ROOT
+
+
+def test_the_files_that_begin_first_exist() -> None:
+    """Each of the longest files is where tests/conftest.py says."""
+    assert [name for name in LONGEST if not (ROOT / "tests" / name).is_file()] == []
 
 
 @pytest.mark.slow

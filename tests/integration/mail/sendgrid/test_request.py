@@ -24,11 +24,18 @@ if TYPE_CHECKING:
 NOON = datetime(2026, 12, 1, 12, tzinfo=UTC)
 
 
-@pytest.fixture
-def stand_in() -> Iterator[SendGridStandIn]:
+@pytest.fixture(scope="module")
+def running() -> Iterator[SendGridStandIn]:
     """Yield a strict stand-in of SendGrid that shows the last requests."""
     with running_sendgrid(keep=2) as running:
         yield running
+
+
+@pytest.fixture
+def stand_in(running: SendGridStandIn) -> SendGridStandIn:
+    """Return the stand-in, which has forgotten the previous test."""
+    running.forget()
+    return running
 
 
 @pytest.fixture
