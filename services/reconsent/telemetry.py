@@ -117,6 +117,14 @@ SERVICE_STOPPED: Final = LogEvent(
         "their step"
     ),
 )
+DATABASE_RESTORED: Final = LogEvent(
+    name="database.restored",
+    level=logging.WARNING,
+    sentence=(
+        "the database was restored, promoted or upgraded: topics are published again in full, and "
+        "no mail is sent until `reconsent release resume --after-restore`"
+    ),
+)
 MESSAGE_DEAD_LETTERED: Final = LogEvent(
     name="message.dead_lettered",
     level=logging.WARNING,

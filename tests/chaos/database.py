@@ -20,7 +20,8 @@ from reconsent.store.migrations import migrate
 from tests.embedded_programs import postmaster_of, processes_in, wait_until
 
 _KEPT: Final = {
-    "holdings", "standings", "asks", "cursors", "migrations", "consumer_offsets", "bus_partitions",
+    "holdings", "standings", "asks", "followers", "clusters", "migrations", "consumer_offsets",
+    "bus_partitions",
 }  # fmt: skip
 
 

@@ -142,9 +142,9 @@ def _everything(place: Stage) -> dict[str, list[tuple[Any, ...]]]:
     with place.database.connection() as connection:
         found = {
             table: connection.execute(
-                sql.SQL(
-                    "SELECT to_jsonb(row) - 'changed' AS fact FROM {} AS row ORDER BY 1"
-                ).format(sql.Identifier(table))
+                sql.SQL("SELECT to_jsonb(row) AS fact FROM {} AS row ORDER BY 1").format(
+                    sql.Identifier(table)
+                )
             ).fetchall()
             for table in (*facts, "notices", "mail_events", "bounced_addresses", "policy_versions")
         }

@@ -24,6 +24,7 @@ from reconsent.domain.notice import (
     next_step,
     settled,
 )
+from reconsent.facts.changes import any_changes, changes_after, cursors, follow_to
 from reconsent.facts.sending.releases import ReleaseFlags, any_flags_to_apply, flags, lock_planning
 from reconsent.facts.sets import Who, ask_ids
 from reconsent.facts.slices import next_accounts
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from reconsent.store.postgres import Connection
 
 SQL = named("planning")
+FOLLOWER: Final = "planner"
 _NEVER: Final = sys.maxsize
 
 
@@ -71,14 +73,6 @@ class _Unplanned:
 
     version_id: int
     planned_to: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Touched:
-    """An account that changed, and the transaction that changed it."""
-
-    account_key: int
-    changed: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,16 +139,15 @@ def plan_release(
 
 def plan_touched(connection: Connection, cohorts: Cohorts, policies: Policies, limit: int) -> bool:
     """Plan for the next accounts that changed; False where none did."""
-    cursor = connection.cursor(row_factory=class_row(_Touched))
-    touched = cursor.execute(SQL["touched"], {"limit": limit}).fetchall()
+    [cursor] = cursors(connection, FOLLOWER).values()
+    touched = changes_after(connection, "accounts", cursor, limit)
     if not touched:
         return False
-    keys = [account.account_key for account in touched]
+    keys = sorted({change.account_key for change in touched})
     for policy in policies.by_name.values():
         of_latest = flags(connection, policies.latest_id(policy.name))
         _take_steps(connection, cohorts, _Slice(policy=policy, keys=keys, flags=of_latest))
-    last = touched[-1]
-    connection.execute(SQL["follow"], {"account_key": last.account_key, "changed": last.changed})
+    follow_to(connection, FOLLOWER, "accounts", touched[-1])
     return True
 
 
@@ -162,7 +155,7 @@ def any_to_plan(connection: Connection, policies: Policies) -> bool:
     """Tell whether anything waits to be planned, also what is only about to be committed."""
     look_up_by_index(connection)
     [(unplanned,)] = connection.execute(SQL["any_unplanned"]).fetchall()
-    [(touched,)] = connection.execute(SQL["any_touched"]).fetchall()
+    touched = any_changes(connection, cursors(connection, FOLLOWER))
     return unplanned or touched or any_flags_to_apply(connection, policies)
 
 

@@ -9,6 +9,7 @@ from psycopg.rows import class_row
 
 from reconsent.domain.policy import Policy, PolicyVersion, is_material
 from reconsent.store.named import named
+from reconsent.store.postgres import restores
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -67,6 +68,7 @@ class PublishedVersions:
     def __init__(self) -> None:
         """Start without having read any."""
         self._known = Policies()
+        self._restores = restores()
 
     def locked(self, connection: Connection) -> Policies:
         """Return what is published, and prevent publications until the transaction ends."""
@@ -77,6 +79,9 @@ class PublishedVersions:
         """Return what is published now; threads may share the result."""
         [(newest,)] = connection.execute(SQL["newest"]).fetchall()
         known = self._known
+        if self._restores != restores():
+            self._restores = restores()
+            known = Policies()
         if newest != known.newest:
             known = self._known = _read_new_ones(connection, known)
         return known

@@ -28,6 +28,11 @@ _OPTIONS = (
     "-c idle_in_transaction_session_timeout=60s -c jit=off"
 )
 _CONFLICTS = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
+# Raises an error on a standby, which cannot be used anyway.
+_CLUSTER = (
+    "SELECT system_identifier, left(pg_walfile_name(pg_current_wal_lsn()), 8)"
+    " FROM pg_control_system()"
+)
 _LOST = (psycopg.OperationalError, psycopg.InterfaceError)
 
 
@@ -97,6 +102,31 @@ class Database:
             raise OutsideError(f"database: {first_line(error)}") from error
 
 
+class _Clusters:
+    """Notices that new connections lead to another cluster than earlier ones."""
+
+    seen_restores = 0
+
+    def __init__(self) -> None:
+        self._cluster: tuple[Any, ...] | None = None
+
+    def see(self, connection: Connection) -> None:
+        """Look where a new connection leads."""
+        cluster = connection.execute(_CLUSTER).fetchone()
+        connection.commit()
+        if self._cluster not in {None, cluster}:
+            _Clusters.seen_restores += 1
+        self._cluster = cluster
+
+
+def restores() -> int:
+    """Return how often a database was replaced by another one, restored or promoted, meanwhile.
+
+    What was remembered of the database before may be wrong afterwards.
+    """
+    return _Clusters.seen_restores
+
+
 @contextmanager
 def open_database(
     conninfo: str,
@@ -116,6 +146,7 @@ def open_database(
         max_size=size,
         # A plan kept from when tables were empty would be used when they are full.
         kwargs={"options": _OPTIONS, "application_name": name, "prepare_threshold": None},
+        configure=_Clusters().see,
         check=ConnectionPool.check_connection,
         reconnect_timeout=_RECONNECT_SECONDS,
         reconnect_failed=lambda _: revive() if revive else None,

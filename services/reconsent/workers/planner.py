@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from typing_extensions import override
 
 from reconsent.facts.planning import any_to_plan, begin_planning, plan_release, plan_touched
+from reconsent.facts.restores import current_era
 from reconsent.facts.sending.releases import apply_flags
 from reconsent.facts.sets import Cohorts
 from reconsent.facts.versions import PublishedVersions
@@ -46,6 +47,7 @@ class Planner(Service):
 
     def _plan(self, connection: Connection) -> bool:
         """Begin with the releases that were paused, resumed or cancelled."""
+        current_era(connection)
         begin_planning(connection)
         policies = self._versions.locked(connection)
         return (

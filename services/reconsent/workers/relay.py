@@ -1,10 +1,9 @@
 """What changed here -> the topics of others: notices, consents, permissions, unsubscribes.
 
-Nothing is copied into an outbox. Accounts, notices and ledger entries carry the transaction that
-changed them last. The relay follows these marks up to the oldest transaction that is still running,
-and after a publication goes through the accounts of the policy. It publishes the current state of
-each thing if that differs from what was published last: what happened in between is left out. After
-a crash, what may not have arrived is published again under the same id.
+Nothing is copied into an outbox. A relay follows the log of changes, and after a publication goes
+through the accounts of the policy. It publishes the current state of each thing if that differs
+from what was published last: what happened in between is left out. After a crash, what may not have
+arrived is published again under the same id. After a restore everything is published again.
 
 One relay at a time works on a topic. Its right to is a lock. An epoch fences its bookkeeping, and
 the broker fences its messages: of those that share a transactional id only the newest may write.
@@ -19,18 +18,19 @@ from typing_extensions import override
 
 from reconsent.domain.bus import Batch, Message
 from reconsent.domain.topics import LAYOUTS
-from reconsent.facts.published.cursors import (
+from reconsent.facts.changes import (
     Cursor,
-    Followed,
+    Stream,
     any_changes,
+    begin_following,
     changes_after,
     cursors,
-    follow,
+    follow_to,
     read_at_one_moment,
 )
 from reconsent.facts.published.record import Published, doubt, intend, record, unpublished
-from reconsent.facts.published.state import Touched
-from reconsent.facts.published.sweeps import Sweep, next_sweep, note_sweep
+from reconsent.facts.published.sweeps import Sweep, begin_full_sweep, next_sweep, note_sweep
+from reconsent.facts.restores import current_era
 from reconsent.facts.versions import PublishedVersions
 from reconsent.store.offsets import FencedError, advance, take_over
 from reconsent.workers.service import Service
@@ -51,15 +51,20 @@ PAGE: Final = 5000
 
 @dataclass(frozen=True, kw_only=True)
 class Outlet:
-    """A topic, the tables whose changes it follows, and what it publishes of accounts.
+    """A topic, the streams of changes that it follows, and what it publishes of accounts.
 
     `sweeps` tells whether what it publishes may change when a version is published.
     """
 
     topic: str
-    follows: Sequence[Followed]
-    state: Callable[[Connection, Policies, Touched], list[Item]]
+    follows: Sequence[Stream]
+    state: Callable[[Connection, Policies, Sequence[int]], list[Item]]
     sweeps: bool = True
+
+    @property
+    def follower(self) -> str:
+        """The name under which the relay follows the log."""
+        return f"relay {self.topic}"
 
 
 def outlets(published: PublishedState) -> tuple[Outlet, ...]:
@@ -82,7 +87,7 @@ def outlets(published: PublishedState) -> tuple[Outlet, ...]:
 class _Page:
     """Successive changes: where they end, and what is to be published because of them."""
 
-    cursors: Mapping[Followed, Cursor]
+    cursors: Mapping[Stream, Cursor]
     sweep: Sweep | None
     messages: Sequence[Message]
     published: Mapping[Any, Published]
@@ -129,7 +134,8 @@ class Relay(Service):
                 return False
             if self._producer is None:
                 self._begin()
-            page = self._database.transaction(self._read)
+            era = self._database.transaction(self._follow)
+            page = self._database.transaction(lambda c: self._read(c, era))
             if page is None:
                 return False
             if page.messages and self._producer is not None:
@@ -149,7 +155,7 @@ class Relay(Service):
         if self._producer is None:
             return True
         with self._database.connection() as connection:
-            return not any_changes(connection, self._outlet.topic, self._outlet.follows)
+            return not any_changes(connection, cursors(connection, self._outlet.follower))
 
     @override
     def close(self) -> None:
@@ -177,32 +183,34 @@ class Relay(Service):
         self._advance(connection, self._count)
         intend(connection, self._outlet.topic, items)
 
-    def _read(self, connection: Connection) -> _Page | None:
+    def _follow(self, connection: Connection) -> int:
+        """Begin with all accounts at first and after a restore; return the era."""
+        era = current_era(connection)
+        outlet = self._outlet
+        if not cursors(connection, outlet.follower):
+            begin_following(connection, outlet.follower, outlet.follows)
+            begin_full_sweep(connection, outlet.topic)
+        return era
+
+    def _read(self, connection: Connection, era: int) -> _Page | None:
         """Read the next changes and what they come to, as everything is at one moment."""
         read_at_one_moment(connection)
         policies = self._versions.now(connection)
-        topic = self._outlet.topic
-        before = cursors(connection, topic, self._outlet.follows)
+        outlet = self._outlet
         changes = {
-            table: changed
-            for table, cursor in before.items()
-            if (changed := changes_after(connection, table, cursor, self._size))
+            stream: changed
+            for stream, cursor in cursors(connection, outlet.follower).items()
+            if (changed := changes_after(connection, stream, cursor, self._size))
         }
         keys = {change.account_key for changed in changes.values() for change in changed}
-        sweep = None
-        if self._outlet.sweeps:
-            sweep = next_sweep(connection, topic, policies, self._size)
+        sweep = next_sweep(connection, outlet.topic, policies, self._size, versions=outlet.sweeps)
         if sweep is None and not keys:
             return None
-        oldest = min((int(cursor.changed) for cursor in before.values()), default=0)
-        touched = Touched(
-            keys=sorted(keys.union(sweep.keys if sweep else ())),
-            since="0" if sweep else str(oldest),
-        )
-        items = self._outlet.state(connection, policies, touched)
-        published = unpublished(connection, topic, items)
+        touched = sorted(keys.union(sweep.keys if sweep else ()))
+        items = outlet.state(connection, policies, touched)
+        published = unpublished(connection, outlet.topic, items, era)
         return _Page(
-            cursors={table: changed[-1] for table, changed in changes.items()},
+            cursors={stream: changed[-1] for stream, changed in changes.items()},
             sweep=sweep,
             messages=self._messages(items, published),
             published=published,
@@ -235,8 +243,8 @@ class Relay(Service):
         count = self._count + len(page.messages)
         self._advance(connection, count)
         intend(connection, topic, [])
-        for table, cursor in page.cursors.items():
-            follow(connection, topic, table, cursor)
+        for stream, cursor in page.cursors.items():
+            follow_to(connection, self._outlet.follower, stream, cursor)
         if page.sweep is not None:
             note_sweep(connection, topic, page.sweep)
         record(connection, topic, page.published)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from typing_extensions import override
 
+from reconsent.facts.changes import prune
 from reconsent.facts.record.forgetting import forget_later
 from reconsent.facts.record.notice_counts import merge_counts
 from reconsent.facts.sending.due_by_time import expire, remind, settle_unknown
@@ -26,10 +27,14 @@ if TYPE_CHECKING:
     from reconsent.store.postgres import Connection, Database
 
 BATCH: Final = 1000
+PRUNED: Final = 20_000
 
 
 class Scheduler(Service):
-    """Reminds, lets questions expire, settles unknown outcomes, and forgets what is due."""
+    """Reminds, lets questions expire, settles unknown outcomes, and forgets what is due.
+
+    It also shortens the log of changes.
+    """
 
     name = "scheduler"
 
@@ -57,7 +62,7 @@ class Scheduler(Service):
     def work(self) -> bool:
         """Take one batch of each, in a transaction each; False where no time had come for any."""
         worked = False
-        for task in (self._settle, self._expire, self._remind, self._forget):
+        for task in (self._settle, self._expire, self._remind, self._forget, self._prune):
             worked |= self._database.transaction(task)
         self._database.transaction(merge_counts)
         return worked
@@ -78,3 +83,6 @@ class Scheduler(Service):
         """Take what goes some time after the deletion of an account. RULES 28."""
         look_up_by_index(connection)
         return forget_later(connection, self._now(), BATCH)
+
+    def _prune(self, connection: Connection) -> bool:
+        return prune(connection, PRUNED)

@@ -25,11 +25,13 @@ _FILL = (
        SELECT version_id, 'done' FROM policy_versions""",
     """INSERT INTO asks (members, digest)
        VALUES ('[["user", null, "marketing", "acme"]]', sha256('ask'))""",
-    # As if a transaction of its own had changed each of them.
-    """INSERT INTO accounts (property, account, email, address_hash, updated_at, changed)
-       SELECT 'shop.example', n, n || '@example.org', sha256(n::text::bytea), now(),
-              n::text::xid8
+    """INSERT INTO accounts (property, account, email, address_hash, updated_at)
+       SELECT 'shop.example', n, n || '@example.org', sha256(n::text::bytea), now()
        FROM generate_series(1, %(size)s) AS n""",
+    # As if a transaction of its own had changed each of them.
+    """INSERT INTO changes (changed, account_key, stream)
+       SELECT account_key::text::xid8, account_key, stream
+       FROM accounts, unnest(ARRAY['accounts', 'notices']) AS stream""",
     """INSERT INTO collections
        SELECT account_key, category, '1', now(), 'person'
        FROM accounts, unnest(ARRAY['user.contact.email', 'user.payment']) AS category""",
@@ -39,16 +41,15 @@ _FILL = (
        SELECT 'r', max(version_id), max(ask_id), 'shop.example', 'en', 'choice', '{}'
        FROM policy_versions, asks""",
     """INSERT INTO notices (account_key, version_id, sequence, kind, state, ask_id, attempt_id,
-                            rendering, address_hash, accepted_at, dead, changed)
+                            rendering, address_hash, accepted_at, dead)
        SELECT account_key, version_id, 1, 'choice',
               CASE WHEN account_key %% 2 = 0 THEN 'due' ELSE 'accepted' END,
               (SELECT max(ask_id) FROM asks), attempt_id, 'r', address_hash,
               CASE WHEN account_key %% 2 = 1
                    THEN timestamptz '2027-01-01' + account_key * interval '1 minute' END,
-              account_key %% 1001 = 1, accounts.changed
+              account_key %% 1001 = 1
        FROM accounts, policy_versions, attempts
        WHERE account_key %% 2 = 1 OR account_key %% 1001 <> 1""",
-    """UPDATE cursors SET changed = (SELECT max(changed) FROM accounts), account_key = 10^9""",
     """ANALYZE""",
 )
 
@@ -70,7 +71,9 @@ def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 KEYS = {"keys": list(range(1000, 1100))}
-LATEST = {"version_id": 2, "versions": [2], "latest": [2], "since": "0"}
+LATEST = {"version_id": 2, "versions": [2], "latest": [2]}
+# Far on in a stream, with many changes before and after.
+CURSOR = {"stream": "accounts", "transaction": "30000", "account_key": 30_000, "limit": 100}
 NOTICES = {"notice_ids": [UUID(int=n) for n in range(100)]}
 WHO = {"property": "shop.example", "account": "17", "at": None, "account_key": 17}
 UNTIL = {"until": NOW, "limit": 1000, "accepted_until": NOW, "now": NOW, "reminded": [0, 1]}
@@ -79,6 +82,9 @@ UNTIL = {"until": NOW, "limit": 1000, "accepted_until": NOW, "now": NOW, "remind
 @pytest.mark.parametrize(
     ("file", "query", "parameters", "index"),
     [
+        ("changes", "changes_after", CURSOR, "changes_in_order"),
+        ("changes", "any_changes", CURSOR, "changes_in_order"),
+        ("changes", "prune", CURSOR, "changes_in_order"),
         ("ledgers", "first_collected", KEYS, "collections_account_key"),
         ("published/state", "notices_of", KEYS | LATEST, "notices_account_key_version_id"),
         ("read/account_story", "account", WHO, "accounts_property_account"),
@@ -103,7 +109,8 @@ def test_the_accounts_concerned_are_looked_up_by_index(
     scanned = {
         node["Relation Name"]
         for node in found
-        if node["Node Type"] == "Seq Scan" and node["Relation Name"] not in {"attempts", "cursors"}
+        if node["Node Type"] == "Seq Scan"
+        and node["Relation Name"] not in {"attempts", "followers"}
     }
     assert scanned <= {"holdings", "bounced_addresses", "collection_erasures"}, explained
     used = {node.get("Index Name", "") for node in found}

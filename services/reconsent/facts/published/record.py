@@ -30,15 +30,20 @@ _TABLES: Final = {
 
 
 class Published(NamedTuple):
-    """What was, or is about to be, published of an item; `digest` is None of a tombstone."""
+    """What was, or is about to be, published of an item; `digest` is None of a tombstone.
+
+    `era` is the number of restores before: the revisions of two eras may be the same.
+    """
 
     revision: int
     digest: int | None
+    era: int
 
     def event_id(self, item: Item) -> str:
         """Return the same id when the same is published again after a crash, and only then."""
         content = _ERASED if self.digest is None else f"{self.digest % 2**64:016x}"
-        return f"{item.id}.{self.revision}.{content}"
+        revision = f"{self.era}-{self.revision}" if self.era else str(self.revision)
+        return f"{item.id}.{revision}.{content}"
 
 
 class _Row(NamedTuple):
@@ -47,10 +52,16 @@ class _Row(NamedTuple):
     item: Any
     revision: int
     digest: int | None
+    era: int
 
 
-def unpublished(connection: Connection, topic: str, items: Sequence[Item]) -> dict[Any, Published]:
-    """Return what is to be published of the items that differ from what was published last."""
+def unpublished(
+    connection: Connection, topic: str, items: Sequence[Item], era: int
+) -> dict[Any, Published]:
+    """Return what is to be published of the items that differ from what was published last.
+
+    What was published before a restore may not be what is recorded, so it counts as different.
+    """
     wanted = {"items": _joined(item.id for item in items)}
     cursor = connection.cursor(row_factory=class_row(_Row))
     last = {row.item: row for row in cursor.execute(_of(topic, SQL["read"]), wanted)}
@@ -58,8 +69,8 @@ def unpublished(connection: Connection, topic: str, items: Sequence[Item]) -> di
     for item in items:
         digest = _digest(item.value)
         before = last.get(item.id)
-        if before is None or before.digest != digest:
-            found[item.id] = Published(before.revision + 1 if before else 1, digest)
+        if before is None or (before.digest, before.era) != (digest, era):
+            found[item.id] = Published(before.revision + 1 if before else 1, digest, era)
     return found
 
 
@@ -76,6 +87,7 @@ def record(connection: Connection, topic: str, published: Mapping[Any, Published
             "items": _joined(published),
             "revisions": _joined(one.revision for one in published.values()),
             "digests": _joined(digests),
+            "eras": _joined(one.era for one in published.values()),
         }
         connection.execute(_of(topic, SQL["record"]), columns)
 

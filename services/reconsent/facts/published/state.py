@@ -47,14 +47,6 @@ class Item(NamedTuple):
     value: bytes | None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Touched:
-    """Accounts of which something may have changed; `since` is the mark of the oldest change."""
-
-    keys: Sequence[int]
-    since: str
-
-
 class _Cohort(NamedTuple):
     """What decides what data may be used for; `policy` is empty where none governs the property."""
 
@@ -133,11 +125,12 @@ class PublishedState:
         self._cohorts = cohorts
         self._allowed = Remembered[_Cohort, bytes](_REMEMBERED)
 
-    def notices(self, connection: Connection, policies: Policies, touched: Touched) -> list[Item]:
+    def notices(
+        self, connection: Connection, policies: Policies, keys: Sequence[int]
+    ) -> list[Item]:
         """Return notices as `reconsent notices` prints them."""
-        wanted = {"keys": touched.keys, "latest": policies.latest_ids, "since": touched.since}
         cursor = connection.cursor(row_factory=class_row(Row))
-        rows = cursor.execute(NOTICES_OF, wanted).fetchall()
+        rows = cursor.execute(NOTICES_OF, {"keys": keys}).fetchall()
         return [
             Item(
                 row.notice_id,
@@ -148,9 +141,11 @@ class PublishedState:
             for row, notice in as_they_stand(connection, self._cohorts, policies, rows)
         ]
 
-    def consents(self, connection: Connection, policies: Policies, touched: Touched) -> list[Item]:
+    def consents(
+        self, connection: Connection, policies: Policies, keys: Sequence[int]
+    ) -> list[Item]:
         """Return ledger entries as `reconsent consents` prints them."""
-        said = read_ledgers(connection, touched.keys, policies)
+        said = read_ledgers(connection, keys, policies)
         if not said:
             return []
         found = entries(connection, said)
@@ -162,11 +157,11 @@ class PublishedState:
         ]
 
     def permissions(
-        self, connection: Connection, policies: Policies, touched: Touched
+        self, connection: Connection, policies: Policies, keys: Sequence[int]
     ) -> list[Item]:
         """Return what each account's data may be used for, whole; None of deleted accounts."""
         cursor = connection.cursor(row_factory=class_row(_Account))
-        accounts = cursor.execute(SQL["cohorts_of"], {"keys": touched.keys}).fetchall()
+        accounts = cursor.execute(SQL["cohorts_of"], {"keys": keys}).fetchall()
         cohorts = {
             account.account_key: account.cohort(policies.of_property(account.property))
             for account in accounts
@@ -187,12 +182,12 @@ class PublishedState:
             for account in accounts
         ]
 
-    def unsubscribes(self, connection: Connection, _: Policies, touched: Touched) -> list[Item]:
+    def unsubscribes(self, connection: Connection, _: Policies, keys: Sequence[int]) -> list[Item]:
         """Return who wants no more optional mail, and how they said so."""
         cursor = connection.cursor(row_factory=class_row(_Unsubscribe))
         return [
             Item(one.unsubscribe_id, one.property, one.account, to_json(one.as_json()))
-            for one in cursor.execute(SQL["of_accounts"], {"keys": touched.keys})
+            for one in cursor.execute(SQL["of_accounts"], {"keys": keys})
         ]
 
     def _allow(

@@ -1,4 +1,8 @@
-"""Going through all accounts of a policy once, after a version of it was published."""
+"""Sweeps: a topic goes through all accounts of a policy once after a version of it was published.
+
+A relay that starts to follow the log goes through all accounts there are, which serves all versions
+published by then. It does so again after a restore.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ from psycopg.rows import class_row
 
 from reconsent.facts.slices import next_accounts
 from reconsent.store.named import named
+from reconsent.store.rows import values
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,9 +26,12 @@ SQL = named("published/sweeps")
 
 @dataclass(frozen=True, kw_only=True)
 class Sweep:
-    """The next accounts of a version's policy, and how far a topic will have come with them."""
+    """The next accounts, and how far a topic will have come with them.
 
-    version_id: int
+    They are those of a version's policy or, without a version, of all properties.
+    """
+
+    version_id: int | None
     keys: Sequence[int]
     account_key: int
     done: bool
@@ -35,8 +43,33 @@ class _Unswept:
     account_key: int
 
 
-def next_sweep(connection: Connection, topic: str, policies: Policies, limit: int) -> Sweep | None:
-    """Return the next accounts that a topic has to go through; None where there are none."""
+def begin_full_sweep(connection: Connection, topic: str) -> None:
+    """Let a topic go through all accounts, from the first."""
+    connection.execute(SQL["begin_full"], {"topic": topic})
+    connection.execute(SQL["replace_by_full"], {"topic": topic})
+
+
+def next_sweep(
+    connection: Connection, topic: str, policies: Policies, limit: int, *, versions: bool
+) -> Sweep | None:
+    """Return the next accounts that a topic has to go through; None where there are none.
+
+    `versions` tells whether the topic goes through the accounts of newly published versions.
+    """
+    for after in values(connection, SQL["full"], {"topic": topic}):
+        keys = values(connection, SQL["next_of_all"], {"after": after, "limit": limit})
+        return Sweep(
+            version_id=None,
+            keys=keys,
+            account_key=max(keys, default=after),
+            done=len(keys) < limit,
+        )
+    return _next_of_version(connection, topic, policies, limit) if versions else None
+
+
+def _next_of_version(
+    connection: Connection, topic: str, policies: Policies, limit: int
+) -> Sweep | None:
     cursor = connection.cursor(row_factory=class_row(_Unswept))
     wanted = {"topic": topic, "latest": policies.latest_ids}
     found = cursor.execute(SQL["unswept"], wanted).fetchone()
@@ -53,7 +86,11 @@ def next_sweep(connection: Connection, topic: str, policies: Policies, limit: in
 
 
 def note_sweep(connection: Connection, topic: str, sweep: Sweep) -> None:
-    """Note how far a topic came."""
+    """Record how far a topic came."""
+    if sweep.version_id is None:
+        query = SQL["end_full"] if sweep.done else SQL["note_full"]
+        connection.execute(query, {"topic": topic, "account_key": sweep.account_key})
+        return
     reached = {
         "topic": topic,
         "version_id": sweep.version_id,

@@ -214,8 +214,10 @@ KEPT: Final[Mapping[str, Kept]] = {
     "consents": Kept(
         "the ledger: decisions, their times, channels and event ids", "proves decisions"
     ),
+    "changes": Kept("numbers of accounts and transactions", "others must be told of the deletion"),
+    "clusters": Kept("numbers and times of database servers", NO_ACCOUNT),
     "consumer_offsets": Kept("counters", NO_ACCOUNT),
-    "cursors": Kept("counters", NO_ACCOUNT),
+    "followers": Kept("counters", NO_ACCOUNT),
     "holdings": _SHARED,
     "imports": Kept("hashes of files and counters", NO_ACCOUNT),
     "mail_events": Kept("providers' reports: kind, time and id", "a repeated report counts once"),
@@ -226,6 +228,7 @@ KEPT: Final[Mapping[str, Kept]] = {
     "policies": Kept("names", NO_ACCOUNT),
     "policy_versions": Kept("texts", NO_ACCOUNT),
     "properties": Kept("names", NO_ACCOUNT),
+    "relay_full_sweeps": Kept("counters", NO_ACCOUNT),
     "relay_intents": Kept("ids", NAMES_NO_ACCOUNT),
     "relay_sweeps": Kept("counters", NO_ACCOUNT),
     "relayed_consents": Kept("digests of published events", NAMES_NO_ACCOUNT),

@@ -11,6 +11,7 @@ from reconsent.domain.errors import BadInputError
 from reconsent.domain.notice import Settled, settled
 from reconsent.domain.policy import PolicyVersion
 from reconsent.domain.policy_line import admit
+from reconsent.facts.changes import cursors
 from reconsent.facts.record.standings import refresh_standings
 from reconsent.facts.sets import Cohorts
 from reconsent.facts.versions import Policies, PublishedVersions
@@ -70,8 +71,9 @@ def _settle(connection: Connection, policies: Policies, name: str) -> None:
     policy = policies.by_name.get(name)
     if policy is None:
         return
+    [cursor] = cursors(connection, "planner").values()
     latest = {"version_id": policies.latest_id(name)}
-    notices = all_rows(connection, _Mailed, SQL["not_settled_yet"], latest)
+    notices = all_rows(connection, _Mailed, SQL["not_settled_yet"], latest | cursor._asdict())
     cohorts = Cohorts()
     asked = cohorts.asked(connection, {notice.ask_id for notice in notices})
     asks = cohorts.asks(connection, policy, {notice.cohort for notice in notices})

@@ -7,28 +7,6 @@ WHERE state = 'planning' AND version_id = ANY(%(versions)s) ORDER BY version_id;
 -- Tell whether any version is not fully planned.
 SELECT EXISTS (SELECT FROM releases WHERE state = 'planning');
 
--- :name touched
--- Read the next changed accounts, up to the oldest transaction still running.
-SELECT accounts.account_key, accounts.changed::text AS changed
-FROM accounts, cursors
-WHERE cursors.name = 'planner'
-  AND (accounts.changed, accounts.account_key) > (cursors.changed, cursors.account_key)
-  AND accounts.changed < pg_snapshot_xmin(pg_current_snapshot())
-ORDER BY accounts.changed, accounts.account_key
-LIMIT %(limit)s;
-
--- :name any_touched
--- Tell whether any changed account is left.
-SELECT EXISTS (
-    SELECT FROM accounts, cursors
-    WHERE cursors.name = 'planner'
-      AND (accounts.changed, accounts.account_key) > (cursors.changed, cursors.account_key));
-
--- :name follow
--- Store the position after the last change seen.
-UPDATE cursors SET changed = %(changed)s::xid8, account_key = %(account_key)s
-WHERE name = 'planner';
-
 -- :name look_at
 -- Read some accounts' situations once, for `situations` and `take_steps`.
 CREATE TEMPORARY TABLE looked_at ON COMMIT DROP AS
@@ -72,7 +50,6 @@ WITH steps AS (
                       last_state, last_ask, last_undelivered, last_dead, inform)
 ), ended AS (
     UPDATE notices SET
-        changed = pg_current_xact_id(),
         state = slice.last,
         suppression = CASE WHEN slice.last = 'suppressed' THEN slice.suppression END,
         ask_id = CASE WHEN slice.last = 'superseded' THEN notices.ask_id ELSE slice.ask_id END,
@@ -83,23 +60,30 @@ WITH steps AS (
       AND (notices.state, notices.suppression, notices.ask_id) IS DISTINCT FROM (
           slice.last, CASE WHEN slice.last = 'suppressed' THEN slice.suppression END,
           slice.ask_id)
+    RETURNING notices.account_key
 ), settling AS (
-    UPDATE notices SET settled = slice.settled, changed = pg_current_xact_id()
+    UPDATE notices SET settled = slice.settled
     FROM slice
     WHERE notices.notice_id = slice.last_notice AND slice.settles
       AND notices.settled IS DISTINCT FROM slice.settled
+    RETURNING notices.account_key
+), added AS (
+    INSERT INTO notices (account_key, version_id, sequence, kind, state, suppression, ask_id)
+    SELECT account_key, version_id,
+           -- Reminders have sequences too.
+           CASE WHEN last_sequence = 0 THEN 1
+                ELSE (SELECT max(sequence) + 1 FROM notices
+                      WHERE notices.account_key = slice.account_key
+                        AND notices.version_id = slice.version_id) END, plan,
+           CASE WHEN suppression IS NULL THEN %(ready)s ELSE 'suppressed' END, suppression,
+           CASE WHEN plan = 'choice' THEN ask_id ELSE 0 END
+    FROM slice WHERE plan IS NOT NULL
+    ON CONFLICT DO NOTHING
+    RETURNING account_key
 )
-INSERT INTO notices (account_key, version_id, sequence, kind, state, suppression, ask_id)
-SELECT account_key, version_id,
-       -- Reminders have sequences too.
-       CASE WHEN last_sequence = 0 THEN 1
-            ELSE (SELECT max(sequence) + 1 FROM notices
-                  WHERE notices.account_key = slice.account_key
-                    AND notices.version_id = slice.version_id) END, plan,
-       CASE WHEN suppression IS NULL THEN %(ready)s ELSE 'suppressed' END, suppression,
-       CASE WHEN plan = 'choice' THEN ask_id ELSE 0 END
-FROM slice WHERE plan IS NOT NULL
-ON CONFLICT DO NOTHING;
+INSERT INTO changes (account_key, stream)
+SELECT account_key, 'notices'
+FROM (TABLE ended UNION ALL TABLE settling UNION ALL TABLE added) AS written;
 
 -- :name planned_to
 -- Store how far a version is planned.

@@ -1,6 +1,6 @@
 -- :name read
 -- Read what was published last of some items of a topic, from the topic's own table.
-SELECT item, revision, digest FROM {table}
+SELECT item, revision, digest, era FROM {table}
 WHERE item = ANY(string_to_array(%(items)s, ',')::{type}[]);
 
 -- :name record
@@ -8,8 +8,10 @@ WHERE item = ANY(string_to_array(%(items)s, ',')::{type}[]);
 INSERT INTO {table}
 SELECT * FROM unnest(string_to_array(%(items)s, ',')::{type}[],
                      string_to_array(%(revisions)s, ',')::integer[],
-                     string_to_array(%(digests)s, ',', 'erased')::bigint[])
-ON CONFLICT (item) DO UPDATE SET revision = excluded.revision, digest = excluded.digest;
+                     string_to_array(%(digests)s, ',', 'erased')::bigint[],
+                     string_to_array(%(eras)s, ',')::integer[])
+ON CONFLICT (item) DO UPDATE
+SET revision = excluded.revision, digest = excluded.digest, era = excluded.era;
 
 -- :name intend
 -- Note what is about to be published.

@@ -1,8 +1,7 @@
 -- :name notices_of
--- Read those notices of some accounts of which something may have to be published.
+-- Read the notices of some accounts.
 {notices}
 WHERE account_key = ANY(%(keys)s)
-  AND (version_id = ANY(%(latest)s) OR notices.changed >= %(since)s::xid8)
 ORDER BY notices.account_key, version_id, sequence;
 
 -- :name names_of

@@ -1,13 +1,17 @@
 -- :name ensure
 -- Add a stub for each unknown account.
-INSERT INTO accounts (property, account)
-SELECT DISTINCT property, account
-FROM unnest(%(properties)s::text[], %(accounts)s::text[]) AS named (property, account)
-WHERE NOT EXISTS (
-    SELECT FROM accounts AS known
-    WHERE known.property = named.property AND known.account = named.account)
-ORDER BY property, account
-ON CONFLICT DO NOTHING;
+WITH added AS (
+    INSERT INTO accounts (property, account)
+    SELECT DISTINCT property, account
+    FROM unnest(%(properties)s::text[], %(accounts)s::text[]) AS named (property, account)
+    WHERE NOT EXISTS (
+        SELECT FROM accounts AS known
+        WHERE known.property = named.property AND known.account = named.account)
+    ORDER BY property, account
+    ON CONFLICT DO NOTHING
+    RETURNING account_key
+)
+INSERT INTO changes (account_key, stream) SELECT account_key, 'accounts' FROM added;
 
 -- :name lock
 -- Lock accounts, in key order to avoid deadlocks.
@@ -72,26 +76,34 @@ COPY staged_accounts FROM STDIN (FORMAT BINARY);
 
 -- :name add_profiles
 -- Add the new accounts; one that another transaction has just added is not returned.
-INSERT INTO accounts (property, account, status, contact, minor, email, name, locale, time_zone,
-                      updated_at, deleted_at, address_hash)
-SELECT property, account, status, contact, minor, email, name, locale, time_zone, updated_at,
-       deleted_at, address_hash
-FROM staged_accounts WHERE account_key IS NULL
-ORDER BY property, account
-ON CONFLICT DO NOTHING
-RETURNING account_key, property, account;
+WITH added AS (
+    INSERT INTO accounts (property, account, status, contact, minor, email, name, locale,
+                          time_zone, updated_at, deleted_at, address_hash)
+    SELECT property, account, status, contact, minor, email, name, locale, time_zone, updated_at,
+           deleted_at, address_hash
+    FROM staged_accounts WHERE account_key IS NULL
+    ORDER BY property, account
+    ON CONFLICT DO NOTHING
+    RETURNING account_key, property, account
+), logged AS (
+    INSERT INTO changes (account_key, stream) SELECT account_key, 'accounts' FROM added
+)
+SELECT account_key, property, account FROM added;
 
 -- :name write_profiles
 -- Write the changed profiles.
-UPDATE accounts SET
-    status = staged.status, contact = staged.contact, minor = staged.minor, email = staged.email,
-    name = staged.name, locale = staged.locale, time_zone = staged.time_zone,
-    address_hash = staged.address_hash, updated_at = staged.updated_at,
-    deleted_at = staged.deleted_at,
-    holdings_id = CASE WHEN staged.status = 'deleted' THEN 0 ELSE holdings_id END,
-    changed = pg_current_xact_id()
-FROM staged_accounts AS staged
-WHERE accounts.account_key = staged.account_key;
+WITH written AS (
+    UPDATE accounts SET
+        status = staged.status, contact = staged.contact, minor = staged.minor,
+        email = staged.email, name = staged.name, locale = staged.locale,
+        time_zone = staged.time_zone, address_hash = staged.address_hash,
+        updated_at = staged.updated_at, deleted_at = staged.deleted_at,
+        holdings_id = CASE WHEN staged.status = 'deleted' THEN 0 ELSE holdings_id END
+    FROM staged_accounts AS staged
+    WHERE accounts.account_key = staged.account_key
+    RETURNING accounts.account_key
+)
+INSERT INTO changes (account_key, stream) SELECT account_key, 'accounts' FROM written;
 
 -- :name clear_staged
 -- Clear the staging table before the transaction ends.

@@ -32,12 +32,16 @@ DELETE FROM incoming_collections AS incoming WHERE (
 
 -- :name ensure
 -- Add a stub for each unknown account.
-INSERT INTO accounts (property, account)
-SELECT DISTINCT property, account FROM incoming_collections AS incoming
-WHERE (SELECT account_key FROM accounts AS known
-       WHERE known.property = incoming.property AND known.account = incoming.account) IS NULL
-ORDER BY property, account
-ON CONFLICT DO NOTHING;
+WITH added AS (
+    INSERT INTO accounts (property, account)
+    SELECT DISTINCT property, account FROM incoming_collections AS incoming
+    WHERE (SELECT account_key FROM accounts AS known
+           WHERE known.property = incoming.property AND known.account = incoming.account) IS NULL
+    ORDER BY property, account
+    ON CONFLICT DO NOTHING
+    RETURNING account_key
+)
+INSERT INTO changes (account_key, stream) SELECT account_key, 'accounts' FROM added;
 
 -- :name lock
 -- Lock the accounts, in key order to avoid deadlocks; return those ever deleted.

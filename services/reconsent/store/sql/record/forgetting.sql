@@ -1,20 +1,23 @@
 -- :name close_notices
 -- Close the notices of deleted accounts; suppress those not mailed for good.
-UPDATE notices SET
-    changed = pg_current_xact_id(),
-    dead = true,
-    state = CASE
-        WHEN state NOT IN ('planned', 'due', 'suppressed') THEN state
-        WHEN overtaken THEN 'superseded'
-        ELSE 'suppressed' END,
-    suppression = CASE
-        WHEN state IN ('planned', 'due', 'suppressed') AND NOT overtaken THEN 'deleted' END
-FROM (
-    SELECT notice_id, version_id <> ALL(%(latest)s) AND (kind = 'choice' OR state <> 'suppressed')
-           AS overtaken
-    FROM notices WHERE account_key = ANY(%(keys)s) AND NOT dead
-) AS closed
-WHERE notices.notice_id = closed.notice_id;
+WITH written AS (
+    UPDATE notices SET
+        dead = true,
+        state = CASE
+            WHEN state NOT IN ('planned', 'due', 'suppressed') THEN state
+            WHEN overtaken THEN 'superseded'
+            ELSE 'suppressed' END,
+        suppression = CASE
+            WHEN state IN ('planned', 'due', 'suppressed') AND NOT overtaken THEN 'deleted' END
+    FROM (
+        SELECT notice_id, version_id <> ALL(%(latest)s) AND (kind = 'choice' OR state <> 'suppressed')
+               AS overtaken
+        FROM notices WHERE account_key = ANY(%(keys)s) AND NOT dead
+    ) AS closed
+    WHERE notices.notice_id = closed.notice_id
+    RETURNING notices.account_key
+)
+INSERT INTO changes (account_key, stream) SELECT account_key, 'notices' FROM written;
 
 -- :name forget_evidence
 -- Erase the evidence of decisions made before the deletion.

@@ -31,32 +31,39 @@ RETURNING notice_id, event, occurred_at,
 
 -- :name apply
 -- Derive notices' states from all their reports, in any order.
-UPDATE notices SET
-    changed = pg_current_xact_id(),
-    state = CASE
-        WHEN complained AND state <> 'rejected' THEN 'complained'
-        WHEN failed AND state <> 'rejected' THEN 'bounced'
-        WHEN delivered AND state NOT IN ('rejected', 'bounced') THEN 'delivered'
-        WHEN state IN ('attempting', 'unknown', 'abandoned', 'due') THEN 'accepted'
-        ELSE state END,
-    accepted_at = coalesce(accepted_at, earliest),
-    undelivered = undelivered OR failed,
-    -- A retry is not needed: the provider has the mail.
-    not_before = NULL
-FROM (
-    SELECT notice_id, min(occurred_at) AS earliest, bool_or(event = 'complained') AS complained,
-           bool_or(event IN ('bounced', 'dropped')) AS failed,
-           bool_or(event = 'delivered') AS delivered
-    FROM mail_events WHERE notice_id = ANY(%(notice_ids)s) GROUP BY notice_id
-) AS reported
-WHERE notices.notice_id = reported.notice_id;
+WITH written AS (
+    UPDATE notices SET
+        state = CASE
+            WHEN complained AND state <> 'rejected' THEN 'complained'
+            WHEN failed AND state <> 'rejected' THEN 'bounced'
+            WHEN delivered AND state NOT IN ('rejected', 'bounced') THEN 'delivered'
+            WHEN state IN ('attempting', 'unknown', 'abandoned', 'due') THEN 'accepted'
+            ELSE state END,
+        accepted_at = coalesce(accepted_at, earliest),
+        undelivered = undelivered OR failed,
+        -- A retry is not needed: the provider has the mail.
+        not_before = NULL
+    FROM (
+        SELECT notice_id, min(occurred_at) AS earliest, bool_or(event = 'complained') AS complained,
+               bool_or(event IN ('bounced', 'dropped')) AS failed,
+               bool_or(event = 'delivered') AS delivered
+        FROM mail_events WHERE notice_id = ANY(%(notice_ids)s) GROUP BY notice_id
+    ) AS reported
+    WHERE notices.notice_id = reported.notice_id
+    RETURNING account_key
+)
+INSERT INTO changes (account_key, stream) SELECT account_key, 'notices' FROM written;
 
 -- :name undeliver_reminded
 -- If a reminder was not delivered, neither is its notice: nobody reads that address.
-UPDATE notices SET undelivered = true, changed = pg_current_xact_id()
-FROM notices AS reminder
-WHERE reminder.notice_id = ANY(%(notice_ids)s) AND reminder.undelivered
-  AND notices.notice_id = reminder.about AND NOT notices.undelivered;
+WITH written AS (
+    UPDATE notices SET undelivered = true
+    FROM notices AS reminder
+    WHERE reminder.notice_id = ANY(%(notice_ids)s) AND reminder.undelivered
+      AND notices.notice_id = reminder.about AND NOT notices.undelivered
+    RETURNING notices.account_key
+)
+INSERT INTO changes (account_key, stream) SELECT account_key, 'notices' FROM written;
 
 -- :name bounce
 -- Record bounced addresses.
@@ -72,15 +79,16 @@ WHERE attempt_id = %(attempt_id)s AND state = 'rejected' AND address_hash IS NOT
 -- :name touch
 -- Mark accounts as changed: those of some notices, and those with some addresses. A complaint stops
 -- mail until a deletion dated after it, in whatever order they arrive.
-UPDATE accounts SET
-    complained_at = greatest(accounts.complained_at, touched.complained_at),
-    changed = pg_current_xact_id()
-FROM (
+WITH touched AS (
     SELECT account_key, complaints.complained_at
     FROM accounts
     LEFT JOIN unnest(%(complaining)s::bigint[], %(complained_at)s::timestamptz[])
               AS complaints (account_key, complained_at) USING (account_key)
     WHERE account_key = ANY(%(keys)s) OR address_hash = ANY(%(addresses)s)
     ORDER BY account_key FOR NO KEY UPDATE OF accounts
-) AS touched
-WHERE accounts.account_key = touched.account_key;
+), complained AS (
+    UPDATE accounts SET complained_at = greatest(accounts.complained_at, touched.complained_at)
+    FROM touched
+    WHERE accounts.account_key = touched.account_key AND touched.complained_at IS NOT NULL
+)
+INSERT INTO changes (account_key, stream) SELECT account_key, 'accounts' FROM touched;

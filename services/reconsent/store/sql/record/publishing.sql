@@ -1,7 +1,11 @@
 -- :name settle
 -- Record how mailed questions were settled.
-UPDATE notices SET settled = %(settled)s, changed = pg_current_xact_id()
-WHERE notice_id = ANY(%(notice_ids)s);
+WITH written AS (
+    UPDATE notices SET settled = %(settled)s
+    WHERE notice_id = ANY(%(notice_ids)s)
+    RETURNING account_key
+)
+INSERT INTO changes (account_key, stream) SELECT account_key, 'notices' FROM written;
 
 -- :name lock_alone
 -- Wait for all transactions that depend on the published versions, and block others.
@@ -37,11 +41,14 @@ WHERE property = ANY(%(properties)s) AND answer = 'allow' AND recipient = '*';
 -- :name not_settled_yet
 -- Find a version's mailed questions whose accounts changed since the planner saw them.
 SELECT notices.notice_id, notices.ask_id, accounts.holdings_id, accounts.standing_id
-FROM notices JOIN accounts USING (account_key) JOIN cursors ON cursors.name = 'planner'
+FROM notices JOIN accounts USING (account_key)
 WHERE notices.version_id = %(version_id)s AND notices.kind = 'choice' AND NOT notices.dead
   AND notices.attempt_id IS NOT NULL
   AND notices.state NOT IN ('due', 'suppressed', 'superseded')
-  AND (accounts.changed, accounts.account_key) > (cursors.changed, cursors.account_key)
+  AND notices.account_key IN (
+      SELECT account_key FROM changes
+      WHERE stream = 'accounts'
+        AND (changed, account_key) > (%(transaction)s::xid8, %(account_key)s))
   AND notices.notice_id = (
       SELECT last.notice_id FROM last_notices AS last
       WHERE last.account_key = notices.account_key AND last.version_id = notices.version_id);

@@ -11,20 +11,29 @@ ON CONFLICT DO NOTHING;
 
 -- :name point_to_holdings
 -- Update the holdings of accounts; a deleted account holds nothing.
-UPDATE accounts SET holdings_id = holdings.holdings_id, changed = pg_current_xact_id()
-FROM unnest(%(keys)s::bigint[]) AS named (account_key)
-LEFT JOIN (
-    SELECT * FROM collected_sets WHERE account_key = ANY(%(keys)s)
-) AS sets USING (account_key)
-JOIN holdings ON holdings.digest = sha256(convert_to(coalesce(sets.members, '[]')::text, 'UTF8'))
-WHERE accounts.account_key = named.account_key
-  AND accounts.status <> 'deleted'
-  AND accounts.holdings_id <> holdings.holdings_id;
+WITH written AS (
+    UPDATE accounts SET holdings_id = holdings.holdings_id
+    FROM unnest(%(keys)s::bigint[]) AS named (account_key)
+    LEFT JOIN (
+        SELECT * FROM collected_sets WHERE account_key = ANY(%(keys)s)
+    ) AS sets USING (account_key)
+    JOIN holdings
+      ON holdings.digest = sha256(convert_to(coalesce(sets.members, '[]')::text, 'UTF8'))
+    WHERE accounts.account_key = named.account_key
+      AND accounts.status <> 'deleted'
+      AND accounts.holdings_id <> holdings.holdings_id
+    RETURNING accounts.account_key
+)
+INSERT INTO changes (account_key, stream) SELECT account_key, 'accounts' FROM written;
 
 -- :name point_to_standings
 -- Update the standing of accounts.
-UPDATE accounts SET standing_id = standings.standing_id, changed = pg_current_xact_id()
-FROM unnest(%(keys)s::bigint[], %(members)s::jsonb[]) AS found (account_key, members)
-JOIN standings ON standings.digest = sha256(convert_to(found.members::text, 'UTF8'))
-WHERE accounts.account_key = found.account_key
-  AND accounts.standing_id <> standings.standing_id;
+WITH written AS (
+    UPDATE accounts SET standing_id = standings.standing_id
+    FROM unnest(%(keys)s::bigint[], %(members)s::jsonb[]) AS found (account_key, members)
+    JOIN standings ON standings.digest = sha256(convert_to(found.members::text, 'UTF8'))
+    WHERE accounts.account_key = found.account_key
+      AND accounts.standing_id <> standings.standing_id
+    RETURNING accounts.account_key
+)
+INSERT INTO changes (account_key, stream) SELECT account_key, 'accounts' FROM written;

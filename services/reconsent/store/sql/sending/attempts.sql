@@ -10,28 +10,31 @@ ORDER BY notice_id FOR NO KEY UPDATE;
 
 -- :name outcomes
 -- Write what became of the members of an attempt, unless something later is known already.
-UPDATE notices SET
-    changed = pg_current_xact_id(),
-    state = CASE WHEN reported.outcome = 'retry' AND notices.dead THEN 'suppressed'
-                 WHEN reported.outcome = 'retry' THEN 'due' ELSE reported.outcome END,
-    suppression = CASE WHEN reported.outcome = 'retry' AND notices.dead THEN 'deleted' END,
-    accepted_at = CASE WHEN reported.outcome = 'accepted' THEN %(now)s::timestamptz END,
-    undelivered = reported.outcome = 'rejected',
-    -- It may quote the address, of which nothing is kept of deleted accounts and of minors.
-    reason = CASE WHEN NOT (reported.reason IS NULL OR notices.dead OR (
-        SELECT minor FROM accounts WHERE accounts.account_key = notices.account_key
-    )) THEN reported.reason END,
-    not_before = reported.not_before,
-    tried = CASE WHEN reported.outcome = 'retry'
-                 THEN coalesce(tried, '[]') || jsonb_build_array(jsonb_build_array(attempt_id, 'retry'))
-                 ELSE tried END
-FROM unnest(%(notice_id)s::uuid[], %(outcome)s::text[], %(reason)s::text[],
-            %(not_before)s::timestamptz[]) AS reported (notice_id, outcome, reason, not_before)
-WHERE notices.notice_id = reported.notice_id AND notices.attempt_id = %(attempt_id)s
-  AND (notices.state IN ('attempting', 'unknown')
-       -- A sender that was presumed dead can still report, unless the notice was sent again.
-       OR notices.state = 'abandoned' AND reported.outcome <> 'unknown'
-       OR notices.state = 'due' AND reported.outcome IN ('accepted', 'rejected'));
+WITH written AS (
+    UPDATE notices SET
+        state = CASE WHEN reported.outcome = 'retry' AND notices.dead THEN 'suppressed'
+                     WHEN reported.outcome = 'retry' THEN 'due' ELSE reported.outcome END,
+        suppression = CASE WHEN reported.outcome = 'retry' AND notices.dead THEN 'deleted' END,
+        accepted_at = CASE WHEN reported.outcome = 'accepted' THEN %(now)s::timestamptz END,
+        undelivered = reported.outcome = 'rejected',
+        -- It may quote the address, of which nothing is kept of deleted accounts and of minors.
+        reason = CASE WHEN NOT (reported.reason IS NULL OR notices.dead OR (
+            SELECT minor FROM accounts WHERE accounts.account_key = notices.account_key
+        )) THEN reported.reason END,
+        not_before = reported.not_before,
+        tried = CASE WHEN reported.outcome = 'retry'
+                     THEN coalesce(tried, '[]') || jsonb_build_array(jsonb_build_array(attempt_id, 'retry'))
+                     ELSE tried END
+    FROM unnest(%(notice_id)s::uuid[], %(outcome)s::text[], %(reason)s::text[],
+                %(not_before)s::timestamptz[]) AS reported (notice_id, outcome, reason, not_before)
+    WHERE notices.notice_id = reported.notice_id AND notices.attempt_id = %(attempt_id)s
+      AND (notices.state IN ('attempting', 'unknown')
+           -- A sender that was presumed dead can still report, unless the notice was sent again.
+           OR notices.state = 'abandoned' AND reported.outcome <> 'unknown'
+           OR notices.state = 'due' AND reported.outcome IN ('accepted', 'rejected'))
+    RETURNING account_key
+)
+INSERT INTO changes (account_key, stream) SELECT account_key, 'notices' FROM written;
 
 -- :name hand_over
 -- Note that an attempt is handed over from now on; nothing where it was abandoned.
@@ -51,13 +54,15 @@ ORDER BY attempt_id FOR UPDATE SKIP LOCKED;
 WITH ended AS (
     UPDATE attempts SET ended_at = clock_timestamp(), outcome = 'abandoned'
     WHERE attempt_id = ANY(%(attempts)s)
+), settled AS (
+    UPDATE notices SET
+        state = CASE WHEN NOT dead THEN %(state)s
+                     WHEN %(why)s = 'retry' THEN 'suppressed' ELSE 'unknown' END,
+        suppression = CASE WHEN dead AND %(why)s = 'retry' THEN 'deleted' END,
+        tried = CASE WHEN %(state)s = 'unknown' OR (dead AND %(why)s <> 'retry') THEN tried
+                     ELSE coalesce(tried, '[]')
+                          || jsonb_build_array(jsonb_build_array(attempt_id, %(why)s::text)) END
+    WHERE attempt_id = ANY(%(attempts)s) AND state = 'attempting'
+    RETURNING account_key
 )
-UPDATE notices SET
-    state = CASE WHEN NOT dead THEN %(state)s
-                 WHEN %(why)s = 'retry' THEN 'suppressed' ELSE 'unknown' END,
-    suppression = CASE WHEN dead AND %(why)s = 'retry' THEN 'deleted' END,
-    tried = CASE WHEN %(state)s = 'unknown' OR (dead AND %(why)s <> 'retry') THEN tried
-                 ELSE coalesce(tried, '[]')
-                      || jsonb_build_array(jsonb_build_array(attempt_id, %(why)s::text)) END,
-    changed = pg_current_xact_id()
-WHERE attempt_id = ANY(%(attempts)s) AND state = 'attempting';
+INSERT INTO changes (account_key, stream) SELECT account_key, 'notices' FROM settled;

@@ -37,12 +37,15 @@ SELECT EXISTS (SELECT FROM notices WHERE {is_due} AND not_before IS NULL)
 
 -- :name let_go
 -- Write the new states of claimed notices that are not sent.
-UPDATE notices SET state = decided.state, suppression = decided.suppression,
-    changed = pg_current_xact_id(),
-    dead = decided.suppression IS NOT DISTINCT FROM 'deleted'
-FROM unnest(%(notice_id)s::uuid[], %(state)s::text[], %(suppression)s::text[])
-     AS decided (notice_id, state, suppression)
-WHERE notices.notice_id = decided.notice_id;
+WITH written AS (
+    UPDATE notices SET state = decided.state, suppression = decided.suppression,
+        dead = decided.suppression IS NOT DISTINCT FROM 'deleted'
+    FROM unnest(%(notice_id)s::uuid[], %(state)s::text[], %(suppression)s::text[])
+         AS decided (notice_id, state, suppression)
+    WHERE notices.notice_id = decided.notice_id
+    RETURNING account_key
+)
+INSERT INTO changes (account_key, stream) SELECT account_key, 'notices' FROM written;
 
 -- :name begin_attempt
 -- Note that notices are about to be handed to a provider.
@@ -51,9 +54,12 @@ VALUES (%(provider)s, %(lease)s, %(members)s, %(payload_hash)s) RETURNING attemp
 
 -- :name attempt
 -- Notices become part of an attempt, with what they ask and say and where they go.
-UPDATE notices SET state = 'attempting', attempt_id = %(attempt_id)s, ask_id = %(ask_id)s,
-    not_before = NULL,
-    rendering = %(rendering)s, address_hash = members.address_hash,
-    changed = pg_current_xact_id()
-FROM unnest(%(notice_id)s::uuid[], %(address_hash)s::bytea[]) AS members (notice_id, address_hash)
-WHERE notices.notice_id = members.notice_id;
+WITH written AS (
+    UPDATE notices SET state = 'attempting', attempt_id = %(attempt_id)s, ask_id = %(ask_id)s,
+        not_before = NULL,
+        rendering = %(rendering)s, address_hash = members.address_hash
+    FROM unnest(%(notice_id)s::uuid[], %(address_hash)s::bytea[]) AS members (notice_id, address_hash)
+    WHERE notices.notice_id = members.notice_id
+    RETURNING account_key
+)
+INSERT INTO changes (account_key, stream) SELECT account_key, 'notices' FROM written;

@@ -41,13 +41,16 @@ WHERE state = 'due' AND not_before IS NOT NULL AND version_id = ANY(%(not_due)s:
 -- :name apply_flags
 -- Give unmailed notices the state that follows from the flags of their release, some at a time. The
 -- state is checked again for a notice that was claimed meanwhile.
-UPDATE notices SET
-    state = CASE WHEN version_id = ANY(%(cancelled)s) THEN 'suppressed'
-                 WHEN version_id = ANY(%(paused)s) THEN 'planned' ELSE 'due' END,
-    suppression = CASE WHEN version_id = ANY(%(cancelled)s) THEN 'cancelled' END,
-    changed = pg_current_xact_id()
-WHERE state IN ('planned', 'due') AND notice_id IN (
-    SELECT notice_id FROM ({not_as_flagged}) AS others LIMIT %(limit)s);
+WITH written AS (
+    UPDATE notices SET
+        state = CASE WHEN version_id = ANY(%(cancelled)s) THEN 'suppressed'
+                     WHEN version_id = ANY(%(paused)s) THEN 'planned' ELSE 'due' END,
+        suppression = CASE WHEN version_id = ANY(%(cancelled)s) THEN 'cancelled' END
+    WHERE state IN ('planned', 'due') AND notice_id IN (
+        SELECT notice_id FROM ({not_as_flagged}) AS others LIMIT %(limit)s)
+    RETURNING account_key
+)
+INSERT INTO changes (account_key, stream) SELECT account_key, 'notices' FROM written;
 
 -- :name any_flags_to_apply
 -- Tell whether an unmailed notice has another state than follows from the flags of its release.

@@ -1,0 +1,73 @@
+"""Restores: how the program notices one, and what it does about it.
+
+A database that runs in another cluster than before, or on another timeline of the same, was
+restored from a backup, promoted from a replica or upgraded. Transaction ids of the log then belong
+to another cluster, and time may have been lost: mails may have been sent, and messages published,
+of which nothing is known here. So the log is read again from its beginning, every topic is
+published again in full, and no mail leaves until a person lets sending go on.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from reconsent.store.named import named
+from reconsent.store.rows import one_row, values
+from reconsent.telemetry import DATABASE_RESTORED
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from reconsent.store.postgres import Connection
+
+SQL = named("restores")
+
+
+class _Cluster(NamedTuple):
+    """The cluster that was last seen; `same` tells whether the database still runs there."""
+
+    era: int
+    same: bool
+
+
+def current_era(connection: Connection) -> int:
+    """Return how often the database was restored; a restore that is new is recorded first.
+
+    Call it before anything that depends on the log, in a transaction that may write.
+    """
+    seen = one_row(connection, _Cluster, SQL["last_seen"])
+    if seen is None or not seen.same:
+        return record_restore(connection, seen.era if seen else -1)
+    return seen.era
+
+
+def record_restore(connection: Connection, era: int) -> int:
+    """Record that the database was restored in or after an era; return the new era.
+
+    Of several that notice the same restore, one records it.
+    """
+    connection.execute(SQL["lock"])
+    recorded = values(connection, SQL["record"], {"era": era + 1})
+    if recorded:
+        connection.execute(SQL["reread_changes"])
+        connection.execute(SQL["follow_from_the_beginning"])
+        connection.execute(SQL["forget_relays"])
+        DATABASE_RESTORED.log()
+    return era + 1
+
+
+def held_since(connection: Connection) -> datetime | None:
+    """Return since when sending waits for a person after a restore; None if it does not."""
+    found = values(connection, SQL["held_since"])
+    return found[0] if found else None
+
+
+def sending_held(connection: Connection) -> bool:
+    """Tell whether no mail may leave; a restore that is new is recorded first."""
+    current_era(connection)
+    return held_since(connection) is not None
+
+
+def resume_sending(connection: Connection) -> bool:
+    """Let sending go on after a restore; False if it was not held."""
+    return connection.execute(SQL["resume_sending"]).rowcount > 0

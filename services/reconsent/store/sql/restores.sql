@@ -1,0 +1,37 @@
+-- :name last_seen
+-- Read in which cluster the database was last seen, and compare it with the present one.
+SELECT era,
+       (clusters.system_identifier, clusters.timeline) = (here.system_identifier, here.timeline)
+           AS same
+FROM clusters, this_cluster() AS here
+ORDER BY era DESC LIMIT 1;
+
+-- :name lock
+-- Let one transaction at a time record a restore.
+LOCK TABLE clusters IN SHARE ROW EXCLUSIVE MODE;
+
+-- :name record
+-- Record the present cluster, unless another process has.
+INSERT INTO clusters (era, system_identifier, timeline)
+SELECT %(era)s, system_identifier, timeline FROM this_cluster()
+ON CONFLICT DO NOTHING RETURNING era;
+
+-- :name reread_changes
+-- Whatever is in the log was committed, in whichever cluster.
+UPDATE changes SET changed = '0' WHERE changed <> '0';
+
+-- :name follow_from_the_beginning
+-- Let the planner read the whole log.
+UPDATE followers SET changed = '0', account_key = 0 WHERE follower = 'planner';
+
+-- :name forget_relays
+-- Let the relays begin again, each with all accounts.
+DELETE FROM followers WHERE follower <> 'planner';
+
+-- :name held_since
+-- Tell since when sending is held.
+SELECT recorded_at FROM clusters WHERE sending_since IS NULL ORDER BY era LIMIT 1;
+
+-- :name resume_sending
+-- Let sending go on.
+UPDATE clusters SET sending_since = clock_timestamp() WHERE sending_since IS NULL;
