@@ -22,6 +22,7 @@ from reconsent.domain.mail import Provider
 from reconsent.domain.signing import Signer
 from reconsent.embedded.user import EmbeddedUser, join
 from reconsent.facts.published.state import PublishedState
+from reconsent.facts.restores import record_lost_time
 from reconsent.facts.sets import Cohorts
 from reconsent.facts.versions import PublishedVersions
 from reconsent.mail.maildir import Maildir
@@ -156,7 +157,8 @@ class Program:
             from reconsent.bus.kafka.consumer import KafkaConsumer  # noqa: PLC0415
 
             take_over = partial(take_over_idle, self.conninfo, GROUP)
-            return KafkaConsumer(self.settings.kafka, take_over, GROUP)
+            lost_time = partial(self.database.transaction, record_lost_time)
+            return KafkaConsumer(self.settings.kafka, take_over, GROUP, lost_time=lost_time)
         return PostgresConsumer(partial(connect, self.conninfo, autocommit=True), GROUP)
 
     def _intake(self, patience: float) -> Intake:

@@ -91,7 +91,8 @@ class LogEvent:
     def log(self, *, exc_info: BaseException | None = None, **fields: object) -> None:
         """Write the line, with a traceback if an exception is given."""
         extra = {"event": self.name}
-        _LOG.log(self.level, self.sentence, fields, exc_info=exc_info, extra=extra, stacklevel=2)
+        values = (fields,) if fields else ()  # logging would format an empty mapping as it is
+        _LOG.log(self.level, self.sentence, *values, exc_info=exc_info, extra=extra, stacklevel=2)
 
 
 SERVICE_RETRIES: Final = LogEvent(

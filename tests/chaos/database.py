@@ -40,6 +40,10 @@ class Server:
         name = psycopg.conninfo.conninfo_to_dict(self._template)["dbname"]
         return self._make(f"CREATE DATABASE {{}} TEMPLATE {name}")
 
+    def make_empty(self) -> str:
+        """Make a database without any table; return its conninfo."""
+        return self._make("CREATE DATABASE {}")
+
     def empty(self, conninfo: str) -> None:
         """Empty the database for another round; sets keep their ids."""
         admin = psycopg.conninfo.make_conninfo(conninfo, user="postgres")

@@ -10,6 +10,7 @@ import click
 
 from reconsent import terminal
 from reconsent.cli.with_program import with_program
+from reconsent.facts.restores import resume_sending
 from reconsent.facts.sending.releases import Order, apply_flags, order, releases
 from reconsent.facts.versions import Policies
 from reconsent.store.postgres import Connection
@@ -75,13 +76,32 @@ def pause(program: Program, policy: str, version: str, *, as_json: bool) -> None
 
 
 @release.command()
-@click.argument("policy")
-@click.argument("version")
+@click.argument("policy", required=False)
+@click.argument("version", required=False)
+@click.option(
+    "--after-restore",
+    is_flag=True,
+    help="Let mails leave again after the database was restored, instead of resuming a release.",
+)
 @terminal.json_option
 @with_program
-def resume(program: Program, policy: str, version: str, *, as_json: bool) -> None:
-    """Resume a paused release."""
-    _order(program, "resume", policy, version, as_json=as_json)
+def resume(
+    program: Program,
+    policy: str | None,
+    version: str | None,
+    *,
+    after_restore: bool,
+    as_json: bool,
+) -> None:
+    """Resume a paused release, or all sending after a restore."""
+    if after_restore:
+        if policy:
+            raise click.UsageError("--after-restore concerns all releases: name none")
+        _resume_after_restore(program, as_json=as_json)
+    elif policy and version:
+        _order(program, "resume", policy, version, as_json=as_json)
+    else:
+        raise click.UsageError("Missing argument 'POLICY VERSION'.")
 
 
 @release.command()
@@ -103,6 +123,16 @@ def cancel(program: Program, policy: str, version: str, *, yes: bool, as_json: b
         return 1
     _order(program, "cancel", policy, version, as_json=as_json)
     return 0
+
+
+def _resume_after_restore(program: Program, *, as_json: bool) -> None:
+    changed = program.database.transaction(resume_sending)
+    if as_json:
+        terminal.document({"order": "resume", "after_restore": True, "changed": changed})
+    elif changed:
+        click.echo("mails leave again")
+    else:
+        click.echo("sending was not held after a restore")
 
 
 def _order(program: Program, what: Order, policy: str, version: str, *, as_json: bool) -> None:

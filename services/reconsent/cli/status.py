@@ -8,6 +8,7 @@ import click
 
 from reconsent import terminal
 from reconsent.cli.with_program import with_program
+from reconsent.domain.times import rfc3339
 from reconsent.facts.read.counts import Status
 from reconsent.facts.read.counts import status as count
 from reconsent.store.postgres import Connection
@@ -37,9 +38,16 @@ def status(program: Program, *, as_json: bool) -> None:
                 "dead_letters": found.dead_letters,
                 "notices": by_state,
                 "releases": [row._asdict() for row in found.notices],
+                "sending_held_since": found.held_since and rfc3339(found.held_since),
             }
         )
         return
+    if found.held_since:
+        click.echo(
+            f"No mail is sent since {rfc3339(found.held_since)}: the database was restored.\n"
+            "Decide about the mails that are due, then type:"
+            " reconsent release resume --after-restore\n"
+        )
     terminal.table(("service", "processes"), found.services.items())
     click.echo()
     terminal.table(

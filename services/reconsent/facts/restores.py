@@ -18,6 +18,7 @@ from reconsent.telemetry import DATABASE_RESTORED
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from reconsent.domain.mail import Provider
     from reconsent.store.postgres import Connection
 
 SQL = named("restores")
@@ -36,13 +37,20 @@ def current_era(connection: Connection) -> int:
     Call it before anything that depends on the log, in a transaction that may write.
     """
     seen = one_row(connection, _Cluster, SQL["last_seen"])
-    if seen is None or not seen.same:
-        return record_restore(connection, seen.era if seen else -1)
-    return seen.era
+    if seen is None:
+        return _record_restore(connection, -1)
+    return seen.era if seen.same else _record_restore(connection, seen.era)
 
 
-def record_restore(connection: Connection, era: int) -> int:
-    """Record that the database was restored in or after an era; return the new era.
+def record_lost_time(connection: Connection) -> None:
+    """Record that the database was set back to an earlier time, as its bus shows."""
+    era = current_era(connection)
+    if held_since(connection) is None:
+        _record_restore(connection, era)
+
+
+def _record_restore(connection: Connection, era: int) -> int:
+    """Begin the era after this one, and return it.
 
     Of several that notice the same restore, one records it.
     """
@@ -62,10 +70,13 @@ def held_since(connection: Connection) -> datetime | None:
     return found[0] if found else None
 
 
-def sending_held(connection: Connection) -> bool:
-    """Tell whether no mail may leave; a restore that is new is recorded first."""
+def sending_held(connection: Connection, provider: Provider) -> bool:
+    """Tell whether no mail may leave; a restore that is new is recorded first.
+
+    To a provider that delivers repeated messages once, mails of the lost time do no harm.
+    """
     current_era(connection)
-    return held_since(connection) is not None
+    return not provider.repeats_safely and held_since(connection) is not None
 
 
 def resume_sending(connection: Connection) -> bool:

@@ -167,20 +167,13 @@ class Dispatcher(Service):
         if self._rests():
             return True
         with self._database.connection() as connection:
-            return self._held(connection) or not any_due(
+            return sending_held(connection, self._provider) or not any_due(
                 connection, self._versions.now(connection), self._now()
             )
 
     def _rests(self) -> bool:
         """Tell whether the provider has asked for no mail until a later time."""
         return self._provider.rests_until is not None and self._now() < self._provider.rests_until
-
-    def _held(self, connection: Connection) -> bool:
-        """Tell whether no mail may leave, because the database was restored.
-
-        To a provider that delivers repeated messages once, mails of the lost time do no harm.
-        """
-        return not self._provider.repeats_safely and sending_held(connection)
 
     def _keep_size(self, handed: _Handed) -> None:
         """Adapt the size of a claim to what is handed over quickly."""
@@ -205,7 +198,7 @@ class Dispatcher(Service):
             # Others would presume this sender dead and abandon what it claims; the next step renews
             # the lease.
             raise OutsideError("database: the connection that holds the sender's lease is gone")
-        if self._held(connection):
+        if sending_held(connection, self._provider):
             return _NOTHING
         policies = self._versions.locked(connection)
         limit = self._pace.lets_pass(connection, self._size)

@@ -27,7 +27,7 @@ from reconsent.domain.event import TOPICS
 from reconsent.domain.topics import LARGEST_MESSAGE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from reconsent.bus.kafka.settings import KafkaSettings
     from reconsent.domain.bus import Message
@@ -70,7 +70,8 @@ class KafkaConsumer:
     """Takes batches off the bus for a group, sharing the partitions with its other members.
 
     `take_over` makes this member the owner of partitions. A member that sends no heartbeat for
-    `session` seconds, or does not poll for `stuck` seconds, loses its partitions.
+    `session` seconds, or does not poll for `stuck` seconds, loses its partitions. `lost_time` is
+    called if the stored offsets are behind Kafka's copies: the database was set back.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class KafkaConsumer:
         group: str,
         topics: Iterable[str] = TOPICS,
         *,
+        lost_time: Callable[[], object] = bool,
         session: float = 10.0,
         stuck: float = 120.0,
     ) -> None:
@@ -91,13 +93,14 @@ class KafkaConsumer:
         self._stored = stored_names(settings, found)
         with in_one_line(settings):
             self._client = _open(settings, group, session=session, stuck=stuck)
-            self._partitions = Partitions(self._client, take_over, group, self._stored)
+            self._partitions = Partitions(self._client, take_over, group, self._stored, lost_time)
             self._client.subscribe(list(self._topics), listener=self._partitions.listener)
             for topic in self._topics:
                 # The first member of a group assigns only the partitions that it knows of.
                 self._client.partitions_for_topic(topic)
         self._fetched: deque[tuple[TopicPartition, list[Any]]] = deque()
         self._handed_out: dict[TopicPartition, int] = {}
+        self._recording: dict[TopicPartition, int] = {}
         self._recorded: dict[TopicPartition, int] = {}
         self._shown_at = time.monotonic()
 
@@ -107,9 +110,10 @@ class KafkaConsumer:
         None as well means that this member has its share of the partitions and has reached their
         ends, for which it may wait longer. Raises OutsideError when that takes too long.
         """
-        # The last one may still be being recorded; if that fails, this member does not go on.
-        self._recorded |= self._handed_out
-        self._handed_out.clear()
+        # The last batch may not be recorded yet. Kafka must never be ahead of the database: that is
+        # how a database that lost time is noticed.
+        self._recorded |= self._recording
+        self._recording, self._handed_out = self._handed_out, {}
         deadline = time.monotonic() + timeout
         since = heard()
         with in_one_line(self._settings):

@@ -12,7 +12,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import kafka  # type: ignore[import-untyped]
-from kafka import TopicPartition
+from kafka import OffsetAndMetadata, TopicPartition
 from typing_extensions import override
 
 from reconsent.telemetry import MESSAGES_MISSING, PARTITION_LOCKED
@@ -67,7 +67,7 @@ class Partitions:
     """Follows the group's protocol on behalf of one client.
 
     `name` says under which name a topic's offsets are stored; `take_over` is called for partitions
-    that are newly assigned.
+    that are newly assigned, and `lost_time` if the stored offsets are behind the group's.
     """
 
     def __init__(
@@ -76,6 +76,7 @@ class Partitions:
         take_over: TakeOver,
         group: str,
         name: Mapping[str, str],
+        lost_time: Callable[[], object],
     ) -> None:
         self.held: dict[TopicPartition, Held] = {}
         self.listener = _Notes(client)
@@ -83,6 +84,7 @@ class Partitions:
         self._take_over = take_over
         self._group = group
         self._name = name
+        self._lost_time = lost_time
         self._new: set[TopicPartition] = set()
         self.joined = False
 
@@ -140,10 +142,22 @@ class Partitions:
             PARTITION_LOCKED.log(topic=locked.topic, partition=locked.partition)
         return {places[place]: Held(*held) for place, held in taken.items()}
 
+    def _compare(self, taken: Mapping[TopicPartition, Held]) -> None:
+        """Compare the stored offsets with Kafka's copies, which are never ahead by themselves."""
+        behind = {
+            place: OffsetAndMetadata(held.position, "", -1)
+            for place, held in taken.items()
+            if (self._client.committed(place) or 0) > held.position
+        }
+        if behind:
+            self._lost_time()
+            self._client.commit(behind)
+
     def _begin(self, taken: Mapping[TopicPartition, Held]) -> None:
         """Read on from where the group stands, or from the oldest message that there still is."""
         if not taken:
             return
+        self._compare(taken)
         firsts = self._client.beginning_offsets(list(taken))
         ends = self._client.end_offsets(list(taken))
         for place, held in taken.items():

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import NamedTuple
 
+from reconsent.facts.restores import held_since
 from reconsent.facts.versions import Policies
 from reconsent.store import dead_letters
 from reconsent.store.named import named
@@ -27,12 +29,16 @@ class NoticeCount(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Status:
-    """Running services, backlogs and dead letters by topic, and counts of notices."""
+    """Running services, backlogs and dead letters by topic, and counts of notices.
+
+    `held_since`: since when no mail is sent because the database was restored.
+    """
 
     services: dict[str, int]
     lags: dict[str, int]
     dead_letters: dict[str, int]
     notices: list[NoticeCount]
+    held_since: datetime | None
 
 
 class _Service(NamedTuple):
@@ -57,6 +63,7 @@ def status(connection: Connection, policies: Policies, lags: dict[str, int]) -> 
         lags=lags,
         dead_letters=dead_letters.count(connection),
         notices=count_notices(connection, policies),
+        held_since=held_since(connection),
     )
 
 

@@ -17,11 +17,12 @@ WHERE stream = %(stream)s
 ORDER BY changed, account_key LIMIT %(limit)s;
 
 -- :name any_changes
--- Tell whether a stream has any change after a cursor.
+-- Tell whether a stream has any change after a cursor. The order has it look by index.
 SELECT EXISTS (
     SELECT FROM changes
     WHERE stream = %(stream)s
-      AND (changed, account_key) > (%(transaction)s::xid8, %(account_key)s));
+      AND (changed, account_key) > (%(transaction)s::xid8, %(account_key)s)
+    ORDER BY changed, account_key LIMIT 1);
 
 -- :name follow_to
 -- Record how far a follower came in a stream.
