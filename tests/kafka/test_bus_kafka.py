@@ -75,6 +75,8 @@ def test_the_groups_offsets_are_committed_to_kafka(
     producer.send([account(number) for number in range(50)])
     member = join("accounts")
     assert len(drain(member, connection)) == 50
+    # A batch counts as recorded once two more polls have been made.
+    assert member.poll(1, 0) is None
     member.close()
     with administration(topics) as admin:
         offsets = admin.list_group_offsets(topics.topic_prefix + GROUP)

@@ -17,12 +17,13 @@ WHERE stream = %(stream)s
 ORDER BY changed, account_key LIMIT %(limit)s;
 
 -- :name any_changes
--- Tell whether a stream has any change after a cursor. The order has it look by index.
-SELECT EXISTS (
+-- Tell whether a stream has any change after a cursor. The order makes it use the index; in EXISTS
+-- it would have no effect.
+SELECT count(*) > 0 FROM (
     SELECT FROM changes
     WHERE stream = %(stream)s
       AND (changed, account_key) > (%(transaction)s::xid8, %(account_key)s)
-    ORDER BY changed, account_key LIMIT 1);
+    ORDER BY changed, account_key LIMIT 1) AS next;
 
 -- :name follow_to
 -- Record how far a follower came in a stream.
