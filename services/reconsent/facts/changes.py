@@ -37,11 +37,6 @@ class _Followed(NamedTuple):
     account_key: int
 
 
-def read_at_one_moment(connection: Connection) -> None:
-    """Let the transaction that begins here see everything as it is at one moment."""
-    connection.execute(SQL["snapshot"])
-
-
 def cursors(connection: Connection, follower: str) -> dict[Stream, Cursor]:
     """Return how far a follower came; empty if it does not follow any stream yet."""
     rows = all_rows(connection, _Followed, SQL["cursors"], {"follower": follower})

@@ -72,10 +72,6 @@ class Database:
         with in_one_line(), self._connection() as connection:
             yield connection
 
-    def check(self) -> None:
-        """Run an empty statement. Raises OutsideError if the database cannot be reached."""
-        self.transaction(lambda connection: connection.execute("SELECT"))
-
     @contextmanager
     def one_moment(self) -> Iterator[Connection]:
         """Keep a transaction open that only reads, everything as it was when the block began."""

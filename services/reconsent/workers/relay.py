@@ -26,7 +26,6 @@ from reconsent.facts.changes import (
     changes_after,
     cursors,
     follow_to,
-    read_at_one_moment,
 )
 from reconsent.facts.published.record import Published, doubt, intend, record, unpublished
 from reconsent.facts.published.sweeps import Sweep, begin_full_sweep, next_sweep, note_sweep
@@ -135,7 +134,8 @@ class Relay(Service):
             if self._producer is None:
                 self._begin()
             era = self._database.transaction(self._follow)
-            page = self._database.transaction(lambda c: self._read(c, era))
+            with self._database.one_moment() as connection:
+                page = self._read(connection, era)
             if page is None:
                 return False
             if page.messages and self._producer is not None:
@@ -194,7 +194,6 @@ class Relay(Service):
 
     def _read(self, connection: Connection, era: int) -> _Page | None:
         """Read the next changes and what they come to, as everything is at one moment."""
-        read_at_one_moment(connection)
         policies = self._versions.now(connection)
         outlet = self._outlet
         changes = {

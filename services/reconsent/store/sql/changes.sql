@@ -1,7 +1,3 @@
--- :name snapshot
--- Read everything as it is at one moment.
-SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY;
-
 -- :name cursors
 -- Read how far a follower came in each stream.
 SELECT stream, changed::text AS transaction, account_key FROM followers
