@@ -193,7 +193,17 @@ NO_ACCOUNT: Final = "nothing about any account"
 NAMES_NO_ACCOUNT: Final = "it names no account"
 _SHARED: Final = Kept("a set that any number of accounts share", NAMES_NO_ACCOUNT)
 
+_COUNTERS: Final = (
+    "bus_partitions", "clusters", "consumer_offsets", "followers", "notice_counts", "paces",
+    "relay_full_sweeps", "relay_sweeps", "releases",
+)  # fmt: skip
+_DIGESTS: Final = (
+    "relayed_consents", "relayed_notices", "relayed_permissions", "relayed_unsubscribes",
+)  # fmt: skip
+
 KEPT: Final[Mapping[str, Kept]] = {
+    **dict.fromkeys(_COUNTERS, Kept("counters", NO_ACCOUNT)),
+    **dict.fromkeys(_DIGESTS, Kept("digests of published events", NAMES_NO_ACCOUNT)),
     "accounts": Kept(
         "property, account id, status and dates", "a later event must not undo the deletion"
     ),
@@ -210,32 +220,19 @@ KEPT: Final[Mapping[str, Kept]] = {
     "bus_messages": Kept(
         "choices without evidence, and deletions, in the embedded bus", "a replay needs them"
     ),
-    "bus_partitions": Kept("counters", NO_ACCOUNT),
     "consents": Kept(
         "the ledger: decisions, their times, channels and event ids", "proves decisions"
     ),
     "changes": Kept("numbers of accounts and transactions", "others must be told of the deletion"),
-    "clusters": Kept("numbers and times of database servers", NO_ACCOUNT),
-    "consumer_offsets": Kept("counters", NO_ACCOUNT),
-    "followers": Kept("counters", NO_ACCOUNT),
     "holdings": _SHARED,
     "imports": Kept("hashes of files and counters", NO_ACCOUNT),
     "mail_events": Kept("providers' reports: kind, time and id", "a repeated report counts once"),
     "migrations": Kept("names and hashes of files", NO_ACCOUNT),
-    "notice_counts": Kept("counters", NO_ACCOUNT),
     "notices": Kept("notices: states, times and questions", "proves who was told"),
-    "paces": Kept("counters", NO_ACCOUNT),
     "policies": Kept("names", NO_ACCOUNT),
     "policy_versions": Kept("texts", NO_ACCOUNT),
     "properties": Kept("names", NO_ACCOUNT),
-    "relay_full_sweeps": Kept("counters", NO_ACCOUNT),
     "relay_intents": Kept("ids", NAMES_NO_ACCOUNT),
-    "relay_sweeps": Kept("counters", NO_ACCOUNT),
-    "relayed_consents": Kept("digests of published events", NAMES_NO_ACCOUNT),
-    "relayed_notices": Kept("digests of published events", NAMES_NO_ACCOUNT),
-    "relayed_permissions": Kept("digests of published events", NAMES_NO_ACCOUNT),
-    "relayed_unsubscribes": Kept("digests of published events", NAMES_NO_ACCOUNT),
-    "releases": Kept("counters", NO_ACCOUNT),
     "renderings": Kept("words of mails and pages, the same for all readers", NAMES_NO_ACCOUNT),
     "standings": _SHARED,
     "unsubscribes": Kept("unsubscribes: from which mail, when and how", "proves the request"),
