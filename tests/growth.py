@@ -128,7 +128,12 @@ SELECT account_key, (SELECT min(version_id) FROM policy_versions), 1, 'informati
 FROM accounts WHERE account_key %% 20 IN (4, 15)
 """
 _CAUGHT_UP: Final = (
-    """UPDATE cursors SET changed = pg_current_xact_id(), account_key = 10::bigint ^ 18""",
+    """INSERT INTO followers
+       SELECT 'relay ' || topic, stream, '0', 0
+       FROM (VALUES ('permissions', 'accounts'), ('consents', 'accounts'),
+                    ('consents', 'consents'), ('notices', 'accounts'), ('notices', 'notices'),
+                    ('unsubscribes', 'unsubscribes')) AS follows (topic, stream)""",
+    """UPDATE followers SET changed = pg_current_xact_id(), account_key = 10::bigint ^ 18""",
     """INSERT INTO relay_sweeps (topic, version_id, done)
        SELECT topic, version_id, true
        FROM policy_versions, unnest(ARRAY['permissions', 'consents', 'notices']) AS topic""",

@@ -271,6 +271,7 @@ def test_a_listing_is_cut_off(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """A listing that loses the database midway ends with exit code 3 and one line as well."""
+    monkeypatch.setattr(notices, "_FIRST_PAGE", PAGE)
     monkeypatch.setattr(notices, "_PAGE", PAGE)
     output = _Cutting(taken)
     with opened() as program:
