@@ -37,23 +37,28 @@ CREATE TABLE relay_full_sweeps (
     account_key bigint NOT NULL DEFAULT 0
 );
 
--- The cluster and timeline in which the database is running.
-CREATE FUNCTION this_cluster(OUT system_identifier bigint, OUT timeline integer)
-LANGUAGE sql STABLE AS $$
-    SELECT system_identifier, ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::integer
-    FROM pg_control_system()
-$$;
--- Where the database has lived. Each restore adds a row: mails sent after the backup may be unknown
--- here, so sending waits for a person (`sending_since`).
+-- Where the database has lived: in which cluster, on which timeline, and under which number this
+-- table, which is another one after a restore into the same cluster. Each restore adds a row: mails
+-- sent after the backup may be unknown here, so sending waits for a person (`sending_since`).
 CREATE TABLE clusters (
     era               integer PRIMARY KEY,
     system_identifier bigint NOT NULL,
     timeline          integer NOT NULL,
+    relation          bigint NOT NULL,
     recorded_at       timestamptz NOT NULL DEFAULT clock_timestamp(),
     sending_since     timestamptz
 );
-INSERT INTO clusters (era, system_identifier, timeline, sending_since)
-SELECT 0, system_identifier, timeline, clock_timestamp() FROM this_cluster();
+-- Where it is now.
+CREATE FUNCTION this_cluster(
+    OUT system_identifier bigint, OUT timeline integer, OUT relation bigint)
+LANGUAGE sql STABLE AS $$
+    SELECT system_identifier,
+           ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::integer,
+           'clusters'::regclass::oid::bigint
+    FROM pg_control_system()
+$$;
+INSERT INTO clusters (era, system_identifier, timeline, relation, sending_since)
+SELECT 0, system_identifier, timeline, relation, clock_timestamp() FROM this_cluster();
 
 -- What was published before a restore may differ from what is recorded here, so it is published
 -- again. The era is part of the event's id.

@@ -1,4 +1,4 @@
-"""The database is restored under a Kafka that has gone on: real clusters, restored in four ways."""
+"""The database is restored under a Kafka that has gone on: real clusters, restored in five ways."""
 
 from __future__ import annotations
 
@@ -67,6 +67,24 @@ def dumped(conninfo: str, ahead: int) -> Iterator[Callable[[], str]]:
 
 
 @contextmanager
+def dumped_and_restored_here(conninfo: str) -> Iterator[Callable[[], str]]:
+    """Dump the database; the dump is restored into a new database of the same cluster."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = f"{folder}/dump"
+        subprocess.run([binary("pg_dump"), "-Fc", "-f", file, conninfo], check=True)
+
+        def restore() -> str:
+            admin = make_conninfo(conninfo, user="postgres", dbname="postgres")
+            with psycopg.connect(admin, autocommit=True) as connection:
+                connection.execute("CREATE DATABASE restored OWNER reconsent")
+            made = make_conninfo(conninfo, dbname="restored")
+            subprocess.run([binary("pg_restore"), "--no-owner", "-d", made, file], check=True)
+            return made
+
+        yield restore
+
+
+@contextmanager
 def copied(conninfo: str, *, recovered: bool) -> Iterator[Callable[[], str]]:
     """Copy the cluster's files; they are started as they are, or recovered and promoted."""
     with tempfile.TemporaryDirectory(prefix="copy-") as folder:
@@ -88,6 +106,7 @@ def copied(conninfo: str, *, recovered: bool) -> Iterator[Callable[[], str]]:
 WAYS: Final[Mapping[str, tuple[Backup, int]]] = {
     "a dump, far behind": (lambda conninfo: dumped(conninfo, 0), 100_000),
     "a dump, far ahead": (lambda conninfo: dumped(conninfo, 100_000), 0),
+    "a dump, in the same cluster": (dumped_and_restored_here, 0),
     "the files as they were": (lambda conninfo: copied(conninfo, recovered=False), 0),
     "the files, recovered": (lambda conninfo: copied(conninfo, recovered=True), 0),
 }

@@ -1,10 +1,11 @@
 """Restores: how the program notices one, and what it does about it.
 
-A database that runs in another cluster than before, or on another timeline of the same, was
-restored from a backup, promoted from a replica or upgraded. Transaction ids of the log then belong
-to another cluster, and time may have been lost: mails may have been sent, and messages published,
-of which nothing is known here. So the log is read again from its beginning, every topic is
-published again in full, and no mail leaves until a person lets sending go on.
+A database that runs in another cluster than before, or on another timeline of the same, or whose
+tables were made again, was restored from a backup, promoted from a replica or upgraded. Transaction
+ids of the log may then belong to another cluster, and time may have been lost: mails may have been
+sent, and messages published, of which nothing is known here. So the log is read again from its
+beginning, every topic is published again in full, and no mail leaves until a person lets sending go
+on.
 """
 
 from __future__ import annotations

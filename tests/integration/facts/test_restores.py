@@ -36,7 +36,7 @@ def database(conninfo: str) -> Iterator[Database]:
         yield opened
 
 
-@pytest.mark.parametrize("what", ["system_identifier", "timeline"])
+@pytest.mark.parametrize("what", ["system_identifier", "timeline", "relation"])
 def test_another_cluster_is_a_restore(database: Database, what: str) -> None:
     """The log is read again, relays begin again, and mail waits until a person lets it go on."""
     assert database.transaction(current_era) == 0

@@ -75,8 +75,13 @@ def watched(make_database: Callable[[], str]) -> Iterator[tuple[Watched, dict[st
             yield watched, made
 
 
-# The planner and the relay still follow marks on the rows.
-@pytest.mark.parametrize("name", ["dispatcher", "scheduler"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "planner", "dispatcher", "scheduler", "relay of permissions", "relay of consents",
+        "relay of notices", "relay of unsubscribes",
+    ],
+)  # fmt: skip
 def test_a_step_without_work_reads_a_few_rows(
     watched: tuple[Watched, dict[str, Service]], name: str
 ) -> None:

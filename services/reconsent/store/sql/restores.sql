@@ -1,8 +1,8 @@
 -- :name last_seen
 -- Read in which cluster the database was last seen, and compare it with the present one.
 SELECT era,
-       (clusters.system_identifier, clusters.timeline) = (here.system_identifier, here.timeline)
-           AS same
+       (clusters.system_identifier, clusters.timeline, clusters.relation)
+           = (here.system_identifier, here.timeline, here.relation) AS same
 FROM clusters, this_cluster() AS here
 ORDER BY era DESC LIMIT 1;
 
@@ -12,8 +12,8 @@ LOCK TABLE clusters IN SHARE ROW EXCLUSIVE MODE;
 
 -- :name record
 -- Record the present cluster, unless another process has.
-INSERT INTO clusters (era, system_identifier, timeline)
-SELECT %(era)s, system_identifier, timeline FROM this_cluster()
+INSERT INTO clusters (era, system_identifier, timeline, relation)
+SELECT %(era)s, system_identifier, timeline, relation FROM this_cluster()
 ON CONFLICT DO NOTHING RETURNING era;
 
 -- :name reread_changes
