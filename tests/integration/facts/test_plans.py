@@ -12,6 +12,7 @@ import pytest
 from psycopg.sql import SQL
 
 from reconsent.facts.published.state import NOTICES_OF
+from reconsent.facts.sending.due_by_time import OVERDUE
 from reconsent.store.named import named
 
 SIZE = 60_000
@@ -76,6 +77,7 @@ LATEST = {"version_id": 2, "versions": [2], "latest": [2]}
 CURSOR = {"stream": "accounts", "transaction": "30000", "account_key": 30_000, "limit": 100}
 NOTICES = {"notice_ids": [UUID(int=n) for n in range(100)]}
 WHO = {"property": "shop.example", "account": "17", "at": None, "account_key": 17}
+COMPOSED = {"notices_of": NOTICES_OF, "overdue": OVERDUE}
 UNTIL = {"until": NOW, "limit": 1000, "accepted_until": NOW, "now": NOW, "reminded": [0, 1]}
 
 
@@ -102,7 +104,7 @@ def test_the_accounts_concerned_are_looked_up_by_index(
     filled: psycopg.Connection, file: str, query: str, parameters: dict[str, Any], index: str
 ) -> None:
     """No table of accounts, notices or collections is read from end to end."""
-    text = NOTICES_OF if query == "notices_of" else SQL(named(file)[query])
+    text = COMPOSED.get(query) or SQL(named(file)[query])
     explained = filled.execute(SQL("EXPLAIN (FORMAT JSON) ") + text, parameters).fetchone()
     assert explained is not None
     found = list(nodes(explained[0][0]["Plan"]))

@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from psycopg.rows import class_row
+from psycopg.sql import SQL as COMPOSED
 
 from reconsent.domain.account import AccountName
 from reconsent.domain.notice import suppression
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
     from reconsent.store.postgres import Connection
 
 SQL = named("sending/due_by_time")
+_IS_OPEN: Final = COMPOSED(SQL["is_open"])
+TO_REMIND_OF: Final = COMPOSED(SQL["to_remind_of"]).format(is_open=_IS_OPEN)
+OVERDUE: Final = COMPOSED(SQL["overdue"]).format(is_open=_IS_OPEN)
 # Later reminders are left out: otherwise they would all go out at once after downtime.
 LATE: Final = timedelta(days=1)
 
@@ -121,7 +125,7 @@ def _remind_of(
         "limit": limit,
     }
     cursor = connection.cursor(row_factory=class_row(_Unanswered))
-    found = cursor.execute(SQL["to_remind_of"], wanted).fetchall()
+    found = cursor.execute(TO_REMIND_OF, wanted).fetchall()
     asks = cohorts.asks(connection, policy, {question.cohort for question in found})
     asked = cohorts.asked(connection, {question.ask_id for question in found})
     left = {
@@ -175,7 +179,7 @@ def _expire_questions(
         "limit": limit,
     }
     cursor = connection.cursor(row_factory=class_row(_Overdue))
-    found = cursor.execute(SQL["overdue"], wanted).fetchall()
+    found = cursor.execute(OVERDUE, wanted).fetchall()
     asks = cohorts.asks(connection, policy, {question.cohort for question in found})
     asked = cohorts.asked(connection, {question.ask_id for question in found})
     silences = [

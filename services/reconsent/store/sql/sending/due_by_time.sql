@@ -18,6 +18,15 @@ WITH written AS (
 )
 INSERT INTO changes (account_key, stream) SELECT account_key, 'notices' FROM written;
 
+-- :name is_open
+-- What the queries below have in common: a mailed question that its account can still answer.
+notices.kind = 'choice'
+  AND notices.settled IS NULL AND NOT notices.undelivered AND NOT notices.dead
+  AND notices.state IN ('accepted', 'delivered', 'complained')
+  AND notices.notice_id = (
+      SELECT last.notice_id FROM last_notices AS last
+      WHERE last.account_key = notices.account_key AND last.version_id = notices.version_id)
+
 -- :name to_remind_of
 -- Find open mailed questions for which a reminder's time has come, and no later one's. `before` are
 -- the numbers of earlier reminders: equality with each lets the index find those due by their time.
@@ -27,12 +36,7 @@ SELECT notices.notice_id, notices.account_key, notices.ask_id,
 FROM notices JOIN account_reach AS accounts USING (account_key)
 WHERE notices.version_id = %(version_id)s AND notices.reminded = ANY(%(before)s)
   AND notices.accepted_at <= %(accepted_until)s AND notices.accepted_at > %(accepted_after)s
-  AND notices.kind = 'choice'
-  AND notices.settled IS NULL AND NOT notices.undelivered AND NOT notices.dead
-  AND notices.state IN ('accepted', 'delivered', 'complained')
-  AND notices.notice_id = (
-      SELECT last.notice_id FROM last_notices AS last
-      WHERE last.account_key = notices.account_key AND last.version_id = notices.version_id)
+  AND {is_open}
 LIMIT %(limit)s
 FOR NO KEY UPDATE OF notices SKIP LOCKED
 FOR SHARE OF accounts SKIP LOCKED;
@@ -64,12 +68,7 @@ SELECT notices.notice_id, accounts.property AS property_name, accounts.account,
 FROM notices JOIN accounts USING (account_key)
 WHERE notices.version_id = %(version_id)s AND notices.reminded = ANY(%(reminded)s)
   AND notices.accepted_at <= %(accepted_until)s
-  AND notices.kind = 'choice'
-  AND notices.settled IS NULL AND NOT notices.undelivered AND NOT notices.dead
-  AND notices.state IN ('accepted', 'delivered', 'complained')
-  AND notices.notice_id = (
-      SELECT last.notice_id FROM last_notices AS last
-      WHERE last.account_key = notices.account_key AND last.version_id = notices.version_id)
+  AND {is_open}
 LIMIT %(limit)s
 FOR NO KEY UPDATE OF notices SKIP LOCKED
 FOR NO KEY UPDATE OF accounts SKIP LOCKED;
