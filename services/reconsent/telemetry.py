@@ -123,7 +123,7 @@ DATABASE_RESTORED: Final = LogEvent(
     level=logging.WARNING,
     sentence=(
         "the database was restored, promoted or upgraded: topics are published again in full, and "
-        "no mail is sent until `reconsent release resume --after-restore`"
+        "mail is on hold until `reconsent release resume --after-restore`"
     ),
 )
 MESSAGE_DEAD_LETTERED: Final = LogEvent(

@@ -70,7 +70,12 @@ def test_invalid_orders_are_refused(world: World) -> None:
     assert "v9 is not published" in world.run("release", "pause", "shop", "v9", code=2).complaint
     assert "v1 is over" in world.run("release", "pause", "shop", "v1", code=2).complaint
     world.run("release", "cancel", "shop", "v3", "--yes")
-    assert "for good" in world.run("release", "resume", "shop", "v3", code=2).complaint
+    assert "permanent" in world.run("release", "resume", "shop", "v3", code=2).complaint
+    for incomplete in ((), ("shop",)):
+        said = world.run("release", "resume", *incomplete, code=2).complaint
+        assert "give a POLICY and a VERSION" in said
+    said = world.run("release", "resume", "shop", "v3", "--after-restore", code=2).complaint
+    assert "all releases" in said
 
 
 def test_people_who_have_not_answered_are_reminded(world: World, web: httpx.Client) -> None:

@@ -81,7 +81,7 @@ def pause(program: Program, policy: str, version: str, *, as_json: bool) -> None
 @click.option(
     "--after-restore",
     is_flag=True,
-    help="Let mails leave again after the database was restored, instead of resuming a release.",
+    help="Let mail leave again after the database was restored, instead of resuming a release.",
 )
 @terminal.json_option
 @with_program
@@ -96,12 +96,12 @@ def resume(
     """Resume a paused release, or all sending after a restore."""
     if after_restore:
         if policy:
-            raise click.UsageError("--after-restore concerns all releases: name none")
+            raise click.UsageError("--after-restore applies to all releases: give no POLICY")
         _resume_after_restore(program, as_json=as_json)
     elif policy and version:
         _order(program, "resume", policy, version, as_json=as_json)
     else:
-        raise click.UsageError("Missing argument 'POLICY VERSION'.")
+        raise click.UsageError("give a POLICY and a VERSION, or --after-restore")
 
 
 @release.command()
@@ -130,9 +130,9 @@ def _resume_after_restore(program: Program, *, as_json: bool) -> None:
     if as_json:
         terminal.document({"order": "resume", "after_restore": True, "changed": changed})
     elif changed:
-        click.echo("mails leave again")
+        click.echo("mail leaves again")
     else:
-        click.echo("sending was not held after a restore")
+        click.echo("mail was not on hold after a restore")
 
 
 def _order(program: Program, what: Order, policy: str, version: str, *, as_json: bool) -> None:

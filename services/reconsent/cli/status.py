@@ -44,8 +44,8 @@ def status(program: Program, *, as_json: bool) -> None:
         return
     if found.held_since:
         click.echo(
-            f"No mail is sent since {rfc3339(found.held_since)}: the database was restored.\n"
-            "Decide about the mails that are due, then type:"
+            f"Mail has been on hold since {rfc3339(found.held_since)}: the database was restored.\n"
+            "Decide about the notices that are due, then run:"
             " reconsent release resume --after-restore\n"
         )
     terminal.table(("service", "processes"), found.services.items())

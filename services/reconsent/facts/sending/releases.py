@@ -117,11 +117,11 @@ def order(
         )
     if version_id != policies.latest_id(policy):
         latest = policies.by_name[policy].latest.version
-        raise BadInputError(f"release: {policy} {version} is over, for {latest} was published")
+        raise BadInputError(f"release: {policy} {version} is over: {latest} was published")
     # Planning sees the flag, or is over before it: none of its notices slips through.
     lock_planning(connection)
     if what != "cancel" and flags(connection, version_id).cancelled:
-        raise BadInputError(f"release: {policy} {version} was cancelled, which is for good")
+        raise BadInputError(f"release: {policy} {version} was cancelled, which is permanent")
     queries: dict[Order, LiteralString] = {
         "pause": SQL["pause"],
         "resume": SQL["resume"],
