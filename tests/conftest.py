@@ -22,7 +22,7 @@ _PHASES = tuple(phase for phase in Phase if phase is not Phase.explain)
 settings.register_profile("patient", deadline=None, phases=_PHASES, derandomize="CI" in os.environ)
 # For `make test-engines`, which has more time.
 settings.register_profile(
-    "wide", deadline=None, phases=_PHASES, derandomize="CI" in os.environ, max_examples=400
+    "wide", deadline=None, phases=_PHASES, derandomize="CI" in os.environ, max_examples=800
 )
 settings.register_profile("thorough", deadline=None, phases=_PHASES, max_examples=4000)
 # For a first look: shrinking an example may take minutes.

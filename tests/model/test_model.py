@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given, seed, settings
 
 from tests.model.cases import Case, ModelSource, load, run
 from tests.model.policies import CATEGORIES, USES
@@ -228,7 +228,7 @@ def test_random_worlds_reach_the_corners() -> None:
     """The worlds that the other tests and the real system are tried on are not too tame."""
     seen: Counter[object] = Counter()
 
-    @settings(in_any_world, max_examples=400, derandomize=True, database=None)
+    @settings(in_any_world, max_examples=50, database=None)
     @given(stories(rejections=True))
     def live(story: Sequence[Step]) -> None:
         player = Player()
@@ -242,7 +242,6 @@ def test_random_worlds_reach_the_corners() -> None:
         for site, account in player.world.known():
             seen.update(entry["event_state"] for entry in player.world.consents(site, account))
 
-    live()
     corners: set[object] = {303, 404, 409, "choice", "information", "sequence 2"}
     corners |= {"accepted", "delivered", "bounced", "complained", "rejected", "superseded"}
     corners |= {
@@ -256,6 +255,9 @@ def test_random_worlds_reach_the_corners() -> None:
     corners |= {"answered", "expired", "void"}
     corners |= {f"Consent{what}" for what in ("Given", "Refused", "Withdrawn", "Expired")}
     corners |= {"ConsentInvalidated"}
+    for number in range(8):  # nearly always the first two are enough
+        if not corners <= set(seen):
+            seed(number)(live)()
     assert corners <= set(seen)
 
 

@@ -28,7 +28,7 @@ from tests.model.policies import CATEGORIES, USES
 from tests.model.steps import Permit, Plan, Record, Step, every_permit
 from tests.model.worlds import stories
 
-few = settings(max_examples=settings().max_examples // 20)
+few = settings(max_examples=settings().max_examples // 32)
 breaks = st.lists(st.none() | st.integers(0, 5), max_size=12)
 
 
