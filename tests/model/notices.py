@@ -88,9 +88,10 @@ class Notices(Permissions):
 
     def choice(self, event: Mapping[str, Any], identity: str) -> None:
         """RULES 17: keep a choice as it was said; the same one again is the same choice."""
-        if identity in self.choices:
+        name = event["property"], event["account"], identity
+        if name in self.choices:
             return
-        self.choices[identity] = event
+        self.choices[name] = event
         said = (
             event.get("data_category") or ANY,
             event.get("collected_under") or ANY,

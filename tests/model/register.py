@@ -67,7 +67,8 @@ class Register:
     lines: dict[str, list[Document]] = field(default_factory=dict)  # policy -> its versions
     account_events: dict[Key, list[Mapping[str, Any]]] = field(default_factory=dict)
     collections: dict[Key, list[Mapping[str, Any]]] = field(default_factory=dict)
-    choices: dict[str, Mapping[str, Any]] = field(default_factory=dict)  # the first of each id
+    choices: dict[tuple[str, str, str], Mapping[str, Any]] = field(default_factory=dict)
+    """The first choice of each account and id."""
     ledger: dict[Key, list[Entry]] = field(default_factory=dict)
 
     # ------------------------------------------------------------------ policies

@@ -40,7 +40,7 @@ _LONGEST_IDENTITY: Final = 1000
 
 
 class Received(NamedTuple):
-    """One decoded event; source and id identify a choice."""
+    """One decoded event; source and id identify a choice within its account."""
 
     topic: str
     source: str

@@ -217,6 +217,27 @@ def test_a_large_event_is_recorded(database: Database, conninfo: str) -> None:
         assert length == len(_LARGE)
 
 
+def test_two_accounts_can_use_the_same_id(database: Database, conninfo: str) -> None:
+    """A choice of one person is not taken for that of another; each is still recorded once."""
+    said = [
+        event(
+            "choices", _CHOICE | {"account": name, "decided_at": NOW.isoformat(), "evidence": name}
+        )
+        for name in ("ann", "bo", "ann", "bo")
+    ]
+    for _ in range(2):
+        send(conninfo, said)
+        with intake(database, conninfo) as reader:
+            drain(reader)
+    assert dead_letters(conninfo) == []
+    with psycopg.connect(conninfo) as connection:
+        recorded = connection.execute(
+            "SELECT account, evidence FROM consents JOIN accounts USING (account_key)"
+            " JOIN consent_evidence USING (consent_id) ORDER BY account"
+        ).fetchall()
+    assert recorded == [("ann", "ann"), ("bo", "bo")]
+
+
 def test_recording_while_fetching_gives_the_same_facts(
     make_database: Callable[[], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

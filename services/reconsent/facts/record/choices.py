@@ -31,7 +31,7 @@ SQL = named("record/choices")
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """One decision of a person, identified by `source`, `event_id` and `item`."""
+    """One decision of a person, identified within its account by source, event id and item."""
 
     name: AccountName
     answer: Answer
@@ -57,9 +57,9 @@ class _Added(NamedTuple):
     item: int
 
     @property
-    def identity(self) -> tuple[str, str, int]:
+    def identity(self) -> tuple[int, str, str, int]:
         """What tells the choice from all others."""
-        return self.source, self.event_id, self.item
+        return self.account_key, self.source, self.event_id, self.item
 
 
 def as_choice(event: ChoiceEvent, source: str, event_id: str) -> Choice:
@@ -87,7 +87,9 @@ def record_choices(connection: Connection, choices: Sequence[Choice], policies: 
     known = lock_accounts(connection, (choice.name for choice in choices))
     added = all_rows(connection, _Added, SQL["add"], _columns(choices, known))
     evidence = {
-        (c.source, c.event_id, c.item): c.evidence for c in choices if c.evidence is not None
+        (known[c.name].key, c.source, c.event_id, c.item): c.evidence
+        for c in choices
+        if c.evidence is not None
     }
     kept = [(row.consent_id, evidence[row.identity]) for row in added if row.identity in evidence]
     if kept:

@@ -9,7 +9,7 @@ WITH added AS (
         %(collected_under)s::text[], %(data_use)s::text[], %(recipient)s::text[],
         %(policy_version)s::text[], %(channel)s::text[], %(notice_id)s::uuid[], %(text_hash)s::text[],
         %(decided_at)s::timestamptz[], %(source)s::text[], %(event_id)s::text[], %(item)s::smallint[])
-    ON CONFLICT (source, event_id, item) DO NOTHING
+    ON CONFLICT (account_key, source, event_id, item) DO NOTHING
     RETURNING consent_id, account_key, source, event_id, item
 ), logged AS (
     INSERT INTO changes (account_key, stream) SELECT account_key, 'consents' FROM added
