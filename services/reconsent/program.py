@@ -22,7 +22,7 @@ from reconsent.domain.mail import Provider
 from reconsent.domain.signing import Signer
 from reconsent.embedded.user import EmbeddedUser, join
 from reconsent.facts.published.state import PublishedState
-from reconsent.facts.restores import record_lost_time
+from reconsent.facts.restores import record_lost_time, sending_held
 from reconsent.facts.sets import Cohorts
 from reconsent.facts.versions import PublishedVersions
 from reconsent.mail.maildir import Maildir
@@ -31,6 +31,7 @@ from reconsent.store.leases import Lease, SoleRight
 from reconsent.store.migrations import migrate
 from reconsent.store.offsets import stored, take_over_idle
 from reconsent.store.postgres import Connection, Database, connect, open_database
+from reconsent.telemetry import SENDING_HELD
 from reconsent.workers import WORKERS, dead_letter_relay
 from reconsent.workers.dead_letter_relay import DeadLetterRelay
 from reconsent.workers.intake import GROUP, Intake
@@ -214,6 +215,8 @@ class Program:
 
         provider = self._provider()
         database = self.database
+        if database.transaction(lambda connection: sending_held(connection, provider)):
+            SENDING_HELD.log()
         lease = Lease(self.conninfo)
         self._stack.callback(lease.close)
         return Dispatcher(

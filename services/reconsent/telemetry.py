@@ -126,6 +126,14 @@ DATABASE_RESTORED: Final = LogEvent(
         "mail is on hold until `reconsent release resume --after-restore`"
     ),
 )
+SENDING_HELD: Final = LogEvent(
+    name="sending.held",
+    level=logging.WARNING,
+    sentence=(
+        "dispatcher: mail is on hold since the database was restored, until `reconsent release "
+        "resume --after-restore`"
+    ),
+)
 MESSAGE_DEAD_LETTERED: Final = LogEvent(
     name="message.dead_lettered",
     level=logging.WARNING,

@@ -190,6 +190,8 @@ def test_everything_goes_on_after_a_restore(
             arrive(world, "ann", contact="none")
             world.work(*SERVICES)
             assert mailed(mail) == ["ann", "bo", "cy"]
+            ended = world.run("run", "dispatcher", "--until-idle")
+            assert "release resume --after-restore" in ended.err
             status = world.run("status", "--json").json
             assert status["sending_held_since"]
             assert status["notices"]["due"] == 2

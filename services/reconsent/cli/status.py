@@ -27,6 +27,9 @@ def status(program: Program, *, as_json: bool) -> None:
         return count(connection, program.versions.now(connection), program.lags(connection))
 
     found = program.database.transaction(work)
+    # Mail into the mailbox goes on after a restore.
+    held = None if program.settings.mailbox else found.held_since
+    held_since = held and rfc3339(held)
     if as_json:
         by_state: dict[str, int] = {}
         for row in found.notices:
@@ -38,13 +41,13 @@ def status(program: Program, *, as_json: bool) -> None:
                 "dead_letters": found.dead_letters,
                 "notices": by_state,
                 "releases": [row._asdict() for row in found.notices],
-                "sending_held_since": found.held_since and rfc3339(found.held_since),
+                "sending_held_since": held_since,
             }
         )
         return
-    if found.held_since:
+    if held_since:
         click.echo(
-            f"Mail has been on hold since {rfc3339(found.held_since)}: the database was restored.\n"
+            f"Mail has been on hold since {held_since}: the database was restored.\n"
             "Decide about the notices that are due, then run:"
             " reconsent release resume --after-restore\n"
         )

@@ -27,6 +27,6 @@ def ready(context: InjectedContext) -> Response:
         held = context.database.transaction(held_since)
     except OutsideError as error:
         return JSONResponse({"status": "not ready", "error": str(error)}, 503)
-    if held:
+    if held and context.mailbox is None:
         return JSONResponse({"status": "ready", "sending_held_since": rfc3339(held)})
     return JSONResponse({"status": "ready"})
