@@ -29,7 +29,7 @@ PROPERTIES: Final = Path(__file__).with_name("server.properties")
 CACHE: Final = Path.home() / ".cache" / "reconsent-kafka"
 HOST: Final = "127.0.0.1"
 USER: Final = "reconsent"
-PASSWORD: Final = "a password for tests"  # noqa: S105 -- opens nothing but this broker
+PASSWORD: Final = "a password for tests"  # noqa: S105 -- only for this broker
 
 _FETCH_SECONDS: Final = 600
 _START_SECONDS: Final = 120
@@ -44,11 +44,11 @@ _JVM: Final = (
 
 
 class BrokerError(Exception):
-    """The broker, or something it needs, is not available; says why."""
+    """The broker, or something it needs, is not available; the message gives the reason."""
 
 
 class MissingError(BrokerError):
-    """Java or Maven is not installed; says how to install it."""
+    """Java or Maven is not installed; the message tells how to install it."""
 
 
 def fetch(cache: Path = CACHE) -> Path:
@@ -66,16 +66,16 @@ def fetch(cache: Path = CACHE) -> Path:
         try:
             jars.rename(folder)
         except OSError:
-            if not folder.is_dir():  # otherwise another process was faster
+            if not folder.is_dir():  # otherwise another process fetched them first
                 raise
     return folder
 
 
 class Broker:
-    """One broker on the data of a folder. It ends with the block or the program."""
+    """One broker on the data of a folder. It stops with the block or the program."""
 
     def __init__(self, data: Path) -> None:
-        """Do not start it yet."""
+        """Only note the folder; `start` starts the broker."""
         self._data = data.absolute()
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -101,9 +101,9 @@ class Broker:
         return self._listener("SASL_SSL")
 
     @property
-    def answers(self) -> bool:
+    def responds(self) -> bool:
         """Whether a broker with this data responds, even if another process started it."""
-        return self._properties.exists() and _answers(self.bootstrap)
+        return self._properties.exists() and _responds(self.bootstrap)
 
     @property
     def pid(self) -> int | None:
@@ -128,7 +128,7 @@ class Broker:
                 stderr=log,
             )
         deadline = time.monotonic() + _START_SECONDS
-        while not _answers(self.bootstrap):
+        while not _responds(self.bootstrap):
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise BrokerError(
                     f"the broker does not respond; {self._log} ends with\n{self._tail}"
@@ -154,7 +154,7 @@ class Broker:
             self._process = None
 
     def wait(self) -> None:
-        """Wait until it ends by itself."""
+        """Wait until it stops by itself."""
         if self._process is not None:
             self._process.wait()
 
@@ -207,7 +207,7 @@ def _run(*command: str, seconds: int = _START_SECONDS) -> None:
         )
     except FileNotFoundError as error:
         raise MissingError(
-            f"found no {command[0]}; on Debian: apt-get install openjdk-17-jre-headless maven"
+            f"{command[0]} is missing; on Debian: apt-get install openjdk-17-jre-headless maven"
         ) from error
     except subprocess.TimeoutExpired as error:
         raise BrokerError(f"{command[0]} took more than {seconds} s") from error
@@ -234,8 +234,8 @@ def _free_ports(count: int) -> list[int]:
         return [each.getsockname()[1] for each in sockets]
 
 
-def _answers(address: str) -> bool:
-    """Tell whether a broker replies to ApiVersions, the first request of every client."""
+def _responds(address: str) -> bool:
+    """Return whether a broker replies to ApiVersions, the first request of every client."""
     host, _, port = address.rpartition(":")
     request = struct.pack(">hhih", _API_VERSIONS, 0, 1, -1)
     try:
@@ -271,7 +271,7 @@ def main(arguments: list[str]) -> int:
     except BrokerError as error:
         sys.stderr.write(f"{error}\n")
         return 3
-    return 3  # it ended by itself
+    return 3  # it stopped by itself
 
 
 if __name__ == "__main__":

@@ -29,26 +29,26 @@ class Server:
     """The server of a folder."""
 
     def __init__(self, home: Path, user: EmbeddedUser) -> None:
-        """Make the database that all others are copies of."""
+        """Create the template of all other databases."""
         self._home = home
         self._user = user
         self._template = self._make("CREATE DATABASE {}")
         migrate(self._template)
 
     def make(self) -> str:
-        """Make a database with every migration applied; return its conninfo."""
+        """Create a database with every migration applied; return its conninfo."""
         name = psycopg.conninfo.conninfo_to_dict(self._template)["dbname"]
         return self._make(f"CREATE DATABASE {{}} TEMPLATE {name}")
 
     def make_empty(self) -> str:
-        """Make a database without any table; return its conninfo."""
+        """Create a database without tables; return its conninfo."""
         return self._make("CREATE DATABASE {}")
 
     def empty(self, conninfo: str) -> None:
-        """Empty the database for another round; sets keep their ids."""
+        """Empty the database for the next round; sets keep their ids."""
         admin = psycopg.conninfo.make_conninfo(conninfo, user="postgres")
         with psycopg.connect(admin) as connection:
-            # Tables that refuse changes are emptied all the same.
+            # Bypasses the triggers that reject changes to append-only tables.
             connection.execute("SET session_replication_role = replica")
             rows = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
             for (table,) in rows.fetchall():
@@ -62,12 +62,12 @@ class Server:
         self._do(f"DROP DATABASE {name} WITH (FORCE)")
 
     def crash(self, how: signal.Signals) -> None:
-        """Let it crash, or stop it and cut its connections, and start it again."""
-        with self.away(how):
+        """Stop it with a signal (SIGQUIT is a crash), then start it again."""
+        with self.stopped(how):
             pass
 
     @contextmanager
-    def away(self, how: signal.Signals = signal.SIGINT) -> Iterator[None]:
+    def stopped(self, how: signal.Signals = signal.SIGINT) -> Iterator[None]:
         """Stop it during the block."""
         process = os.pidfd_open(postmaster_of(self._home))
         try:
@@ -82,8 +82,8 @@ class Server:
     def unanswered(self) -> Iterator[Callable[[Thread], None]]:
         """Make commits wait for a standby that does not exist.
 
-        Yields a function that cuts the connections that wait, until a thread has ended: each
-        transaction is committed, but its client never gets the confirmation.
+        Yields a function that cuts waiting connections until the given thread has ended. Each
+        of their transactions is committed, but the client never gets the confirmation.
         """
         self._do("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
         self._do("SELECT pg_reload_conf()")
@@ -121,7 +121,7 @@ class Server:
         wait_until(ended)
 
     def _cut_waiting(self, application: str) -> bool:
-        """Cut the connections of an application that wait for the standby; True if any did."""
+        """Cut an application's connections that wait for the standby; True if there were any."""
         with psycopg.connect(self._admin, autocommit=True) as connection:
             found = connection.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
@@ -140,7 +140,7 @@ class Server:
         name = f"chaos_{uuid.uuid4().hex[:12]}"
         role = psycopg.conninfo.conninfo_to_dict(self._user.conninfo)["user"]
         self._do(f"{command.format(name)} OWNER {role}")
-        # Also for processes that have none of our descriptors.
+        # The user's own host is a path in /proc/self/fd, which other processes cannot use.
         host = str(self._home / "postgres" / "data")
         return psycopg.conninfo.make_conninfo(self._user.conninfo, dbname=name, host=host)
 
@@ -152,7 +152,7 @@ class Server:
 @contextmanager
 def running_server() -> Iterator[Server]:
     """Run a server, and remove it afterwards."""
-    # A short path: a socket's may have 107 bytes.
+    # A short path: a socket's path is limited to 107 bytes.
     with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
         with join(Path(folder)) as user:
             yield Server(Path(folder), user)

@@ -18,15 +18,15 @@ MOMENTS: Final = (
 _NAME: Final = "chaos"
 _STEP: Final = 0.002
 
-# A moment that nobody watches holds nobody: whoever watches one has its lock. What waits in a
-# deferred trigger is being committed: it will be, whatever becomes of the client.
+# A watcher holds the lock of its moment, so unwatched moments block nobody. A transaction that
+# waits in a deferred trigger is committing: it completes even if its client is killed.
 _TRIGGERS: Final = """
 CREATE FUNCTION chaos_moment() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM pg_advisory_xact_lock_shared(hashtext('chaos'), TG_ARGV[0]::integer);
     RETURN NULL;
 END $$;
-CREATE FUNCTION chaos_told() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION chaos_passed() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM pg_advisory_xact_lock_shared(hashtext('chaos'), TG_ARGV[0]::integer);
     PERFORM pg_notify('chaos', (TG_ARGV[0]::integer + 1)::text);
@@ -37,7 +37,7 @@ _TRIGGER: Final = """
 CREATE TRIGGER chaos_{0} AFTER {1} ON attempts
     FOR EACH ROW WHEN ({2}) EXECUTE FUNCTION chaos_moment({0});
 CREATE CONSTRAINT TRIGGER chaos_{3} AFTER {1} ON attempts DEFERRABLE INITIALLY DEFERRED
-    FOR EACH ROW WHEN ({2}) EXECUTE FUNCTION chaos_told({3});
+    FOR EACH ROW WHEN ({2}) EXECUTE FUNCTION chaos_passed({3});
 """
 _OCCASIONS: Final = (
     ("INSERT", "true"),
@@ -48,7 +48,7 @@ _OCCASIONS: Final = (
 
 
 def install(conninfo: str) -> None:
-    """Let a database's moments be watched."""
+    """Create the triggers that block a process at a watched moment."""
     with psycopg.connect(conninfo) as connection:
         connection.execute(_TRIGGERS)
         for place, (event, condition) in enumerate(_OCCASIONS):
@@ -66,8 +66,8 @@ class Watch:
     def wait(self, seconds: float) -> bool:
         """Wait until a process is blocked there, or has just passed; False if none came."""
         if MOMENTS[self._number].startswith("after"):
-            told = self._connection.notifies(timeout=seconds)
-            return any(int(one.payload) == self._number for one in told)
+            passed = self._connection.notifies(timeout=seconds)
+            return any(int(one.payload) == self._number for one in passed)
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             waiting = self._connection.execute(

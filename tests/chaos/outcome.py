@@ -24,7 +24,7 @@ _CONSENTS: Final = (
     " consents.policy_version, channel, decided_at, source, event_id, item"
     " FROM consents JOIN accounts USING (account_key) ORDER BY 1, 2, source, event_id, item"
 )
-_LETTERS: Final = (
+_DEAD_LETTERS: Final = (
     "SELECT (SELECT string_agg(header ->> 1, ' ' ORDER BY header ->> 0)"
     " FROM json_array_elements(headers) AS header"
     " WHERE header ->> 0 IN ('dead-letter-original-partition', 'dead-letter-original-offset'))"
@@ -36,7 +36,7 @@ Outcome = dict[str, list[Any]]
 
 def outcome(conninfo: str) -> Outcome:
     """Read facts, notices and permissions, without what differs between two runs."""
-    versions, accounts, collections, erasures, sets, letters = facts(conninfo)
+    versions, accounts, collections, erasures, sets, dead_letters = facts(conninfo)
     with connect(conninfo) as connection:
         policies = PublishedVersions().now(connection)
         questions = [Check.model_validate(check) for check in checks()]
@@ -47,7 +47,7 @@ def outcome(conninfo: str) -> Outcome:
             "collections": collections,
             "erasures": erasures,
             "holdings and standings": sets,
-            "dead letters": sorted(set(letters), key=repr),
+            "dead letters": sorted(set(dead_letters), key=repr),
             "consents": connection.execute(_CONSENTS).fetchall(),
             "notices": [_alike(notice) for notice in _notices(connection)],
             "permits": [(a["allowed"], a["reason"], a["suppression"]) for a in answers],
@@ -75,7 +75,7 @@ def last_mailed(conninfo: str) -> dict[str, str]:
 
 
 def assert_alike(found: Outcome, expected: Outcome) -> None:
-    """Fail with what is only in one of two outcomes."""
+    """Fail with the rows that are in only one of two outcomes."""
     for kind, rows in expected.items():
         there, wanted = (Counter(map(repr, each)) for each in (found[kind], rows))
         extra, missing = list((there - wanted).elements()), list((wanted - there).elements())
@@ -83,22 +83,22 @@ def assert_alike(found: Outcome, expected: Outcome) -> None:
         assert found[kind] == rows, kind
 
 
-def assert_told_once(conninfo: str, received: Sequence[str], uncertain: Collection[str]) -> None:
-    """Fail if a mail is doubled or missing; only those with an unknown outcome may be missing."""
+def assert_mailed_once(conninfo: str, received: Sequence[str], uncertain: Collection[str]) -> None:
+    """Fail if a mail is duplicated or missing; those with an unknown outcome may be missing."""
     states = mailed(conninfo)
-    double = [notice for notice, count in Counter(received).items() if count > 1]
-    assert not double, f"mailed twice: {double}"
+    twice = [notice for notice, count in Counter(received).items() if count > 1]
+    assert not twice, f"mailed twice: {twice}"
     lost = states.keys() - set(received) - set(uncertain)
     lost = {notice for notice in lost if states[notice] != "unknown"}
     assert not lost, f"not mailed: {[states[notice] for notice in lost]}"
-    untold = set(received) - states.keys()
-    assert not untold, f"mailed, and nobody knows: {untold}"
+    unrecorded = set(received) - states.keys()
+    assert not unrecorded, f"mailed but not recorded: {unrecorded}"
 
 
-def assert_buried_once(conninfo: str) -> None:
-    """Fail if one message has two dead letters."""
+def assert_dead_lettered_once(conninfo: str) -> None:
+    """Fail if a message has more than one dead letter."""
     with psycopg.connect(conninfo) as connection:
-        places = Counter(connection.execute(_LETTERS.encode()).fetchall())
+        places = Counter(connection.execute(_DEAD_LETTERS.encode()).fetchall())
     assert max(places.values(), default=1) == 1, places
 
 

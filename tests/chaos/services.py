@@ -23,17 +23,17 @@ class _Service:
 
 
 class Services:
-    """The services of one round. One that ended because of something outside is started again."""
+    """The services of one round. One that ended because of an outside error is restarted."""
 
     def __init__(self, forker: Forker, environment: Mapping[str, str], log: Path) -> None:
-        """Start nothing yet."""
+        """Only note the parameters; `start` starts a service."""
         self._forker = forker
         self._environment = environment
         self.log = log
         self._known: list[_Service] = []
 
     def start(self, name: str) -> int:
-        """Start one more process of a service; return its number."""
+        """Start one more process of a service; return its process id."""
         pid = self._forker.start(
             Request(
                 arguments=["run", name],
@@ -46,7 +46,7 @@ class Services:
         return pid
 
     def of(self, name: str) -> list[int]:
-        """Return the processes of a service."""
+        """Return the process ids of a service."""
         return [service.pid for service in self._known if service.name == name and service.wanted]
 
     def kill(self, pid: int) -> None:
@@ -62,7 +62,7 @@ class Services:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGTERM)
         code = self._wait(pid)
-        # One that has only just been started does not listen yet.
+        # One that has just been started has no signal handler yet.
         assert code in {0, FAILED_OUTSIDE, -signal.SIGTERM}, f"ended with {code}; see {self.log}"
 
     def tend(self) -> None:

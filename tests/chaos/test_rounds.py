@@ -17,8 +17,8 @@ from tests.chaos.clean_run import clean_run
 from tests.chaos.events import Happenings
 from tests.chaos.outcome import (
     assert_alike,
-    assert_buried_once,
-    assert_told_once,
+    assert_dead_lettered_once,
+    assert_mailed_once,
     last_mailed,
     outcome,
 )
@@ -46,8 +46,8 @@ def test_round(seed: int, grounds: Grounds, tmp_path: Path) -> None:
         try:
             _play(played, happenings, chance)
             assert_alike(outcome(played.conninfo), expected)
-            assert_told_once(played.conninfo, played.received(), played.uncertain)
-            assert_buried_once(played.conninfo)
+            assert_mailed_once(played.conninfo, played.received(), played.uncertain)
+            assert_dead_lettered_once(played.conninfo)
             assert_published(played.settings, played.conninfo)
         finally:
             seconds = time.monotonic() - began

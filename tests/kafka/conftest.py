@@ -37,7 +37,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def given() -> KafkaSettings | None:
     """The Kafka of KAFKA_BOOTSTRAP_SERVERS, if set."""
-    return kafka_settings(os.environ)  # noqa: TID251 -- what the machine offers the tests
+    return kafka_settings(os.environ)  # noqa: TID251 -- a setting of the tests
 
 
 @pytest.fixture(scope="session")
@@ -56,7 +56,7 @@ def started(
 def broker(cluster: KafkaSettings, started: SharedBroker | None) -> SharedBroker:
     """The run's own broker, exclusively for one test, which may kill it."""
     if not started:
-        pytest.skip(f"{cluster.address} is not the tests' own: nobody may end it")
+        pytest.skip(f"{cluster.address} is not the tests' own, so it cannot be stopped")
     return started
 
 
@@ -64,7 +64,7 @@ def broker(cluster: KafkaSettings, started: SharedBroker | None) -> SharedBroker
 def cluster(
     given: KafkaSettings | None, started: SharedBroker | None, request: pytest.FixtureRequest
 ) -> Iterator[KafkaSettings]:
-    """Kafka's address; no other test stops it meanwhile."""
+    """Kafka's address; no other test stops the broker meanwhile."""
     if given:
         yield given
         return
@@ -77,7 +77,7 @@ def cluster(
 def module_settings(
     given: KafkaSettings | None, started: SharedBroker | None
 ) -> Iterator[KafkaSettings]:
-    """As `settings`, for a whole module; not for tests that use `cluster` as well."""
+    """Like `settings`, for a whole module; not for tests that also use `cluster`."""
     if given:
         yield _with_own_topics(given)
         return
@@ -88,7 +88,7 @@ def module_settings(
 
 @pytest.fixture
 def settings(cluster: KafkaSettings) -> KafkaSettings:
-    """The run's broker with unused names of topics; none is created yet."""
+    """The run's broker with an unused topic prefix; no topics exist yet."""
     return _with_own_topics(cluster)
 
 
@@ -98,7 +98,7 @@ def _with_own_topics(cluster: KafkaSettings) -> KafkaSettings:
 
 @pytest.fixture
 def topics(settings: KafkaSettings) -> KafkaSettings:
-    """Make every topic, with few partitions."""
+    """Create every topic, with few partitions."""
     layouts = [
         replace(layout, partitions=min(layout.partitions, PARTITIONS))
         for layout in LAYOUTS.values()
@@ -109,7 +109,7 @@ def topics(settings: KafkaSettings) -> KafkaSettings:
 
 @pytest.fixture
 def connection(conninfo: str) -> Iterator[Connection]:
-    """A connection of the service's own."""
+    """A connection made as the service makes it."""
     with connect(conninfo) as opened:
         yield opened
 
@@ -122,15 +122,15 @@ def producer(topics: KafkaSettings) -> Iterator[KafkaProducer]:
 
 
 class Join(Protocol):
-    """Makes consumers."""
+    """Opens consumers."""
 
     def __call__(self, *names: str, group: str = GROUP, stuck: float = 10) -> KafkaConsumer:
-        """Make a consumer of some topics."""
+        """Open a consumer of the given topics."""
 
 
 @pytest.fixture
 def join(topics: KafkaSettings, conninfo: str) -> Iterator[Join]:
-    """A function that makes consumers, which are closed in the end."""
+    """A function that opens consumers; they are closed after the test."""
     with ExitStack() as stack:
 
         def made(*names: str, group: str = GROUP, stuck: float = 10) -> KafkaConsumer:
@@ -151,7 +151,7 @@ def lag(topics: KafkaSettings, connection: Connection) -> Lag:
 def kcat() -> None:
     """kcat, an independent client."""
     if shutil.which("kcat") is None:
-        text = "no kcat; on Debian: apt-get install kcat"
-        if os.environ.get("REQUIRE_ALL") == "1":  # noqa: TID251 -- what the machine offers
+        text = "kcat is not installed; on Debian: apt-get install kcat"
+        if os.environ.get("REQUIRE_ALL") == "1":  # noqa: TID251 -- a setting of the tests
             pytest.fail(text)
         pytest.skip(text)

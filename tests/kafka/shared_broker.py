@@ -1,8 +1,8 @@
 """One broker for a whole run of the tests, shared by all of its processes.
 
-Each process holds a share for as long as it lives. Who finds no broker starts a keeper, a process
-of its own, which stops the broker when the last share is gone, however its holder ended. Whoever
-uses the broker does so together with others, or alone, and then may kill it and start it again.
+Each process holds a share until it ends. A process that finds no broker starts a keeper in a
+separate process, which stops the broker when the last share is gone, even if its holder crashed.
+A test uses the broker together with others or exclusively. Only an exclusive user may kill it.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ class SharedBroker:
     """A share in the broker of a folder, held until the block or this process ends."""
 
     def __init__(self, folder: Path) -> None:
-        """Start nothing yet."""
+        """Only note the folder; entering the block starts the broker."""
         self._folder = folder
         self._seen = Broker(folder / "data")
 
     def __enter__(self) -> Self:
         self._folder.mkdir(parents=True, exist_ok=True)
-        # Waits for as long as an earlier broker takes to stop.
+        # Waits while an earlier broker stops.
         self._share = (self._folder / "users.lock").open("w")
         fcntl.flock(self._share, fcntl.LOCK_SH)
         try:
@@ -61,18 +61,18 @@ class SharedBroker:
 
     @property
     def certificate(self) -> Path:
-        """The certificate that TLS clients have to trust."""
+        """The certificate that TLS clients must trust."""
         return self._seen.certificate
 
     @contextmanager
     def used(self, *, alone: bool = False) -> Iterator[None]:
-        """Use it while the block runs: together with others, or alone and free to kill it.
+        """Use it while the block runs: together with others, or exclusively and free to kill it.
 
-        Not to be nested. It runs again in the end, also where the block failed.
+        Do not nest. The broker runs again afterwards, even if the block failed.
         """
         with (self._folder / "use.lock").open("w") as use:
-            # Through a door of its own, so that who wants to be alone need not wait for ever.
-            with self._locked("door.lock"):
+            # All queue here, so that shared users cannot starve an exclusive one.
+            with self._locked("queue.lock"):
                 fcntl.flock(use, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
             try:
                 yield
@@ -83,7 +83,7 @@ class SharedBroker:
     def start(self) -> None:
         """Start it on the same data as before. Raises BrokerError."""
         with self._locked("start.lock"):
-            if not self._seen.answers:
+            if not self._seen.responds:
                 self._start()
 
     def kill(self) -> None:
@@ -102,15 +102,15 @@ class SharedBroker:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 cwd=_ROOT,
-                start_new_session=True,  # no key pressed on our terminal reaches it
+                start_new_session=True,  # signals of our terminal do not reach it
             )
         assert keeper.stdout
         with keeper.stdout:
-            said = keeper.stdout.readline().decode().strip()
-        # It outlives us, or ends with its broker; nobody waits for it.
+            first_line = keeper.stdout.readline().decode().strip()
+        # It may outlive us, so Popen must not wait for it.
         keeper.returncode = 0
-        if said != _READY:
-            kind, _, why = said.partition(": ")
+        if first_line != _READY:
+            kind, _, why = first_line.partition(": ")
             log_tail = (self._folder / "keeper.log").read_text("utf-8", "replace")
             raise (MissingError if kind == MissingError.__name__ else BrokerError)(why or log_tail)
 
@@ -118,7 +118,7 @@ class SharedBroker:
         try:
             process = os.pidfd_open(int((self._folder / "broker.pid").read_text()))
         except ProcessLookupError:
-            return  # it has ended already
+            return  # it has already ended
         try:
             with suppress(ProcessLookupError):
                 signal.pidfd_send_signal(process, how)
@@ -135,23 +135,23 @@ class SharedBroker:
 
 @contextmanager
 def run_broker(paths: pytest.TempPathFactory) -> Iterator[SharedBroker]:
-    """Give the broker that all processes of this run of the tests share.
+    """Yield the broker that all processes of this test run share.
 
-    Skips where Java or Maven is missing, and fails instead if nothing may be missing.
+    Skips if Java or Maven is missing; fails instead if REQUIRE_ALL is set.
     """
     own = paths.getbasetemp()
-    is_worker = "PYTEST_XDIST_WORKER" in os.environ  # noqa: TID251 -- whether we are one of several
+    is_worker = "PYTEST_XDIST_WORKER" in os.environ  # noqa: TID251 -- set by pytest-xdist
     try:
         with SharedBroker((own.parent if is_worker else own) / "kafka") as broker:
             yield broker
     except MissingError as error:
-        if os.environ.get("REQUIRE_ALL") == "1":  # noqa: TID251 -- what the machine offers
+        if os.environ.get("REQUIRE_ALL") == "1":  # noqa: TID251 -- a setting of the tests
             pytest.fail(str(error))
         pytest.skip(str(error))
 
 
 def keep(folder: Path) -> None:
-    """Run the broker until nobody holds a share any more, or until somebody ends it."""
+    """Run the broker until the last share is gone or the broker is ended."""
     try:
         with (folder / "users.lock").open("w") as users, Broker(folder / "data") as broker:
             (folder / "broker.pid").write_text(str(broker.pid))

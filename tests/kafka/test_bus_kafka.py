@@ -41,7 +41,7 @@ def test_a_large_message_passes_and_a_larger_one_is_refused(
 ) -> None:
     """5 MB pass; a message that no topic can hold is refused before anything is sent."""
     producer.send([account(1, name="x" * 5_000_000), account(1)])
-    with pytest.raises(BadInputError, match=r"^accounts: a message of [\d,]+ bytes; up to [^\n]+$"):
+    with pytest.raises(BadInputError, match=r"^accounts: the message has [\d,]+ bytes; [^\n]+$"):
         producer.send([account(1), account(2, name="x" * LARGEST_MESSAGE)])
     with pytest.raises(BadInputError, match="a key or a value"):
         producer.send([account(1)._replace(key=None, value=None)])

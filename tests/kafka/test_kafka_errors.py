@@ -109,8 +109,8 @@ def test_missing_topics_are_named(
 ) -> None:
     """Producers and consumers say which topics are missing, and do not make them."""
     take_over = partial(take_over_idle, conninfo, "intake")
-    line = f"Kafka at {cluster.address}: no topic {settings.topic_prefix}accounts"
-    with pytest.raises(OutsideError, match=f"^{line}; `reconsent topics create` makes them$"):
+    line = f"Kafka at {cluster.address}: missing topics: {settings.topic_prefix}accounts"
+    with pytest.raises(OutsideError, match=f"^{line}; create them with `reconsent topics create`$"):
         KafkaConsumer(settings, take_over, "intake", ["accounts"])
     with closing(KafkaProducer(settings)) as producer, pytest.raises(OutsideError, match=line):
         producer.send([account(1)])

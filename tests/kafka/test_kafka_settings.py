@@ -65,7 +65,10 @@ def test_what_is_left_out_follows_from_the_rest(tmp_path: Path) -> None:
         ({"KAFKA_SASL_USERNAME": "ann"}, "KAFKA_SASL_PASSWORD: is required"),
         (USER | {"KAFKA_SASL_MECHANISM": "MD5"}, "KAFKA_SASL_MECHANISM: 'MD5' is not one of PLAIN"),
         ({"KAFKA_SSL_CA_FILE": "/no/where"}, "KAFKA_SSL_CA_FILE: /no/where: No such file"),
-        ({"KAFKA_SSL_CAFILE": "ca.pem"}, "KAFKA_SSL_CAFILE: unknown; known are KAFKA_SASL_"),
+        (
+            {"KAFKA_SSL_CAFILE": "ca.pem"},
+            "KAFKA_SSL_CAFILE: unknown variable; known are KAFKA_SASL_",
+        ),
     ],
 )
 def test_what_is_wrong_is_named(wrong: dict[str, str], message: str) -> None:

@@ -1,1 +1,1 @@
-"""The PostgreSQL server that starts when no other is configured."""
+"""The PostgreSQL server that is started if none is configured."""

@@ -1,11 +1,11 @@
-"""Starting the embedded PostgreSQL's programs: as which user, and ending when we end.
+"""Start the embedded PostgreSQL's programs: as an unprivileged user, and ending when we end.
 
-PostgreSQL refuses to run as root. So as root a child becomes an unprivileged user who keeps one
-capability, to enter every folder that root may; where root has no capabilities to hand on, the
-child enters a namespace of users in which it is called nobody.
+PostgreSQL refuses to run as root. As root, a child becomes an unprivileged user with one
+capability: to enter every folder that root may enter. If root has no capabilities, the child
+enters a user namespace in which it is mapped to nobody.
 """
 
-# Every start waits for this: plain paths and descriptors, and few imports.
+# Every start waits for this module: it uses plain paths and descriptors, and imports little.
 # ruff: noqa: PTH116, PTH123, PTH208, SIM105
 
 from __future__ import annotations
@@ -37,68 +37,68 @@ libc = ctypes.CDLL(None, use_errno=True)
 
 
 def run(command: list[str], *, become: Callable[[], None], text: bytes = b"") -> tuple[int, bytes]:
-    """Run a program with ``text`` (under 64 KB) as input; return exit code and all output."""
-    reading, feeding = os.pipe()
-    os.write(feeding, text)
-    os.close(feeding)
-    hearing, writing = os.pipe()
-    child = spawn(command, become=become, output=writing, reading=reading)
-    os.close(reading)
-    os.close(writing)
-    with open(hearing, "rb") as pipe:
+    """Run a program with ``text`` (under 64 KB) as input; return its exit code and output."""
+    stdin, feed = os.pipe()
+    os.write(feed, text)
+    os.close(feed)
+    result, stdout = os.pipe()
+    child = spawn(command, become=become, output=stdout, stdin=stdin)
+    os.close(stdin)
+    os.close(stdout)
+    with open(result, "rb") as pipe:
         output = pipe.read()
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), output
 
 
-def spawn(command: list[str], *, become: Callable[[], None], output: int, reading: int = 0) -> int:
-    """Start a program that ends when we do, as whom ``become`` makes it; return its number."""
+def spawn(command: list[str], *, become: Callable[[], None], output: int, stdin: int = 0) -> int:
+    """Start a program that ends with us, as the user set by ``become``; return its process id."""
     parent = os.getpid()
     child = os.fork()
     if child:
         return child
-    # A process of its own from here: it must become the program or end, whatever happens.
+    # The child: it must become the program or exit, whatever happens.
     try:
-        os.dup2(reading, 0)
+        os.dup2(stdin, 0)
         os.dup2(output, 1)
         os.dup2(output, 2)
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         become()
-        # After the change of credentials, which clears it. Not SIGINT: a server that is just
-        # coming back from a crash may never end of it.
+        # After the change of credentials, which clears it. Not SIGINT: a server in crash recovery
+        # may ignore it.
         _prctl(PR_SET_PDEATHSIG, signal.SIGQUIT)
         if os.getppid() == parent:
-            os.execve(command[0], command, _environment())  # noqa: S606 - no shell is wanted
-    except BaseException as error:  # noqa: BLE001 - nothing of ours may run on in the child
+            os.execve(command[0], command, _environment())  # noqa: S606 - no shell needed
+    except BaseException as error:  # noqa: BLE001 - our code must not continue in the child
         os.write(2, f"cannot start {command[0]}: {error}\n".encode())
     finally:
         os._exit(127)
 
 
 def adopt_orphans() -> None:
-    """Become the parent of what a child of ours leaves behind when it dies; raise OSError."""
+    """Become the parent of orphaned descendants; raise OSError."""
     _prctl(PR_SET_CHILD_SUBREAPER, 1)
 
 
 def kill_children() -> None:
-    """Kill all children. None is reaped before, so that no number means somebody else."""
+    """Kill all children. None has been reaped, so no process id has been reused."""
     try:
         for task in os.listdir("/proc/self/task"):
             with open(f"/proc/self/task/{task}/children") as file:
                 for child in file.read().split():
                     os.kill(int(child), signal.SIGKILL)
     except FileNotFoundError:
-        pass  # a kernel that lists no children
+        pass  # the kernel does not list children
 
 
 def _environment() -> dict[str, str]:
     """Return the environment without what would change PostgreSQL's settings or language."""
-    ours = os.environ.items()  # noqa: TID251 - no setting of ours: what a program needs to run
+    ours = os.environ.items()  # noqa: TID251 - passed on to the program
     kept = {k: v for k, v in ours if not k.startswith(("PG", "LC_", "LANG", "TZ"))}
     return kept | {"LC_ALL": "C"}
 
 
 def identity_for(data: str) -> Callable[[], None]:
-    """Return what makes a child the server's user; as root, give that user the folder ``data``."""
+    """Return what makes a child the server's user; as root, give ``data`` to that user."""
     if os.geteuid():
         return stay
     owners = (os.stat(path) for path in (data, "."))
@@ -108,26 +108,26 @@ def identity_for(data: str) -> Callable[[], None]:
     needed = (CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_KILL, CAP_SETGID, CAP_SETUID, CAP_SETPCAP)
     try:
         if _has_capabilities(needed):
-            os.chown(data, uid, gid)  # the folder alone; CAP_DAC_OVERRIDE opens what is in it
+            os.chown(data, uid, gid)  # not recursive: CAP_DAC_OVERRIDE opens the files
             return partial(_become, uid, gid)
     except OSError:
-        pass  # a user this namespace doesn't know
+        pass  # the user is not mapped in this namespace
     return _leave_root
 
 
 def identity_for_initdb(data: str) -> Callable[[], None]:
-    """Return the same for a child that insists on its user having a name."""
+    """Return the same for initdb, which requires a user with a name."""
     if os.geteuid() and not _has_name(os.geteuid()):
         return _take_a_name
     return identity_for(data)
 
 
 def stay() -> None:
-    """Remain the same user."""
+    """Keep the current user."""
 
 
 def _become(uid: int, gid: int) -> None:
-    """Become an unprivileged user who may enter every folder that root may."""
+    """Become an unprivileged user who may enter every folder that root may enter."""
     # Without this bit access(), which initdb and postgres use, ignores the capability.
     _prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP)
     os.setgroups([])
@@ -142,7 +142,7 @@ def _become(uid: int, gid: int) -> None:
 
 
 def _enter_namespace() -> None:
-    """Be called nobody from here on, with the rights that we have on files; raise OSError."""
+    """Enter a user namespace as nobody, with our access to files; raise OSError."""
     uid, gid = os.geteuid(), os.getegid()
     _call("unshare", CLONE_NEWUSER)
     for name, text in (
@@ -155,26 +155,26 @@ def _enter_namespace() -> None:
 
 
 def _leave_root() -> None:
-    """Stop being root without any capability for it; raise OSError."""
+    """Stop being root without capabilities; raise OSError."""
     try:
         _enter_namespace()
     except OSError as error:
-        # PostgreSQL refuses to run as root, and neither way to be somebody else is open.
+        # PostgreSQL refuses to run as root, and neither way to change the user works.
         advice = "root has no capabilities here: run as an ordinary user"
         raise OSError(error.errno, f"{error.strerror}; {advice}") from error
 
 
 def _take_a_name() -> None:
-    """Be called nobody if the system lets us; initdb refuses a user without a name."""
+    """Enter a user namespace as nobody, if allowed: initdb requires a user with a name."""
     try:
         _enter_namespace()
     except OSError:
-        pass  # initdb says what is missing
+        pass  # initdb reports what is missing
 
 
 def _has_name(uid: int) -> bool:
-    """Tell whether the system knows a name for ``uid``."""
-    import pwd  # noqa: PLC0415 - only where a database is made
+    """Return whether ``uid`` has a user name."""
+    import pwd  # noqa: PLC0415 - needed only to create a database
 
     try:
         pwd.getpwuid(uid)
@@ -184,7 +184,7 @@ def _has_name(uid: int) -> bool:
 
 
 def _has_capabilities(needed: Sequence[int]) -> bool:
-    """Tell whether each of the capabilities, given by number, is in effect."""
+    """Return whether all capabilities, given by number, are effective."""
     with open("/proc/self/status") as file:
         effective = next(int(line.split()[1], 16) for line in file if line.startswith("CapEff"))
     return all(effective >> capability & 1 for capability in needed)
@@ -192,7 +192,7 @@ def _has_capabilities(needed: Sequence[int]) -> bool:
 
 def _prctl(option: int, first: int, second: int = 0) -> None:
     """Change a property of this process; raise OSError."""
-    # The kernel wants whole words, and zeros for what an option doesn't use.
+    # The kernel expects full words, and zeros for unused arguments.
     _call("prctl", option, *map(ctypes.c_ulong, (first, second, 0, 0)))
 
 

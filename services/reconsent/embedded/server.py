@@ -1,11 +1,11 @@
 """Serve one embedded PostgreSQL until its last user has ended.
 
-A program of its own: ``user.join`` starts it and hands it the locked ``server.lock``; the
-postmaster inherits that descriptor, so a free lock means that nothing lives.
-It makes the database if there is none, starts the postmaster, closes its standard output when
-clients may connect (or writes there, in one line, why they never will), and waits for
-``users.lock``, which every user shares: getting it alone means that the last user is gone.
-A process number is never taken as proof that something lives.
+A separate program: ``user.join`` starts it and hands it the locked ``server.lock``; the postmaster
+inherits that descriptor, so a free lock means that no process of the server is left.
+It creates the database if there is none, starts the postmaster, closes its standard output when
+clients can connect (or writes the error there, in one line), and waits for ``users.lock``, which
+every user shares: an exclusive lock means that the last user is gone.
+A process id is never taken as proof that a process is alive.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import time
 from itertools import takewhile
 from typing import NoReturn
 
-# Start-up time is the user's waiting time: nothing is imported that is not needed, here or there.
+# Users wait for the start: import only what is needed, here and in `process`.
 from reconsent.embedded import process
 
 SETTINGS = {
@@ -32,8 +32,8 @@ SETTINGS = {
     "max_wal_size": "4GB",
     "dynamic_shared_memory_type": "mmap",
     "max_connections": "100",
-    # One way to come back, ours: PostgreSQL 18 that is told to stop while it comes back by itself
-    # from a crash of its own never ends.
+    # We restart it ourselves: PostgreSQL 18 never ends if it is told to stop while it restarts
+    # itself after a crash.
     "restart_after_crash": "off",
     "timezone": "UTC",
     "log_timezone": "UTC",
@@ -48,23 +48,23 @@ POLL_SECONDS = 0.005
 LOG_BYTES = 1_000_000
 SPACE_BYTES = 32_000_000
 TAIL_LINES = 3
-COMPLAINTS = ("FATAL:", "PANIC:", "error:")
+ERRORS = ("FATAL:", "PANIC:", "error:")
 CLIENT_REFUSED = "FATAL:  the database system is"
 
 
 class ServerError(Exception):
-    """The embedded PostgreSQL cannot be made or started, for the reason given."""
+    """The embedded PostgreSQL cannot be created or started, for the reason given."""
 
 
 class KilledError(Exception):
-    """Somebody killed what we ran: no fault of the database's, to be tried again."""
+    """A program of ours was killed from outside; the start can be retried."""
 
 
 def supervise(binaries: str, inherited: int | None) -> None:
-    """Serve the database of the current folder until nobody uses it.
+    """Serve the database of the current folder until its last user has ended.
 
-    Raise ServerError or KilledError before clients could connect, never after. ``inherited`` is
-    the descriptor of the locked server.lock; without one, wait for the lock.
+    Raise ServerError or KilledError only before clients can connect. ``inherited`` is the
+    descriptor of the locked server.lock; without it, wait for the lock.
     """
     users = os.open("users.lock", os.O_RDWR | os.O_NOFOLLOW)
     if inherited is None:
@@ -76,7 +76,7 @@ def supervise(binaries: str, inherited: int | None) -> None:
         lock = inherited
     os.set_inheritable(lock, True)  # noqa: FBT003 - the standard library's signature
     major = _major_of(binaries)
-    _make_database(binaries, major)
+    _create_database(binaries, major)
     _check_major(binaries, major)
     for name in STALE:
         _unlink(f"data/{name}")
@@ -86,7 +86,7 @@ def supervise(binaries: str, inherited: int | None) -> None:
     stopping = threading.Event()
     threading.Thread(target=_end_with, args=(postmaster, lock, stopping), daemon=True).start()
     fcntl.flock(users, fcntl.LOCK_EX)
-    # Newcomers wait for users.lock from here on; _end_with ends this process and lets them in.
+    # New users wait for users.lock from here on; _end_with ends this process and releases it.
     stopping.set()
     os.kill(postmaster, signal.SIGINT)
     time.sleep(STOP_SECONDS)
@@ -95,22 +95,22 @@ def supervise(binaries: str, inherited: int | None) -> None:
 
 
 def _end_with(postmaster: int, lock: int, stopping: threading.Event) -> NoReturn:
-    """Wait for the postmaster's end, then end; but start again if nobody told it to stop."""
-    # The dead child is left unreaped, so that its number cannot come to mean somebody else.
+    """Wait for the postmaster's end, then exit; restart if it was not told to stop."""
+    # The dead child is not reaped, so that its process id is not reused.
     end = os.waitid(os.P_PID, postmaster, os.WEXITED | os.WNOWAIT)
-    # A backend notices that its postmaster was killed, but not while it waits for a lock that
-    # another held that was killed as well.
+    # A backend notices that its postmaster was killed, unless it waits for a lock of another
+    # killed backend.
     process.kill_children()
-    # Closed before users.lock is: who gets that one finds this one free. Also, only when the
-    # last backend has died as well can the lock be had again.
+    # Closed before users.lock, so that the next holder of that one finds this one free. It is
+    # free only when the last backend has ended too.
     os.close(lock)
     if end and (end.si_code, end.si_status) != (os.CLD_EXITED, 0) and not stopping.is_set():
-        os.execv(sys.executable, [*sys.orig_argv[:-1], "-"])  # noqa: S606 - this very program
+        os.execv(sys.executable, [*sys.orig_argv[:-1], "-"])  # noqa: S606 - this program
     os._exit(0)
 
 
 def _start(binaries: str) -> int:
-    """Start the postmaster and return its process number when it takes connections."""
+    """Start the postmaster; return its process id when it accepts connections."""
     if os.fstat(2).st_size > LOG_BYTES:
         os.ftruncate(2, 0)
     logged = os.fstat(2).st_size
@@ -131,7 +131,7 @@ def _start(binaries: str) -> int:
 
 
 def _ready() -> bool:
-    """Tell whether the postmaster has written that it takes connections."""
+    """Return whether the postmaster has reported that it accepts connections."""
     try:
         with open("data/postmaster.pid", "rb") as file:
             return file.read().split(b"\n")[7:8] == [b"ready   "]
@@ -139,8 +139,8 @@ def _ready() -> bool:
         return False
 
 
-def _make_database(binaries: str, major: int) -> None:
-    """Make data/ with our role and database unless it is there; all of it or nothing."""
+def _create_database(binaries: str, major: int) -> None:
+    """Create data/ with our role and database, atomically, unless it exists."""
     _remove("data.new")
     if os.path.lexists("data"):
         return
@@ -151,7 +151,7 @@ def _make_database(binaries: str, major: int) -> None:
         locale = ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
     initdb = [f"{binaries}/initdb", "-D", "data.new", "-U", "postgres", "-A", "trust"]
     initdb += ["-E", "UTF8", *locale]
-    if major > OLDEST_MAJOR:  # 15 has no --set; the setting comes with the start
+    if major > OLDEST_MAJOR:  # 15 has no --set; the start passes the setting
         initdb += ["--set", "dynamic_shared_memory_type=mmap"]
     single = [f"{binaries}/postgres", "--single", "-D", "data.new", "-c", "exit_on_error=on"]
     for command, text in ((initdb, b""), ([*single, "template1"], ROLE_AND_DATABASE)):
@@ -159,7 +159,7 @@ def _make_database(binaries: str, major: int) -> None:
         if code == -signal.SIGKILL:
             raise KilledError
         if code:
-            reason = f"cannot make the database (exit code {code}): {_tail(output)}{_space()}"
+            reason = f"cannot create the database (exit code {code}): {_tail(output)}{_space()}"
             _remove("data.new")
             raise ServerError(reason)
     os.rename("data.new", "data")
@@ -176,28 +176,31 @@ def _major_of(binaries: str) -> int:
     if code or not major:
         raise ServerError(f"{binaries}/postgres does not run (exit code {code}): {_tail(output)}")
     if int(major) < OLDEST_MAJOR:
-        raise ServerError(f"{binaries} holds PostgreSQL {major}; {OLDEST_MAJOR} or newer is needed")
+        raise ServerError(
+            f"{binaries} contains PostgreSQL {major}; {OLDEST_MAJOR} or newer is required"
+        )
     return int(major)
 
 
 def _check_major(binaries: str, major: int) -> None:
-    """Raise ServerError if the data was made by another major version."""
+    """Raise ServerError if the data was created by another major version."""
     try:
         with open("data/PG_VERSION") as file:
-            made_by = file.read().strip()
+            created_by = file.read().strip()
     except OSError as error:
         raise ServerError(
-            f"{os.getcwd()}/data is no PostgreSQL data: {error.strerror}: PG_VERSION"
+            f"{os.getcwd()}/data is not a PostgreSQL data folder: PG_VERSION: {error.strerror}"
         ) from error
-    if made_by != str(major):
+    if created_by != str(major):
         raise ServerError(
-            f"{os.getcwd()}/data was made by PostgreSQL {made_by}, {binaries} holds PostgreSQL "
-            f"{major}: install PostgreSQL {made_by}, or carry the data over with its pg_dump"
+            f"{os.getcwd()}/data was created by PostgreSQL {created_by}, "
+            f"but {binaries} contains PostgreSQL {major}: "
+            f"install PostgreSQL {created_by}, or migrate the data with its pg_dump"
         )
 
 
 def _locked_alone(users: int) -> bool:
-    """Take users.lock for ourselves if nobody holds it; tell whether we did."""
+    """Lock users.lock exclusively if nobody shares it; return whether it is locked."""
     try:
         fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -206,7 +209,7 @@ def _locked_alone(users: int) -> bool:
 
 
 def _unlink(path: str) -> None:
-    """Remove a file, which may be missing."""
+    """Remove a file if it exists."""
     try:
         os.unlink(path)
     except FileNotFoundError:
@@ -214,38 +217,38 @@ def _unlink(path: str) -> None:
 
 
 def _remove(folder: str) -> None:
-    """Remove a folder with all it holds; it may be missing."""
+    """Remove a folder with its contents if it exists."""
     if os.path.lexists(folder):
-        import shutil  # noqa: PLC0415 - only after an initdb that failed
+        import shutil  # noqa: PLC0415 - needed only after a failed initdb
 
         shutil.rmtree(folder)
 
 
 def _tail(output: bytes) -> str:
-    """Return, as one line, the first complaint and what follows; without one the last lines."""
+    """Return in one line the first error and the lines after it; without one the last lines."""
     lines = [line.strip() for line in output.decode(errors="replace").splitlines()]
     lines = [line for line in lines if line and CLIENT_REFUSED not in line]
-    complaints = [n for n, line in enumerate(lines) if any(word in line for word in COMPLAINTS)]
-    start = complaints[0] if complaints else -TAIL_LINES
-    return " | ".join(lines[start:][:TAIL_LINES]) or "no word from it"
+    errors = [n for n, line in enumerate(lines) if any(word in line for word in ERRORS)]
+    start = errors[0] if errors else -TAIL_LINES
+    return " | ".join(lines[start:][:TAIL_LINES]) or "it wrote nothing"
 
 
 def _space() -> str:
-    """Return a remark if the disk is all but full, else nothing."""
+    """Return a remark if the disk is almost full, else an empty text."""
     disk = os.statvfs(".")
     full = disk.f_bavail * disk.f_frsize < SPACE_BYTES
-    return f" (the disk that holds {os.getcwd()} is full)" if full else ""
+    return f" (the disk with {os.getcwd()} is full)" if full else ""
 
 
 def _silence() -> None:
-    """Close standard output, which tells who started us that clients may connect."""
+    """Close standard output, which signals to the starting process that clients can connect."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.close(nowhere)
 
 
 def main() -> None:
-    """Leave who started us, then supervise; a failure is one line on standard output."""
+    """Detach from the starting process, then supervise; report an error as one line of output."""
     folder, binaries, lock = sys.argv[1:]
     if os.fork():
         os._exit(0)
@@ -255,8 +258,8 @@ def main() -> None:
         os.chdir(folder)
         supervise(binaries, None if lock == "-" else int(lock))
     except KilledError:
-        pass  # a user that waits is told nothing, finds no server, and tries again
+        pass  # report nothing: the waiting user finds no server and retries
     except ServerError as error:
         print(error, flush=True)
-    except Exception as error:  # noqa: BLE001 - a user that waits must be told
+    except Exception as error:  # noqa: BLE001 - the waiting user must get the error
         print(f"the embedded PostgreSQL in {folder} did not start: {error}", flush=True)

@@ -1,12 +1,12 @@
-"""What changed here -> the topics of others: notices, consents, permissions, unsubscribes.
+"""Publish changes to the topics for others: notices, consents, permissions, unsubscribes.
 
-Nothing is copied into an outbox. A relay follows the log of changes, and after a publication goes
-through the accounts of the policy. It publishes the current state of each thing if that differs
-from what was published last: what happened in between is left out. After a crash, what may not have
-arrived is published again under the same id. After a restore everything is published again.
+There is no outbox. A relay follows the log of changes, and sweeps the accounts of a policy after a
+version is published. It publishes the current state of an item if that differs from the last
+published one; intermediate states are skipped. After a crash, messages whose delivery is in doubt
+are published again under the same id. After a restore everything is published again.
 
-One relay at a time works on a topic. Its right to is a lock. An epoch fences its bookkeeping, and
-the broker fences its messages: of those that share a transactional id only the newest may write.
+A lock ensures that one relay at a time works on a topic. An epoch fences its bookkeeping, and the
+broker fences its messages: of producers with one transactional id only the newest may write.
 """
 
 from __future__ import annotations
@@ -50,9 +50,9 @@ PAGE: Final = 5000
 
 @dataclass(frozen=True, kw_only=True)
 class Outlet:
-    """A topic, the streams of changes that it follows, and what it publishes of accounts.
+    """A topic, the streams of changes that it follows, and how to read its items.
 
-    `sweeps` tells whether what it publishes may change when a version is published.
+    `sweeps` tells whether its items may change when a version is published.
     """
 
     topic: str
@@ -67,9 +67,9 @@ class Outlet:
 
 
 def outlets(published: PublishedState) -> tuple[Outlet, ...]:
-    """Return what is published, topic by topic."""
+    """Return the published topics."""
     return (
-        # First, for it is by this topic that others learn what they may not do any longer.
+        # First: this topic tells others what is no longer permitted.
         Outlet(topic="permissions", follows=("accounts",), state=published.permissions),
         Outlet(topic="consents", follows=("accounts", "consents"), state=published.consents),
         Outlet(topic="notices", follows=("accounts", "notices"), state=published.notices),
@@ -84,7 +84,7 @@ def outlets(published: PublishedState) -> tuple[Outlet, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class _Page:
-    """Successive changes: where they end, and what is to be published because of them."""
+    """Successive changes: the cursors after them, and the messages to publish for them."""
 
     cursors: Mapping[Stream, Cursor]
     sweep: Sweep | None
@@ -95,8 +95,8 @@ class _Page:
 class Relay(Service):
     """Publishes one topic.
 
-    `right` is the right to be the only one that does; `produce` opens a producer whose messages
-    fence off those of any opened before it.
+    `right` makes it the only relay of the topic; `produce` opens a producer that fences all
+    producers opened before it.
     """
 
     name = "relay"
@@ -112,7 +112,7 @@ class Relay(Service):
         now: Callable[[], datetime],
         page: int = PAGE,
     ) -> None:
-        """Publish as `source`, the changes of up to `page` accounts at a time."""
+        """Publish as `source`, up to `page` changes of each stream at a time."""
         self._database = database
         self._outlet = outlet
         self._right = right
@@ -127,7 +127,7 @@ class Relay(Service):
 
     @override
     def work(self) -> bool:
-        """Publish one page of changes; False where there is none, or another relay does it."""
+        """Publish one page of changes; False if there is none or another relay has the topic."""
         try:
             if not self._right.take():
                 return False
@@ -151,7 +151,7 @@ class Relay(Service):
 
     @override
     def idle(self) -> bool:
-        """Tell whether nothing waits that this relay would publish."""
+        """Return whether this relay has nothing to publish."""
         if self._producer is None:
             return True
         with self._database.connection() as connection:
@@ -159,7 +159,7 @@ class Relay(Service):
 
     @override
     def close(self) -> None:
-        """Leave the topic to others."""
+        """Give up the topic."""
         producer, self._producer = self._producer, None
         try:
             if producer is not None:
@@ -168,7 +168,7 @@ class Relay(Service):
             self._right.close()
 
     def _begin(self) -> None:
-        """Fence off whoever had the right before, first here, then at the broker."""
+        """Fence earlier relays, first in the database, then at the broker."""
 
         def begin(connection: Connection) -> tuple[int, int]:
             taken = take_over(connection, GROUP, self._outlet.topic, 0)
@@ -179,12 +179,12 @@ class Relay(Service):
         self._producer = self._produce()
 
     def _intend(self, connection: Connection, items: Iterable[Any]) -> None:
-        """Note what is about to be published, unless another relay has taken over."""
+        """Record what is about to be published, unless another relay has taken over."""
         self._advance(connection, self._count)
         intend(connection, self._outlet.topic, items)
 
     def _follow(self, connection: Connection) -> int:
-        """Begin with all accounts at first and after a restore; return the era."""
+        """Start a full sweep at first and after a restore; return the era."""
         era = current_era(connection)
         outlet = self._outlet
         if not cursors(connection, outlet.follower):
@@ -193,7 +193,7 @@ class Relay(Service):
         return era
 
     def _read(self, connection: Connection, era: int) -> _Page | None:
-        """Read the next changes and what they come to, as everything is at one moment."""
+        """Read the next changes and the messages for them, from one snapshot."""
         policies = self._versions.now(connection)
         outlet = self._outlet
         changes = {
@@ -218,7 +218,7 @@ class Relay(Service):
     def _messages(self, items: Iterable[Item], published: Mapping[Any, Published]) -> list[Message]:
         now = self._now()
         topic = self._outlet.topic
-        same = (
+        common_headers = (
             ("ce_specversion", b"1.0"),
             ("ce_type", LAYOUTS[topic].type.encode()),
             ("ce_source", self._source.encode()),
@@ -226,14 +226,18 @@ class Relay(Service):
         )
         found = []
         for item in items:
-            one = published.get(item.id)
-            if one is None:
+            state = published.get(item.id)
+            if state is None:
                 continue
-            name = f"{item.property}/{item.account}".encode()
-            headers = [*same, ("ce_id", one.event_id(item).encode()), ("ce_subject", name)]
+            key = f"{item.property}/{item.account}".encode()
+            headers = [
+                *common_headers,
+                ("ce_id", state.event_id(item).encode()),
+                ("ce_subject", key),
+            ]
             if item.value is not None:
                 headers.append(("content-type", b"application/json"))
-            found.append(Message(topic, name, item.value, tuple(headers), now))
+            found.append(Message(topic, key, item.value, tuple(headers), now))
         return found
 
     def _record(self, connection: Connection, page: _Page) -> int:
@@ -250,7 +254,7 @@ class Relay(Service):
         return count
 
     def _advance(self, connection: Connection, count: int) -> None:
-        """Count what was published. Raises FencedError where another relay has taken over."""
+        """Advance the message count. Raises FencedError if another relay has taken over."""
         batch = Batch(
             topic=self._outlet.topic,
             partition=0,

@@ -276,7 +276,7 @@ def test_a_folder_open_to_others_is_refused(fresh: Path) -> None:
     """Only the folder's mode protects the database from other users."""
     (fresh / "postgres").mkdir(parents=True)
     (fresh / "postgres").chmod(0o755)
-    with pytest.raises(EmbeddedError, match=r"^others may enter .*$"):
+    with pytest.raises(EmbeddedError, match=r"^other users may enter .*$"):
         join(fresh)
     assert stat.S_IMODE((fresh / "postgres").stat().st_mode) == 0o755
 

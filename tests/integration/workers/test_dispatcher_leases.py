@@ -72,7 +72,7 @@ def test_an_unavailable_database_is_reported_in_one_line(own: Server, conninfo: 
     right = SoleRight(conninfo, "a test")
     with closing(Lease(conninfo)) as lease, closing(right):
         assert right.take()
-        with own.away():
+        with own.stopped():
             for need in (lease.renew, right.take):
                 with pytest.raises(OutsideError, match=r"\Adatabase: .+\Z"):
                     need()

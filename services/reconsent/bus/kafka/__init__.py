@@ -1,1 +1,1 @@
-"""The bus as topics of an Apache Kafka."""
+"""The bus on Apache Kafka topics."""

@@ -1,4 +1,4 @@
-"""Opening clients of a Kafka so that none is left behind where that fails."""
+"""Open Kafka clients without leaking one that fails to open."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ if TYPE_CHECKING:
 
 BOOTSTRAP_MS: Final = 10_000
 REQUEST_MS: Final = 15_000
-# The library's half a minute would add to each time that a broker is away for a moment.
+# The library's default, 30 s, would prolong every short outage of a broker.
 _RECONNECT_MS: Final = 1_000
 
 
 def open_client(make: Callable[..., Any], settings: KafkaSettings, **options: object) -> Any:  # noqa: ANN401
-    """Make a producer, a consumer or an administration client of kafka-python.
+    """Open a producer, consumer or admin client of kafka-python.
 
-    One that cannot be made would go on trying on a thread of its own, for ever.
+    A client that fails to open is closed: its background thread would keep retrying forever.
     """
-    begun: list[Any] = []
+    opened: list[Any] = []
 
-    def begin(**configs: object) -> Any:  # noqa: ANN401
-        begun.append(KafkaNetClient(**configs))
-        return begun[-1]
+    def open_network(**configs: object) -> Any:  # noqa: ANN401
+        opened.append(KafkaNetClient(**configs))
+        return opened[-1]
 
     try:
         return make(
@@ -34,9 +34,9 @@ def open_client(make: Callable[..., Any], settings: KafkaSettings, **options: ob
             **options,
             bootstrap_timeout_ms=BOOTSTRAP_MS,
             reconnect_backoff_max_ms=_RECONNECT_MS,
-            kafka_client=begin,
+            kafka_client=open_network,
         )
     except BaseException:
-        for client in begun:
+        for client in opened:
             client.close()
         raise

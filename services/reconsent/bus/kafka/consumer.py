@@ -1,8 +1,8 @@
-"""Taking batches off the topics of an Apache Kafka.
+"""Consume batches from Apache Kafka topics.
 
-The offsets that count are stored elsewhere, under the id of the topic, so that neither another
-cluster nor a topic that was deleted and created again is resumed in the middle. Kafka's own offsets
-follow, for tools that show how far behind a group is.
+The authoritative offsets are in the database, by topic id: a consumer never resumes in the middle
+of another cluster's topic or of a recreated one. Kafka's own offsets are copies, for tools that
+show a group's lag.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from kafka.coordinator.assignors.range import RangePartitionAssignor  # type: ig
 from kafka.errors import KafkaError  # type: ignore[import-untyped]
 
 from reconsent.bus.kafka.client import REQUEST_MS, open_client
-from reconsent.bus.kafka.errors import heard, heard_since, in_one_line, outside
+from reconsent.bus.kafka.errors import in_one_line, last_reason, outside, reason_since
 from reconsent.bus.kafka.message import from_record
 from reconsent.bus.kafka.partitions import Held, Partitions, TakeOver
 from reconsent.bus.kafka.topics import administration, require, stored_names
@@ -36,8 +36,8 @@ _AT_ONCE: Final = 10_000
 _STEP_MS: Final = 100
 _SHORTEST_MS: Final = 10
 _JOIN_MS: Final = 500
-_SHOW_SECONDS: Final = 1.0
-# How long a group may take to agree, a broker to answer, or another one's batch to be recorded.
+_COMMIT_SECONDS: Final = 1.0
+# Limit for a rebalance, a broker's reply, or the end of another member's batch.
 _LONGEST_WAIT: Final = 60.0
 _CLOSE_MS: Final = 2_000
 
@@ -67,11 +67,11 @@ def _open(
 
 
 class KafkaConsumer:
-    """Takes batches off the bus for a group, sharing the partitions with its other members.
+    """Consumes batches for a group, sharing the partitions with its other members.
 
     `take_over` makes this member the owner of partitions. A member that sends no heartbeat for
     `session` seconds, or does not poll for `stuck` seconds, loses its partitions. `lost_time` is
-    called if the stored offsets are behind Kafka's copies: the database was set back.
+    called if the stored offsets are behind Kafka's copies: the database was restored.
     """
 
     def __init__(
@@ -96,30 +96,30 @@ class KafkaConsumer:
             self._partitions = Partitions(self._client, take_over, group, self._stored, lost_time)
             self._client.subscribe(list(self._topics), listener=self._partitions.listener)
             for topic in self._topics:
-                # The first member of a group assigns only the partitions that it knows of.
+                # The group's leader assigns only partitions that it knows.
                 self._client.partitions_for_topic(topic)
         self._fetched: deque[tuple[TopicPartition, list[Any]]] = deque()
         self._handed_out: dict[TopicPartition, int] = {}
         self._recording: dict[TopicPartition, int] = {}
         self._recorded: dict[TopicPartition, int] = {}
-        self._shown_at = time.monotonic()
+        self._committed_at = time.monotonic()
 
     def poll(self, limit: int, timeout: float) -> Batch | None:
-        """Return up to `limit` messages of one partition; None if none came in time (seconds).
+        """Return up to `limit` messages of one partition; None if none came in `timeout` seconds.
 
-        None as well means that this member has its share of the partitions and has reached their
-        ends, for which it may wait longer. Raises OutsideError when that takes too long.
+        None also means that this member has its share of the partitions and has reached their
+        ends. It may wait longer for that; raises OutsideError if it takes too long.
         """
-        # The last batch may not be recorded yet. Kafka must never be ahead of the database: that is
-        # how a database that lost time is noticed.
+        # The last batch may not be recorded yet. Kafka must never be ahead of the database:
+        # a restored database is detected by that.
         self._recorded |= self._recording
         self._recording, self._handed_out = self._handed_out, {}
         deadline = time.monotonic() + timeout
-        since = heard()
+        since = last_reason()
         with in_one_line(self._settings):
-            self._show()
+            self._commit_now_and_then()
             if not self._fetched:
-                # Also without time to wait: the group may have something to tell.
+                # Even with timeout 0: only a poll delivers rebalances.
                 self._fetch(limit, timeout)
             while True:
                 self._partitions.follow()
@@ -130,7 +130,7 @@ class KafkaConsumer:
                 if left <= 0 and self._partitions.settled(_LONGEST_WAIT + left):
                     return self._skip()
                 if left < -_LONGEST_WAIT:
-                    raise outside(self._settings, heard_since(since) or self._partitions.waits_for)
+                    raise outside(self._settings, reason_since(since) or self._partitions.waits_for)
                 self._fetch(limit, left)
 
     def close(self) -> None:
@@ -142,24 +142,24 @@ class KafkaConsumer:
         with suppress(KafkaError):
             self._client.close(autocommit=False, timeout_ms=_CLOSE_MS)
 
-    def _show(self) -> None:
-        """Tell Kafka now and then where the group stands; nothing depends on it."""
-        if self._recorded and time.monotonic() - self._shown_at > _SHOW_SECONDS:
+    def _commit_now_and_then(self) -> None:
+        """Copy the recorded offsets to Kafka; nothing depends on them."""
+        if self._recorded and time.monotonic() - self._committed_at > _COMMIT_SECONDS:
             self._client.commit_async(_kafka_offsets(self._recorded))
             self._recorded.clear()
-            self._shown_at = time.monotonic()
+            self._committed_at = time.monotonic()
 
     def _fetch(self, limit: int, seconds: float) -> None:
-        """Fetch what there is, for a short while at most: new partitions wait to be taken over."""
+        """Fetch for a short while at most: new partitions wait to be taken over."""
         milliseconds = min(max(seconds * 1000, _SHORTEST_MS), _STEP_MS)
         if not self._partitions.joined:
-            # The library forgets that it has joined when that happens between two polls.
+            # The library drops a join that completes between two polls.
             milliseconds = _JOIN_MS
         found = self._client.poll(timeout_ms=milliseconds, max_records=max(limit, _AT_ONCE))
         self._fetched.extend(found.items())
 
     def _next(self, limit: int) -> Batch | None:
-        """Return what was fetched of one partition, and forget what was fetched of lost ones."""
+        """Return fetched messages of one partition; drop those of lost partitions."""
         while self._fetched:
             place, records = self._fetched.popleft()
             if place not in self._partitions.held:
@@ -173,7 +173,7 @@ class KafkaConsumer:
         return None
 
     def _skip(self) -> Batch | None:
-        """Return a batch over offsets at the end that hold no message, where there are some."""
+        """Return an empty batch over trailing offsets without messages, if there are any."""
         place = self._partitions.skipped()
         return place and self._batch(place, self._client.position(place), [])
 

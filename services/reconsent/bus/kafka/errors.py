@@ -1,7 +1,7 @@
-"""What goes wrong with a Kafka, in one line.
+"""Kafka errors in one line.
 
-kafka-python tries again for as long as it may and then says only that it could not, while the
-reason goes to its log, often many times over. So its log is listened to instead of shown.
+kafka-python retries until a timeout and then raises an error without the cause. The cause is only
+in its log, often repeatedly, so we capture that log instead of printing it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from reconsent.bus.kafka.settings import KafkaSettings
 
 _LOST: Final = "Connection lost: "
-# What follows on any reason, or on none: another line tells more.
+# These follow every cause; another line is more specific.
 _VAGUE: Final = re.compile("socket disconnected|timed out", re.IGNORECASE)
 _NUMBER: Final = re.compile(r"(\d+) E[A-Z]+")
 _NAMES: Final = re.compile(r"^(\[Error \d+\] )?((\w+Error): )+")
@@ -33,7 +33,7 @@ _REMEMBERED: Final = 20
 
 
 class _Listener(logging.Handler):
-    """Remembers why connections were lost, by a number that only grows."""
+    """Keeps the reasons of the last lost connections, numbered in order."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
@@ -54,11 +54,11 @@ class _Listener(logging.Handler):
         return self._count
 
     def since(self, number: int) -> str | None:
-        """Return the most telling reason after a number, the last of several."""
+        """Return the last specific reason after a number, else the last one."""
         with self._lock_reasons:
-            heard = [_plain(reason) for at, reason in self._reasons if at > number]
-        telling = [reason for reason in heard if not _VAGUE.search(reason)]
-        found = telling or heard
+            reasons = [_plain(reason) for at, reason in self._reasons if at > number]
+        specific = [reason for reason in reasons if not _VAGUE.search(reason)]
+        found = specific or reasons
         return found[-1] if found else None
 
 
@@ -70,7 +70,7 @@ _LOG.propagate = False
 
 @contextmanager
 def in_one_line(settings: KafkaSettings) -> Iterator[None]:
-    """Turn what a client raises into an OutsideError that says where and why."""
+    """Turn a client's error into an OutsideError with the address and the reason."""
     before = _LISTENER.now()
     try:
         yield
@@ -82,22 +82,22 @@ def in_one_line(settings: KafkaSettings) -> Iterator[None]:
 
 
 def outside(settings: KafkaSettings, reason: str) -> OutsideError:
-    """Return the error for a Kafka that does not do as it should."""
+    """Return the error for a failure of Kafka."""
     return OutsideError(f"Kafka at {settings.address}: {reason}")
 
 
-def heard() -> int:
-    """Return a number for `heard_since`."""
+def last_reason() -> int:
+    """Return the number of the last reason, for `reason_since`."""
     return _LISTENER.now()
 
 
-def heard_since(number: int) -> str | None:
-    """Return why a connection was lost since `heard` gave a number, if one was."""
+def reason_since(number: int) -> str | None:
+    """Return why a connection was lost after the reason with this number; None if none was."""
     return _LISTENER.since(number)
 
 
 def _plain(text: str) -> str:
-    """Return the first line without names that only programs need."""
+    """Return the first line without error names and numbers."""
     line = text.strip().splitlines()[0] if text.strip() else ""
     short = _NAMES.sub("", line)
     number = _NUMBER.fullmatch(short)

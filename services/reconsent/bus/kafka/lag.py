@@ -1,4 +1,4 @@
-"""How far behind a group is on the topics of a Kafka."""
+"""A group's lag on Kafka topics."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def lag(
     stored = read_offsets(names.values())
     lags = dict.fromkeys(topics, 0)
     for place in places:
-        stands = stored.get((names[place.topic], place.partition), 0)
-        waiting = ends[place].offset - max(stands, firsts[place].offset)
+        offset = stored.get((names[place.topic], place.partition), 0)
+        waiting = ends[place].offset - max(offset, firsts[place].offset)
         lags[place.topic.removeprefix(settings.topic_prefix)] += max(waiting, 0)
     return lags

@@ -1,4 +1,4 @@
-"""Messages as Kafka keeps them."""
+"""Messages in Kafka's form."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from reconsent.domain.bus import Message
 from reconsent.domain.errors import BadInputError
 from reconsent.domain.topics import LARGEST_MESSAGE
 
-# What Kafka adds around a message.
+# Room for what Kafka adds to a message.
 _OVERHEAD: Final = 4096
 _FIRST_TIME: Final = datetime.min.replace(tzinfo=UTC)
 _LAST_TIME: Final = datetime.max.replace(tzinfo=UTC)
 
 
 def check_size(message: Message) -> None:
-    """Refuse a message that Kafka cannot hold. Raises BadInputError."""
+    """Raise BadInputError for a message that Kafka cannot hold."""
     if message.key is None and message.value is None:
         raise BadInputError(f"{message.topic}: a message needs a key or a value")
     size = len(message.key or b"") + len(message.value or b"")
     size += sum(len(name.encode()) + len(value) for name, value in message.headers)
     if size > LARGEST_MESSAGE - _OVERHEAD:
         raise BadInputError(
-            f"{message.topic}: a message of {size:,} bytes; up to "
-            f"{LARGEST_MESSAGE - _OVERHEAD:,} fit"
+            f"{message.topic}: the message has {size:,} bytes; "
+            f"{LARGEST_MESSAGE - _OVERHEAD:,} are allowed"
         )
 
 
 def from_record(topic: str, record: Any) -> Message:  # noqa: ANN401 -- the library has no types
-    """Return a message as it came off a topic, by our name of that topic."""
+    """Return a consumed record as a message; `topic` is the name without the prefix."""
     return Message(
         topic,
         record.key,
@@ -42,7 +42,7 @@ def from_record(topic: str, record: Any) -> Message:  # noqa: ANN401 -- the libr
 
 
 def _time(milliseconds: int) -> datetime:
-    """Return a message's time; one that no calendar has becomes the first or the last of all."""
+    """Return a message's time, clamped to what datetime can represent."""
     try:
         return datetime.fromtimestamp(milliseconds / 1000, UTC)
     except (ValueError, OverflowError, OSError):

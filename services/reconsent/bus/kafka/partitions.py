@@ -1,8 +1,8 @@
-"""The partitions that a member of a Kafka group holds, and from where it reads them.
+"""The partitions that a member of a Kafka group owns, and the offsets it reads from.
 
-Kafka shares the partitions among the members; the offsets that count are stored elsewhere. What the
-group's protocol says arrives on a thread of the client's own: it is only noted there, and new
-partitions stay paused until they have been taken over.
+Kafka assigns the partitions; the authoritative offsets are in the database. Rebalances arrive on a
+thread of the client: they are only queued there, and new partitions stay paused until they have
+been taken over.
 """
 
 from __future__ import annotations
@@ -22,29 +22,29 @@ if TYPE_CHECKING:
 
 Place = tuple[str, int]
 TakeOver = Callable[[Collection[Place]], Mapping[Place, tuple[int, int]]]
-"""Become the owner of partitions, each named by its stored topic and its number.
+"""Become the owner of partitions, each given by its stored topic name and its number.
 
 Returns the epoch and the next offset of each. A partition whose earlier owner is still recording a
-batch is left out: it may be tried again. Raises OutsideError.
+batch is left out; retry it later. Raises OutsideError.
 """
 
 
 class Held(NamedTuple):
-    """A partition that is ours: its epoch, and the offset up to which it was handed out."""
+    """An owned partition: its epoch, and the offset up to which it was handed out."""
 
     epoch: int
     position: int
 
 
 class _Change(NamedTuple):
-    """What the group's protocol said: these partitions are ours from now on, or no longer."""
+    """A rebalance: these partitions are ours from now on, or no longer."""
 
     ours: bool
     partitions: frozenset[TopicPartition]
 
 
-class _Notes(kafka.ConsumerRebalanceListener):  # type: ignore[misc] # the library has no types
-    """Notes what the group's protocol says, on any thread."""
+class _RebalanceQueue(kafka.ConsumerRebalanceListener):  # type: ignore[misc] # the library has no types
+    """Queues rebalances, on any thread."""
 
     def __init__(self, client: Any) -> None:  # noqa: ANN401
         self._client = client
@@ -52,22 +52,22 @@ class _Notes(kafka.ConsumerRebalanceListener):  # type: ignore[misc] # the libra
 
     @override
     def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        """Fetch nothing before it is known from where."""
+        """Pause them: their start offsets are not known yet."""
         partitions = frozenset(assigned)
         self._client.pause(*partitions)
         self.waiting.put(_Change(ours=True, partitions=partitions))
 
     @override
     def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
-        """Let go of them before the next poll hands out any."""
+        """Queue their loss: the next poll drops them before it hands out messages."""
         self.waiting.put(_Change(ours=False, partitions=frozenset(revoked)))
 
 
 class Partitions:
-    """Follows the group's protocol on behalf of one client.
+    """Follows the rebalances of one client.
 
-    `name` says under which name a topic's offsets are stored; `take_over` is called for partitions
-    that are newly assigned, and `lost_time` if the stored offsets are behind the group's.
+    `name` maps a topic to the name that its offsets are stored under; `take_over` is called for
+    newly assigned partitions, and `lost_time` if the stored offsets are behind the group's.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Partitions:
         lost_time: Callable[[], object],
     ) -> None:
         self.held: dict[TopicPartition, Held] = {}
-        self.listener = _Notes(client)
+        self.listener = _RebalanceQueue(client)
         self._client = client
         self._take_over = take_over
         self._group = group
@@ -89,9 +89,9 @@ class Partitions:
         self.joined = False
 
     def follow(self) -> None:
-        """Do what the protocol said: drop lost partitions, take over new ones as far as possible.
+        """Drop lost partitions, and take over new ones.
 
-        A partition whose earlier owner is still recording a batch is left for the next time.
+        A partition whose earlier owner is still recording a batch is retried at the next call.
         """
         while not self.listener.waiting.empty():
             change = self.listener.waiting.get()
@@ -105,7 +105,7 @@ class Partitions:
             self._begin(self._taken_over())
 
     def settled(self, timeout: float) -> bool:
-        """Tell whether this member has its share and has read it up to the ends (seconds)."""
+        """Return whether this member has its share and has read it to the ends (timeout in s)."""
         if self._new or not self.joined or not self.listener.waiting.empty():
             return False
         if not self.held:
@@ -117,17 +117,17 @@ class Partitions:
     def waits_for(self) -> str:
         """What keeps this member from being settled."""
         if not self.joined:
-            return f"the members of {self._group} do not agree who reads what"
+            return f"the rebalance of group {self._group} does not complete"
         if self._new:
-            return "another process does not finish its batch of " + ", ".join(
+            return "another process is still recording a batch of " + ", ".join(
                 f"{place.topic}/{place.partition}" for place in sorted(self._new)
             )
-        return "does not answer"
+        return "does not respond"
 
     def skipped(self) -> TopicPartition | None:
-        """Name a partition whose last offsets hold nothing that one can read, if there is one.
+        """Return a partition whose trailing offsets hold no readable message, if there is one.
 
-        Only right where everything fetched was handed out.
+        Valid only if everything that was fetched has been handed out.
         """
         for place, held in self.held.items():
             if self._client.position(place) > held.position:
@@ -143,7 +143,7 @@ class Partitions:
         return {places[place]: Held(*held) for place, held in taken.items()}
 
     def _compare(self, taken: Mapping[TopicPartition, Held]) -> None:
-        """Compare the stored offsets with Kafka's copies, which are never ahead by themselves."""
+        """Detect a restored database: Kafka's copies of the offsets are never ahead otherwise."""
         behind = {
             place: OffsetAndMetadata(held.position, "", -1)
             for place, held in taken.items()
@@ -154,7 +154,7 @@ class Partitions:
             self._client.commit(behind)
 
     def _begin(self, taken: Mapping[TopicPartition, Held]) -> None:
-        """Read on from where the group stands, or from the oldest message that there still is."""
+        """Resume at the stored offset, or at the oldest message if that offset is out of range."""
         if not taken:
             return
         self._compare(taken)

@@ -1,4 +1,4 @@
-"""Putting messages on the topics of an Apache Kafka."""
+"""Send messages to Apache Kafka topics."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _SEND_SECONDS: Final = 30.0
 
 
 class KafkaProducer:
-    """Puts messages on the bus; where one goes is up to its key alone.
+    """Sends messages to the bus; the key alone determines the partition.
 
     Of producers with the same `sole` name only the newest may write: the broker fences the others,
-    including what they had in flight. Each `send` of such a producer is a transaction.
+    including their messages in flight. Each `send` of such a producer is a transaction.
     """
 
     def __init__(self, settings: KafkaSettings, *, sole: str | None = None) -> None:
@@ -37,9 +37,9 @@ class KafkaProducer:
         self._known: set[str] = set()
 
     def send(self, messages: Sequence[Message]) -> None:
-        """Put all of them on the bus, durable on return; equal keys keep their order.
+        """Send all messages; on return they are durable. Messages of one key stay in order.
 
-        Raises BadInputError, before any is sent, for a message that no topic can hold.
+        Raises BadInputError for a message that Kafka cannot hold, before any is sent.
         """
         if not messages:
             return
@@ -50,20 +50,20 @@ class KafkaProducer:
                 self._require({message.topic for message in messages})
                 self._send(messages)
         except BaseException:
-            # What is still in flight might be delivered later, after it has been sent again.
+            # A message in flight might otherwise be delivered after its retry.
             self.close()
             raise
 
     def close(self) -> None:
-        """Close the client, and drop what has not reached the bus yet."""
+        """Close the client, and drop messages that have not been sent yet."""
         client, self._client = self._client, None
         if client is None:
             return
         try:
             client.close(timeout=0)
         except KafkaError:
-            # It waits for what is in flight before it drops it, and fails at that.
-            client._sender.force_close()  # noqa: SLF001 -- there is no other way
+            # It fails if messages are still in flight at the timeout.
+            client._sender.force_close()  # noqa: SLF001 -- no public way to drop them
 
     def _require(self, topics: set[str]) -> None:
         unknown = topics - self._known
@@ -94,7 +94,7 @@ class KafkaProducer:
             if future.failed()
         ]
         if failed:
-            # One message makes others in flight fail, with an error that says nothing more.
+            # One failure also fails others in flight, with a bare KafkaError; report the cause.
             topic, error = min(failed, key=lambda found: type(found[1]) is KafkaError)
             if isinstance(error, KafkaTimeoutError):
                 raise error
@@ -103,13 +103,13 @@ class KafkaProducer:
             self._commit()
 
     def _commit(self) -> None:
-        """Commit. The library alone would wait forever for a broker that is away."""
+        """Commit with a timeout: the library would wait forever for an unavailable broker."""
         failed: list[BaseException] = []
 
         def commit() -> None:
             try:
                 self._client.commit_transaction()
-            except BaseException as error:  # noqa: BLE001 -- told by the thread that waits
+            except BaseException as error:  # noqa: BLE001 -- raised by the waiting thread
                 failed.append(error)
 
         waiting = threading.Thread(target=commit, name="commit", daemon=True)
@@ -118,7 +118,7 @@ class KafkaProducer:
         if failed:
             raise failed[0]
         if waiting.is_alive():
-            raise KafkaTimeoutError("the broker has not ended the transaction")
+            raise KafkaTimeoutError("the broker did not commit the transaction in time")
 
 
 def _producer(settings: KafkaSettings, sole: str | None) -> Any:  # noqa: ANN401 -- the library has no types

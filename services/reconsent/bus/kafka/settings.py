@@ -1,4 +1,4 @@
-"""How to reach a Kafka: its addresses, TLS, SASL and the prefix of our topics' names."""
+"""How to connect to Kafka: addresses, TLS, SASL and the prefix of our topic names."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ _MECHANISMS: Final = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 _KNOWN: Final = frozenset(
     {_MECHANISM, _USERNAME, _PASSWORD, _CA_FILE, _CERT_FILE, _KEY_FILE, _KEY_PASSWORD}
 )
-# A misspelt variable of these would leave a connection open or closed for no reason one can see.
-_OURS: Final = ("KAFKA_SASL_", "KAFKA_SSL_")
+# A misspelled variable is an error: ignored, it might leave the connection unprotected.
+_CHECKED_PREFIXES: Final = ("KAFKA_SASL_", "KAFKA_SSL_")
 _ADDRESS: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:,\[\]]+):\d{1,5}")
 _PREFIX: Final = re.compile(r"[A-Za-z0-9._-]{0,200}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class KafkaSettings:
-    """Where a Kafka is, and how to come in."""
+    """Kafka's addresses, and how to authenticate."""
 
     bootstrap_servers: tuple[str, ...]
     topic_prefix: str = ""
@@ -56,7 +56,7 @@ class KafkaSettings:
 
     @property
     def client(self) -> dict[str, Any]:
-        """The settings that every client of kafka-python takes."""
+        """The settings of every kafka-python client."""
         return {
             "bootstrap_servers": list(self.bootstrap_servers),
             "client_id": "reconsent",
@@ -72,10 +72,10 @@ class KafkaSettings:
 
 
 def kafka_settings(values: Mapping[str, str]) -> KafkaSettings | None:
-    """Read the settings from KAFKA_* and RECONSENT_TOPIC_PREFIX; None where no Kafka is named.
+    """Read the settings from KAFKA_* and RECONSENT_TOPIC_PREFIX; None if no servers are given.
 
-    What is left out follows from the rest: with a user it is SASL_SSL, with a certificate SSL.
-    Raises BadInputError with the name of what is wrong.
+    The default protocol is SASL_SSL with a user name, SSL with a certificate, else PLAINTEXT.
+    Raises BadInputError with the name of the invalid variable.
     """
     servers = tuple(part for part in re.split(r"[\s,]+", values.get(BOOTSTRAP_SERVERS, "")) if part)
     if not servers:
@@ -84,8 +84,8 @@ def kafka_settings(values: Mapping[str, str]) -> KafkaSettings | None:
         if not _ADDRESS.fullmatch(server):
             raise BadInputError(f"{BOOTSTRAP_SERVERS}: {server!r} is not a HOST:PORT")
     for name in values:
-        if name.startswith(_OURS) and name not in _KNOWN:
-            raise BadInputError(f"{name}: unknown; known are {', '.join(sorted(_KNOWN))}")
+        if name.startswith(_CHECKED_PREFIXES) and name not in _KNOWN:
+            raise BadInputError(f"{name}: unknown variable; known are {', '.join(sorted(_KNOWN))}")
     prefix = values.get(TOPIC_PREFIX, "")
     if not _PREFIX.fullmatch(prefix):
         raise BadInputError(f"{TOPIC_PREFIX}: up to 200 letters, digits, dots, _ and - are allowed")
@@ -119,7 +119,7 @@ def _credentials(values: Mapping[str, str]) -> tuple[str, str, str]:
     mechanism = _one_of(_MECHANISM, values.get(_MECHANISM) or "PLAIN", _MECHANISMS)
     for name in (_USERNAME, _PASSWORD):
         if not values.get(name):
-            raise BadInputError(f"{name}: is required for SASL")
+            raise BadInputError(f"{name}: required for SASL")
     return mechanism, values[_USERNAME], values[_PASSWORD]
 
 

@@ -1,4 +1,4 @@
-"""Topics in a Kafka: what there is, what is missing, and making it."""
+"""Describe, check and create Kafka topics."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from reconsent.bus.kafka.settings import KafkaSettings
     from reconsent.domain.topics import TopicLayout
 
-# A busy broker takes its time to make topics.
+# A busy broker is slow to create topics.
 _REQUEST_MS: Final = 30_000
 _NO_ERROR: Final = 0
 _UNKNOWN_TOPIC: Final = 3
@@ -26,7 +26,7 @@ _EXISTS: Final = 36
 
 
 class KafkaTopic(NamedTuple):
-    """A topic that exists. Its id tells it from one of the same name that was made anew."""
+    """A topic that exists. The id distinguishes it from a recreated topic of the same name."""
 
     id: str
     partitions: int
@@ -34,7 +34,7 @@ class KafkaTopic(NamedTuple):
 
 @contextmanager
 def administration(settings: KafkaSettings) -> Iterator[Any]:
-    """Come in to look at topics or to make some. Raises OutsideError in one line."""
+    """Open an admin client. Raises OutsideError in one line."""
     with in_one_line(settings):
         client = open_client(KafkaAdminClient, settings, request_timeout_ms=_REQUEST_MS)
         with closing(client):
@@ -44,7 +44,7 @@ def administration(settings: KafkaSettings) -> Iterator[Any]:
 def describe(
     admin: KafkaAdminClient, settings: KafkaSettings, topics: Iterable[str]
 ) -> dict[str, KafkaTopic]:
-    """Return those of some topics that exist. Raises OutsideError where we may not know."""
+    """Return the topics that exist. Raises OutsideError, for example without permission."""
     names = {settings.topic_prefix + topic: topic for topic in topics}
     found = {}
     for topic in admin.describe_topics(list(names)):
@@ -61,18 +61,19 @@ def describe(
 def require(
     admin: KafkaAdminClient, settings: KafkaSettings, topics: Collection[str]
 ) -> dict[str, KafkaTopic]:
-    """Return some topics. Raises OutsideError naming those that are missing."""
+    """Describe the topics. Raises OutsideError that names the missing ones."""
     found = describe(admin, settings, topics)
     missing = [settings.topic_prefix + topic for topic in topics if topic not in found]
     if missing:
         raise outside(
-            settings, f"no topic {', '.join(missing)}; `reconsent topics create` makes them"
+            settings,
+            f"missing topics: {', '.join(missing)}; create them with `reconsent topics create`",
         )
     return found
 
 
 def stored_names(settings: KafkaSettings, found: Mapping[str, KafkaTopic]) -> dict[str, str]:
-    """Return under which names the offsets of topics are stored, by Kafka's names of the topics."""
+    """Map each full topic name to the name that its offsets are stored under."""
     return {
         settings.topic_prefix + topic: f"{settings.topic_prefix}{topic} {about.id}"
         for topic, about in found.items()
@@ -82,9 +83,9 @@ def stored_names(settings: KafkaSettings, found: Mapping[str, KafkaTopic]) -> di
 def create(
     settings: KafkaSettings, layouts: Iterable[TopicLayout], *, replication: int | None = None
 ) -> list[str]:
-    """Make the topics that are missing, with the broker's replication where none is given.
+    """Create missing topics, by default with the broker's replication factor.
 
-    Returns the names of those made. What is there is left as it is.
+    Returns the names of the created topics. Existing topics are not changed.
     """
     wanted = {
         settings.topic_prefix + layout.name: {
@@ -95,17 +96,17 @@ def create(
         for layout in layouts
     }
     with administration(settings) as admin:
-        answers = admin.create_topics(wanted, raise_errors=False)["topics"]
-        for answer in answers:
-            if answer["error_code"] not in {_NO_ERROR, _EXISTS}:
-                why = answer["error_message"] or for_code(answer["error_code"]).__name__
-                raise outside(settings, f"topic {answer['name']}: {why}")
+        replies = admin.create_topics(wanted, raise_errors=False)["topics"]
+        for reply in replies:
+            if reply["error_code"] not in {_NO_ERROR, _EXISTS}:
+                why = reply["error_message"] or for_code(reply["error_code"]).__name__
+                raise outside(settings, f"topic {reply['name']}: {why}")
         admin.wait_for_topics(list(wanted))
-    return [answer["name"] for answer in answers if answer["error_code"] == _NO_ERROR]
+    return [reply["name"] for reply in replies if reply["error_code"] == _NO_ERROR]
 
 
 def check(settings: KafkaSettings, layouts: Iterable[TopicLayout]) -> list[str]:
-    """Compare the topics with how they should lie; return a line for each difference."""
+    """Compare the topics with their layouts; return one line for each difference."""
     by_name = {layout.name: layout for layout in layouts}
     with administration(settings) as admin:
         found = describe(admin, settings, by_name)
@@ -117,11 +118,11 @@ def check(settings: KafkaSettings, layouts: Iterable[TopicLayout]) -> list[str]:
             differences.append(f"{full_name}: is missing")
             continue
         wanted = {"partitions": str(layout.partitions)} | layout.config
-        there = {"partitions": str(found[name].partitions)} | configs[full_name]
+        actual = {"partitions": str(found[name].partitions)} | configs[full_name]
         differences += [
-            f"{full_name}: {setting} is {there.get(setting)}, should be {value}"
+            f"{full_name}: {setting} is {actual.get(setting)}, should be {value}"
             for setting, value in wanted.items()
-            if there.get(setting) != value
+            if actual.get(setting) != value
         ]
     return differences
 
@@ -129,9 +130,9 @@ def check(settings: KafkaSettings, layouts: Iterable[TopicLayout]) -> list[str]:
 def _configs(admin: KafkaAdminClient, names: list[str]) -> dict[str, dict[str, str]]:
     if not names:
         return {}
-    asked = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
-    answer = admin.describe_configs(asked, config_filter="all")["topic"]
+    resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
+    reply = admin.describe_configs(resources, config_filter="all")["topic"]
     return {
         name: {setting: entry["value"] for setting, entry in entries.items()}
-        for name, entries in answer.items()
+        for name, entries in reply.items()
     }
