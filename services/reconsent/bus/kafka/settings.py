@@ -119,7 +119,7 @@ def _credentials(values: Mapping[str, str]) -> tuple[str, str, str]:
     mechanism = _one_of(_MECHANISM, values.get(_MECHANISM) or "PLAIN", _MECHANISMS)
     for name in (_USERNAME, _PASSWORD):
         if not values.get(name):
-            raise BadInputError(f"{name}: required for SASL")
+            raise BadInputError(f"{name}: is required for SASL")
     return mechanism, values[_USERNAME], values[_PASSWORD]
 
 
