@@ -72,6 +72,15 @@ def begin_following(connection: Connection, follower: str, streams: Iterable[Str
     connection.execute(SQL["begin_following"], {"follower": follower, "streams": list(streams)})
 
 
+def lock_planning(connection: Connection) -> None:
+    """Wait until no other transaction plans, reminds, changes a release, prunes or begins an era.
+
+    Others wait for this one. Sequences of notices are given by one transaction at a time, and the
+    planner's cursor is moved by one.
+    """
+    connection.execute(SQL["lock_planning"])
+
+
 def prune(connection: Connection, limit: int) -> bool:
     """Delete up to `limit` entries of each stream that all followers have read; False if none."""
     pruned = 0

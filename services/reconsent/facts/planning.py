@@ -24,8 +24,8 @@ from reconsent.domain.notice import (
     next_step,
     settled,
 )
-from reconsent.facts.changes import any_changes, changes_after, cursors, follow_to
-from reconsent.facts.sending.releases import ReleaseFlags, any_flags_to_apply, flags, lock_planning
+from reconsent.facts.changes import any_changes, changes_after, cursors, follow_to, lock_planning
+from reconsent.facts.sending.releases import ReleaseFlags, any_flags_to_apply, flags
 from reconsent.facts.sets import Who, ask_ids
 from reconsent.facts.slices import next_accounts
 from reconsent.facts.versions import informs

@@ -10,8 +10,9 @@ on.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
+from reconsent.facts.changes import lock_planning
 from reconsent.store.named import named
 from reconsent.store.rows import one_row, values
 from reconsent.telemetry import DATABASE_RESTORED
@@ -32,37 +33,51 @@ class _Cluster(NamedTuple):
     same: bool
 
 
+_NOWHERE: Final = _Cluster(era=-1, same=False)
+
+
 def current_era(connection: Connection) -> int:
-    """Return how often the database was restored; a restore that is new is recorded first.
+    """Return the number of the present era; a restore that is new is recorded first.
 
     Call it before anything that depends on the log, in a transaction that may write.
     """
-    seen = one_row(connection, _Cluster, SQL["last_seen"])
-    if seen is None:
-        return _record_restore(connection, -1)
-    return seen.era if seen.same else _record_restore(connection, seen.era)
+    seen = _last_seen(connection)
+    return seen.era if seen.same else _record_restore(connection, seen)
+
+
+def recorded_era(connection: Connection) -> int:
+    """Return the number of the last era that was recorded, also in a transaction that reads."""
+    return _last_seen(connection).era
 
 
 def record_lost_time(connection: Connection) -> None:
     """Record that the database was set back to an earlier time, as its bus shows."""
-    era = current_era(connection)
+    current_era(connection)
     if held_since(connection) is None:
-        _record_restore(connection, era)
+        _record_restore(connection, _last_seen(connection))
 
 
-def _record_restore(connection: Connection, era: int) -> int:
-    """Begin the era after this one, and return it.
+def _last_seen(connection: Connection) -> _Cluster:
+    return one_row(connection, _Cluster, SQL["last_seen"]) or _NOWHERE
 
-    Of several that notice the same restore, one records it.
+
+def _record_restore(connection: Connection, seen: _Cluster) -> int:
+    """Begin an era after the one that was seen, and return it.
+
+    Of several that notice the same restore, one records it. Planning is locked: a planner at work
+    would set its cursor past the changes that are to be read again.
     """
+    lock_planning(connection)
     connection.execute(SQL["lock"])
-    recorded = values(connection, SQL["record"], {"era": era + 1})
-    if recorded:
-        connection.execute(SQL["reread_changes"])
-        connection.execute(SQL["follow_from_the_beginning"])
-        connection.execute(SQL["forget_relays"])
-        DATABASE_RESTORED.log()
-    return era + 1
+    now = _last_seen(connection)
+    if now.era != seen.era:
+        return now.era
+    [era] = values(connection, SQL["record"], {"after": seen.era})
+    connection.execute(SQL["reread_changes"])
+    connection.execute(SQL["follow_from_the_beginning"])
+    connection.execute(SQL["forget_relays"])
+    DATABASE_RESTORED.log()
+    return int(era)
 
 
 def held_since(connection: Connection) -> datetime | None:

@@ -29,7 +29,7 @@ from reconsent.facts.changes import (
 )
 from reconsent.facts.published.record import Published, doubt, intend, record, unpublished
 from reconsent.facts.published.sweeps import Sweep, begin_full_sweep, next_sweep, note_sweep
-from reconsent.facts.restores import current_era
+from reconsent.facts.restores import current_era, recorded_era
 from reconsent.facts.versions import PublishedVersions
 from reconsent.store.offsets import FencedError, advance, take_over
 from reconsent.workers.service import Service
@@ -133,9 +133,9 @@ class Relay(Service):
                 return False
             if self._producer is None:
                 self._begin()
-            era = self._database.transaction(self._follow)
+            self._database.transaction(self._follow)
             with self._database.one_moment() as connection:
-                page = self._read(connection, era)
+                page = self._read(connection)
             if page is None:
                 return False
             if page.messages and self._producer is not None:
@@ -155,7 +155,8 @@ class Relay(Service):
         if self._producer is None:
             return True
         with self._database.connection() as connection:
-            return not any_changes(connection, cursors(connection, self._outlet.follower))
+            followed = cursors(connection, self._outlet.follower)
+            return bool(followed) and not any_changes(connection, followed)
 
     @override
     def close(self) -> None:
@@ -183,16 +184,15 @@ class Relay(Service):
         self._advance(connection, self._count)
         intend(connection, self._outlet.topic, items)
 
-    def _follow(self, connection: Connection) -> int:
-        """Start a full sweep at first and after a restore; return the era."""
-        era = current_era(connection)
+    def _follow(self, connection: Connection) -> None:
+        """Start a full sweep at first and after a restore."""
+        current_era(connection)
         outlet = self._outlet
         if not cursors(connection, outlet.follower):
             begin_following(connection, outlet.follower, outlet.follows)
             begin_full_sweep(connection, outlet.topic)
-        return era
 
-    def _read(self, connection: Connection, era: int) -> _Page | None:
+    def _read(self, connection: Connection) -> _Page | None:
         """Read the next changes and the messages for them, from one snapshot."""
         policies = self._versions.now(connection)
         outlet = self._outlet
@@ -207,7 +207,8 @@ class Relay(Service):
             return None
         touched = sorted(keys.union(sweep.keys if sweep else ()))
         items = outlet.state(connection, policies, touched)
-        published = unpublished(connection, outlet.topic, items, era)
+        # From the same snapshot: a restore may have been recorded since the last step began.
+        published = unpublished(connection, outlet.topic, items, recorded_era(connection))
         return _Page(
             cursors={stream: changed[-1] for stream, changed in changes.items()},
             sweep=sweep,

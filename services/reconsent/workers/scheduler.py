@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Final
 
 from typing_extensions import override
 
-from reconsent.facts.changes import prune
+from reconsent.facts.changes import lock_planning, prune
 from reconsent.facts.record.forgetting import forget_later
 from reconsent.facts.record.notice_counts import merge_counts
+from reconsent.facts.restores import current_era
 from reconsent.facts.sending.due_by_time import expire, remind, settle_unknown
 from reconsent.facts.sets import Cohorts
 from reconsent.facts.versions import PublishedVersions
@@ -85,4 +86,7 @@ class Scheduler(Service):
         return forget_later(connection, self._now(), BATCH)
 
     def _prune(self, connection: Connection) -> bool:
+        """Delete what all have read. After a restore, cursors of the planner mean nothing."""
+        lock_planning(connection)  # no restore is recorded meanwhile
+        current_era(connection)
         return prune(connection, PRUNED)

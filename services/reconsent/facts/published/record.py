@@ -32,7 +32,7 @@ _TABLES: Final = {
 class Published(NamedTuple):
     """What was, or is about to be, published of an item; `digest` is None of a tombstone.
 
-    `era` is the number of restores before: the revisions of two eras may be the same.
+    `era` is 0 before the first restore: the revisions of two eras may be the same.
     """
 
     revision: int

@@ -16,9 +16,10 @@ from psycopg.sql import SQL as COMPOSED
 from reconsent.domain.account import AccountName
 from reconsent.domain.notice import suppression
 from reconsent.domain.use import Use, sort_key
+from reconsent.facts.changes import lock_planning
 from reconsent.facts.record.choices import Choice, record_choices
 from reconsent.facts.record.publishing import settle_questions
-from reconsent.facts.sending.releases import flags, lock_planning
+from reconsent.facts.sending.releases import flags
 from reconsent.facts.sets import Who, ask_ids
 from reconsent.store.named import named
 from reconsent.store.postgres import look_up_by_index

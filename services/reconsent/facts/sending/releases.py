@@ -13,6 +13,7 @@ from psycopg.rows import class_row
 from psycopg.sql import SQL as COMPOSED
 
 from reconsent.domain.errors import BadInputError
+from reconsent.facts.changes import lock_planning
 from reconsent.facts.read.counts import count_notices
 from reconsent.store.named import named
 
@@ -128,14 +129,6 @@ def order(
         "cancel": SQL["cancel"],
     }
     return bool(connection.execute(queries[what], {"version_id": version_id}).rowcount)
-
-
-def lock_planning(connection: Connection) -> None:
-    """Wait until no other transaction plans, reminds or changes a release; keep others waiting.
-
-    Sequences of notices are given by one transaction at a time.
-    """
-    connection.execute(SQL["lock"])
 
 
 def apply_flags(connection: Connection, policies: Policies, limit: int) -> bool:

@@ -34,6 +34,10 @@ FROM unnest(%(streams)s::text[]) AS stream
 ON CONFLICT (follower, stream) DO UPDATE
 SET changed = excluded.changed, account_key = excluded.account_key;
 
+-- :name lock_planning
+-- Let one transaction at a time plan, remind, change a release, prune or begin an era.
+SELECT pg_advisory_xact_lock(hashtext('reconsent.planner'));
+
 -- :name slowest
 -- Find how far the slowest follower of a stream came; without followers, everything was read.
 SELECT changed::text AS transaction, account_key

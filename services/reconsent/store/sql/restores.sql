@@ -11,10 +11,12 @@ ORDER BY era DESC LIMIT 1;
 LOCK TABLE clusters IN SHARE ROW EXCLUSIVE MODE;
 
 -- :name record
--- Record the present cluster, unless another process has.
+-- Record the present cluster. An era is numbered by the second in which it begins, counted from
+-- 2000: the same backup may be restored twice, and each restore must have a number of its own.
 INSERT INTO clusters (era, system_identifier, timeline, relation)
-SELECT %(era)s, system_identifier, timeline, relation FROM this_cluster()
-ON CONFLICT DO NOTHING RETURNING era;
+SELECT greatest(%(after)s + 1, extract(epoch FROM clock_timestamp() - timestamptz '2000-01-01Z')::integer),
+       system_identifier, timeline, relation
+FROM this_cluster() RETURNING era;
 
 -- :name reread_changes
 -- Whatever is in the log was committed, in whichever cluster.

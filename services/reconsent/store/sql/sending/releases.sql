@@ -1,7 +1,3 @@
--- :name lock
--- Let one transaction at a time plan, remind or change a release.
-SELECT pg_advisory_xact_lock(hashtext('reconsent.planner'));
-
 -- :name pause
 -- Pause a release.
 UPDATE releases SET paused_at = clock_timestamp()
