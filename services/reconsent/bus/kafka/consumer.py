@@ -13,21 +13,21 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import kafka  # type: ignore[import-untyped]
-from kafka import OffsetAndMetadata, TopicPartition
+from kafka import TopicPartition
 from kafka.coordinator.assignors.range import RangePartitionAssignor  # type: ignore[import-untyped]
 from kafka.errors import KafkaError  # type: ignore[import-untyped]
 
 from reconsent.bus.kafka.client import REQUEST_MS, open_client
 from reconsent.bus.kafka.errors import in_one_line, last_reason, outside, reason_since
 from reconsent.bus.kafka.message import from_record
-from reconsent.bus.kafka.partitions import Held, Partitions, TakeOver
+from reconsent.bus.kafka.partitions import Held, Partitions, TakeOver, copies
 from reconsent.bus.kafka.topics import administration, require, stored_names
 from reconsent.domain.bus import Batch
 from reconsent.domain.event import TOPICS
 from reconsent.domain.topics import LARGEST_MESSAGE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from reconsent.bus.kafka.settings import KafkaSettings
     from reconsent.domain.bus import Message
@@ -138,14 +138,14 @@ class KafkaConsumer:
         recorded, self._recorded = self._recorded, {}
         with suppress(KafkaError):
             if recorded:
-                self._client.commit(_kafka_offsets(recorded), timeout_ms=_CLOSE_MS)
+                self._client.commit(copies(recorded, self._stored), timeout_ms=_CLOSE_MS)
         with suppress(KafkaError):
             self._client.close(autocommit=False, timeout_ms=_CLOSE_MS)
 
     def _commit_now_and_then(self) -> None:
         """Copy the recorded offsets to Kafka; nothing depends on them."""
         if self._recorded and time.monotonic() - self._committed_at > _COMMIT_SECONDS:
-            self._client.commit_async(_kafka_offsets(self._recorded))
+            self._client.commit_async(copies(self._recorded, self._stored))
             self._recorded.clear()
             self._committed_at = time.monotonic()
 
@@ -189,7 +189,3 @@ class KafkaConsumer:
             next_offset=end,
             messages=messages,
         )
-
-
-def _kafka_offsets(offsets: Mapping[TopicPartition, int]) -> dict[TopicPartition, Any]:
-    return {place: OffsetAndMetadata(offset, "", -1) for place, offset in offsets.items()}

@@ -36,6 +36,18 @@ class Held(NamedTuple):
     position: int
 
 
+def copies(
+    offsets: Mapping[TopicPartition, int], name: Mapping[str, str]
+) -> dict[TopicPartition, OffsetAndMetadata]:
+    """Return offsets as Kafka keeps them, each with the stored name of its topic.
+
+    The name tells a copy from an offset that somebody else set, and from one of a deleted topic.
+    """
+    return {
+        place: OffsetAndMetadata(offset, name[place.topic], -1) for place, offset in offsets.items()
+    }
+
+
 class _Change(NamedTuple):
     """A rebalance: these partitions are ours from now on, or no longer."""
 
@@ -136,28 +148,34 @@ class Partitions:
 
     def _taken_over(self) -> dict[TopicPartition, Held]:
         places = {(self._name[new.topic], new.partition): new for new in sorted(self._new)}
+        # Before the stored offsets: an earlier owner may still record batches and copy the offsets.
+        copied = {new: self._copied(new) for new in places.values()}
         taken = self._take_over(places.keys())
         for place in places.keys() - taken.keys():
             locked = places[place]
             PARTITION_LOCKED.log(topic=locked.topic, partition=locked.partition)
-        return {places[place]: Held(*held) for place, held in taken.items()}
+        held = {places[place]: Held(*taken[place]) for place in taken}
+        self._compare({place: one.position for place, one in held.items()}, copied)
+        return held
 
-    def _compare(self, taken: Mapping[TopicPartition, Held]) -> None:
+    def _copied(self, place: TopicPartition) -> int:
+        """Return Kafka's copy of the offset; 0 if it was not copied from this very topic."""
+        found = self._client.committed(place, metadata=True)
+        return found.offset if found and found.metadata == self._name[place.topic] else 0
+
+    def _compare(
+        self, stored: Mapping[TopicPartition, int], copied: Mapping[TopicPartition, int]
+    ) -> None:
         """Detect a restored database: Kafka's copies of the offsets are never ahead otherwise."""
-        behind = {
-            place: OffsetAndMetadata(held.position, "", -1)
-            for place, held in taken.items()
-            if (self._client.committed(place) or 0) > held.position
-        }
+        behind = {place: offset for place, offset in stored.items() if copied[place] > offset}
         if behind:
             self._lost_time()
-            self._client.commit(behind)
+            self._client.commit(copies(behind, self._name))
 
     def _begin(self, taken: Mapping[TopicPartition, Held]) -> None:
         """Resume at the stored offset, or at the oldest message if that offset is out of range."""
         if not taken:
             return
-        self._compare(taken)
         firsts = self._client.beginning_offsets(list(taken))
         ends = self._client.end_offsets(list(taken))
         for place, held in taken.items():
