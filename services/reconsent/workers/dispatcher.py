@@ -221,7 +221,7 @@ class Dispatcher(Service):
                 except OutsideError as error:
                     stopped = error
             if said is None:
-                why = str(stopped) if stopped else "its sender was suspended and presumed dead"
+                why = str(stopped) if stopped else "abandoned or held before it was handed over"
                 said = [Result("retry", why)] * len(attempt.members)
             else:
                 all_said += said
@@ -235,9 +235,14 @@ class Dispatcher(Service):
 
     def _said(self, attempt: Attempt) -> Sequence[Result] | None:
         """Return the provider's results of an attempt; None where it must not be handed over."""
-        if not self._database.transaction(lambda c: begin_handing_over(c, attempt)):
+        if not self._database.transaction(partial(self._begin_handing_over, attempt=attempt)):
             return None
         return self._provider.send(self._mail(attempt), self._recipients(attempt))
+
+    def _begin_handing_over(self, connection: Connection, attempt: Attempt) -> bool:
+        """Look for a restore again: the database may have been replaced since the claim."""
+        held = sending_held(connection, self._provider)
+        return not held and begin_handing_over(connection, attempt)
 
     def _record_handed(self) -> None:
         """Record the provider's results; those that cannot be recorded now are kept for later."""

@@ -10,6 +10,7 @@ import pytest
 from reconsent.domain.event import MailEvent
 from reconsent.domain.mail import Delivery, Outcome
 from reconsent.facts.record.mail_events import record_mail_events
+from reconsent.facts.restores import record_lost_time, resume_sending
 from tests.chaos.people import asked
 from tests.integration.senders import NEVER, SIX, Interrupted, proven, sending, settle, states
 from tests.integration.stage import Mailbox
@@ -80,6 +81,21 @@ def test_a_sender_suspended_before_the_hand_over_does_not_double(
         shown = [attempt["outcome"] for attempt in notice["attempts"]]
         assert notice["state"] == "accepted"
         assert shown == (unknown if name in under_way else ["retry", "accepted"])
+
+
+def test_what_was_claimed_before_a_restore_is_held(conninfo: str) -> None:
+    """A restore that is noticed between claim and hand-over counts for the hand-over."""
+    provider = Interrupted()
+    with sending(conninfo, provider) as sender:
+        asked(sender.database, SIX)
+        # while the first three of six are handed over
+        provider.meanwhile = [lambda: sender.database.transaction(record_lost_time)]
+        sender.send_all()
+        assert len(provider.kept) == 3
+        assert states(sender.database) == {"accepted": 3, "due": 3}
+        assert sender.database.transaction(resume_sending)
+        sender.send_all()
+        assert len(provider.kept) == 6
 
 
 def test_a_reported_notice_is_not_sent_again(conninfo: str) -> None:
