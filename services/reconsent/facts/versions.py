@@ -77,11 +77,12 @@ class PublishedVersions:
 
     def now(self, connection: Connection) -> Policies:
         """Return what is published now; threads may share the result."""
+        now = restores()
+        if self._restores != now:
+            self._restores = now
+            self._known = Policies()
         [(newest,)] = connection.execute(SQL["newest"]).fetchall()
         known = self._known
-        if self._restores != restores():
-            self._restores = restores()
-            known = Policies()
         if newest != known.newest:
             known = self._known = _read_new_ones(connection, known)
         return known

@@ -28,9 +28,11 @@ _OPTIONS = (
     "-c idle_in_transaction_session_timeout=60s -c jit=off"
 )
 _CONFLICTS = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
-# Raises an error on a standby, which cannot be used anyway.
+# Raises an error on a standby, which cannot be used anyway. A server whose files are replaced was
+# started anew; a dump restored into the same cluster makes the tables again.
 _CLUSTER = (
-    "SELECT system_identifier, left(pg_walfile_name(pg_current_wal_lsn()), 8)"
+    "SELECT system_identifier, left(pg_walfile_name(pg_current_wal_lsn()), 8),"
+    " pg_postmaster_start_time(), to_regclass('clusters')::oid"
     " FROM pg_control_system()"
 )
 _LOST = (psycopg.OperationalError, psycopg.InterfaceError)
@@ -99,7 +101,7 @@ class Database:
 
 
 class _Clusters:
-    """Notices that new connections lead to another cluster than earlier ones."""
+    """Notices that new connections may lead to other data than earlier ones."""
 
     seen_restores = 0
 
@@ -116,7 +118,7 @@ class _Clusters:
 
 
 def restores() -> int:
-    """Return how often a database was replaced by another one, restored or promoted, meanwhile.
+    """Return how often a database may have been replaced, restored or promoted meanwhile.
 
     What was remembered of the database before may be wrong afterwards.
     """

@@ -155,15 +155,18 @@ def test_a_mailbox_goes_on(database: Database) -> None:
         assert held is not safe
 
 
-def test_nothing_is_remembered_across_a_restore(
-    monkeypatch: pytest.MonkeyPatch, make_database: Callable[[], str]
-) -> None:
-    """New connections that lead to another cluster empty the caches: ids may mean other sets."""
+def test_nothing_is_remembered_across_a_restore(make_database: Callable[[], str]) -> None:
+    """New connections that find the tables made again empty the caches: ids may mean other sets."""
     remembered = Remembered[int, str](10)
     assert remembered.look_up([1], lambda _: {1: "before"}) == {1: "before"}
     with open_database(make_database(), size=1) as opened:
         opened.transaction(held_since)
-        monkeypatch.setattr("reconsent.store.postgres._CLUSTER", "SELECT 1, 'elsewhere'")
+        with opened.connection() as connection:
+            connection.execute("CREATE TABLE again (LIKE clusters INCLUDING ALL)")
+            connection.execute("INSERT INTO again TABLE clusters")
+            connection.execute("DROP TABLE clusters")
+            connection.execute("ALTER TABLE again RENAME TO clusters")
+        assert remembered.look_up([1], lambda _: {}) == {1: "before"}
         with pytest.raises(Exception, match="terminating"), opened.connection() as connection:
             connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
         opened.transaction(held_since)
