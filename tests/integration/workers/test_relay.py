@@ -17,8 +17,10 @@ from reconsent.domain.bus import Message
 from reconsent.domain.errors import OutsideError
 from reconsent.domain.use import Use
 from reconsent.facts.published.state import PublishedState
+from reconsent.facts.restores import current_era, record_lost_time
 from reconsent.facts.sets import Cohorts
 from reconsent.store.leases import SoleRight
+from reconsent.store.postgres import Connection
 from reconsent.workers.relay import Relay, outlets
 from reconsent.workers.running import run_until_idle
 from tests.integration.others import Others, lists
@@ -106,6 +108,31 @@ def test_a_message_that_may_have_arrived_is_corrected(place: Stage) -> None:
     publishing.close()
     [(_, value)] = others.told("permissions").values()
     assert [held["data_category"] for held in value["permissions"]] == ["user.contact"]
+
+
+def test_everything_is_published_again_after_a_restore(
+    place: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That includes the first page, if the restore is recorded in the middle of a step."""
+    pipeline = Pipeline(place)
+    pipeline.take(_collection("user.contact", 1), None, None)
+    pipeline.settle()
+    others = Others()
+    publishing = relays(place, others)[0]
+    publish([publishing])
+
+    def look_too_early(connection: Connection) -> int:
+        era = current_era(connection)
+        monkeypatch.undo()
+        place.database.transaction(record_lost_time)
+        return era
+
+    monkeypatch.setattr("reconsent.workers.relay.current_era", look_too_early)
+    assert publishing.idle()
+    publish([publishing])
+    publishing.close()
+    first, second = (dict(message.headers)["ce_id"] for message in others.read["permissions"])
+    assert first != second
 
 
 def test_one_relay_at_a_time(place: Stage) -> None:
