@@ -2,8 +2,12 @@
 -- the transaction that changed a row was a column of the row, with an index: each update wrote to
 -- every index of the row's table.
 
+-- Programs of before may be at work: what they change is committed, and seen here, before we go on.
+LOCK TABLE accounts, notices, consents, unsubscribes;
+
 -- `changed` is the transaction that made the change. Transactions are compared as xid8, never as
--- text. '0' stands for all transactions of a cluster that this database was restored from.
+-- text. '0' stands for all transactions before this migration, and for those of a cluster that this
+-- database was restored from.
 CREATE TABLE changes (
     changed     xid8 NOT NULL DEFAULT pg_current_xact_id(),
     account_key bigint NOT NULL,
@@ -11,12 +15,14 @@ CREATE TABLE changes (
 );
 CREATE INDEX changes_in_order ON changes (stream, changed, account_key);
 
--- The changes that the planner has not seen.
+-- The changes that the planner has not seen. A cursor in the future was restored from another cluster,
+-- where the planner saw nothing of what changed since: it looks at all accounts again.
 INSERT INTO changes (changed, account_key, stream)
-SELECT accounts.changed, accounts.account_key, 'accounts'
+SELECT '0', accounts.account_key, 'accounts'
 FROM accounts, cursors
 WHERE cursors.name = 'planner'
-  AND (accounts.changed, accounts.account_key) > (cursors.changed, cursors.account_key);
+  AND ((accounts.changed, accounts.account_key) > (cursors.changed, cursors.account_key)
+       OR cursors.changed > pg_current_xact_id());
 
 -- How far each reader of the log came. A relay without a cursor begins with all accounts, so every
 -- topic is published in full once: relays of earlier versions skipped changes.
@@ -28,7 +34,7 @@ CREATE TABLE followers (
     PRIMARY KEY (follower, stream)
 ) WITH (fillfactor = 50);
 INSERT INTO followers (follower, stream, changed, account_key)
-SELECT 'planner', 'accounts', changed, account_key FROM cursors WHERE name = 'planner';
+VALUES ('planner', 'accounts', '0', 0);
 DROP TABLE cursors;
 
 -- How far a topic came along all accounts; without a row, it is not going along them.
@@ -61,7 +67,8 @@ INSERT INTO clusters (era, system_identifier, timeline, relation, sending_since)
 SELECT 0, system_identifier, timeline, relation, clock_timestamp() FROM this_cluster();
 
 -- What was published before a restore may differ from what is recorded here, so it is published
--- again. The era is part of the event's id.
+-- again. The era is part of the event's id. It is the number of the second in which it began, so that
+-- two restores of the same backup differ, and 0 before the first restore.
 ALTER TABLE relayed_notices ADD COLUMN era integer NOT NULL DEFAULT 0;
 ALTER TABLE relayed_consents ADD COLUMN era integer NOT NULL DEFAULT 0;
 ALTER TABLE relayed_permissions ADD COLUMN era integer NOT NULL DEFAULT 0;

@@ -14,6 +14,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.sql import SQL, Identifier
 
 from reconsent.domain.errors import OutsideError, StoppedError
+from reconsent.facts.changes import changes_after, cursors
 from reconsent.store.migrations import migrate, migrations
 from reconsent.store.named import named
 from reconsent.store.postgres import connect
@@ -203,12 +204,58 @@ FROM notices, generate_series(1, 2) AS n WHERE account_key % 2 = 0;
 """
 
 
+def migrate_to(conninfo: str, end: str, folder: Path) -> None:
+    """Apply the migrations before one."""
+    for migration in migrations():
+        if migration.name < end:
+            (folder / migration.name).write_bytes(migration.sql)
+    migrate(conninfo, folder)
+
+
+def to_plan(conninfo: str) -> list[str]:
+    """Return the accounts that the planner will look at."""
+    with connect(conninfo) as connection:
+        [cursor] = cursors(connection, "planner").values()
+        keys = [one.account_key for one in changes_after(connection, "accounts", cursor, 10)]
+    names = dict(rows(conninfo, "SELECT account_key, account FROM accounts"))
+    return sorted(names[key] for key in keys)
+
+
+_ACCOUNT = "INSERT INTO accounts (property, account) VALUES ('shop.example', %s)"
+_SEEN = "UPDATE cursors SET changed = (SELECT max(changed) FROM accounts), account_key = 9"
+
+
+def test_what_the_planner_has_not_seen_is_taken_along(empty: str, tmp_path: Path) -> None:
+    """That includes what a program of before has not committed yet when the migration begins."""
+    migrate_to(empty, "0010", tmp_path)
+    with connect(empty, autocommit=True) as connection:
+        connection.execute(_ACCOUNT, ["seen"])
+        connection.execute(_SEEN)
+        connection.execute(_ACCOUNT, ["new"])
+    migrating = Thread(target=migrate, args=(empty,))
+    with connect(empty) as late, connect(empty, autocommit=True) as other:
+        late.execute(_ACCOUNT, ["late"])
+        migrating.start()
+        looking = "SELECT FROM pg_locks WHERE NOT granted AND relation = 'accounts'::regclass"
+        wait_until(lambda: other.execute(looking).fetchall())
+    migrating.join()
+    assert to_plan(empty) == ["late", "new"]
+
+
+def test_a_database_restored_before_is_planned_again(empty: str, tmp_path: Path) -> None:
+    """Its planner waited for transaction ids of another cluster, and has seen nothing since."""
+    migrate_to(empty, "0010", tmp_path)
+    with connect(empty, autocommit=True) as connection:
+        connection.execute(_ACCOUNT, ["before"])
+        connection.execute("UPDATE cursors SET changed = '4000000000'")
+        connection.execute(_ACCOUNT, ["since"])
+    migrate(empty)
+    assert to_plan(empty) == ["before", "since"]
+
+
 def test_growth_takes_existing_rows_along(empty: str, tmp_path: Path) -> None:
     """Existing notices are counted, reminders noted with their questions, and names sorted."""
-    for migration in migrations():
-        if migration.name < "0011":
-            (tmp_path / migration.name).write_bytes(migration.sql)
-    migrate(empty, tmp_path)
+    migrate_to(empty, "0011", tmp_path)
     with connect(empty) as connection:
         connection.execute(_OF_BEFORE.encode())
     assert "0011_growth.sql" in migrate(empty)
