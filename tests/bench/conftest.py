@@ -1,4 +1,4 @@
-"""What measuring needs: how many accounts, and the broker and the topics of tests/kafka."""
+"""Options and fixtures of the benchmarks; the broker and topics come from tests/kafka."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ __all__ = ["cluster", "given", "settings", "started", "topics"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the number of accounts of test_growth."""
+    """Add the option for the number of accounts."""
     parser.addoption("--accounts", type=int, default=1_000_000, help="accounts of test_growth")

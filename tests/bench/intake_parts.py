@@ -1,6 +1,6 @@
-"""What is measured of intake, made ready before the clock runs."""
+"""Set up the parts of intake before they are measured."""
 
-# ruff: noqa: SLF001 -- looks at the consumer from within
+# ruff: noqa: SLF001 -- uses internals of the consumer
 from __future__ import annotations
 
 from functools import partial
@@ -15,27 +15,27 @@ from reconsent.workers.running import collect_rarely
 
 
 def consumer(settings: KafkaSettings, conninfo: str, topic: str) -> KafkaConsumer:
-    """Join the group whose offsets are in a database, for one topic."""
+    """Join the group with offsets in a database, for one topic."""
     take_over = partial(take_over_idle, conninfo, intake.GROUP)
     return KafkaConsumer(settings, take_over, intake.GROUP, [topic])
 
 
 def warm_up(ours: KafkaConsumer, partitions: int) -> None:
-    """Take so many partitions over, without handing anything out."""
+    """Take over this number of partitions, without handing out messages."""
     while len(ours._partitions.held) != partitions:
         ours._fetch(1, 0)
         ours._partitions.follow()
 
 
 def join(ours: KafkaConsumer, partitions: int) -> None:
-    """Join the group until it has given so many partitions, which need not be taken over."""
+    """Join the group until this number of partitions is assigned; do not require a take-over."""
     while len(ours._partitions._new | ours._partitions.held.keys()) != partitions:
         ours._fetch(1, 0)
         ours._partitions.follow()
 
 
 def reader(database: Database, ours: KafkaConsumer) -> intake.Intake:
-    """Make intake as it is with Kafka, but without patience."""
+    """Make intake as with Kafka, but with patience 0."""
     collect_rarely()
     hashed = Signer("s").address_hash
     return intake.Intake(database, lambda: ours, hashed, patience=0, ahead=True)

@@ -1,8 +1,8 @@
-"""Intake as a process of its own, to be measured.
+"""Intake in a separate process, to be measured.
 
-`python -m tests.bench.intake_process SERVER PREFIX CONNINFO TOPIC PARTITIONS` says `ready` once it
-was given so many partitions, takes them over when the database lets it, says `done` when it has
-recorded all that there is in them, and ends after a line.
+`python -m tests.bench.intake_process SERVER PREFIX CONNINFO TOPIC PARTITIONS` prints `ready` when
+it has been assigned PARTITIONS partitions, takes them over as soon as the database allows it,
+prints `done` when it has recorded all their messages, and ends after a line of input.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from tests.bench.intake_parts import consumer, join, reader
 
 
 def main(server: str, prefix: str, conninfo: str, topic: str, partitions: str) -> None:
-    """Join the group, and record."""
+    """Join the group, and record all messages."""
     settings = KafkaSettings(bootstrap_servers=(server,), topic_prefix=prefix)
     with (
         open_database(conninfo, size=2) as database,

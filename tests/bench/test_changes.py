@@ -1,4 +1,4 @@
-"""What it costs to note that an account changed, beside the marks on rows that the log replaced."""
+"""The cost of logging that an account changed, compared with the row marks used before the log."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _FILL: Final[tuple[LiteralString, ...]] = (
     """INSERT INTO accounts (property, account, email, address_hash, updated_at)
        SELECT 'shop.example', n, n || '@example.org', sha256(n::text::bytea), now()
        FROM generate_series(1, 50000) AS n""",
-    # The table as it was: the transaction of the last change on the row, with an index.
+    # The former table: each row has the transaction of its last change, with an index.
     """CREATE TABLE marked (LIKE accounts INCLUDING ALL) WITH (fillfactor = 85)""",
     """ALTER TABLE marked ADD COLUMN changed xid8 NOT NULL DEFAULT pg_current_xact_id()""",
     """CREATE INDEX marked_changed ON marked (changed, account_key)""",
@@ -24,7 +24,7 @@ _FILL: Final[tuple[LiteralString, ...]] = (
        OVERRIDING SYSTEM VALUE
        SELECT account_key, property, account, email, address_hash, updated_at FROM accounts""",
 )
-_WAYS: Final[dict[str, LiteralString]] = {
+_STATEMENTS: Final[dict[str, LiteralString]] = {
     "holdings, marked": """
         UPDATE marked SET holdings_id = 1000000 - holdings_id, changed = pg_current_xact_id()
         WHERE account_key = ANY(%(keys)s)""",
@@ -42,23 +42,25 @@ _WAYS: Final[dict[str, LiteralString]] = {
 
 
 def test_changes(conninfo: str) -> None:
-    """Print microseconds an account, and the ratio to the way of before."""
+    """Print microseconds per account, and the ratio to the former design."""
     with psycopg.connect(conninfo, autocommit=True) as connection:
         for statement in _FILL:
             connection.execute(statement)
         connection.execute("VACUUM ANALYZE")
-        spent = {name: _microseconds(connection, way) for name, way in _WAYS.items()}
+        spent = {
+            name: _microseconds(connection, statement) for name, statement in _STATEMENTS.items()
+        }
     print()
     for what in ("holdings", "mark alone"):
         before, now = spent[f"{what}, marked"], spent[f"{what}, logged"]
         print(
-            f"{what:<12} before {before:6.1f} µs, now {now:6.1f} µs an account, "
+            f"{what:<12} before {before:6.1f} µs, now {now:6.1f} µs per account, "
             f"ratio {now / before:.2f}"
         )
 
 
 def _microseconds(connection: psycopg.Connection, statement: LiteralString) -> float:
-    """Return what a statement takes for an account, over all accounts several times."""
+    """Return a statement's time per account, over all accounts several times."""
     keys = [
         key
         for (key,) in connection.execute("SELECT account_key FROM accounts ORDER BY md5(account)")

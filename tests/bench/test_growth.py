@@ -1,6 +1,6 @@
-"""What must not take longer with more accounts: idle services, counts, the first line of a list.
+"""What must not slow down with more accounts: idle services, counts, the first line of a list.
 
-Each is measured at 100,000 accounts and at 1,000,000, or `--accounts=5000000`.
+Each is measured at 100,000 accounts and at 1,000,000, or at `--accounts`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _TIMES: Final = 15
 
 
 def test_growth(make_database: Callable[[], str], pytestconfig: pytest.Config) -> None:
-    """Print what each takes at both sizes, and the ratio, which must be at most MOST."""
+    """Print each time at both sizes, and mark ratios over MOST."""
     most = pytestconfig.getoption("accounts")
     fewer, more = [_measured(make_database(), size) for size in (FEWER, most)]
     print(f"\n{'milliseconds':<28}{FEWER:>12,}{most:>12,}   ratio")
@@ -43,7 +43,7 @@ def test_growth(make_database: Callable[[], str], pytestconfig: pytest.Config) -
 
 
 def _measured(conninfo: str, size: int) -> dict[str, float]:
-    """Fill a database, and return how long each takes on it in seconds, at best."""
+    """Fill a database, and return the best time of each in seconds."""
     with open_database(conninfo) as database:
         fill(database, size)
         with psycopg.connect(conninfo, autocommit=True) as connection:

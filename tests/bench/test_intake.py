@@ -1,10 +1,10 @@
-"""Events a second from Kafka into facts, beside a bare poll loop over the same messages.
+"""Events per second from Kafka into facts, compared with a plain poll loop over the same messages.
 
-Also beside a consumer that commits one event a transaction, and two processes beside one. Each is
-measured several times, in turns, and the best time counts: other programs only ever take time away.
+Also compared with a consumer that commits each event separately, and with two processes. Each is
+measured several times, in turns, and the best time counts: other load only slows it down.
 """
 
-# ruff: noqa: SLF001 -- measures parts from within
+# ruff: noqa: SLF001 -- measures internal parts
 from __future__ import annotations
 
 import gc
@@ -32,23 +32,23 @@ EVENTS = 40_000
 ONE_BY_ONE = 400
 ROUNDS = 3
 BATCHES = (500, 2_000, 10_000)
-AS_PYTHON_COMES = gc.get_threshold()
-BARE = "bare poll loop"
-ONE = "new, one a transaction"
+DEFAULT_GC = gc.get_threshold()
+PLAIN = "plain poll loop"
+ONE = "new, one per transaction"
 
 Best = dict[str, float]
-"""Events a second."""
+"""Events per second."""
 
 SITE = "shop.example"
 
 
 def an_account(number: int) -> Message:
-    """Make an event of an account."""
+    """Make an account event."""
     return account(number, email=f"{number}@example.com", locale="en")
 
 
 def a_collection(number: int) -> Message:
-    """Make an event of data collected."""
+    """Make a collection event."""
     data = {
         "property": SITE,
         "account": str(number),
@@ -70,11 +70,11 @@ def test_intake_over_kafka(
     monkeypatch: pytest.MonkeyPatch,
     topic: str,
 ) -> None:
-    """New and known facts by the size of batches: the size changes nothing but the rate."""
+    """The rate for new and known facts by batch size."""
     send(topics, map(MAKERS[topic], range(EVENTS)))
     best: Best = {}
     for _ in range(ROUNDS):
-        keep(best, BARE, EVENTS / bare_loop(topics, make_database(), topic))
+        keep(best, PLAIN, EVENTS / plain_loop(topics, make_database(), topic))
         for batch in BATCHES:
             monkeypatch.setattr(intake, "BATCH", batch)
             conninfo = make_database()
@@ -90,12 +90,14 @@ def test_intake_over_kafka(
 
 
 @pytest.mark.kafka
-def test_two_processes_beside_one(topics: KafkaSettings, make_database: Callable[[], str]) -> None:
-    """Processes that share the partitions, over the same messages."""
+def test_two_processes_compared_with_one(
+    topics: KafkaSettings, make_database: Callable[[], str]
+) -> None:
+    """One and two processes share the partitions, over the same messages."""
     send(topics, map(an_account, range(EVENTS)))
     best: Best = {}
     for _ in range(ROUNDS):
-        keep(best, BARE, EVENTS / bare_loop(topics, make_database(), "accounts"))
+        keep(best, PLAIN, EVENTS / plain_loop(topics, make_database(), "accounts"))
         for count in (1, 2):
             conninfo = make_database()
             for what in ("new", "known"):
@@ -106,7 +108,7 @@ def test_two_processes_beside_one(topics: KafkaSettings, make_database: Callable
 
 
 def send(settings: KafkaSettings, events: Iterable[Message]) -> None:
-    """Put events on the bus."""
+    """Send events to the bus."""
     with closing(KafkaProducer(settings)) as producer:
         remaining = iter(events)
         while some := list(islice(remaining, 5_000)):
@@ -114,24 +116,24 @@ def send(settings: KafkaSettings, events: Iterable[Message]) -> None:
 
 
 def keep(best: Best, what: str, rate: float) -> None:
-    """Keep the best rate of each."""
+    """Keep the best rate of each name."""
     best[what] = max(best.get(what, 0.0), rate)
 
 
 def print_table(topic: str, best: Best) -> None:
-    """Print rates, and how they compare."""
-    print(f"\n{topic:26} events/s   of the bare loop   times one a transaction")
+    """Print the rates and their ratios."""
+    print(f"\n{topic:26} events/s      / plain loop    / one a transaction")
     for what, rate in best.items():
         one = f"{rate / best[ONE]:18.0f}" if ONE in best else ""
-        print(f"{what:24} {rate:10,.0f} {rate / best[BARE]:18.2f} {one}")
+        print(f"{what:24} {rate:10,.0f} {rate / best[PLAIN]:18.2f} {one}")
 
 
-def bare_loop(settings: KafkaSettings, conninfo: str, topic: str) -> float:
-    """Poll the library's own consumer, set up as ours is, for all messages; return seconds."""
+def plain_loop(settings: KafkaSettings, conninfo: str, topic: str) -> float:
+    """Poll the library's consumer, configured like ours, for all messages; return seconds."""
     with closing(consumer(settings, conninfo, topic)) as ours:
         warm_up(ours, PARTITIONS)
-        # As the library comes, whatever was measured before.
-        gc.set_threshold(*AS_PYTHON_COMES)
+        # Python's default, whatever was measured before.
+        gc.set_threshold(*DEFAULT_GC)
         left = EVENTS
         began = time.perf_counter()
         while left > 0:
@@ -141,7 +143,7 @@ def bare_loop(settings: KafkaSettings, conninfo: str, topic: str) -> float:
 
 
 def into_facts(settings: KafkaSettings, conninfo: str, topic: str, events: int = EVENTS) -> float:
-    """Record so many messages; return seconds."""
+    """Record this number of messages; return seconds."""
     with (
         open_database(conninfo, size=2) as database,
         closing(consumer(settings, conninfo, topic)) as ours,
@@ -151,17 +153,17 @@ def into_facts(settings: KafkaSettings, conninfo: str, topic: str, events: int =
             began = time.perf_counter()
             while sum(held.position for held in ours._partitions.held.values()) < events:
                 intake_.work()
-            # What was taken last is recorded when this returns.
+            # Returns when the last batch is recorded.
             intake_.close()
             return time.perf_counter() - began
 
 
 def in_processes(settings: KafkaSettings, conninfo: str, count: int) -> float:
-    """Record all messages in so many processes; return seconds."""
+    """Record all messages in this number of processes; return seconds."""
     program = [sys.executable, "-m", "tests.bench.intake_process", *settings.bootstrap_servers]
     program += [settings.topic_prefix, conninfo, "accounts", str(PARTITIONS // count)]
     with ExitStack() as stack, psycopg.connect(conninfo) as gate:
-        # Nobody takes a partition over before all are there.
+        # No process takes over a partition before all have joined.
         gate.execute("LOCK TABLE consumer_offsets")
         running = [
             stack.enter_context(
@@ -176,11 +178,11 @@ def in_processes(settings: KafkaSettings, conninfo: str, count: int) -> float:
             for _ in range(count)
         ]
         for process in running:
-            assert said(process) == "ready"
+            assert next_line(process) == "ready"
         began = time.perf_counter()
         gate.commit()
         for process in running:
-            assert said(process) == "done"
+            assert next_line(process) == "done"
         seconds = time.perf_counter() - began
         for process in running:
             assert process.stdin
@@ -189,18 +191,18 @@ def in_processes(settings: KafkaSettings, conninfo: str, count: int) -> float:
 
 
 def descriptors(conninfo: str) -> list[int]:
-    """Return what else a process needs to reach a database: an embedded one lies behind one."""
+    """Return the descriptors that a process needs to reach a database; an embedded one has one."""
     _, embedded, number = str(conninfo_to_dict(conninfo)["host"]).rpartition("/proc/self/fd/")
     return [int(number)] if embedded else []
 
 
-def said(process: subprocess.Popen[str]) -> str:
-    """Return the next line that a process says."""
+def next_line(process: subprocess.Popen[str]) -> str:
+    """Return the next line of a process's output."""
     assert process.stdout
     return process.stdout.readline().strip()
 
 
 def forget_offsets(conninfo: str) -> None:
-    """Let everything come again."""
+    """Forget the offsets, so that everything is consumed again."""
     with psycopg.connect(conninfo) as connection:
         connection.execute("DELETE FROM consumer_offsets")

@@ -1,4 +1,4 @@
-"""Planning a release, beside the bare INSERT … SELECT of the same rows, and its preview."""
+"""Planning and previewing a release, compared with a plain INSERT … SELECT of the same rows."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from reconsent.workers.running import run_until_idle
 from tests.drafts import draft, row
 
 ACCOUNTS = 200_000
-_KINDS = (
+_PAIRS = (
     ("user.contact.email", "v1"),
     ("user.payment", "v1"),
     ("user.behavior", "v1"),
@@ -26,12 +26,12 @@ _KINDS = (
 
 
 def version(name: str, follows: str | None, *uses: str) -> PolicyVersion:
-    """Return a version that declares uses of all data."""
+    """Return a version that declares uses of all user data."""
     return draft(version=name, follows=follows, declares=[row("user", *uses)])
 
 
 def fill(database: Database, conninfo: str) -> None:
-    """Make accounts that hold one to three kinds of data, collected under the first version."""
+    """Make accounts that hold up to three kinds of data, collected under the first version."""
     with database.connection() as connection:
         publish(connection, version("v1", None, "essential.service"), PublishedVersions())
         connection.execute(
@@ -43,7 +43,7 @@ def fill(database: Database, conninfo: str) -> None:
             """,
             (ACCOUNTS,),
         )
-        for position, (category, under) in enumerate(_KINDS, 1):
+        for position, (category, under) in enumerate(_PAIRS, 1):
             connection.execute(
                 """
                 INSERT INTO collections
@@ -65,8 +65,8 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def test_planning_beside_a_bare_insert(database: Database, conninfo: str) -> None:
-    """A release of one version to many accounts, and the count of it beforehand."""
+def test_planning_compared_with_a_plain_insert(database: Database, conninfo: str) -> None:
+    """A release of one version to many accounts, and its preview."""
     fill(database, conninfo)
     planner = Planner(database)
     run_until_idle([planner])
@@ -75,16 +75,16 @@ def test_planning_beside_a_bare_insert(database: Database, conninfo: str) -> Non
     database.transaction(lambda connection: publish(connection, draft_version, PublishedVersions()))
     planning = seconds(lambda: run_until_idle([planner]))
     with database.connection() as connection:
-        connection.execute("CREATE TABLE bare (LIKE notices INCLUDING ALL)")
-    bare = seconds(
+        connection.execute("CREATE TABLE plain (LIKE notices INCLUDING ALL)")
+    plain = seconds(
         lambda: database.transaction(
-            lambda connection: connection.execute("INSERT INTO bare SELECT * FROM notices"),
+            lambda connection: connection.execute("INSERT INTO plain SELECT * FROM notices"),
         )
     )
     with database.connection() as connection:
         (planned,) = connection.execute("SELECT count(*) FROM notices").fetchone() or (0,)
     assert planned == ACCOUNTS
     print(
-        f"\nplanning {planned:,} notices: {planning:.2f} s, bare insert {bare:.2f} s, "
-        f"ratio {planning / bare:.2f}; preview {counting:.2f} s, ratio {counting / bare:.2f}"
+        f"\nplanning {planned:,} notices: {planning:.2f} s, plain insert {plain:.2f} s, "
+        f"ratio {planning / plain:.2f}; preview {counting:.2f} s, ratio {counting / plain:.2f}"
     )

@@ -1,4 +1,4 @@
-"""Publishing what changed, beside a bare producer of the same messages."""
+"""Publishing changes, compared with a plain producer of the same messages."""
 
 from __future__ import annotations
 
@@ -25,26 +25,26 @@ from reconsent.workers.running import collect_rarely, run_until_idle
 from tests.bench.test_planning import ACCOUNTS, fill, seconds, version
 
 
-class Remembering:
-    """A producer that remembers what it sent."""
+class Recording:
+    """A producer that records what it sends."""
 
     def __init__(self, producer: KafkaProducer, sent: list[Message]) -> None:
-        """Send over another one."""
+        """Send over another producer."""
         self._producer = producer
         self._sent = sent
 
     def send(self, messages: Sequence[Message]) -> None:
-        """Send all."""
+        """Send and record all messages."""
         self._producer.send(messages)
         self._sent += messages
 
     def close(self) -> None:
-        """Let go of the other one."""
+        """Close the other producer."""
         self._producer.close()
 
 
 @pytest.mark.kafka
-def test_relay_beside_a_bare_producer(
+def test_relay_compared_with_a_plain_producer(
     database: Database, conninfo: str, topics: KafkaSettings
 ) -> None:
     """All permissions and notices of a release, and the permissions after the next version."""
@@ -58,7 +58,7 @@ def test_relay_beside_a_bare_producer(
             database,
             outlet,
             SoleRight(conninfo, f"relay {outlet.topic}"),
-            partial(_remembering, topics, f"reconsent.workers.relay.{outlet.topic}", sent),
+            partial(_recording, topics, f"reconsent.workers.relay.{outlet.topic}", sent),
             source="urn:bench",
             now=partial(datetime.now, UTC),
         )
@@ -67,30 +67,30 @@ def test_relay_beside_a_bare_producer(
     collect_rarely()
     relaying = seconds(lambda: _side_by_side(relays))
     with closing(KafkaProducer(topics)) as producer:
-        bare = seconds(lambda: _send(producer, sent))
-    told = len(sent)
-    assert told > ACCOUNTS
+        plain = seconds(lambda: _send(producer, sent))
+    count = len(sent)
+    assert count > ACCOUNTS
     later = version("v3", "v2", "essential.service", "marketing")
     database.transaction(lambda connection: publish(connection, later, PublishedVersions()))
     again = seconds(lambda: run_until_idle(relays[:1]))
     for relay in relays:
         relay.close()
     print(
-        f"\nrelay {told:,} messages: {relaying:.1f} s, {told / relaying:,.0f}/s; bare producer "
-        f"{bare:.1f} s, {told / bare:,.0f}/s; {bare / relaying:.2f} of it; after another version "
-        f"{len(sent) - told:,} of {ACCOUNTS:,} permissions in {again:.1f} s"
+        f"\nrelay {count:,} messages: {relaying:.1f} s, {count / relaying:,.0f}/s; plain producer "
+        f"{plain:.1f} s, {count / plain:,.0f}/s; ratio {plain / relaying:.2f}; after v3 "
+        f"{len(sent) - count:,} of {ACCOUNTS:,} permissions in {again:.1f} s"
     )
 
 
 def _side_by_side(relays: Sequence[Relay]) -> None:
-    """Let each topic's relay work in a thread of its own, as they do when they run for ever."""
+    """Run each topic's relay in a separate thread, as `run` does."""
     with ThreadPoolExecutor(len(relays)) as threads:
         for done in [threads.submit(run_until_idle, [relay]) for relay in relays]:
             done.result()
 
 
-def _remembering(settings: KafkaSettings, sole: str, sent: list[Message]) -> Remembering:
-    return Remembering(KafkaProducer(settings, sole=sole), sent)
+def _recording(settings: KafkaSettings, sole: str, sent: list[Message]) -> Recording:
+    return Recording(KafkaProducer(settings, sole=sole), sent)
 
 
 def _send(producer: KafkaProducer, messages: Sequence[Message]) -> None:

@@ -1,6 +1,6 @@
-"""Notices a second through SendGrid's stand-in, with all that is recorded, and the memory it takes.
+"""Notices per second through SendGrid's stand-in, including all records, and peak memory.
 
-The stand-in, in Python and strict, shares the machine: it is timed alone too, with bare requests.
+The stand-in shares the machine, so it is also timed alone, with plain requests.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ SENDER = "Privacy <privacy@reconsent.test>"
 
 
 def memory() -> float:
-    """Return how much memory this process has taken at most, in MB."""
+    """Return this process's peak memory in MB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def bare(stand_in: SendGridStandIn, requests: int) -> None:
-    """Post the same requests with nothing else to do."""
+def post_plainly(stand_in: SendGridStandIn, requests: int) -> None:
+    """Post the last accepted request again, and do nothing else."""
     [kept] = stand_in.accepted()[-1:]
     body = json.dumps(kept).encode()
     headers = {
@@ -42,14 +42,14 @@ def bare(stand_in: SendGridStandIn, requests: int) -> None:
     }
     with httpx.Client(headers=headers, trust_env=False) as client:
         for _ in range(requests):
-            answer = client.post(f"{stand_in.host}/v3/mail/send", content=body)
-            assert answer.status_code == 202
+            response = client.post(f"{stand_in.host}/v3/mail/send", content=body)
+            assert response.status_code == 202
 
 
-def test_notices_a_second(
+def test_notices_per_second(
     database: Database, conninfo: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The whole dispatcher, in parts, so that what it keeps in memory would show."""
+    """The whole dispatcher; memory is measured early and at the end, to show growth."""
     monkeypatch.setattr(test_smtp, "NOTICES", NOTICES)
     test_smtp.fill(database, conninfo)
     with running_sendgrid(keep=1) as stand_in:
@@ -70,10 +70,10 @@ def test_notices_a_second(
         lease.close()
         counts = stand_in.counts()
         assert counts["recipients"] == NOTICES
-        alone = seconds(lambda: bare(stand_in, 20))
-    rate, bare_rate = (NOTICES - sent) / took, 20_000 / alone
+        alone = seconds(lambda: post_plainly(stand_in, 20))
+    rate, plain_rate = (NOTICES - sent) / took, 20_000 / alone
     print(
-        f"\n{NOTICES:,} notices in {counts['requests']} requests, {rate:,.0f}/s; bare requests to "
-        f"the same stand-in {bare_rate:,.0f}/s, ratio {rate / bare_rate:.2f}; memory after "
-        f"{sent:,} {early:.0f} MB, in the end {memory():.0f} MB"
+        f"\n{NOTICES:,} notices in {counts['requests']} requests, {rate:,.0f}/s; plain requests to "
+        f"the same stand-in {plain_rate:,.0f}/s, ratio {rate / plain_rate:.2f}; memory after "
+        f"{sent:,} {early:.0f} MB, at the end {memory():.0f} MB"
     )

@@ -1,6 +1,6 @@
-"""Mails a second to smtp-sink: bare senders, the provider, and the dispatcher with all it records.
+"""Mails per second to smtp-sink: plain senders, the provider, and the whole dispatcher.
 
-All send the same mail, of at least 10 KB with text and HTML, each to a recipient of its own.
+All send the same mail, of at least 10 KB with text and HTML, to separate recipients.
 """
 
 from __future__ import annotations
@@ -34,32 +34,32 @@ from tests.mails import clock, people
 from tests.stand_ins.smtp_sink import running_sink
 
 NOTICES = 20_000
-BARE = 4_000
+PLAIN = 4_000
 SENDER = "Privacy <privacy@reconsent.test>"
 SMALLEST = 10 * 1024
 
 
-class Noting(Smtp):
-    """The provider, which notes the mail that it is handed."""
+class Recording(Smtp):
+    """The provider, which records the last mail."""
 
     mail: Mail | None = None
 
     @override
     def send(self, mail: Mail, recipients: Sequence[Recipient]) -> Sequence[Result]:
-        """Hand the mail over."""
+        """Record and send the mail."""
         self.mail = mail
         return super().send(mail, recipients)
 
 
 @pytest.fixture
 def port() -> Iterator[int]:
-    """Where a sink listens."""
+    """The port of a running sink."""
     with running_sink() as port:
         yield port
 
 
 def fill(database: Database, conninfo: str) -> None:
-    """Make accounts, each of which has a choice notice due."""
+    """Make accounts with one due choice notice each."""
     with database.connection() as connection:
         publish(connection, draft(declares=[row("user", "essential.service")]), PublishedVersions())
         connection.execute(
@@ -87,14 +87,14 @@ def fill(database: Database, conninfo: str) -> None:
 
 
 def by_smtplib(port: int, mails: Sequence[tuple[str, bytes]]) -> None:
-    """Send prepared bytes over one connection of the standard library's."""
+    """Send prepared bytes over one connection of smtplib."""
     with smtplib.SMTP("127.0.0.1", port) as server:
         for address, content in mails:
             server.sendmail("privacy@reconsent.test", [address], content)
 
 
 async def by_aiosmtplib(port: int, mails: Sequence[tuple[str, bytes]]) -> None:
-    """Send prepared bytes over four connections of aiosmtplib's."""
+    """Send prepared bytes over four connections of aiosmtplib."""
 
     async def work(part: Sequence[tuple[str, bytes]]) -> None:
         server = aiosmtplib.SMTP(hostname="127.0.0.1", port=port, start_tls=False)
@@ -113,17 +113,17 @@ def by_provider(smtp: Smtp, mail: Mail, recipients: Sequence[Recipient]) -> None
 
 
 def rate(count: int, work: Callable[[], object]) -> tuple[float, float]:
-    """Return how many a second some work did, and how many a second of this process's own CPU."""
+    """Return the rate per second, and per second of this process's CPU time."""
     start, busy = time.perf_counter(), time.process_time()
     work()
     busy, start = time.process_time() - busy, time.perf_counter() - start
     return count / start, count / busy
 
 
-def test_mails_a_second(database: Database, conninfo: str, port: int) -> None:
-    """Bare sending of prepared bytes, the provider alone, and the whole dispatcher."""
+def test_mails_per_second(database: Database, conninfo: str, port: int) -> None:
+    """Plain sending of prepared bytes, the provider alone, and the whole dispatcher."""
     fill(database, conninfo)
-    smtp = Noting(smtp_settings(f"smtp://127.0.0.1:{port}"), clock)
+    smtp = Recording(smtp_settings(f"smtp://127.0.0.1:{port}"), clock)
     lease = Lease(conninfo)
     dispatcher = Dispatcher(
         database,
@@ -143,17 +143,17 @@ def test_mails_a_second(database: Database, conninfo: str, port: int) -> None:
     )
     assert counts == [("accepted", NOTICES)]
     assert smtp.mail
-    everyone = people(BARE)
+    everyone = people(PLAIN)
     mime = MimeMail(smtp.mail, date=datetime.now(UTC))
     mails = [(one.email, mime.addressed(one, one.email)) for one in everyone]
     size = min(len(content) for _, content in mails)
     assert size >= SMALLEST
-    rates["smtplib, bare"] = rate(BARE, lambda: by_smtplib(port, mails))
-    rates["aiosmtplib, bare"] = rate(BARE, lambda: asyncio.run(by_aiosmtplib(port, mails)))
+    rates["smtplib, plain"] = rate(PLAIN, lambda: by_smtplib(port, mails))
+    rates["aiosmtplib, plain"] = rate(PLAIN, lambda: asyncio.run(by_aiosmtplib(port, mails)))
     mail = smtp.mail
-    rates["provider alone"] = rate(BARE, lambda: by_provider(smtp, mail, everyone))
+    rates["provider alone"] = rate(PLAIN, lambda: by_provider(smtp, mail, everyone))
     smtp.close()
-    base = rates["smtplib, bare"]
+    base = rates["smtplib, plain"]
     print(f"\n{'mails of ' + str(size) + ' bytes':<22}{'per second':>12}{'ratio':>7}", end="")
     print(f"{'per CPU second':>16}{'ratio':>7}")
     for name, (walled, busy) in rates.items():

@@ -1,5 +1,5 @@
-"""Starts commands of the program quickly: one process has imported it and forks one for each.
+"""Start commands of the program quickly: one process imports it and forks for each command.
 
-A command that is forked is a process like any other, with an environment, a working directory and
-standard streams of its own; only the second that Python needs to import everything is saved.
+A forked command is a full process with a separate environment, working directory and standard
+streams. Only the import of the program, about a second, is saved.
 """

@@ -1,4 +1,4 @@
-"""Ask the forking process for commands, and wait for their ends."""
+"""Start commands through the forking process, and wait for their ends."""
 
 from __future__ import annotations
 
@@ -31,48 +31,48 @@ class Request:
 
 
 class Forker:
-    """The process that forks the others; hears of their ends."""
+    """The process that forks the commands, and their exit codes."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
-        """Listen to it."""
+        """Read its output on a thread."""
         self._process = process
         self._started: Queue[int] = Queue()
-        self._asking = Lock()
-        self._told = Condition()
+        self._request_lock = Lock()
+        self._changed = Condition()
         self.codes: dict[int, int] = {}
-        Thread(target=self._listen, daemon=True).start()
+        Thread(target=self._read, daemon=True).start()
 
     def start(self, request: Request) -> int:
-        """Start a command; return its process's number."""
+        """Start a command; return its process id."""
         assert self._process.stdin
-        with self._asking:
+        with self._request_lock:
             self._process.stdin.write(json.dumps(asdict(request)) + "\n")
             self._process.stdin.flush()
             return self._started.get(timeout=_PATIENCE)
 
     def wait(self, pid: int, seconds: float = _PATIENCE) -> int:
         """Wait for a process's end; return its exit code, negative for a signal."""
-        with self._told:
-            ended = self._told.wait_for(lambda: pid in self.codes, seconds)
-            assert ended, f"process {pid} does not end"
+        with self._changed:
+            ended = self._changed.wait_for(lambda: pid in self.codes, seconds)
+            assert ended, f"process {pid} has not ended"
             return self.codes[pid]
 
-    def _listen(self) -> None:
+    def _read(self) -> None:
         assert self._process.stdout
         for line in self._process.stdout:
             what, pid, *code = line.split()
-            with self._told:
+            with self._changed:
                 if what == "started":
-                    self.codes.pop(int(pid), None)  # an earlier process's, with the same number
+                    self.codes.pop(int(pid), None)  # of an earlier process with this id
                     self._started.put(int(pid))
                 else:
                     self.codes[int(pid)] = int(*code)
-                    self._told.notify_all()
+                    self._changed.notify_all()
 
 
 @contextmanager
 def running_forker(*, impatient: bool = False) -> Iterator[Forker]:
-    """Give a process that forks others; none of them outlives the block."""
+    """Yield a forking process; none of its commands outlives the block."""
     path = {"PATH": os.defpath, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     with subprocess.Popen(
         [sys.executable, "-m", "tests.forking.server", *(["impatient"] if impatient else [])],

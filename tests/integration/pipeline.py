@@ -104,7 +104,7 @@ class Pipeline(Readings):
             case Look():
                 return self._look(step, target or step.notice)
             case Click():
-                return self._click(step, target or step.notice, answers or step.said or {})
+                return self._click(step, target or step.notice, answers or step.given or {})
             case Permit():
                 return self.permits([step])[0]
         return None

@@ -1,4 +1,4 @@
-"""tests/cases/rules.yaml as stories: steps to take, and what must be seen after them.
+"""tests/cases/rules.yaml as stories: steps to take, and the expected results.
 
 `run(case, source)` plays a case on anything that is a Source: the model (ModelSource), or a real
 system behind a driver.
@@ -34,11 +34,11 @@ from tests.model.uses import instant
 CASES = Path(__file__).parents[1] / "cases" / "rules.yaml"
 SITE = "site.example"
 
-Line = Mapping[str, Any]  # one line of a story, as it stands in the file
+Line = Mapping[str, Any]  # one line of a story, as in the file
 
 
 class Source(Protocol):
-    """What a case is played on; results are shaped as the commands of these names print them."""
+    """What a case is played on; results have the shapes that the commands print."""
 
     def take(self, step: Step) -> object:
         """Take a step; return mails for Dispatch, a status for Click, (allowed, reason, …)."""
@@ -50,12 +50,12 @@ class Source(Protocol):
         """Return an account's ledger, oldest first."""
 
     def erasures(self) -> list[dict[str, Any]]:
-        """Return what has to be erased."""
+        """Return the erasures to be made."""
 
 
 @dataclass(kw_only=True)
 class ModelSource:
-    """A case's source that is the model."""
+    """The model as a source."""
 
     player: Player = field(default_factory=Player)
 
@@ -85,7 +85,7 @@ class Case:
     story: Sequence[Line]
 
     def lines(self) -> Iterator[tuple[datetime, Line]]:
-        """The story's lines with their times: noon of its `day`, else an hour later."""
+        """The story's lines with their times: noon of its `day`, else one hour later."""
         now = datetime(2027, 1, 10, 12, tzinfo=UTC)
         for line in self.story:
             now = _noon(line["day"]) if "day" in line else now
@@ -95,7 +95,7 @@ class Case:
 
 @cache
 def load() -> Sequence[Case]:
-    """Read the cases; a case's own `versions` stand beside the common ones, or in their place."""
+    """Read the cases; a case's own `versions` extend or replace the common ones."""
     content = yaml.safe_load(CASES.read_text(encoding="utf-8"))
     return [
         Case(
@@ -111,7 +111,7 @@ def load() -> Sequence[Case]:
 
 
 def _document(name: str, version: Mapping[str, Any]) -> dict[str, Any]:
-    """Complete a version to a whole policy file, with texts and parties."""
+    """Complete a version to a policy file, with texts and parties."""
     parties = {"example", "new-owner", version["controller"]}
     parties |= {party for row in version["declares"] for party in row.get("recipients", [])}
     text = {"title": f"Policy {name}", "summary": "What changes.", "body": f"# Policy {name}\n"}
@@ -127,7 +127,7 @@ def _document(name: str, version: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _noon(value: Any) -> datetime:  # noqa: ANN401 - a date or a time, as YAML gives it
+def _noon(value: Any) -> datetime:  # noqa: ANN401 - a date or a time, from YAML
     if isinstance(value, datetime):
         return instant(value)
     return datetime.combine(value, time(12), UTC)
@@ -137,36 +137,36 @@ def _noon(value: Any) -> datetime:  # noqa: ANN401 - a date or a time, as YAML g
 
 
 def run(case: Case, source: Source) -> None:
-    """Play a case; AssertionError where something is not as the case says."""
+    """Play a case; raise AssertionError if a result differs from the case."""
     for number, (now, line) in enumerate(case.lines()):
         verb = next(iter(line))
         where = f"{case.title}, line {number + 1} of its story: {dict(line)}"
-        if verb in _SEEN:
-            found, said = _SEEN[verb](source, line[verb]), line[verb]
-            assert found == said, f"{where}\nseen: {found}"
+        if verb in _RESULTS:
+            found, expected = _RESULTS[verb](source, line[verb]), line[verb]
+            assert found == expected, f"{where}\nfound: {found}"
             continue
         results: list[Any] = [source.take(step) for step in _steps(case, verb, line, now, number)]
-        expected: object = line[verb] if verb in ("mail", "send") else line.get("is")
+        wanted: object = line[verb] if verb in ("mail", "send") else line.get("is")
         seen = _result(verb, results)
         if "to" in line:
             assert [mail["email"] for mail in results[-1]] == line["to"], where
-        assert expected is None or seen == expected, f"{where}\nseen: {seen}"
+        assert wanted is None or seen == wanted, f"{where}\nfound: {seen}"
 
 
 def _steps(case: Case, verb: str, line: Line, now: datetime, number: int) -> list[Step]:
-    said = line[verb]
+    given = line[verb]
     match verb:
         case "publish":
-            names = [said] if isinstance(said, str) else said
+            names = [given] if isinstance(given, str) else given
             return [Publish(now=now, document=case.versions[name]) for name in names]
         case "account" | "collected" | "choice":
-            return [_record(verb, said, now, number)]
+            return [_record(verb, given, now, number)]
         case "tombstone":
-            return [Tombstone(now=now, key=(SITE, said), at=now)]
+            return [Tombstone(now=now, key=(SITE, given), at=now)]
         case "open" | "click" | "report":
-            return [_about_notice(verb, said, now)]
+            return [_about_notice(verb, given, now)]
         case "permit":
-            fact = {"data_category": None, "collected_under": None, **_long(said)}
+            fact = {"data_category": None, "collected_under": None, **_long(given)}
             fact["at"] = _noon(fact["at"]) if "at" in fact else None
             return [Permit(now=now, key=(SITE, fact.pop("account")), **fact)]
     services: dict[str, list[Step]] = {
@@ -178,25 +178,25 @@ def _steps(case: Case, verb: str, line: Line, now: datetime, number: int) -> lis
     return services[verb]
 
 
-def _about_notice(verb: str, said: Mapping[str, Any], now: datetime) -> Step:
-    notice = (SITE, said["account"], said["version"], said.get("sequence", 1))
+def _about_notice(verb: str, given: Mapping[str, Any], now: datetime) -> Step:
+    notice = (SITE, given["account"], given["version"], given.get("sequence", 1))
     if verb == "report":
         name = f"report at {now}"
-        return Report(now=now, notice=notice, event=said["event"], occurred_at=now, identity=name)
+        return Report(now=now, notice=notice, event=given["event"], occurred_at=now, identity=name)
     if verb == "open":
-        return Look(now=now, notice=notice, slot=said["as"])
+        return Look(now=now, notice=notice, slot=given["as"])
     answers = {
         (use, by): answer
         for answer in ("allow", "deny")
-        for use, by in (question.split(" by ") for question in said.get(answer, []))
+        for use, by in (question.split(" by ") for question in given.get(answer, []))
     }
-    changing = said.get("changing", False)
-    return Click(now=now, notice=notice, said=answers, slot=said.get("page"), changing=changing)
+    changing = given.get("changing", False)
+    return Click(now=now, notice=notice, given=answers, slot=given.get("page"), changing=changing)
 
 
-def _record(verb: str, said: Mapping[str, Any], now: datetime, number: int) -> Step:
-    """Complete what the file says of an account, data or a choice to the data of its event."""
-    address = f"{said['account']}@example.org"
+def _record(verb: str, given: Mapping[str, Any], now: datetime, number: int) -> Step:
+    """Complete a line about an account, a collection or a choice to an event."""
+    address = f"{given['account']}@example.org"
     events: dict[str, tuple[str, str, dict[str, Any]]] = {
         "account": (
             "accounts",
@@ -206,20 +206,20 @@ def _record(verb: str, said: Mapping[str, Any], now: datetime, number: int) -> S
         "collected": ("collections", "collected_at", {"collected_under": None}),
         "choice": ("choices", "decided_at", {"channel": "phone"}),
     }
-    topic, dated, usual = events[verb]
-    fact = {"property": SITE, **usual, dated: now, **_long(said)}
+    topic, dated, defaults = events[verb]
+    fact = {"property": SITE, **defaults, dated: now, **_long(given)}
     fact[dated] = _noon(fact[dated]).isoformat()
     return Record(now=now, topic=topic, data=fact, identity=f"line-{number}")
 
 
-def _long(said: Mapping[str, Any]) -> dict[str, Any]:
-    """Give the short words of the file the long names of the interface."""
+def _long(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Replace the short names of the file by the names of the interface."""
     names = {"data": "data_category", "under": "collected_under", "use": "data_use"}
     names["by"] = "recipient"
-    return {names.get(name, name): value for name, value in said.items()}
+    return {names.get(name, name): value for name, value in given.items()}
 
 
-# ---------------------------------------------------------------------- what is seen
+# ---------------------------------------------------------------------- results
 
 
 def _result(verb: str, results: list[Any]) -> object:
@@ -232,8 +232,8 @@ def _result(verb: str, results: list[Any]) -> object:
     return results[0]
 
 
-def _notices(source: Source, said: Mapping[str, Any]) -> dict[str, list[str]]:
-    """The accounts' notices: version, sequence, kind, state, and suppression or what settled it."""
+def _notices(source: Source, accounts: Mapping[str, Any]) -> dict[str, list[str]]:
+    """The accounts' notices: version, sequence, kind, state, and suppression or settlement."""
     names = ("policy_version", "sequence", "kind", "state", "suppression", "settled")
     rows = sorted(source.notices(), key=lambda row: (row["policy_version"], row["sequence"]))
     return {
@@ -242,12 +242,12 @@ def _notices(source: Source, said: Mapping[str, Any]) -> dict[str, list[str]]:
             for row in rows
             if row["account"] == account
         ]
-        for account in said
+        for account in accounts
     }
 
 
-def _asked(source: Source, said: Mapping[str, Any]) -> dict[str, list[str]]:
-    """What an account's last notice asks about."""
+def _asked(source: Source, accounts: Mapping[str, Any]) -> dict[str, list[str]]:
+    """The items that each account's last notice asks about."""
     last = {}
     for row in sorted(source.notices(), key=lambda row: (row["policy_version"], row["sequence"])):
         last[row["account"]] = row["asks"]
@@ -257,14 +257,14 @@ def _asked(source: Source, said: Mapping[str, Any]) -> dict[str, list[str]]:
             f" for {item['data_use']} by {item['recipient']}"
             for item in last.get(account, [])
         )
-        for account in said
+        for account in accounts
     }
 
 
-def _ledger(source: Source, said: Mapping[str, Any]) -> dict[str, list[str]]:
+def _ledger(source: Source, accounts: Mapping[str, Any]) -> dict[str, list[str]]:
     return {
         account: [entry["event_state"] for entry in source.consents(SITE, account)]
-        for account in said
+        for account in accounts
     }
 
 
@@ -275,4 +275,4 @@ def _erasures(source: Source, _: object) -> list[str]:
     )
 
 
-_SEEN = {"notices": _notices, "asked": _asked, "ledger": _ledger, "erasures": _erasures}
+_RESULTS = {"notices": _notices, "asked": _asked, "ledger": _ledger, "erasures": _erasures}

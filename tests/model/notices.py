@@ -1,4 +1,4 @@
-"""Notices as they are kept: what recorded events do to them, which are open, how they read."""
+"""Stored notices: how recorded events change them, which are open, how they are printed."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ class Notice:
     asks: frozenset[Item] = frozenset()
     state: str = "due"
     suppression: str | None = None
-    email: str | None = None  # the address it went to
+    email: str | None = None  # the address it was sent to
     accepted_at: datetime | None = None
     undelivered: bool = False
     complained_at: datetime | None = None
     superseded: bool = False  # by a later version or sequence, while it was open
-    settled_as: str | None = None  # when a later version or sequence took its place
+    settled_as: str | None = None  # fixed when a later version or sequence replaces it
     closed: bool = False  # by a deletion
-    passes_on: bool = False  # information that its version did not get to mail
+    passes_on: bool = False  # information superseded before it was mailed
 
     @property
     def name(self) -> NoticeKey:
-        """What identifies the notice to people."""
+        """The notice's natural key."""
         return (*self.key, self.version, self.sequence)
 
     @property
     def handed_over(self) -> bool:
-        """Whether a provider was given it, whatever came of that."""
+        """Whether it was handed over to a provider, whatever the outcome."""
         return self.state not in ("due", "suppressed", "superseded")
 
 
@@ -54,12 +54,12 @@ class Notices(Permissions):
     # ------------------------------------------------------------------ recording
 
     def publish(self, document: Document) -> None:
-        """RULES 12: a later version supersedes what is open; the same one again does nothing."""
+        """RULES 12: a later version supersedes open notices; the same one again does nothing."""
         line = self.lines.setdefault(document["policy"], [])
         if any(version["version"] == document["version"] for version in line):
             return
         for notice in [n for n in self.notice_list if n.policy == document["policy"]]:
-            self.leave_behind(notice)
+            self.fix_settlement(notice)
             waits = notice.kind == "choice" and not notice.handed_over
             if waits or self.is_open(notice):
                 notice.passes_on = notice.kind == "information"
@@ -67,7 +67,7 @@ class Notices(Permissions):
         line.append(document)
 
     def account(self, event: Mapping[str, Any]) -> None:
-        """RULES 15 and 27: a deletion closes the notices unless a later one is known already."""
+        """RULES 15 and 27: a deletion closes the notices unless a later one is already known."""
         key = (event["property"], event["account"])
         at = instant(event["updated_at"])
         if event["status"] == "deleted" and self.since_deletion(key, at):
@@ -78,7 +78,7 @@ class Notices(Permissions):
         self.account_events.setdefault(key, []).append(event)
 
     def delete(self, site: str, account: str, at: str | datetime) -> None:
-        """Record a tombstone, whose time is its message's."""
+        """Record a tombstone, dated by its message."""
         fields = {"status": "deleted", "contact": "all", "updated_at": instant(at)}
         self.account({"property": site, "account": account, **fields})
 
@@ -87,12 +87,12 @@ class Notices(Permissions):
         self.collections.setdefault((event["property"], event["account"]), []).append(event)
 
     def choice(self, event: Mapping[str, Any], identity: str) -> None:
-        """RULES 17: keep a choice as it was said; the same one again is the same choice."""
+        """RULES 17: record a choice as given; a repeated id is the same choice."""
         name = event["property"], event["account"], identity
         if name in self.choices:
             return
         self.choices[name] = event
-        said = (
+        item = (
             event.get("data_category") or ANY,
             event.get("collected_under") or ANY,
             event["data_use"],
@@ -100,7 +100,7 @@ class Notices(Permissions):
         )
         entry = Entry(
             answer=event["answer"],
-            said=said,
+            item=item,
             decided_at=instant(event["decided_at"]),
             policy_version=event.get("policy_version"),
             channel=event.get("channel"),
@@ -116,7 +116,7 @@ class Notices(Permissions):
         event: str,
         at: str | datetime,
     ) -> None:
-        """RULES 15: what a provider reports of a notice that it accepted."""
+        """RULES 15: apply a provider's report about a notice that it accepted."""
         notice = self.named((site, account, policy_version, sequence))
         if notice is None or notice.accepted_at is None:
             return
@@ -126,13 +126,13 @@ class Notices(Permissions):
             notice.complained_at = max(instant(at), notice.complained_at or instant(at))
         shown = {"delivered": "delivered", "complained": "complained"}
         shown |= {"bounced": "bounced", "dropped": "bounced"}
-        told = ("accepted", "delivered", "bounced", "complained")
-        notice.state = max(notice.state, shown.get(event, notice.state), key=told.index)
+        order = ("accepted", "delivered", "bounced", "complained")
+        notice.state = max(notice.state, shown.get(event, notice.state), key=order.index)
 
     # ------------------------------------------------------------------ reading notices
 
     def is_open(self, notice: Notice) -> bool:
-        """RULES 12: looked up, not remembered."""
+        """RULES 12: derived from the current facts, not stored."""
         if notice.kind == "information":
             return notice.state == "due"
         return (
@@ -153,14 +153,14 @@ class Notices(Permissions):
         return max(found, key=lambda notice: notice.sequence, default=None)
 
     def bounced(self, email: str) -> bool:
-        """RULES 15: an address bounces for everyone who has it, in whatever case."""
+        """RULES 15: a bounced address counts for every account with it, ignoring case."""
         return any(
             notice.undelivered and notice.email and notice.email.lower() == email.lower()
             for notice in self.notice_list
         )
 
     def reachable(self, key: Key) -> bool:
-        """RULES 15: there is an address that has not bounced, and nobody complained there."""
+        """RULES 15: the address has not bounced, and the account has not complained."""
         email = self.person(key).email
         complained = any(
             n.key == key and n.complained_at and self.since_deletion(key, n.complained_at)
@@ -169,7 +169,7 @@ class Notices(Permissions):
         return email is not None and not complained and not self.bounced(email)
 
     def suppression(self, key: Key, kind: str) -> str | None:
-        """RULES 9 and 10: the first reason not to write, if any."""
+        """RULES 9 and 10: the first reason not to mail, if any."""
         person = self.person(key)
         reasons = {
             "minor": person.minor,
@@ -179,29 +179,29 @@ class Notices(Permissions):
             "no_address": person.email is None,
             "bounced": not self.reachable(key),
         }
-        return next((reason for reason, holds in reasons.items() if holds), None)
+        return next((reason for reason, applies in reasons.items() if applies), None)
 
     def named(self, name: NoticeKey) -> Notice | None:
-        """Return the notice of that name, None if there is none."""
+        """Return the notice with this key, None if there is none."""
         return next((notice for notice in self.notice_list if notice.name == name), None)
 
     def supersede(self, notice: Notice) -> None:
-        """A notice nobody mailed says so in its state; a mailed one's state stays as evidence."""
+        """An unmailed notice becomes superseded; a mailed one keeps its state as evidence."""
         if notice.closed:
             return
         notice.superseded = True
         if not notice.handed_over:
             notice.state, notice.suppression = "superseded", None
 
-    def leave_behind(self, notice: Notice) -> None:
-        """Something later takes a notice's place: what became of its question stays as it is."""
+    def fix_settlement(self, notice: Notice) -> None:
+        """A later notice replaces this one: its settlement does not change any more."""
         if notice.kind == "choice" and notice.handed_over and not notice.settled_as:
             notice.settled_as = self.settled(notice) or "superseded"
 
-    # ------------------------------------------------------------------ what one sees
+    # ------------------------------------------------------------------ printing
 
     def settled(self, notice: Notice) -> str | None:
-        """What became of a choice notice's question; None: open, or still to be asked."""
+        """How a choice notice was settled; None if it is open or not mailed yet."""
         if notice.kind != "choice":
             return None
         if notice.closed:
@@ -211,13 +211,13 @@ class Notices(Permissions):
         if not notice.handed_over or self.is_open(notice):
             return None
         standing = self.standing(notice.key)
-        by = [{d.answer for d in standing if covers(d.item, item)} for item in notice.asks]
-        if not any(by):
+        answers = [{d.answer for d in standing if covers(d.item, item)} for item in notice.asks]
+        if not any(answers):
             return "void"
-        return "expired" if {"expire"} in by else "answered"
+        return "expired" if {"expire"} in answers else "answered"
 
     def notices(self) -> list[dict[str, Any]]:
-        """Print all notices like `notices`, without their ids."""
+        """Return all notices as `notices` prints them, without ids."""
         names = ("data_category", "collected_under", "data_use", "recipient")
         return [
             {
@@ -238,7 +238,7 @@ class Notices(Permissions):
         ]
 
     def property_notice(self, site: str, now: datetime) -> tuple[str, str] | None:
-        """Return (policy, version) of the latest material version, while its notice is up."""
+        """Return (policy, version) of the latest material version, while its notice is shown."""
         line = self.line(site)
         found = [v for n, v in enumerate(line) if material(v, line[n - 1] if n else None)]
         if not found or now > instant(found[-1]["effective_at"]) + timedelta(days=30):

@@ -1,4 +1,4 @@
-"""What an account's data may be used for, and how its ledger reads (RULES 18, 20 to 26)."""
+"""Permission checks, and the ledger as printed (RULES 18, 20 to 26)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Answer = tuple[bool, str, str | None]  # (allowed, reason, suppression)
 
 @dataclass(kw_only=True)
 class Permissions(Register):
-    """The register, asked for permission."""
+    """The register with permission checks."""
 
     def permit(
         self,
@@ -28,7 +28,7 @@ class Permissions(Register):
         *,
         now: datetime,
     ) -> Answer:
-        """RULES 20 to 26: the first line that applies answers; `under` None is unknown."""
+        """RULES 20 to 26: the first rule that applies decides; `under` None is unknown."""
         key, when = (site, account), at or now
         if denied := self._denied_outright(key, under):
             return denied
@@ -51,7 +51,7 @@ class Permissions(Register):
         return False, "pending" if pending else "undeclared", None
 
     def _denied_outright(self, key: Key, under: str | None) -> Answer | None:
-        """RULES 20: what is denied whatever was said and declared."""
+        """RULES 20: denials that no decision or declaration can change."""
         person = self.person(key)
         if key not in self.known():
             return False, "unknown_account", None
@@ -66,7 +66,7 @@ class Permissions(Register):
         return None
 
     def _consented(self, item: Item, line: list[Document], when: datetime) -> Answer:
-        """RULES 24: a yes counts from the day on which some version that declares it does."""
+        """RULES 24: an allow takes effect with the first version that declares the use."""
         category, _, use, by = item
         effective = [instant(v["effective_at"]) for v in line if declares(v, category, use, by)]
         if not effective:
@@ -75,33 +75,34 @@ class Permissions(Register):
         return allowed, "consented" if allowed else "not_effective_yet", None
 
     def _refused(self, key: Key, item: Item, standing: list[Decision]) -> str | None:
-        """RULES 21: the reason of a no that meets the item and that no later yes makes good."""
+        """RULES 21: the reason of a deny that meets the item and that no later allow covers."""
         reasons = set()
-        for no in standing:
-            both = meet(no.item, item) if no.answer == "deny" else None
+        for deny in standing:
+            both = meet(deny.item, item) if deny.answer == "deny" else None
             if both and not any(
-                yes.answer == "allow" and yes.at > no.at and covers(yes.item, both)
-                for yes in standing
+                allow.answer == "allow" and allow.at > deny.at and covers(allow.item, both)
+                for allow in standing
             ):
-                reasons.add("withdrawn" if self.withdraws(key, no.item, no.at) else "refused")
-        return max(reasons, default=None)  # withdrawn, if one of them is
+                withdrawn = self.withdraws(key, deny.item, deny.at)
+                reasons.add("withdrawn" if withdrawn else "refused")
+        return max(reasons, default=None)  # withdrawn outranks refused
 
-    # ------------------------------------------------------------------ what commands print
+    # ------------------------------------------------------------------ printing
 
     def consents(self, site: str, account: str) -> list[dict[str, Any]]:
-        """Print the ledger, oldest first, like `consents`; `notice` is a NoticeKey or None."""
+        """Return the ledger as `consents` prints it, oldest first; `notice` is a NoticeKey."""
         key = (site, account)
         entries = sorted(self.ledger.get(key, []), key=lambda entry: entry.decided_at)
         return [
             {
                 "event_state": self._event_state(key, entry),
-                "data_category": entry.said[0],
-                "collected_under": entry.said[1],
-                "data_use": entry.said[2],
+                "data_category": entry.item[0],
+                "collected_under": entry.item[1],
+                "data_use": entry.item[2],
                 "recipient": (
                     self.controller(site, entry.decided_at) or ANY
-                    if entry.answer == "allow" and entry.said[3] == ANY
-                    else entry.said[3]
+                    if entry.answer == "allow" and entry.item[3] == ANY
+                    else entry.item[3]
                 ),
                 "policy_version": entry.policy_version,
                 "channel": entry.channel,
@@ -112,16 +113,16 @@ class Permissions(Register):
         ]
 
     def _event_state(self, key: Key, entry: Entry) -> str:
-        """RULES 18: derived when read, for the ledger keeps only what was said."""
+        """RULES 18: derived when read; the ledger stores only the decisions."""
         if not self.since_deletion(key, entry.decided_at):
             return "ConsentInvalidated"
         if entry.answer == "deny":
-            withdraws = self.withdraws(key, entry.said, entry.decided_at)
+            withdraws = self.withdraws(key, entry.item, entry.decided_at)
             return "ConsentWithdrawn" if withdraws else "ConsentRefused"
         return "ConsentGiven" if entry.answer == "allow" else "ConsentExpired"
 
     def erasures(self) -> list[dict[str, Any]]:
-        """Print what has to be erased, like `erasures`: all that is held of minors."""
+        """Return the erasures as `erasures` prints them: everything held about minors."""
         return [
             {
                 "property": key[0],

@@ -1,4 +1,4 @@
-"""Random lines of policy versions for hypothesis, over a few keys that keep meeting."""
+"""Random lines of policy versions for hypothesis, over a few keys that often overlap."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ USES = (
 PARTIES = ("example", "adpartner", "new-owner")
 VERSIONS = ("v1", "v2", "v3", "v4")
 
-# Seeds for the small things rather than a draw for each: chance is even then, and hypothesis can
-# leave out a step or a version without changing the others.
+# Details come from a seed instead of one draw each: their distribution is uniform, and hypothesis
+# can drop a step or a version without changing the others.
 SEEDS = st.integers(0, 2**32)
 
 Rows = dict[tuple[str, str], dict[str, Any]]  # (data, use) -> the rest of its row
 
 
 def _next_rows(chance: Random, rows: Rows) -> Rows:
-    """Change what the version before declares a little: drop one perhaps, add or change some."""
+    """Change the previous version's rows a little: maybe drop one, add or change some."""
     rows = dict(rows)
     if len(rows) > 1 and chance.random() < 0.4:
         del rows[chance.choice(sorted(rows))]
@@ -55,7 +55,7 @@ def _terms(chance: Random) -> dict[str, Any]:
 def lines(
     draw: st.DrawFn, policy: str = "policy", sites: tuple[str, ...] = ("site.example",)
 ) -> list[dict[str, Any]]:
-    """One policy's versions, 2 to 4, as policy files in JSON; the last site may join later."""
+    """Return 2 to 4 versions of a policy as JSON files; the last site may join later."""
     rows: Rows = {}
     documents: list[dict[str, Any]] = []
     effective, controller = START - timedelta(days=draw(st.integers(-3, 9))), PARTIES[0]

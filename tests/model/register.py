@@ -1,4 +1,4 @@
-"""Everything recorded, and what it comes to for one account, worked out anew at every question."""
+"""Everything recorded, and the facts about one account, derived again for every query."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _STRICTNESS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Person:
-    """An account as its events say it is; a stub is active, contact all, without an address."""
+    """An account's current facts; a stub is active, contact all, without an address."""
 
     status: str = "active"
     contact: str = "all"
@@ -41,10 +41,10 @@ class Person:
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One ledger entry: a yes, a no or an expiry, as it was said (ANY: left out)."""
+    """One ledger entry: an allow, a deny or an expiry, as given (ANY: left out)."""
 
     answer: str  # allow, deny or expire
-    said: Item
+    item: Item
     decided_at: datetime
     policy_version: str | None = None
     channel: str | None = None
@@ -53,7 +53,7 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
-    """What an entry comes to: an allow is spelled out over the data it is about."""
+    """One decision of an entry: an allow is expanded over the data that it covers."""
 
     answer: str
     item: Item
@@ -62,7 +62,7 @@ class Decision:
 
 @dataclass(kw_only=True)
 class Register:
-    """The raw facts, as they came; a fact that came twice is there twice and counts once."""
+    """The raw facts as received; a duplicate is stored twice and counts once."""
 
     lines: dict[str, list[Document]] = field(default_factory=dict)  # policy -> its versions
     account_events: dict[Key, list[Mapping[str, Any]]] = field(default_factory=dict)
@@ -83,19 +83,19 @@ class Register:
         return {version["version"]: version for version in self.line(site)}
 
     def controller(self, site: str, at: datetime) -> str | None:
-        """Return who controlled a property then: of the last version effective, or the first."""
+        """Return the controller at a time: of the last version in effect, else the first."""
         line = self.line(site)
-        begun = [version for version in line if instant(version["effective_at"]) <= at]
-        return str((begun or line[:1])[-1]["controller"]) if line else None
+        effective = [version for version in line if instant(version["effective_at"]) <= at]
+        return str((effective or line[:1])[-1]["controller"]) if line else None
 
     # ------------------------------------------------------------------ accounts
 
     def known(self) -> set[Key]:
-        """Return all accounts, stubs too."""
+        """Return all accounts, including stubs."""
         return {*self.account_events, *self.collections, *self.ledger}
 
     def person(self, key: Key) -> Person:
-        """RULES 27: the latest event counts; of equal times the stricter of each field."""
+        """RULES 27: the latest event counts; at equal times, the stricter value of each field."""
         events = self.account_events.get(key)
         if not events:
             return Person()
@@ -118,7 +118,7 @@ class Register:
         return Person(status=status, contact=contact, minor=minor, email=email or None)
 
     def deletion(self, key: Key) -> datetime | None:
-        """Return when the account was last deleted, however late that was heard."""
+        """Return when the account was last deleted, however late the event arrived."""
         return max(
             (
                 instant(event["updated_at"])
@@ -129,12 +129,12 @@ class Register:
         )
 
     def since_deletion(self, key: Key, at: datetime) -> bool:
-        """Tell whether a time lies after the account's latest deletion, if any."""
+        """Return whether a time is after the account's latest deletion, if any."""
         deletion = self.deletion(key)
         return deletion is None or at > deletion
 
     def held(self, key: Key) -> dict[Pair, datetime]:
-        """RULES 27 and 28: each pair held, and when it was first collected since an erasure."""
+        """RULES 27 and 28: each held pair, and when it was first collected since an erasure."""
         if self.person(key).status == "deleted":
             return {}
         events = self.collections.get(key, [])
@@ -152,24 +152,24 @@ class Register:
         return first
 
     def ruled(self, key: Key) -> set[Pair]:
-        """RULES 4: the pairs held that take part: unknown version, or a published one."""
+        """RULES 4: the held pairs of an unknown or a published version."""
         published = self.published(key[0])
         return {pair for pair in self.held(key) if pair[1] is None or pair[1] in published}
 
     # ------------------------------------------------------------------ decisions
 
     def decisions(self, key: Key) -> list[Decision]:
-        """RULES 17 and 18: what was decided since the latest deletion, allows spelled out."""
+        """RULES 17 and 18: the decisions since the latest deletion, with expanded allows."""
         return [
             Decision(answer=entry.answer, item=item, at=entry.decided_at)
             for entry in self.ledger.get(key, [])
             if self.since_deletion(key, entry.decided_at)
-            for item in (self.spelled_out(key, entry) if entry.answer == "allow" else {entry.said})
+            for item in (self.expanded(key, entry) if entry.answer == "allow" else {entry.item})
         ]
 
-    def spelled_out(self, key: Key, entry: Entry) -> set[Item]:
-        """RULES 17: an allow covers what it names, and what it leaves out as far as held then."""
-        category, under, use, recipient = entry.said
+    def expanded(self, key: Key, entry: Entry) -> set[Item]:
+        """RULES 17: an allow covers what it names; what it leaves out is all data held then."""
+        category, under, use, recipient = entry.item
         if recipient == ANY:
             controller = self.controller(key[0], entry.decided_at)
             if controller is None:
@@ -185,8 +185,8 @@ class Register:
         }
 
     def standing(self, key: Key) -> list[Decision]:
-        """RULES 18: the decisions in their order, without those that a later one covers."""
-        # An expiry never outweighs a yes or a no, so it comes before them, whatever the times.
+        """RULES 18: the decisions in order, without those that a later one covers."""
+        # An expiry never outweighs an allow or a deny, so it comes first, whatever its time.
         order = ("expire", "allow", "deny")
         ordered = sorted(
             self.decisions(key),
@@ -196,7 +196,7 @@ class Register:
             decision
             for n, decision in enumerate(ordered)
             if not any(covers(later.item, decision.item) for later in ordered[n + 1 :])
-            # Of the same moment none is the later one: the broader says it all.
+            # Of two at the same moment, the broader one is enough.
             and not any(
                 covers(other.item, decision.item) and other.item != decision.item
                 for other in ordered
@@ -205,14 +205,14 @@ class Register:
         ]
 
     def withdraws(self, key: Key, item: Item, at: datetime) -> bool:
-        """RULES 18: a no takes back a yes when one that it meets was said strictly earlier."""
+        """RULES 18: a deny withdraws if it meets a strictly earlier allow."""
         return any(
             decision.answer == "allow" and decision.at < at and meet(decision.item, item)
             for decision in self.decisions(key)
         )
 
     def new_uses(self, key: Key) -> set[Item]:
-        """RULES 5 and 6: all that the latest version would newly do with the account's data."""
+        """RULES 5 and 6: the new uses of the account's data by the latest version."""
         line = self.line(key[0])
         return new_uses(self.ruled(key), line[-1], self.published(key[0])) if line else set()
 

@@ -1,22 +1,22 @@
-"""The whole model: who is told, what is mailed and asked, what a click and time do (RULES 7 to 16).
+"""The whole model: planning, mailing, asking, clicks and expiry (RULES 7 to 16).
 
-Where RULES.md leaves room, the model reads it so:
+Where RULES.md is open, the model interprets it so:
 
-* The state of a notice nobody mailed is `due`, `suppressed` or `superseded`. What became superseded
-  stays so; if its account is asked again later, that is a notice of the next sequence.
+* The state of an unmailed notice is `due`, `suppressed` or `superseded`. Superseded is final; if
+  its account is asked again later, that is a notice of the next sequence.
 * An information notice's suppression is decided when it is planned and at the claim, nowhere else.
-* The last choice notice of the latest version alone can be open.
-* `settled` of a choice notice: void when a deletion closed it; superseded when nobody mailed it and
-  nothing was left to ask, or when it was open at the moment a later version was published or a
-  later sequence was planned; else, of one that is mailed and not open, void when no standing
-  decision covers anything that it asked, expired when an expiry alone covers something, answered
-  otherwise. What it was when something took its place, it stays.
-* Of what the provider reports complained is shown before bounced, and that before delivered; all
+* Only the last choice notice of the latest version can be open.
+* `settled` of a choice notice: void if a deletion closed it; superseded if it was not mailed and
+  nothing was left to ask, or if it was open when a later version was published or a later sequence
+  was planned. Otherwise, if it is mailed and not open: void if no standing decision covers any of
+  its items, expired if an item is covered only by an expiry, else answered. When a later notice
+  replaces it, its settlement does not change any more.
+* Of a provider's reports, complained is shown before bounced, and bounced before delivered; all
   take effect.
-* A link's page shows the ask, or when that is empty what was decided: of what its notice asked, of
-  the new uses, and every standing yes, the broadest. The page for changing one's mind shows both.
-* Whoever complained has no address that has not bounced, until a deletion.
-* An expiry is dated when respond_by passed, not when somebody noticed.
+* A link's page shows the ask. If that is empty, it shows the broadest decided items among those its
+  notice asked, the new uses, and every standing allow. The page for changing a decision shows both.
+* An account that complained is unreachable until a deletion.
+* An expiry is dated when respond_by passed, not when it was noticed.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ Question = tuple[str, str]  # (data_use, recipient)
 
 @dataclass(frozen=True, kw_only=True)
 class Page:
-    """The form one gets behind a link: what it asks, in the words of which version."""
+    """The form behind a link: the items it asks about, and the version that words it."""
 
     policy_version: str
     items: frozenset[Item]
@@ -49,12 +49,12 @@ class Page:
 
 @dataclass(kw_only=True)
 class World(Notices):
-    """A world in which one can publish, record, plan, mail, click and let time pass."""
+    """The whole model: publish, record, plan, mail, click and expire."""
 
     # ------------------------------------------------------------------ planning
 
     def plan(self) -> None:
-        """RULES 9 to 13: one pass over everything recorded so far; again it changes nothing."""
+        """RULES 9 to 13: one pass over everything recorded so far; it is idempotent."""
         for policy, line in self.lines.items():
             fresh = [n for n, v in enumerate(line) if (policy, v["version"]) not in self.planned]
             inform = any(_informs(line, n) for n in fresh)
@@ -68,23 +68,23 @@ class World(Notices):
     def _plan_account(self, key: Key, latest: Document, *, inform: bool) -> None:
         ask, last = self.ask(key), self.last_choice(key)
         waiting = last if last and not last.closed and last.state in ("due", "suppressed") else None
-        passed_on = any(n.key == key and n.passes_on for n in self.notice_list)
+        pass_on = any(n.key == key and n.passes_on for n in self.notice_list)
         if waiting and not ask:
             self.supersede(waiting)
         elif waiting:
             waiting.asks = ask
-            self._look_again(waiting)
+            self._set_suppression(waiting)
         elif ask and self._must_ask(key, last, ask):
             for notice in [n for n in self.notice_list if n.key == key]:
-                self.leave_behind(notice)
+                self.fix_settlement(notice)
                 if self.is_open(notice):
                     self.supersede(notice)
             self._add(key, latest, "choice", ask)
-        elif not ask and (inform or passed_on):
+        elif not ask and (inform or pass_on):
             self._add(key, latest, "information", ask)
 
     def _must_ask(self, key: Key, last: Notice | None, ask: frozenset[Item]) -> bool:
-        """RULES 13 and 15: nothing open and mailed covers the ask, or it came back unread."""
+        """RULES 13 and 15: no open notice covers the ask, or the mail was not delivered."""
         if last is None or not self.is_open(last):
             return True
         if not all(any(covers(asked, item) for asked in last.asks) for item in ask):
@@ -102,10 +102,10 @@ class World(Notices):
             kind=kind,
             asks=asks,
         )
-        self._look_again(notice)
+        self._set_suppression(notice)
         self.notice_list.append(notice)
 
-    def _look_again(self, notice: Notice) -> None:
+    def _set_suppression(self, notice: Notice) -> None:
         notice.suppression = self.suppression(notice.key, notice.kind)
         notice.state = "suppressed" if notice.suppression else "due"
 
@@ -119,18 +119,18 @@ class World(Notices):
             for key in then.known()
             if key[0] in document["properties"] and then.person(key).status != "deleted"
         }
-        told = [
+        informed = [
             n
             for n in then.notice_list
             if n.key in people and n.version == document["version"] and n.state != "superseded"
         ]
-        suppressed = [n.suppression for n in told if n.suppression]
+        suppressed = [n.suppression for n in informed if n.suppression]
         return {
             "accounts": len(people),
-            "choice": sum(n.kind == "choice" and not n.suppression for n in told),
-            "information": sum(n.kind == "information" and not n.suppression for n in told),
+            "choice": sum(n.kind == "choice" and not n.suppression for n in informed),
+            "information": sum(n.kind == "information" and not n.suppression for n in informed),
             "suppressed": {reason: suppressed.count(reason) for reason in set(suppressed)},
-            "untouched": len(people) - len(told),
+            "untouched": len(people) - len(informed),
         }
 
     # ------------------------------------------------------------------ mailing
@@ -138,9 +138,9 @@ class World(Notices):
     def dispatch(
         self, now: datetime, outcomes: Mapping[Key, str] | None = None
     ) -> list[dict[str, Any]]:
-        """RULES 14: claim all that is due, look again, mail; return the mails that went out.
+        """RULES 14: claim all due notices, check them again, mail; return the accepted mails.
 
-        `outcomes` says for some accounts what the provider answers instead of accepted: rejected,
+        `outcomes` gives, for some accounts, the provider's result instead of accepted: rejected,
         or retry (surely not accepted; the notice stays due).
         """
         claimed = [notice for notice in self.notice_list if notice.state == "due"]
@@ -171,7 +171,7 @@ class World(Notices):
         ask = self.ask(notice.key)
         if notice.kind == "choice":
             notice.asks = ask or notice.asks
-        self._look_again(notice)
+        self._set_suppression(notice)
         if notice.state == "due" and bool(ask) != (notice.kind == "choice"):
             self.supersede(notice)
         return notice.state == "due"
@@ -181,7 +181,7 @@ class World(Notices):
     def page(
         self, site: str, account: str, policy_version: str, sequence: int, *, changing: bool = False
     ) -> Page | None:
-        """Return what a GET of the notice's link shows; None where the link is dead (404)."""
+        """Return what a GET of the notice's link shows; None if the link is dead (404)."""
         notice, key = self.named((site, account, policy_version, sequence)), (site, account)
         if notice is None or notice.kind != "choice" or notice.accepted_at is None:
             return None
@@ -216,21 +216,21 @@ class World(Notices):
         now: datetime,
         page: Page | None = None,
     ) -> int:
-        """Post answers from a page opened earlier, or afresh; return the HTTP status.
+        """Post answers from a page opened earlier or now; return the HTTP status.
 
-        404 dead link; 409 the page does not cover the current ask, nothing recorded; 303 recorded.
-        Questions that the page does not have are ignored.
+        404: dead link. 409: the page does not cover the current ask; nothing is recorded. 303:
+        recorded. Questions that the page does not have are ignored.
         """
-        fresh = self.page(site, account, policy_version, sequence)
-        if fresh is None:
+        current = self.page(site, account, policy_version, sequence)
+        if current is None:
             return 404
-        page, key = page or fresh, (site, account)
+        page, key = page or current, (site, account)
         if not all(any(covers(i, item) for i in page.items) for item in self.ask(key)):
             return 409
-        said = [
+        entries = [
             Entry(
                 answer=answers[use, recipient],
-                said=(category, under, use, recipient),
+                item=(category, under, use, recipient),
                 decided_at=now,
                 policy_version=page.policy_version,
                 channel="page",
@@ -239,15 +239,15 @@ class World(Notices):
             for category, under, use, recipient in sorted(page.items, key=str)
             if (use, recipient) in answers
         ]
-        news = [entry for entry in said if not self._stands(key, entry)]
-        self.ledger.setdefault(key, []).extend(news)
+        changes = [entry for entry in entries if not self._applies(key, entry)]
+        self.ledger.setdefault(key, []).extend(changes)
         return 303
 
-    def _stands(self, key: Key, entry: Entry) -> bool:
-        """Tell whether exactly this stands already and nothing later speaks against it."""
+    def _applies(self, key: Key, entry: Entry) -> bool:
+        """Return whether exactly this decision is standing and no later one contradicts it."""
         standing = self.standing(key)
         return any(
-            (decision.answer, decision.item) == (entry.answer, entry.said)
+            (decision.answer, decision.item) == (entry.answer, entry.item)
             and not any(
                 {decision.answer, later.answer} == {"allow", "deny"}
                 and meet(later.item, decision.item)
@@ -257,7 +257,7 @@ class World(Notices):
         )
 
     def expire(self, now: datetime) -> None:
-        """RULES 16: silence until respond_by after acceptance is written down as what it is."""
+        """RULES 16: record an expiry when respond_by after acceptance has passed."""
         for notice in self.notice_list:
             if notice.kind != "choice" or notice.accepted_at is None or notice.undelivered:
                 continue
@@ -271,7 +271,7 @@ class World(Notices):
                 self.ledger.setdefault(notice.key, []).extend(
                     Entry(
                         answer="expire",
-                        said=item,
+                        item=item,
                         decided_at=deadline,
                         policy_version=notice.version,
                         notice=notice.name,
@@ -281,6 +281,6 @@ class World(Notices):
 
 
 def _informs(line: list[Document], n: int) -> bool:
-    """RULES 10: whether the n-th version of a line is material and asks for information mail."""
+    """RULES 10: whether the n-th version is material and requests information mail."""
     opted_in = (line[n].get("notice") or {}).get("information_mail") == "opted_in"
     return opted_in and material(line[n], line[n - 1] if n else None)

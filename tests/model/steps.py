@@ -1,7 +1,7 @@
-"""The steps that worlds are made of, and a player that takes them on the model.
+"""The steps of a world, and a player that takes them on the model.
 
-A driver of a real system replays the same steps beside the player: it asks the player which notice
-a step is about (`target`) and what is answered (`answers`), as only a running world knows that.
+A driver of a real system replays the same steps beside the player. It asks the player which notice
+a step is about (`target`) and which answers it gives (`answers`): both depend on the world.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tests.model.rules import Page, Question, World
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """Something that happens at `now`, which never goes back from step to step."""
+    """One step at `now`, which never decreases from step to step."""
 
     now: datetime
 
@@ -40,7 +40,7 @@ class Record(Step):
 
 @dataclass(frozen=True, kw_only=True)
 class Tombstone(Step):
-    """A null value on accounts, whose message is dated `at`."""
+    """A tombstone on accounts, in a message dated `at`."""
 
     key: Key
     at: datetime
@@ -48,11 +48,11 @@ class Tombstone(Step):
 
 @dataclass(frozen=True, kw_only=True)
 class Report(Step):
-    """A message on mail-events, about the named notice or the pick-th of those mailed by then."""
+    """A message on mail-events, about the named notice or the pick-th of the mailed ones."""
 
     event: str
     occurred_at: datetime
-    identity: str  # the same again is about the same notice
+    identity: str  # a repeated identity is about the same notice
     pick: int = 0
     notice: NoticeKey | None = None
 
@@ -64,9 +64,9 @@ class Plan(Step):
 
 @dataclass(frozen=True, kw_only=True)
 class Dispatch(Step):
-    """The dispatcher works until it is idle, or once where the provider puts something off.
+    """The dispatcher works until it is idle, or once if the provider defers a mail.
 
-    The provider rejects what goes to some accounts, and wants what goes to others at a later time.
+    The provider rejects the mails to some accounts, and defers those to others.
     """
 
     rejected: frozenset[Key] = frozenset()
@@ -75,41 +75,41 @@ class Dispatch(Step):
 
 @dataclass(frozen=True, kw_only=True)
 class Expire(Step):
-    """The scheduler looks at what time brought."""
+    """The scheduler records expiries."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Look(Step):
-    """Somebody opens the link of a choice notice and keeps the page in a slot.
+    """A person opens the link of a choice notice and keeps the page in a slot.
 
-    The notice is the named one, or the pick-th of those mailed by then.
+    The notice is the named one, or the pick-th of the mailed ones.
     """
 
     slot: str
     pick: int = 0
     notice: NoticeKey | None = None
-    changing: bool = False  # the page behind it, of what was decided
+    changing: bool = False  # the page for changing decisions
 
 
 @dataclass(frozen=True, kw_only=True)
 class Click(Step):
-    """Somebody posts answers, from the page in a slot or (None) from one opened afresh.
+    """A person posts answers, from the page in a slot or (None) from one opened now.
 
-    The answers are those in `said`, or the pattern's, which go to the page's questions in turn,
-    over and over; None leaves one open.
+    The answers are `given`, or the pattern repeated over the page's questions; None leaves a
+    question open.
     """
 
     pick: int = 0
     notice: NoticeKey | None = None
     pattern: tuple[str | None, ...] = (None,)
-    said: Mapping[Question, str] | None = None
+    given: Mapping[Question, str] | None = None
     slot: str | None = None
-    changing: bool = False  # of the page opened afresh
+    changing: bool = False  # of the page opened now
 
 
 @dataclass(frozen=True, kw_only=True)
 class Permit(Step):
-    """A question of permission; `at` None is now."""
+    """A permission check; `at` None is now."""
 
     key: Key
     data_category: str
@@ -121,14 +121,14 @@ class Permit(Step):
 
 @dataclass(kw_only=True)
 class Player:
-    """Takes steps on a model world, and remembers which pages are open."""
+    """Takes steps on a model world, and keeps the open pages."""
 
     world: World = field(default_factory=World)
     pages: dict[str, tuple[NoticeKey, Page]] = field(default_factory=dict)
     reported: dict[str, NoticeKey | None] = field(default_factory=dict)
 
     def target(self, step: Look | Click | Report) -> NoticeKey | None:
-        """Return which notice the step is about, None if nothing that fits was mailed yet."""
+        """Return the notice of the step, None if no suitable one was mailed yet."""
         if isinstance(step, Report):
             if step.identity not in self.reported:
                 picked = self._pick(step.pick, ("choice", "information"))
@@ -147,23 +147,23 @@ class Player:
         return names[pick % len(names)] if names else None
 
     def answers(self, step: Click) -> dict[Question, str]:
-        """Return what the step answers; {} where there is no page, or nothing to answer."""
-        if step.said is not None:
-            return dict(step.said)
+        """Return the answers of the step; {} if there is no page or no question."""
+        if step.given is not None:
+            return dict(step.given)
         name = self.target(step)
         if name is None:
             return {}
         page = self._page(step, name)
         questions = page.questions if page else []
-        said = {
+        answers = {
             question: step.pattern[n % len(step.pattern)] for n, question in enumerate(questions)
         }
-        return {question: answer for question, answer in said.items() if answer}
+        return {question: answer for question, answer in answers.items() if answer}
 
     def take(self, step: Step) -> object:
         """Take one step; return mails, an HTTP status or a permission, None for the others.
 
-        A click without answers is not made (its result is None).
+        A click without answers is skipped (its result is None).
         """
         match step:
             case Plan():
@@ -191,7 +191,7 @@ class Player:
         return None
 
     def _receive(self, step: Step) -> None:
-        """Take a message from the bus."""
+        """Record a message from the bus."""
         match step:
             case Publish():
                 self.world.publish(step.document)
@@ -207,7 +207,7 @@ class Player:
                 if name := self.target(step):
                     self.world.mail_event(*name, step.event, step.occurred_at)
             case _:
-                raise TypeError(f"no step to take: {step}")
+                raise TypeError(f"not a known step: {step}")
 
     def _page(self, step: Look | Click, name: NoticeKey) -> Page | None:
         if isinstance(step, Click) and step.slot and step.slot in self.pages:
@@ -232,7 +232,7 @@ class Player:
 def every_permit(
     world: World, categories: tuple[str, ...], uses: tuple[str, ...], now: datetime
 ) -> Iterator[Permit]:
-    """Ask about everything: each account and a stranger, each version and party, and more."""
+    """Yield all checks: each account and an unknown one, each version and party, and more."""
     for key in (*sorted(world.known()), ("site.example", "stranger")):
         line = world.line(key[0])
         unders = [None, "unpublished", *(version["version"] for version in line)]

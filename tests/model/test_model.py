@@ -1,4 +1,4 @@
-"""The model itself against the worked cases, and against what must hold in any world."""
+"""The model against the worked cases, and against properties of all worlds."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ Facts = dict[str, Any]
 
 @pytest.mark.parametrize("case", load(), ids=lambda case: case.title)
 def test_cases(case: Case) -> None:
-    """Each story of rules.yaml goes as it says."""
+    """Each story of rules.yaml has the results that it states."""
     run(case, ModelSource())
 
 
 def test_covers_and_meets() -> None:
-    """A dotted parent covers, a mere prefix does not; unknown is a version of its own."""
+    """A dotted parent covers, a mere prefix does not; unknown is a separate version."""
     contact, email = ("user.contact", "v1", "ads", "us"), ("user.contact.email", "v1", "ads", "us")
     assert covers(contact, email)
     assert not covers(email, contact)
@@ -74,11 +74,11 @@ def test_covers_and_meets() -> None:
     ],
 )
 def test_material(change: Facts, expected: bool) -> None:  # noqa: FBT001 - a row of the table
-    """A version is material by a new use, another controller, keeping longer, or its own word."""
+    """A new use, another controller, longer retention or an explicit flag makes it material."""
     row = {"data": "user.contact", "uses": ["ads"], "retention": "P30D"}
-    followed = {"controller": "us", "declares": [row]}
-    assert material({**followed, **change}, followed) is expected
-    assert not material({**followed, **change}, None)
+    previous = {"controller": "us", "declares": [row]}
+    assert material({**previous, **change}, previous) is expected
+    assert not material({**previous, **change}, None)
 
 
 def test_durations() -> None:
@@ -88,8 +88,8 @@ def test_durations() -> None:
 
 @in_any_world
 @given(stories(rejections=True))
-def test_nobody_is_mailed_against_the_rules(story: Sequence[Step]) -> None:
-    """No mail to whom something speaks against; each has an address and its kind's ask."""
+def test_no_mail_breaks_the_rules(story: Sequence[Step]) -> None:
+    """No suppressed account is mailed; each mail has the address and ask of its kind."""
     player = Player()
     for step in story:
         before = deepcopy(player.world)
@@ -109,10 +109,10 @@ def test_nobody_is_mailed_against_the_rules(story: Sequence[Step]) -> None:
 
 @in_any_world
 @given(stories(rejections=True))
-def test_who_is_asked_has_one_open_notice(story: Sequence[Step]) -> None:
-    """After planning each account has an open notice exactly when something is to be asked.
+def test_an_account_to_be_asked_has_one_open_notice(story: Sequence[Step]) -> None:
+    """After planning, an account has an open choice notice exactly if its ask is not empty.
 
-    Never more than one: sequences count up, and only the last choice notice can be open.
+    It never has more than one. Sequences have no gaps.
     """
     player = Player()
     for step in story:
@@ -121,9 +121,9 @@ def test_who_is_asked_has_one_open_notice(story: Sequence[Step]) -> None:
         for key in world.known() if isinstance(step, Plan) else ():
             mine = [notice for notice in world.notice_list if notice.key == key]
             opened = [notice for notice in mine if world.is_open(notice)]
-            asked = [notice for notice in opened if notice.kind == "choice"]
+            choices = [notice for notice in opened if notice.kind == "choice"]
             assert len(opened) <= 1
-            assert bool(asked) == bool(world.ask(key))
+            assert bool(choices) == bool(world.ask(key))
             for one, next_one in pairwise(notice for notice in mine if notice.version == "v2"):
                 assert next_one.sequence == one.sequence + 1
 
@@ -131,7 +131,7 @@ def test_who_is_asked_has_one_open_notice(story: Sequence[Step]) -> None:
 @in_any_world
 @given(stories(rejections=True))
 def test_planning_again_changes_nothing(story: Sequence[Step]) -> None:
-    """The plan is a function of what is recorded."""
+    """The plan depends only on the recorded facts."""
     player = Player()
     for step in story:
         player.take(step)
@@ -144,7 +144,7 @@ def test_planning_again_changes_nothing(story: Sequence[Step]) -> None:
 @in_any_world
 @given(stories())
 def test_replaying_everything_changes_nothing(story: Sequence[Step]) -> None:
-    """All messages once more, each stream in order: the same facts, and nobody is mailed."""
+    """Replaying all messages, each stream in order, gives the same facts and no mail."""
     player = Player()
     for step in story:
         player.take(step)
@@ -160,7 +160,7 @@ def test_replaying_everything_changes_nothing(story: Sequence[Step]) -> None:
 @in_any_world
 @given(stories(leave_out=NO_MAIL))
 def test_facts_do_not_depend_on_the_interleaving(story: Sequence[Step]) -> None:
-    """Topics one after the other, forwards or backwards, give what the interleaving gave."""
+    """Consuming one topic after the other, in either order, gives the same facts."""
     messages = [step for step in story if isinstance(step, MESSAGES)]
     seen = []
     for order in (messages, sorted(messages, key=topic), sorted(messages, key=topic, reverse=True)):
@@ -173,10 +173,10 @@ def test_facts_do_not_depend_on_the_interleaving(story: Sequence[Step]) -> None:
 
 @in_any_world
 @given(stories())
-def test_a_yes_is_needed_for_what_was_not_declared(story: Sequence[Step]) -> None:
-    """What is allowed is declared by the data's own version, or somebody said a yes that meets it.
+def test_an_undeclared_use_requires_an_allow(story: Sequence[Step]) -> None:
+    """An allowed use is declared by the data's own version, or an allow meets it.
 
-    No such yes, no permission, whatever else happened; and never one for a minor or the deleted.
+    Minors and deleted accounts never have a permission.
     """
     player = Player()
     for step in story:
@@ -196,16 +196,16 @@ def test_a_yes_is_needed_for_what_was_not_declared(story: Sequence[Step]) -> Non
             assert world.person(question.key).status != "deleted"
             assert not world.person(question.key).minor
         if reason == "consented":
-            said = [entry.said for entry in world.ledger[question.key] if entry.answer == "allow"]
+            allows = [entry.item for entry in world.ledger[question.key] if entry.answer == "allow"]
             by = question.recipient or "*"
             about = (question.data_category, question.collected_under, question.data_use, by)
-            assert any(meet(yes, about) for yes in said)
+            assert any(meet(allow, about) for allow in allows)
 
 
 @in_any_world
 @given(stories())
-def test_a_preview_adds_up_and_comes_true(story: Sequence[Step]) -> None:
-    """Preview's numbers sum to the accounts, and are what publishing and mailing then does."""
+def test_a_preview_matches_the_release(story: Sequence[Step]) -> None:
+    """A preview's counts sum to the accounts, and match the mails after publishing."""
     player = Player()
     for step in story:
         if isinstance(step, Publish):
@@ -224,13 +224,13 @@ def test_a_preview_adds_up_and_comes_true(story: Sequence[Step]) -> None:
         player.take(step)
 
 
-def test_random_worlds_reach_the_corners() -> None:
-    """The worlds that the other tests and the real system are tried on are not too tame."""
+def test_random_worlds_reach_all_states() -> None:
+    """The random worlds reach every state, reason and status."""
     seen: Counter[object] = Counter()
 
     @settings(in_any_world, max_examples=50, database=None)
     @given(stories(rejections=True))
-    def live(story: Sequence[Step]) -> None:
+    def play(story: Sequence[Step]) -> None:
         player = Player()
         for step in story:
             result = player.take(step)
@@ -242,9 +242,9 @@ def test_random_worlds_reach_the_corners() -> None:
         for site, account in player.world.known():
             seen.update(entry["event_state"] for entry in player.world.consents(site, account))
 
-    corners: set[object] = {303, 404, 409, "choice", "information", "sequence 2"}
-    corners |= {"accepted", "delivered", "bounced", "complained", "rejected", "superseded"}
-    corners |= {
+    expected: set[object] = {303, 404, 409, "choice", "information", "sequence 2"}
+    expected |= {"accepted", "delivered", "bounced", "complained", "rejected", "superseded"}
+    expected |= {
         "minor",
         "deactivated",
         "all_comms_opt_out",
@@ -252,29 +252,29 @@ def test_random_worlds_reach_the_corners() -> None:
         "no_address",
         "deleted",
     }
-    corners |= {"answered", "expired", "void"}
-    corners |= {f"Consent{what}" for what in ("Given", "Refused", "Withdrawn", "Expired")}
-    corners |= {"ConsentInvalidated"}
+    expected |= {"answered", "expired", "void"}
+    expected |= {f"Consent{what}" for what in ("Given", "Refused", "Withdrawn", "Expired")}
+    expected |= {"ConsentInvalidated"}
     for number in range(8):  # nearly always the first two are enough
-        if not corners <= set(seen):
-            seed(number)(live)()
-    assert corners <= set(seen)
+        if not expected <= set(seen):
+            seed(number)(play)()
+    assert expected <= set(seen)
 
 
-# ---------------------------------------------------------------------- what worlds come to
+# ---------------------------------------------------------------------- facts of a world
 
 MESSAGES = (Publish, Record, Tombstone, Report)
 
 
 def topic(step: Step) -> str:
-    """The topic of a message."""
+    """Return the topic of a message."""
     if isinstance(step, Record):
         return step.topic
     return "policy-versions" if isinstance(step, Publish) else "accounts"
 
 
 def facts(world: World) -> Facts:
-    """All that does not depend on when things were heard."""
+    """Return the facts that do not depend on the order of arrival."""
     return {
         "/".join(key): (
             world.person(key),

@@ -1,4 +1,4 @@
-"""What versions declare and decisions name, as plain values (RULES 2, 3, 5, 6 and 10)."""
+"""What versions declare and decisions cover, as plain values (RULES 2, 3, 5, 6 and 10)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-ANY = "*"  # what a decision left out; None as a version is "unknown", which is something else
+ANY = "*"  # left out in a decision; unlike None, which is the unknown version
 
 Document = Mapping[str, Any]  # a policy file as JSON
 Use = tuple[str, str, str]  # (data_category, data_use, recipient), as a version declares it
@@ -29,26 +29,26 @@ def duration(value: str) -> timedelta:
     """Return an ISO 8601 duration; a year is 365 days, a month 30 (RULES 10)."""
     found = _DURATION.fullmatch(value)
     if found is None:
-        raise ValueError(f"no ISO 8601 duration: {value}")
+        raise ValueError(f"not an ISO 8601 duration: {value}")
     years, months, weeks, days, hours, minutes, seconds = (int(n or 0) for n in found.groups())
     days += years * 365 + months * 30 + weeks * 7
     return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
 
 
 def above(parent: str, child: str) -> bool:
-    """Tell whether a dotted key is the other or a dotted parent of it."""
+    """Return whether a dotted key equals the other or is a parent of it."""
     return parent == child or child.startswith(parent + ".")
 
 
 def narrower(one: str, other: str) -> str | None:
-    """Return the narrower of two keys on one line (ANY is above all), else None."""
+    """Return the narrower key if one is above the other (ANY is above all), else None."""
     if one == ANY or above(one, other):
         return other
     return one if other == ANY or above(other, one) else None
 
 
 def covers(x: Item, y: Item) -> bool:
-    """RULES 3: whatever y is about, x is about too."""
+    """RULES 3: x includes everything in y."""
     return (
         (x[0] == ANY or above(x[0], y[0]))
         and x[1] in (ANY, y[1])
@@ -58,7 +58,7 @@ def covers(x: Item, y: Item) -> bool:
 
 
 def meet(x: Item, y: Item) -> Item | None:
-    """RULES 3: what x and y are both about, None where they have nothing in common."""
+    """RULES 3: the intersection of x and y, None if it is empty."""
     category, use = narrower(x[0], y[0]), narrower(x[2], y[2])
     same_version = x[1] == y[1] or ANY in (x[1], y[1])
     same_recipient = x[3] == y[3] or ANY in (x[3], y[3])
@@ -78,7 +78,7 @@ def declared(version: Document) -> set[Use]:
 
 
 def declares(version: Document | None, category: str, use: str, recipient: str) -> bool:
-    """Tell whether a version declares a use that covers this one; no version declares nothing."""
+    """Return whether a version declares a use that covers this one; None declares nothing."""
     return version is not None and any(
         above(c, category) and above(u, use) and r == recipient for c, u, r in declared(version)
     )
@@ -87,7 +87,7 @@ def declares(version: Document | None, category: str, use: str, recipient: str) 
 def new_uses(
     held: Iterable[Pair], latest: Document, published: Mapping[str | None, Document]
 ) -> set[Item]:
-    """RULES 5 and 6: what the latest version would do with held data that its own does not say."""
+    """RULES 5 and 6: uses of held data by the latest version that its own does not declare."""
     candidates: set[Item] = set()
     for category, under in held:
         for c, use, recipient in declared(latest):
@@ -101,20 +101,20 @@ def new_uses(
     }
 
 
-def keeps(version: Document, category: str, use: str) -> timedelta:
-    """The longest retention among the version's uses that cover this one; none given: for ever."""
+def longest_retention(version: Document, category: str, use: str) -> timedelta:
+    """The longest retention of the declared uses that cover this one; not given is unlimited."""
     return max(
         (
             duration(row["retention"]) if row.get("retention") else timedelta.max
             for row in version["declares"]
             if above(row["data"], category) and any(above(u, use) for u in row["uses"])
         ),
-        default=timedelta.max,  # nobody declared it: that is a new use, and material as such
+        default=timedelta.max,  # not declared: a new use, which is material anyway
     )
 
 
 def material(version: Document, followed: Document | None) -> bool:
-    """RULES 10: a version is material against the one it follows; the first never is."""
+    """RULES 10: a version is material compared to the one it follows; the first never is."""
     if followed is None:
         return False
     return (
@@ -123,7 +123,7 @@ def material(version: Document, followed: Document | None) -> bool:
         or any(not declares(followed, *use) for use in declared(version))
         or any(
             (duration(row["retention"]) if row.get("retention") else timedelta.max)
-            > keeps(followed, row["data"], use)
+            > longest_retention(followed, row["data"], use)
             for row in version["declares"]
             for use in row["uses"]
         )

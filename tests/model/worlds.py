@@ -1,8 +1,8 @@
-"""Random worlds for hypothesis: small ones, in which the same few things keep meeting.
+"""Random worlds for hypothesis: small ones, so that the same few keys interact often.
 
-`stories()` gives lists of steps (steps.py). Topics are interleaved at random; within a topic and
-key messages keep their order, but a stretch of them may come again. No event is dated later than
-the clock at which it first arrives; many are dated days before.
+`stories()` generates lists of steps (steps.py). Topics are interleaved at random. Messages of one
+topic and key stay in order, but the last ones may be replayed. No event is dated after its first
+arrival; many are dated days before.
 """
 
 from __future__ import annotations
@@ -39,26 +39,26 @@ _PAUSES += [timedelta(days=6)]
 
 T = TypeVar("T")
 
-# ---------------------------------------------------------------------- what happens
+# ---------------------------------------------------------------------- steps
 
 
 @dataclass(kw_only=True)
-class _Teller:
-    """Tells one story, step by step."""
+class _Story:
+    """One story under construction."""
 
     accounts: list[Key]
     unpublished: list[list[dict[str, Any]]]
     rejections: bool
     chance: Random = field(default_factory=Random)
     now: datetime = START
-    told: list[Step] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
     times: list[datetime] = field(default_factory=list)
 
     def one(self, choices: Sequence[T]) -> T:
         return self.chance.choice(choices)
 
     def when(self) -> datetime:
-        """A time up to now; often one at which something else happened."""
+        """A time up to now; often that of another event."""
         if self.times and self.chance.random() < 0.3:
             return self.one(self.times)
         self.times.append(self.now - self.one(_LATE))
@@ -70,16 +70,16 @@ class _Teller:
     def under(self) -> str | None:
         return self.one([*["v1"] * 6, *["v2"] * 3, "v3", "v4", None, "never"])
 
-    def tell(self, kind: str, seed: int) -> None:
-        """Add what happens next; kinds are the names of the methods below."""
+    def add(self, kind: str, seed: int) -> None:
+        """Add the next steps; kinds are the names of the methods below."""
         self.chance = Random(seed)
         self.now += self.one(_PAUSES)
         getattr(self, kind)()
 
     def publish(self) -> None:
-        waiting = [line for line in self.unpublished if line]
-        if waiting:
-            self.told.append(Publish(now=self.now, document=self.one(waiting).pop(0)))
+        remaining = [line for line in self.unpublished if line]
+        if remaining:
+            self.steps.append(Publish(now=self.now, document=self.one(remaining).pop(0)))
 
     def account(self) -> None:
         site, name = self.key()
@@ -97,7 +97,7 @@ class _Teller:
         self._record("accounts", data)
 
     def tombstone(self) -> None:
-        self.told.append(Tombstone(now=self.now, key=self.key(), at=self.when()))
+        self.steps.append(Tombstone(now=self.now, key=self.key(), at=self.when()))
 
     def collection(self) -> None:
         site, name = self.key()
@@ -123,28 +123,28 @@ class _Teller:
         self._record("choices", data)
 
     def _record(self, topic: str, data: dict[str, Any]) -> None:
-        identity = f"{topic}-{len(self.told)}"
-        self.told.append(Record(now=self.now, topic=topic, data=data, identity=identity))
+        identity = f"{topic}-{len(self.steps)}"
+        self.steps.append(Record(now=self.now, topic=topic, data=data, identity=identity))
 
     def report(self, event: str | None = None) -> None:
         event = event or self.one(["delivered", "deferred", "bounced", "dropped", "complained"])
-        self.told.append(
+        self.steps.append(
             Report(
                 now=self.now,
                 pick=self.chance.randrange(6),
                 event=event,
                 occurred_at=self.when(),
-                identity=f"mail-events-{len(self.told)}",
+                identity=f"mail-events-{len(self.steps)}",
             )
         )
 
     def plan(self) -> None:
-        self.told.append(Plan(now=self.now))
+        self.steps.append(Plan(now=self.now))
 
     def dispatch(self) -> None:
         rejected = [self.key()] if self.rejections and self.one([False] * 5 + [True]) else []
         retried = [self.key()] if self.rejections and self.one([False] * 7 + [True]) else []
-        self.told.append(
+        self.steps.append(
             Dispatch(now=self.now, rejected=frozenset(rejected), retried=frozenset(retried))
         )
 
@@ -153,29 +153,29 @@ class _Teller:
         self.dispatch()
 
     def overtaken(self) -> None:
-        """What was planned and not mailed is overtaken by a later version."""
+        """A later version supersedes planned notices before they are mailed."""
         self.publish()
         self.plan()
         self.publish()
 
     def moved(self) -> None:
-        """Mail comes back, and then somebody, or everybody, has another address."""
+        """Mail bounces or is rejected; then one account, or all, get another address."""
         self.plan()
         refused = self.accounts if self.rejections and self.one([False, True]) else []
-        self.told.append(Dispatch(now=self.now, rejected=frozenset(refused)))
+        self.steps.append(Dispatch(now=self.now, rejected=frozenset(refused)))
         if not refused:
             self.report("bounced")
         for site, name in self.accounts[: self.one([1, len(self.accounts)])]:
             data = {"property": site, "account": name, "status": "active", "contact": "all"}
-            address = {"email": f"{name}-{len(self.told)}@example.org"}
+            address = {"email": f"{name}-{len(self.steps)}@example.org"}
             self._record("accounts", data | address | {"updated_at": self.now.isoformat()})
         self.mail()
 
     def expire(self) -> None:
-        self.told.append(Expire(now=self.now))
+        self.steps.append(Expire(now=self.now))
 
     def look(self) -> None:
-        self.told.append(
+        self.steps.append(
             Look(
                 now=self.now,
                 pick=self.chance.randrange(6),
@@ -185,25 +185,25 @@ class _Teller:
         )
 
     def stale(self) -> None:
-        """A page grows old between its opening and the click."""
+        """Something changes between the opening of a page and the click."""
         self.look()
         getattr(self, self.one(["publish", "publish", "collection", "tombstone"]))()
         self.click("page")
 
     def click(self, slot: str | None = None) -> None:
-        said = self.chance.choices(["allow", "deny", None], k=self.one([1, 2, 3]))
-        self.told.append(
+        pattern = self.chance.choices(["allow", "deny", None], k=self.one([1, 2, 3]))
+        self.steps.append(
             Click(
                 now=self.now,
                 pick=self.chance.randrange(6),
-                pattern=tuple(said),
+                pattern=tuple(pattern),
                 slot=slot or self.one([None, None, "page"]),
                 changing=self.one([False, False, True]),
             )
         )
 
     def permit(self) -> None:
-        self.told.append(
+        self.steps.append(
             Permit(
                 now=self.now,
                 key=self.one(
@@ -218,17 +218,17 @@ class _Teller:
         )
 
     def again(self) -> None:
-        """A stretch of one topic and key comes again, up to its last message."""
-        sent = [step for step in self.told if stream(step)]
+        """Replay the last messages of one topic and key."""
+        sent = [step for step in self.steps if stream(step)]
         if sent:
             first = self.chance.randrange(len(sent))
             repeated = stream(sent[first])
             stretch = [step for step in sent[first:] if stream(step) == repeated]
-            self.told += [replace(step, now=self.now) for step in stretch]
+            self.steps += [replace(step, now=self.now) for step in stretch]
 
 
 def stream(step: Step) -> tuple[object, ...] | None:
-    """Return the topic and key of a message, None for what is none."""
+    """Return the topic and key of a message, None for other steps."""
     match step:
         case Publish():
             return "policy-versions", step.document["policy"]
@@ -256,7 +256,7 @@ _KINDS = (
 NO_MAIL = frozenset(
     ("mail", "dispatch", "click", "look", "stale", "report", "expire", "overtaken", "moved")
 )
-"""The kinds to leave out of a story in which nobody is mailed before its end."""
+"""The kinds to leave out of a story without mail before its end."""
 
 
 @st.composite
@@ -268,9 +268,9 @@ def stories(
     rejections: bool = False,
     leave_out: frozenset[str] = frozenset(),
 ) -> list[Step]:
-    """A random world as steps; `leave_out` names kinds of step (methods of the teller) to spare.
+    """Return a random world as steps; `leave_out` names kinds of step (methods of _Story).
 
-    Ends planned, mailed and expired, so that what is compared afterwards is settled.
+    It ends planned, mailed and expired, so that the compared state is final.
     """
     sites = draw(st.sampled_from([("site.example",), ("site.example", "app.example")]))
     policies = [draw(lines("policy", sites))]
@@ -279,17 +279,17 @@ def stories(
         sites = (*sites, "other.example")
     names = st.tuples(st.sampled_from(sites), st.sampled_from(["ann", "bo", "cy"]))
     accounts = draw(st.lists(names, min_size=2, max_size=4, unique=True))
-    teller = _Teller(accounts=accounts, unpublished=policies, rejections=rejections)
+    story = _Story(accounts=accounts, unpublished=policies, rejections=rejections)
     kinds = [kind for kind in _KINDS if kind not in leave_out]
     beginning = ["publish"] * len(policies)
     beginning += ["account", "collection", "collection"] * len(accounts)
     first = "mail" if "overtaken" in leave_out else draw(st.sampled_from(["mail", "overtaken"]))
     opening = [*draw(st.permutations(beginning)), *["publish"] * len(policies), first]
     for kind in opening:
-        teller.tell(kind, draw(SEEDS))
+        story.add(kind, draw(SEEDS))
     more = st.tuples(st.sampled_from(kinds), SEEDS)
     for kind, seed in draw(st.lists(more, min_size=min_steps, max_size=max_steps)):
-        teller.tell(kind, seed)
+        story.add(kind, seed)
     for kind in ("mail", "expire", "mail"):
-        teller.tell(kind, 0)
-    return teller.told
+        story.add(kind, 0)
+    return story.steps
