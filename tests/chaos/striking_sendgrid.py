@@ -55,7 +55,7 @@ class _StrikingHandler(Handler):
     @override
     def do_GET(self) -> None:
         if self.path == "/control/struck":
-            self._answer(200, {"process": self.server.struck_in_time()})
+            self._respond(200, {"process": self.server.struck_in_time()})
         else:
             super().do_GET()
 
@@ -67,7 +67,7 @@ class _StrikingHandler(Handler):
         elif self.path == "/control/strike":
             body = self.rfile.read(int(self.headers["Content-Length"]))
             self.server.begin(Strike(**json.loads(body)))
-            self._answer(204)
+            self._respond(204)
         else:
             super().do_POST()
 
@@ -77,7 +77,7 @@ class _StrikingHandler(Handler):
             super()._mail(body)
 
     @override
-    def _answer(
+    def _respond(
         self, status: int, document: object = None, headers: dict[str, str] | None = None
     ) -> None:
         mail = self.path == "/v3/mail/send" and status == 202
@@ -87,7 +87,7 @@ class _StrikingHandler(Handler):
         late = self.server.due("after answering") if mail else None
         sender = _process_of(self.client_address[1]) if late else None
         with suppress(ConnectionError):
-            super()._answer(status, document, headers)
+            super()._respond(status, document, headers)
             self.wfile.flush()
         if late:
             self._strike(late, sender)

@@ -1,1 +1,1 @@
-"""Servers that stand in for other companies' in tests: strict, and in processes of their own."""
+"""Stand-ins for mail servers and services in tests: strict, and mostly in separate processes."""

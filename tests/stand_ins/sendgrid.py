@@ -1,4 +1,4 @@
-"""Starting the stand-in of SendGrid, and speaking with its control endpoints."""
+"""Start the stand-in of SendGrid, and call its control endpoints."""
 
 from __future__ import annotations
 
@@ -20,67 +20,67 @@ _PROGRAM: Final = Path(__file__).with_name("sendgrid_server.py")
 
 @dataclass(frozen=True, kw_only=True)
 class SendGridStandIn:
-    """A running stand-in: its host as SENDGRID_HOST takes it, and the key that it knows."""
+    """A running stand-in: its host for SENDGRID_HOST, and its API key."""
 
     host: str
     api_key: str
 
     def next(self, **behaviour: object) -> None:
-        """Tell what becomes of the next requests: sendgrid_server's Behaviour."""
+        """Set the behaviour for the next requests: Behaviour of sendgrid_server."""
         self._control("POST", "next", behaviour)
 
     def refuse(self, *emails: str) -> None:
-        """Tell which addresses are not taken from now on."""
+        """Set the addresses that are rejected from now on."""
         self._control("POST", "refuse", emails)
 
     def limit(self, requests: int, seconds: float = 1.0) -> None:
-        """Take only so many requests in so many seconds; 0: any number."""
+        """Limit the requests in a number of seconds; 0: no limit."""
         self._control("POST", "limit", {"requests": requests, "seconds": seconds})
 
     def forget(self) -> None:
-        """Forget what was told, accepted and counted."""
+        """Reset the behaviour, the accepted requests and the counts."""
         self._control("POST", "forget")
 
     def post_events(self, url: str, **habits: object) -> None:
-        """Post what becomes of mails accepted from now on to a webhook: Habits."""
+        """Post the events of mails accepted from now on to a webhook: Habits."""
         self._control("POST", "post", {"url": url, **habits})
 
     def posted(self, patience: float = 30.0) -> dict[str, int]:
-        """Wait until no event waits to be posted; return how many posts had which answer."""
+        """Wait until all events are posted; return the number of posts by response."""
         deadline = time.monotonic() + patience
         while (found := self._control("GET", "counts").json()["posted"])["waiting"]:
             assert time.monotonic() < deadline, found
             time.sleep(0.02)
-        return dict(found["answers"])
+        return dict(found["responses"])
 
     @property
     def webhook_key(self) -> str:
-        """The webhook's public key, as SENDGRID_WEBHOOK_KEY takes it."""
+        """The webhook's public key, for SENDGRID_WEBHOOK_KEY."""
         return str(self._control("GET", "key").json())
 
     def accepted(self) -> list[dict[str, Any]]:
-        """Return the requests that were accepted, in their order."""
+        """Return the accepted requests in order."""
         return list(self._control("GET", "accepted").json())
 
     def personalizations(self) -> list[dict[str, Any]]:
-        """Return what was accepted for each person, in its order."""
+        """Return the accepted personalizations in order."""
         return [one for request in self.accepted() for one in request["personalizations"]]
 
     def counts(self) -> dict[str, int]:
-        """Return `requests` and `recipients` accepted, and requests `received` at all."""
+        """Return the accepted `requests` and `recipients`, and all `received` requests."""
         found = self._control("GET", "counts").json()
         return {name: found[name] for name in ("requests", "recipients", "received")}
 
-    def _control(self, method: str, path: str, told: object = None) -> httpx.Response:
-        answer = httpx.request(method, f"{self.host}/control/{path}", json=told, trust_env=False)
-        return answer.raise_for_status()
+    def _control(self, method: str, path: str, sent: object = None) -> httpx.Response:
+        response = httpx.request(method, f"{self.host}/control/{path}", json=sent, trust_env=False)
+        return response.raise_for_status()
 
 
 @contextmanager
 def running_sendgrid(
     *, keep: int | None = None, program: Path = _PROGRAM
 ) -> Iterator[SendGridStandIn]:
-    """Run a stand-in on a free port; it can show the last `keep` accepted requests."""
+    """Run a stand-in on a free port; it keeps the last `keep` accepted requests (None: all)."""
     key = "SG.made-up"
     command = [sys.executable, str(program), key]
     if keep is not None:

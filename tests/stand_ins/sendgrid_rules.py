@@ -1,4 +1,4 @@
-"""What SendGrid documents that a request to /v3/mail/send must keep to."""
+"""SendGrid's documented rules for a request to /v3/mail/send."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ Fault = tuple[str, str]
 
 
 def faults(request: object, refused: set[str]) -> list[Fault]:
-    """Return what is wrong with a request; `refused` are addresses that are not taken."""
+    """Return the faults of a request; `refused` are rejected addresses."""
     if not isinstance(request, dict):
         return [("", "Bad Request")]
-    found: list[Fault] = [(str(key), "is no known field") for key in set(request) - _KEYS]
+    found: list[Fault] = [(str(key), "is not a known field") for key in set(request) - _KEYS]
     found += _person_faults("from", request.get("from"), set())
     if not isinstance(request.get("subject"), str) or not request["subject"]:
         found.append(("subject", "The subject is required."))
@@ -73,15 +73,15 @@ def _category_faults(categories: list[Any]) -> list[Fault]:
     return found
 
 
-def _header_faults(field: str, headers: Any) -> list[Fault]:  # noqa: ANN401 -- as it came
+def _header_faults(field: str, headers: Any) -> list[Fault]:  # noqa: ANN401 -- any JSON
     found: list[Fault] = []
     for name, value in headers.items():
         if name.casefold() in _RESERVED:
             found.append((field, f"The header {name} is reserved."))
         if not re.fullmatch(r"[!-9;-~]+", name):
-            found.append((field, f"{name!r} is no name of a header."))
+            found.append((field, f"{name!r} is not a valid header name."))
         if not isinstance(value, str) or not value.isascii() or not value.isprintable():
-            found.append((field, f"The value of {name} is no line of ASCII."))
+            found.append((field, f"The value of {name} is not a line of ASCII."))
     return found
 
 
@@ -108,7 +108,7 @@ def _personalizations_faults(request: dict[str, Any], refused: set[str]) -> list
 
 def _personal_faults(field: str, one: dict[str, Any], refused: set[str]) -> list[Fault]:
     unknown = set(one) - _PERSONAL_KEYS
-    found: list[Fault] = [(f"{field}.{key}", "is no known field") for key in unknown]
+    found: list[Fault] = [(f"{field}.{key}", "is not a known field") for key in unknown]
     if len(one.get("to", [])) != 1:
         found.append((f"{field}.to", "must name exactly one person."))
     for place, person in enumerate(one.get("to", [])):
@@ -117,7 +117,7 @@ def _personal_faults(field: str, one: dict[str, Any], refused: set[str]) -> list
     headers = " ".join(map(str, one.get("headers", {}).values()))
     for key, value in one.get("substitutions", {}).items():
         if key in headers:
-            # They are made in content, subject and reply-to: the person would get the tag.
+            # Only in content, subject and reply-to; here the recipient would get the tag.
             found.append((f"{field}.headers", f"{key} is not substituted in headers."))
         if not isinstance(value, str) or len((key + value).encode()) >= MOST_PERSONAL_BYTES:
             found.append((f"{field}.substitutions", "must be under 10000 bytes of text."))
@@ -125,11 +125,13 @@ def _personal_faults(field: str, one: dict[str, Any], refused: set[str]) -> list
     if len(json.dumps(arguments).encode()) >= MOST_PERSONAL_BYTES:
         found.append((f"{field}.custom_args", "must be under 10000 bytes."))
     if not all(isinstance(v, str) and _OPAQUE.fullmatch(v) for v in arguments.values()):
-        found.append((f"{field}.custom_args", "is kept long: it must not tell of anyone."))
+        found.append(
+            (f"{field}.custom_args", "is stored for long, so it must not contain personal data.")
+        )
     return found
 
 
-def _person_faults(field: str, person: Any, refused: set[str]) -> list[Fault]:  # noqa: ANN401 -- as it came
+def _person_faults(field: str, person: Any, refused: set[str]) -> list[Fault]:  # noqa: ANN401 -- any JSON
     if not isinstance(person, dict) or not isinstance(person.get("email"), str):
         return [(field, "must have an email address.")]
     email, name = person["email"], person.get("name", "")
@@ -142,5 +144,5 @@ def _person_faults(field: str, person: Any, refused: set[str]) -> list[Fault]:  
 
 
 def canonical(email: str) -> str:
-    """Return an address in the form in which SendGrid compares it."""
+    """Return an address in the form that SendGrid compares."""
     return unicodedata.normalize("NFKC", email.strip()).casefold()

@@ -1,15 +1,14 @@
-"""A strict stand-in of SendGrid's /v3/mail/send: a program that prints its port and serves.
+"""A strict stand-in for SendGrid's /v3/mail/send: a program that prints its port and serves.
 
-It ends when its standard input does, so it never outlives the test that started it. Its control
-endpoints:
+It ends when its standard input is closed, so it never outlives its test. Its control endpoints:
 
-    POST /control/next      what becomes of the next requests (see Behaviour)
-    POST /control/refuse    which addresses are not taken
-    POST /control/limit     how many requests are taken in so many seconds; 0: any number
-    POST /control/forget    everything that was told, accepted and counted
-    POST /control/post      events are posted to a webhook from now on (see Habits)
-    GET  /control/accepted  what was accepted
-    GET  /control/counts    how many requests and recipients that were, and what was posted
+    POST /control/next      the behaviour for the next requests (see Behaviour)
+    POST /control/refuse    the addresses that are rejected
+    POST /control/limit     the number of requests in a number of seconds; 0: no limit
+    POST /control/forget    reset the behaviour, the accepted requests and the counts
+    POST /control/post      post events to a webhook from now on (see Habits)
+    GET  /control/accepted  the accepted requests
+    GET  /control/counts    the counts of requests, recipients and posts
     GET  /control/key       the webhook's public key
 """
 
@@ -41,11 +40,10 @@ _INVALID_KEY: Final = "The provided authorization grant is invalid, expired, or 
 
 @dataclass(frozen=True, kw_only=True)
 class Behaviour:
-    """What becomes of the next `times` requests instead of what usually does.
+    """Special behaviour for the next `times` requests.
 
-    With `accept`, a valid request is accepted before anything else happens. Then comes a `delay`
-    in seconds, and then the connection ends without an answer (`hang_up`), or the answer is
-    `status` with `headers`.
+    With `accept`, a valid request is accepted first. Then, after a `delay` in seconds, the server
+    closes the connection without a response (`hang_up`) or responds `status` with `headers`.
     """
 
     times: int = 1
@@ -58,7 +56,7 @@ class Behaviour:
 
 @dataclass(kw_only=True)
 class Limit:
-    """A rate limit: `requests` are taken in each span of `seconds`, any number where it is 0."""
+    """A rate limit: up to `requests` in each span of `seconds`; 0 is no limit."""
 
     requests: int = 0
     seconds: float = 1.0
@@ -66,7 +64,7 @@ class Limit:
     ends: float = 0.0
 
     def spend(self) -> dict[str, str] | None:
-        """Count a request; return the headers that tell of the limit where it is over."""
+        """Count a request; return the rate limit headers if the limit is exceeded."""
         now = time.time()
         if now >= self.ends:
             self.ends, self.left = now + self.seconds, self.requests
@@ -81,7 +79,7 @@ class Limit:
 
 
 class StandIn(ThreadingHTTPServer):
-    """The server and what it remembers; `keep` is how many accepted requests it can show."""
+    """The server and its state; `keep` is how many accepted requests it stores."""
 
     daemon_threads = True
     request_queue_size = 64
@@ -98,7 +96,7 @@ class StandIn(ThreadingHTTPServer):
         self.forget()
 
     def forget(self) -> None:
-        """Begin anew, but for events that wait to be posted."""
+        """Reset everything except events that wait to be posted."""
         with self.lock:
             self.next.clear()
             self.refused = set()
@@ -108,13 +106,13 @@ class StandIn(ThreadingHTTPServer):
             self.limit = Limit()
 
     def behaviour(self) -> Behaviour | None:
-        """Count a request, and return what was told about it."""
+        """Count a request, and return its special behaviour, if any."""
         with self.lock:
             self.received += 1
             return self.next.popleft() if self.next else None
 
     def accept(self, request: dict[str, Any]) -> None:
-        """Take a request's mails over."""
+        """Accept the mails of a request."""
         with self.lock:
             self.accepted.append(request)
             self.counts["requests"] += 1
@@ -122,96 +120,97 @@ class StandIn(ThreadingHTTPServer):
         self.posting.accepted(request["personalizations"])
 
     def limited(self) -> dict[str, str] | None:
-        """Return the headers of a refusal where there were too many requests."""
+        """Return the headers of a 429 if there were too many requests."""
         with self.lock:
             return self.limit.spend()
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers requests of mail, and does what it is told about them."""
+    """Handles mail requests and control requests."""
 
     server: StandIn
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        """Show what was accepted."""
+        """Return accepted requests, counts or the key."""
         with self.server.lock:
             if self.path == "/control/accepted":
-                self._answer(200, list(self.server.accepted))
+                self._respond(200, list(self.server.accepted))
             elif self.path == "/control/counts":
                 counts = self.server.counts | {"received": self.server.received}
-                self._answer(200, counts | {"posted": self.server.posting.counts()})
+                self._respond(200, counts | {"posted": self.server.posting.counts()})
             elif self.path == "/control/key":
-                self._answer(200, self.server.signing.public_key)
+                self._respond(200, self.server.signing.public_key)
             else:
-                self._answer(404)
+                self._respond(404)
 
     def do_POST(self) -> None:
-        """Take mail, or be told how."""
+        """Handle a mail request or a control request."""
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         if self.path == "/control/next":
-            told = Behaviour(**json.loads(body))
+            behaviour = Behaviour(**json.loads(body))
             with self.server.lock:
-                self.server.next.extend([told] * told.times)
-            self._answer(204)
+                self.server.next.extend([behaviour] * behaviour.times)
+            self._respond(204)
         elif self.path == "/control/refuse":
             with self.server.lock:
                 self.server.refused = {canonical(email) for email in json.loads(body)}
-            self._answer(204)
+            self._respond(204)
         elif self.path == "/control/limit":
             with self.server.lock:
                 self.server.limit = Limit(**json.loads(body))
-            self._answer(204)
+            self._respond(204)
         elif self.path == "/control/forget":
             self.server.forget()
-            self._answer(204)
+            self._respond(204)
         elif self.path == "/control/post":
             self.server.posting.begin(Habits(**json.loads(body)))
-            self._answer(204)
+            self._respond(204)
         elif self.path == "/v3/mail/send":
             self._mail(body)
         else:
-            self._answer(404, _errors(("", "not found")))
+            self._respond(404, _errors(("", "not found")))
 
     def _mail(self, body: bytes) -> None:
-        told = self.server.behaviour()
-        if told and not told.accept:
-            self._as_told(told)
+        behaviour = self.server.behaviour()
+        if behaviour and not behaviour.accept:
+            self._respond_as(behaviour)
         elif self.headers.get("Authorization") != f"Bearer {self.server.key}":
-            self._answer(401, _errors(("", _INVALID_KEY)))
+            self._respond(401, _errors(("", _INVALID_KEY)))
         elif limit := self.server.limited():
-            self._answer(429, _errors(("", "too many requests")), limit)
+            self._respond(429, _errors(("", "too many requests")), limit)
         elif self.headers.get_content_type() != "application/json":
-            self._answer(415, _errors(("", "Content-Type should be application/json.")))
+            self._respond(415, _errors(("", "Content-Type should be application/json.")))
         elif len(body) >= MOST_BYTES:
-            self._answer(413, _errors(("", "The request is too large.")))
+            self._respond(413, _errors(("", "The request is too large.")))
         else:
-            self._valid_mail(body, told)
+            self._valid_mail(body, behaviour)
 
-    def _valid_mail(self, body: bytes, told: Behaviour | None) -> None:
+    def _valid_mail(self, body: bytes, behaviour: Behaviour | None) -> None:
         try:
             request = json.loads(body)
         except ValueError:
-            self._answer(400, _errors(("", "Bad Request")))
+            self._respond(400, _errors(("", "Bad Request")))
             return
         if found := faults(request, self.server.refused):
-            self._answer(400, _errors(*found))
+            self._respond(400, _errors(*found))
             return
         self.server.accept(request)
-        if told:
-            self._as_told(told)
+        if behaviour:
+            self._respond_as(behaviour)
         else:
-            self._answer(202, headers={"X-Message-Id": uuid.uuid4().hex})
+            self._respond(202, headers={"X-Message-Id": uuid.uuid4().hex})
 
-    def _as_told(self, told: Behaviour) -> None:
-        time.sleep(told.delay)
-        if told.hang_up:
+    def _respond_as(self, behaviour: Behaviour) -> None:
+        time.sleep(behaviour.delay)
+        if behaviour.hang_up:
             self.close_connection = True
         else:
-            errors = _errors(("", HTTPStatus(told.status).phrase)) if told.status >= 300 else None
-            self._answer(told.status, errors, told.headers)
+            status = behaviour.status
+            errors = _errors(("", HTTPStatus(status).phrase)) if status >= 300 else None
+            self._respond(status, errors, behaviour.headers)
 
-    def _answer(
+    def _respond(
         self, status: int, document: object = None, headers: dict[str, str] | None = None
     ) -> None:
         body = b"" if document is None else json.dumps(document).encode()
@@ -225,7 +224,7 @@ class Handler(BaseHTTPRequestHandler):
 
     @override
     def log_message(self, format: str, *args: object) -> None:
-        """Keep quiet: the tests ask."""
+        """Log nothing."""
 
 
 def _errors(*found: tuple[str, str]) -> dict[str, Any]:
@@ -235,7 +234,7 @@ def _errors(*found: tuple[str, str]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Serve with the key of the first argument, keeping as many requests as the second says."""
+    """Serve with the API key of the first argument; the second is how many requests to keep."""
     server = StandIn(sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else None)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     sys.stdout.write(f"{server.server_port}\n")

@@ -1,4 +1,4 @@
-"""SendGrid's Event Webhook, as its posts arrive: signed, late, doubled and out of order."""
+"""SendGrid's Event Webhook: posts that are signed, late, duplicated and out of order."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Json = dict[str, Any]
 SIGNATURE: Final = "X-Twilio-Email-Event-Webhook-Signature"
 TIMESTAMP: Final = "X-Twilio-Email-Event-Webhook-Timestamp"
 
-_WORDS: Final[dict[str, Json]] = {
+_FIELDS: Final[dict[str, Json]] = {
     "processed": {},
     "delivered": {"response": "250 2.0.0 OK"},
     "deferred": {"response": "451 4.7.1 Try again later", "attempt": "5"},
@@ -45,7 +45,7 @@ _WORDS: Final[dict[str, Json]] = {
 
 
 class Signing:
-    """A key pair of the webhook's, and what it signs."""
+    """A key pair of the webhook, and its signatures."""
 
     def __init__(self) -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
@@ -54,11 +54,11 @@ class Signing:
     def public_key(self) -> str:
         """The public key as SendGrid's settings show it."""
         form = serialization.PublicFormat.SubjectPublicKeyInfo
-        shown = self._key.public_key().public_bytes(serialization.Encoding.DER, form)
-        return base64.b64encode(shown).decode()
+        encoded = self._key.public_key().public_bytes(serialization.Encoding.DER, form)
+        return base64.b64encode(encoded).decode()
 
     def headers(self, body: bytes, at: float | None = None) -> dict[str, str]:
-        """Return the headers of a post that is signed at a time, now unless told."""
+        """Return the headers of a post that is signed at a time (default: now)."""
         timestamp = str(int(time.time() if at is None else at))
         signed = self._key.sign(timestamp.encode() + body, ec.ECDSA(hashes.SHA256()))
         return {
@@ -70,9 +70,9 @@ class Signing:
 
 def event(kind: str, email: str, arguments: Json, at: float, **changed: object) -> Json:
     """Return an event as SendGrid posts it; `blocked` is a bounce of that type."""
-    words = {
+    fields = {
         name: value.format(email=email) if isinstance(value, str) else value
-        for name, value in _WORDS[kind].items()
+        for name, value in _FIELDS[kind].items()
     }
     return {
         "email": email,
@@ -82,7 +82,7 @@ def event(kind: str, email: str, arguments: Json, at: float, **changed: object) 
         "category": ["notices"],
         "sg_event_id": base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("="),
         "sg_message_id": "14c5d75ce93.dfd.64b469.filter0001.16648.5515E0B88.0",
-        **words,
+        **fields,
         **arguments,
         **changed,
     }
@@ -92,10 +92,9 @@ def event(kind: str, email: str, arguments: Json, at: float, **changed: object) 
 class Habits:
     """Where and how events are posted.
 
-    What becomes of a mail is in `fates` by its address, or else `otherwise`: a list of events, each
-    later than the one before. An event is posted between the `late` seconds after it happened,
-    `copies` times, at most `batch` in a post and, `shuffled`, in any order. `seed` makes the same
-    chance again.
+    The events of a mail are in `fates` by its address, else `otherwise`, in order of time. An event
+    is posted between the `late` seconds after it happened, `copies` times, at most `batch` in a
+    post and, if `shuffled`, in random order. `seed` makes that reproducible.
     """
 
     url: str
@@ -109,7 +108,7 @@ class Habits:
 
 
 class Posting:
-    """Posts the events of mails that were accepted, and again what is not answered 2xx."""
+    """Posts the events of accepted mails; retries if the response is not 2xx."""
 
     def __init__(self, signing: Signing) -> None:
         self._signing = signing
@@ -119,18 +118,18 @@ class Posting:
         self._number = 0
         self._posting = False
         self._changed = threading.Condition()
-        self.answers: Counter[str] = Counter()
+        self.responses: Counter[str] = Counter()
         threading.Thread(target=self._run, daemon=True).start()
 
     def begin(self, habits: Habits) -> None:
-        """Post from now on as told."""
+        """Post from now on."""
         with self._changed:
             self._habits = habits
             self._chance.seed(habits.seed)
             self._changed.notify()
 
     def accepted(self, personalizations: list[Json]) -> None:
-        """Let what is to become of mails happen."""
+        """Schedule the events of accepted mails."""
         with self._changed:
             if self._habits is None:
                 return
@@ -151,10 +150,10 @@ class Posting:
             heapq.heappush(self._waiting, (due, order, self._number, happened))
 
     def counts(self) -> Json:
-        """Count the events that wait to be posted, and the posts by their answers."""
+        """Count the waiting events, and the posts by their responses."""
         with self._changed:
             waiting = len(self._waiting) + self._posting
-            return {"waiting": waiting, "answers": dict(self.answers)}
+            return {"waiting": waiting, "responses": dict(self.responses)}
 
     def _run(self) -> None:
         with httpx.Client(trust_env=False, timeout=60) as client:
@@ -166,7 +165,7 @@ class Posting:
                     self._post(client, habits, batch)
 
     def _next(self) -> tuple[list[tuple[float, float, int, Json]], Habits | None]:
-        """Return events that are due, once there are any or something has changed."""
+        """Return the due events; wait if there are none."""
         now = time.time()
         if self._habits is None or not self._waiting:
             self._changed.wait()
@@ -187,13 +186,13 @@ class Posting:
         body = json.dumps([happened for *_, happened in batch]).encode()
         try:
             response = client.post(habits.url, content=body, headers=self._signing.headers(body))
-            answer, taken = str(response.status_code), response.is_success
+            result, accepted = str(response.status_code), response.is_success
         except httpx.TransportError as error:
-            answer, taken = type(error).__name__, False
+            result, accepted = type(error).__name__, False
         with self._changed:
-            self.answers[answer] += 1
+            self.responses[result] += 1
             self._posting = False
-            if not taken:
-                again = time.time() + 0.5
+            if not accepted:
+                due = time.time() + 0.5
                 for _, order, number, happened in batch:
-                    heapq.heappush(self._waiting, (again, order, number, happened))
+                    heapq.heappush(self._waiting, (due, order, number, happened))

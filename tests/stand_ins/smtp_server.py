@@ -1,4 +1,4 @@
-"""A mail server of the test's own: aiosmtpd, which keeps what it takes and can be made odd."""
+"""A mail server for tests: aiosmtpd, which keeps accepted mails and can be made to misbehave."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TAKE_AND_HANG_UP: Final = "take it and hang up"
 
 
 class Taken(NamedTuple):
-    """A message that the server took."""
+    """An accepted message."""
 
     sender: str
     recipients: list[str]
@@ -36,12 +36,12 @@ class Taken(NamedTuple):
 
 @dataclass(kw_only=True)
 class MailServer:
-    """What a server offers, what it answers, and what it took.
+    """What a server offers, how it replies, and what it accepted.
 
-    `odd` has, by step, the answers to the next ones instead of the usual: a reply, HANG_UP,
-    SILENCE, TAKE_AND_HANG_UP, or STOP_READING after DATA; None is the usual one. A 354 to DATA is
-    said even where there is no recipient. `odd_for` has answers to the RCPT, or to the message, of
-    a recipient, for ever.
+    `odd` has, by step, special replies to the next ones: a reply, HANG_UP, SILENCE,
+    TAKE_AND_HANG_UP, or STOP_READING after DATA; None is the usual reply. A 354 to DATA is sent
+    even without recipients. `odd_for` has permanent replies to the RCPT, or to the message, of a
+    recipient.
     """
 
     pipelining: bool = True
@@ -57,20 +57,20 @@ class MailServer:
     taken: list[Taken] = field(default_factory=list)
     greeted: list[str] = field(default_factory=list)
     passwords: list[str] = field(default_factory=list)
-    """What was given as a password, right or wrong."""
+    """All passwords received, valid or not."""
     connections: int = 0
-    answered: Counter[Step] = field(default_factory=Counter)
-    """How often something in `odd_for` was answered."""
+    odd_replies: Counter[Step] = field(default_factory=Counter)
+    """How often each step got a reply from `odd_for`."""
 
     def url(self, options: str = "", user: str = "") -> str:
         """Return a MAIL_URL for it."""
         scheme = "smtps" if self.tls_from_start else "smtp"
         return f"{scheme}://{user}{'@' if user else ''}localhost:{self.port}?{options}"
 
-    def answer(self, step: Step, recipient: str | None = None) -> str | None:
-        """Return what is to be answered instead of the usual."""
+    def reply(self, step: Step, recipient: str | None = None) -> str | None:
+        """Return the special reply to a step, if any."""
         if recipient is not None and (step, recipient) in self.odd_for:
-            self.answered[step] += 1
+            self.odd_replies[step] += 1
             return self.odd_for[step, recipient]
         return self.odd[step].popleft() if self.odd[step] else None
 
@@ -84,7 +84,7 @@ class MailServer:
         hostname: str,
         responses: list[str],
     ) -> list[str]:
-        """Say what is offered."""
+        """Offer the extensions."""
         self.greeted.append(hostname)
         session.host_name = hostname
         offered = ["250-PIPELINING"] if self.pipelining else []
@@ -100,12 +100,12 @@ class MailServer:
         address: str,
         options: list[str],
     ) -> str:
-        """Take a sender."""
-        answer = await server.odd("MAIL")
-        if answer is None:
+        """Accept a sender."""
+        reply = await server.odd("MAIL")
+        if reply is None:
             envelope.mail_from = address
             envelope.mail_options.extend(options)
-        return answer or "250 2.1.0 Ok"
+        return reply or "250 2.1.0 Ok"
 
     async def handle_RCPT(  # noqa: N802 -- aiosmtpd's name
         self,
@@ -115,19 +115,19 @@ class MailServer:
         address: str,
         _options: list[str],
     ) -> str:
-        """Take a recipient."""
-        answer = await server.odd("RCPT", address)
-        if answer is None:
+        """Accept a recipient."""
+        reply = await server.odd("RCPT", address)
+        if reply is None:
             envelope.rcpt_tos.append(address)
-        return answer or "250 2.1.5 Ok"
+        return reply or "250 2.1.5 Ok"
 
     async def handle_DATA(  # noqa: N802 -- aiosmtpd's name
         self, server: Protocol, session: Session, envelope: Envelope
     ) -> str:
-        """Take a message."""
+        """Accept a message."""
         [recipient] = envelope.rcpt_tos
-        answer = self.answer(".", recipient)
-        if answer in {None, TAKE_AND_HANG_UP} or str(answer).startswith("2"):
+        reply = self.reply(".", recipient)
+        if reply in {None, TAKE_AND_HANG_UP} or str(reply).startswith("2"):
             content = envelope.content
             assert isinstance(content, bytes)
             encrypted = session.ssl is not None or self.tls_from_start
@@ -143,8 +143,8 @@ class MailServer:
                     user,
                 )
             )
-        await server.act(answer)
-        return answer or "250 2.0.0 Ok: queued"
+        await server.act(reply)
+        return reply or "250 2.0.0 Ok: queued"
 
     def authenticate(
         self,
@@ -154,18 +154,18 @@ class MailServer:
         _mechanism: str,
         login: LoginPassword,
     ) -> AuthResult:
-        """Know the users."""
+        """Check a user and a password."""
         user, password = login.login.decode(), login.password.decode()
         self.passwords.append(password)
-        good = self.users.get(user) == password
-        return AuthResult(success=good, handled=False, auth_data=login)
+        valid = self.users.get(user) == password
+        return AuthResult(success=valid, handled=False, auth_data=login)
 
 
 class Protocol(SMTP):
-    """A connection to such a server."""
+    """A connection to the server."""
 
     def __init__(self, kept: MailServer, loop: asyncio.AbstractEventLoop) -> None:
-        """Offer what the server offers."""
+        """Take the options of the server."""
         self.kept = kept
         self.begun = False
         super().__init__(
@@ -182,14 +182,14 @@ class Protocol(SMTP):
 
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Count, and perhaps let nobody in."""
+        """Count the connection, and maybe reject it."""
         if transport.get_extra_info("ssl_object") is None or self.kept.tls_from_start:
             self.kept.connections += 1
-            answer = self.kept.answer("CONNECT")
-            if answer is not None:
+            reply = self.kept.reply("CONNECT")
+            if reply is not None:
                 assert isinstance(transport, asyncio.Transport)
-                transport.write(b"" if answer in {HANG_UP, SILENCE} else f"{answer}\r\n".encode())
-                if answer != SILENCE:
+                transport.write(b"" if reply in {HANG_UP, SILENCE} else f"{reply}\r\n".encode())
+                if reply != SILENCE:
                     transport.close()
                 return
         self.begun = True
@@ -197,54 +197,54 @@ class Protocol(SMTP):
 
     @override
     def connection_lost(self, error: Exception | None) -> None:
-        """End what was begun."""
+        """Close the session if it was begun."""
         if self.begun:
             super().connection_lost(error)
 
     @override
     async def smtp_STARTTLS(self, arg: str) -> None:
-        answer = await self.odd("STARTTLS")
-        if answer is not None:
-            await self.push(answer)
+        reply = await self.odd("STARTTLS")
+        if reply is not None:
+            await self.push(reply)
             return
         await super().smtp_STARTTLS(arg)
 
     @override
     async def smtp_DATA(self, arg: str) -> None:
-        answer = await self.odd("DATA")
-        if answer is not None:
-            await self.push(answer)
-            if answer.startswith("354"):
-                # To nobody: RFC 2920 has it end so.
+        reply = await self.odd("DATA")
+        if reply is not None:
+            await self.push(reply)
+            if reply.startswith("354"):
+                # A message without recipients is rejected so by RFC 2920.
                 await self._reader.readuntil(b".\r\n")
                 await self.push("554 5.5.1 No valid recipients")
             return
         await super().smtp_DATA(arg)
 
     async def odd(self, step: Step, recipient: str | None = None) -> str | None:
-        """Return an odd answer, or act oddly."""
-        answer = self.kept.answer(step, recipient)
-        await self.act(answer)
-        return answer
+        """Return a special reply, or hang up or stall."""
+        reply = self.kept.reply(step, recipient)
+        await self.act(reply)
+        return reply
 
-    async def act(self, answer: str | None) -> None:
-        """Do what is no answer."""
-        if answer in {HANG_UP, TAKE_AND_HANG_UP}:
+    async def act(self, reply: str | None) -> None:
+        """Do what is not a reply: hang up or stall."""
+        if reply in {HANG_UP, TAKE_AND_HANG_UP}:
             assert isinstance(self.transport, asyncio.Transport)
             self.transport.abort()
             await asyncio.sleep(3600)  # until the connection's end cancels this
-        elif answer == STOP_READING:
+        elif reply == STOP_READING:
             assert isinstance(self.transport, asyncio.Transport)
             await self.push("354 Go ahead")
             self.transport.pause_reading()
             await asyncio.sleep(3600)
-        elif answer == SILENCE:
+        elif reply == SILENCE:
             await asyncio.sleep(3600)
 
 
 @contextmanager
 def running(server: MailServer) -> Iterator[MailServer]:
-    """Run a server on a port of this machine's, in a thread."""
+    """Run a server on a free port, in a thread."""
     loop = asyncio.new_event_loop()
     context = server.tls if server.tls_from_start else None
     listening = loop.run_until_complete(

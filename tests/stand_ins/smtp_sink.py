@@ -1,4 +1,4 @@
-"""Debian's smtp-sink, which takes any amount of mail and keeps none of it."""
+"""Postfix's smtp-sink, which accepts any amount of mail and discards it."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 UNPACKED: Final = Path.home() / ".cache" / "reconsent-smtp-sink"
-"""Where to look when postfix is not installed."""
+"""Where to look if postfix is not installed."""
 _HOW: Final = (
-    "no smtp-sink; on Debian: apt-get install postfix, or without installing it:"
+    "smtp-sink is not installed; on Debian: apt-get install postfix, or without installing it:"
     f" apt-get download postfix && dpkg -x postfix_*.deb {UNPACKED}"
 )
 
 
 @contextmanager
 def running_sink(*options: str) -> Iterator[int]:
-    """Run a sink with options of its own; gives its port on this machine.
+    """Run a sink with the given options; yield its port.
 
-    Skips the test where there is no smtp-sink, or fails it with REQUIRE_ALL=1.
+    Skips the test if there is no smtp-sink; fails it if REQUIRE_ALL=1.
     """
     program = _program()
     port = _free_port()
     environment = {"LD_LIBRARY_PATH": str(UNPACKED / "usr" / "lib" / "postfix")}
-    # It gives up being root by itself only when told to be somebody.
+    # It drops root only if a user is given.
     user = ["-u", "nobody"] if os.geteuid() == 0 else []
     process = subprocess.Popen(
         [program, *user, *options, f"127.0.0.1:{port}", "200"],
@@ -54,7 +54,7 @@ def _program() -> str:
     places = os.pathsep.join([os.defpath, "/usr/sbin", str(UNPACKED / "usr" / "sbin")])
     program = shutil.which("smtp-sink", path=places)
     if program is None:
-        if os.environ.get("REQUIRE_ALL") == "1":  # noqa: TID251 -- what the machine offers
+        if os.environ.get("REQUIRE_ALL") == "1":  # noqa: TID251 -- a setting of the tests
             pytest.fail(_HOW)
         pytest.skip(_HOW)
     return program
@@ -74,4 +74,4 @@ def _await(port: int) -> None:
             time.sleep(0.02)
         else:
             return
-    pytest.fail("smtp-sink does not start")
+    pytest.fail("smtp-sink did not start")
