@@ -11,7 +11,7 @@ from tests.acceptance.outside import World
 from tests.acceptance.people import ANN, CY, KIM, collection
 from tests.acceptance.versions import V1, V2, V3
 
-# What a story finds wrong is told as in a test.
+# A failed assertion of a story is explained as in a test.
 pytest.register_assert_rewrite(
     "tests.acceptance.rows_of_people", "tests.acceptance.rows_of_versions"
 )
@@ -19,20 +19,20 @@ pytest.register_assert_rewrite(
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    """Return a RECONSENT_HOME of the module's own, on the embedded default."""
+    """Return a RECONSENT_HOME for the module, with the embedded PostgreSQL."""
     return World(tmp_path_factory.mktemp("world"))
 
 
 @pytest.fixture(scope="module")
 def web(world: World) -> Iterator[httpx.Client]:
-    """Serve the world's pages; gives a client that follows no redirect."""
+    """Serve the world's pages; yield a client that does not follow redirects."""
     with world.serving() as client:
         yield client
 
 
 @pytest.fixture(scope="module")
 def shop(world: World, web: httpx.Client) -> World:
-    """A shop whose new version was published and mailed, by the commands a newcomer would type."""
+    """A shop whose new version was published and mailed with the commands of the manual."""
     assert web.get("/readyz").is_success
     for number, published in enumerate((V1, V2, V3)):
         made = world.run("policy", "publish", world.policy_file(published), "--json").json

@@ -1,4 +1,4 @@
-"""A page's form as a browser without JavaScript sees it."""
+"""A page's form, as a browser without JavaScript processes it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing_extensions import override
 
 @dataclass(kw_only=True)
 class Question:
-    """A fieldset: what it asks about, and its radio buttons by value."""
+    """A fieldset: the use and recipient it asks about, and its radio buttons by value."""
 
     use: str
     recipient: str
@@ -22,7 +22,7 @@ class Question:
 
 @dataclass(kw_only=True)
 class Page:
-    """The one form of a page."""
+    """The form of a page."""
 
     forms: int = 0
     method: str = ""
@@ -34,7 +34,7 @@ class Page:
 
     @classmethod
     def of(cls, html: str) -> Page:
-        """Read a page's form."""
+        """Parse a page's form."""
         reader = _Reader()
         reader.feed(html)
         reader.close()
@@ -46,14 +46,14 @@ class Page:
         return {(question.use, question.recipient) for question in self.questions}
 
     def filled(self, answers: Mapping[tuple[str, str], str]) -> dict[str, str]:
-        """Return what the main button sends with these answers chosen."""
+        """Return what the main button submits with these answers."""
         names = {(q.use, q.recipient): q.radios for q in self.questions}
-        return self.hidden | {names[about][said]: said for about, said in answers.items()}
+        return self.hidden | {names[about][answer]: answer for about, answer in answers.items()}
 
-    def all_alike(self, said: str) -> dict[str, str]:
-        """Return what the button that answers all alike sends."""
-        assert ("all", said) in self.submits
-        return self.hidden | {"all": said}
+    def all_alike(self, answer: str) -> dict[str, str]:
+        """Return what the button for one answer to all questions submits."""
+        assert ("all", answer) in self.submits
+        return self.hidden | {"all": answer}
 
 
 class _Reader(HTMLParser):
@@ -95,7 +95,7 @@ class _Reader(HTMLParser):
 
 
 def hrefs(html: str) -> list[str]:
-    """Return where the links of a document lead."""
+    """Return the targets of a document's links."""
     found: list[str] = []
 
     class Links(HTMLParser):

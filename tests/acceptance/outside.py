@@ -1,7 +1,7 @@
 """The program from outside: commands, pages and the mailbox.
 
-Nothing of the program is imported here: commands are separate processes, forked from one that
-has imported the program (tests/forking). A `World` is one RECONSENT_HOME on the embedded default.
+Nothing of the program is imported here: commands are separate processes, forked from one that has
+imported the program (tests/forking). A `World` is one RECONSENT_HOME with the embedded PostgreSQL.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from tests.forking.client import Forker, Request, running_forker
 Json = dict[str, Any]
 
 _ENVIRONMENT: Final = {
-    # Settings of whoever runs the tests must not reach the program.
+    # The settings of the test run must not reach the program.
     name: value
     for name, value in os.environ.items()  # noqa: TID251 -- the program gets PATH and the like
     if not name.startswith(("RECONSENT_", "SENDGRID_", "KAFKA_", "MAIL_", "PUBLIC_", "DATABASE_"))
@@ -49,13 +49,13 @@ class Ended:
     err: str
 
     @property
-    def json(self) -> Any:  # noqa: ANN401 -- whatever JSON it printed
+    def json(self) -> Any:  # noqa: ANN401 -- any JSON
         """The one JSON document on standard output."""
         return json.loads(self.out)
 
     @property
     def ndjson(self) -> list[Json]:
-        """The JSON objects on standard output, one a line."""
+        """The JSON objects on standard output, one per line."""
         return [json.loads(line) for line in self.out.split("\n") if line]
 
     @property
@@ -67,7 +67,7 @@ class Ended:
 
 @dataclass(frozen=True, kw_only=True)
 class Mail:
-    """A mail as its reader gets it."""
+    """A received mail."""
 
     message: EmailMessage
 
@@ -78,7 +78,7 @@ class Mail:
 
     @property
     def notice(self) -> str:
-        """The notice that it carries."""
+        """The id of its notice."""
         return str(self.message["X-Reconsent-Notice"])
 
     @property
@@ -107,10 +107,10 @@ class Mail:
 
 
 class World:
-    """One RECONSENT_HOME: commands, and the pages once they are served."""
+    """One RECONSENT_HOME: commands, the mailbox and the pages."""
 
     def __init__(self, folder: Path) -> None:
-        """Create nothing yet; files are written into the folder."""
+        """Use a folder for all files; create nothing yet."""
         self.folder = folder
         self.home = folder / "home"
         port = _free_port()
@@ -123,7 +123,7 @@ class World:
             "PUBLIC_URL": self.url,
         }
         self.web = 0
-        """The process that serves the pages, while one does."""
+        """The process that serves the pages, inside `serving`."""
         self._written = 0
         self._commands = 0
 
@@ -136,7 +136,7 @@ class World:
         stdin: str | bytes = b"",
         environment: Mapping[str, str] | None = None,
     ) -> Ended:
-        """Run `reconsent` to its end, which has to come with this exit code."""
+        """Run `reconsent`; it must end with this exit code."""
         self._commands += 1
         streams = self.folder / "commands"
         streams.mkdir(exist_ok=True)
@@ -178,7 +178,7 @@ class World:
         return path
 
     def policy_file(self, version: Json) -> Path:
-        """Write a version as a policy file, with its texts as Markdown files beside it."""
+        """Write a version as a policy file, with its texts as Markdown files next to it."""
         path = self.file(f"{version['version']}.yaml", "")
         texts = {}
         for locale, text in version["texts"].items():
@@ -189,7 +189,7 @@ class World:
         return path
 
     def take(self, verb: str, topic: str, rows: Sequence[Json | str]) -> Json:
-        """Import or emit rows; returns the command's JSON."""
+        """Import or emit rows; return the command's JSON."""
         return dict(self.run(verb, topic, self.lines(rows), "--json").json) if rows else {}
 
     # ---------------------------------------------------------------- mailbox
@@ -215,7 +215,7 @@ class World:
 
     @contextmanager
     def serving(self) -> Iterator[httpx.Client]:
-        """Serve pages and API while the block runs; gives a client that follows no redirect."""
+        """Serve pages and API during the block; yield a client that does not follow redirects."""
         log = str(self.folder / "web.log")
         request = Request(
             arguments=["run", "web"],
@@ -239,14 +239,14 @@ class World:
 
 @cache
 def forking() -> Forker:
-    """Return what starts commands; it ends with this process."""
+    """Return the forking process; it ends with this process."""
     resources = ExitStack()
     atexit.register(resources.close)
     return resources.enter_context(running_forker())
 
 
 def permissions(web: httpx.Client, checks: Sequence[Json], **more: Any) -> list[Json]:  # noqa: ANN401 -- JSON
-    """Ask the API about uses of data; returns its answers."""
+    """Check permissions through the API; return its answers."""
     response = web.post(
         "/v1/permissions",
         json={"checks": list(checks)} | more,
@@ -257,7 +257,7 @@ def permissions(web: httpx.Client, checks: Sequence[Json], **more: Any) -> list[
 
 
 def opened(web: httpx.Client, url: str, **headers: str) -> Page:
-    """Open a page that has a form."""
+    """Open a page with a form."""
     response = web.get(url, headers=headers)
     assert response.status_code == httpx.codes.OK, response.text
     return Page.of(response.text)
@@ -266,7 +266,7 @@ def opened(web: httpx.Client, url: str, **headers: str) -> Page:
 def post(
     web: httpx.Client, url: str, page: Page, answers: Mapping[tuple[str, str], str] | str
 ) -> httpx.Response:
-    """Send a page's form: an answer to each (use, recipient) named, or one to all of them."""
+    """Submit a page's form: answers by (use, recipient), or one answer to all questions."""
     data = page.all_alike(answers) if isinstance(answers, str) else page.filled(answers)
     return web.post(httpx.URL(url).join(page.action), data=data)
 
@@ -288,12 +288,12 @@ def _free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def _wait(client: httpx.Client, lives: Callable[[], bool]) -> None:
+def _wait(client: httpx.Client, alive: Callable[[], bool]) -> None:
     deadline = time.monotonic() + _PATIENCE
-    while lives() and time.monotonic() < deadline:
+    while alive() and time.monotonic() < deadline:
         try:
             if client.get("/readyz").status_code == httpx.codes.OK:
                 return
         except httpx.TransportError:
             time.sleep(0.05)
-    raise AssertionError("the pages did not come up")
+    raise AssertionError("the web service did not start")

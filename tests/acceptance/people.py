@@ -1,4 +1,4 @@
-"""People of one policy who are about to be asked: v1 to v3 of a shop in two languages."""
+"""Accounts and events of a shop whose policy, v1 to v3, is in two languages."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ VERSIONS: Final = (V1, V2, V3 | {"texts": IN_TWO_LANGUAGES})
 
 def account(name: str, /, **changed: Any) -> Json:  # noqa: ANN401 -- as in an event
     """Return an account event: active, contact all, with an address, unless changed."""
-    whole = {
+    default = {
         "property": SHOP,
         "account": name,
         "email": f"{name}@people.test",
@@ -36,43 +36,43 @@ def account(name: str, /, **changed: Any) -> Json:  # noqa: ANN401 -- as in an e
         "contact": "all",
         "updated_at": LONG_AGO,
     }
-    return whole | changed
+    return default | changed
 
 
 def collection(name: str, /, **changed: Any) -> Json:  # noqa: ANN401 -- as in an event
     """Return a collection event: an email address, under v1, unless changed."""
-    whole = {
+    default = {
         "property": SHOP,
         "account": name,
         "data_category": EMAIL,
         "collected_under": "v1",
         "collected_at": LONG_AGO,
     }
-    return whole | changed
+    return default | changed
 
 
 def choice(name: str, answer: str, /, **changed: Any) -> Json:  # noqa: ANN401 -- as in an event
     """Return a choice event about offers, unless changed."""
-    whole = {
+    default = {
         "property": SHOP,
         "account": name,
         "answer": answer,
         "data_use": OFFERS,
         "decided_at": "2021-01-01T00:00:00Z",
     }
-    return whole | changed
+    return default | changed
 
 
 def check(name: str, /, **changed: Any) -> Json:  # noqa: ANN401 -- as in a check
     """Return a check: offers to the email address collected under v1, unless changed."""
-    whole = {
+    default = {
         "property": SHOP,
         "account": name,
         "data_category": EMAIL,
         "collected_under": "v1",
         "data_use": OFFERS,
     }
-    return whole | changed
+    return default | changed
 
 
 ANN: Final = account("ann")
@@ -80,20 +80,20 @@ CY: Final = account("cy", contact="none")
 KIM: Final = account("kim", minor=True)
 
 
-def ask(world: World, accounts: Iterable[Json], told: Sequence[Json] = ()) -> None:
-    """Publish the shop's versions, and mail whoever of these accounts is to be asked.
+def ask(world: World, accounts: Iterable[Json], informed: Sequence[Json] = ()) -> None:
+    """Publish the shop's versions, and mail the notices.
 
-    Nothing is held of those who are only told.
+    `accounts` hold data and get choice notices; `informed` hold nothing and get information.
     """
-    whole = list(accounts)
-    last = {"notice": {"material": True, "information_mail": "opted_in"}} if told else {}
+    asked = list(accounts)
+    last = {"notice": {"material": True, "information_mail": "opted_in"}} if informed else {}
     world.take("emit", "policy-versions", [*VERSIONS[:-1], VERSIONS[-1] | last])
-    world.take("emit", "accounts", [*whole, *told])
-    world.take("emit", "collections", [collection(one["account"]) for one in whole])
+    world.take("emit", "accounts", [*asked, *informed])
+    world.take("emit", "collections", [collection(one["account"]) for one in asked])
     world.work()
 
 
 def reason(web: httpx.Client, name: str, /, **changed: Any) -> str:  # noqa: ANN401 -- as in a check
-    """Return why a use is allowed or denied."""
+    """Return the reason of a permission check."""
     [found] = permissions(web, [check(name, **changed)])
     return str(found["reason"])

@@ -1,7 +1,7 @@
-"""Stories that run side by side, so that many of them share one run of the services.
+"""Stories that run concurrently, so that many of them share one run of the services.
 
-A story is a generator: it tells events, yields until they are worked on, looks, and goes on. Each
-has a policy and a property of its own.
+A story is a generator: it adds events, yields until they are processed, checks the results, and
+continues. Each has a separate policy and property.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from tests.acceptance.outside import Json, Mail, World, answer, opened, permissi
 from tests.acceptance.versions import EMAIL, LONG_AGO, OFFERS, V1, V2, V3
 
 PLANNED: Final = "planned"
-"""What a story yields to go on when its notices are planned and none of them is claimed."""
+"""A story yields this to continue when its notices are planned but not claimed."""
 MAILED: Final = "mailed"
-"""What a story yields to go on when nothing is left to do."""
+"""A story yields this to continue when all services are idle."""
 
 Teller = Callable[["Story"], Generator[str, None, None]]
 
 
 class Stage:
-    """The place of the stories: their events by topic, and the results."""
+    """The shared world of the stories: their pending events by topic, and the results."""
 
     def __init__(self, world: World, web: httpx.Client) -> None:
         """Start without events."""
@@ -33,12 +33,12 @@ class Stage:
         self._notices: list[Json] | None = None
         self._verb = "import"
 
-    def tell(self, topic: str, event: Json) -> None:
-        """Keep an event for when the services work next."""
+    def add(self, topic: str, event: Json) -> None:
+        """Add an event for the next run of the services."""
         self.events.setdefault(topic, []).append(event)
 
     def hand_over(self) -> None:
-        """Hand the events over: imported and emitted in turns, which must make no difference."""
+        """Import or emit the events, alternately: it must make no difference."""
         for topic, events in self.events.items():
             onto_bus = topic in {"policy-versions", "mail-events"}
             self.world.take("emit" if onto_bus else self._verb, topic, events)
@@ -46,42 +46,42 @@ class Stage:
         self._verb = "emit" if self._verb == "import" else "import"
 
     def work(self, *services: str) -> None:
-        """Let services work on what was handed over."""
+        """Run services until they are idle."""
         self.world.work(*services)
         self._notices = None
 
     @property
     def notices(self) -> list[Json]:
-        """Every notice in its current state."""
+        """All notices in their current state."""
         if self._notices is None:
             self._notices = self.world.run("notices", "--json").ndjson
         return self._notices
 
     def changed(self) -> None:
-        """Read the notices again when they are next needed."""
+        """Discard the cached notices."""
         self._notices = None
 
 
 class Story:
-    """One story's part of the stage; it begins with v1 and v2 published."""
+    """One story's part of the stage."""
 
     def __init__(self, stage: Stage, name: str) -> None:
-        """Give it a policy of its own."""
+        """Derive a separate policy and property from the name."""
         self.stage = stage
         self.policy = name.replace("_", "-")
         self.property = f"{self.policy}.example"
 
-    # ---------------------------------------------------------------- telling
+    # ---------------------------------------------------------------- events
 
     def publish(self, *versions: Json) -> None:
         """Publish versions, one after the other."""
         for version in versions or (V1, V2, V3):
             own = {"policy": self.policy, "properties": [self.property]}
-            self.stage.tell("policy-versions", version | own)
+            self.stage.add("policy-versions", version | own)
 
     def account(self, account: str, **changed: Any) -> None:  # noqa: ANN401 -- as in an event
         """Add an account event: active, contact all and with an address unless changed."""
-        whole = {
+        default = {
             "property": self.property,
             "account": account,
             "email": self.address(account),
@@ -90,7 +90,7 @@ class Story:
             "contact": "all",
             "updated_at": LONG_AGO,
         }
-        self.stage.tell("accounts", whole | changed)
+        self.stage.add("accounts", default | changed)
 
     def collected(
         self,
@@ -107,34 +107,34 @@ class Story:
             "collected_under": under,
             "collected_at": LONG_AGO,
         }
-        self.stage.tell("collections", collection | changed)
+        self.stage.add("collections", collection | changed)
 
-    def says(self, account: str, what: str, data_use: str, **named: Any) -> None:  # noqa: ANN401 -- as in an event
-        """Add a choice that was made outside the page."""
-        choice = {
+    def says(self, account: str, choice: str, data_use: str, **named: Any) -> None:  # noqa: ANN401 -- as in an event
+        """Add a choice made outside the page."""
+        event = {
             "property": self.property,
             "account": account,
-            "answer": what,
+            "answer": choice,
             "data_use": data_use,
             "channel": "phone",
             "decided_at": "2021-01-01T00:00:00Z",
         }
-        self.stage.tell("choices", choice | named)
+        self.stage.add("choices", event | named)
 
     def reports(self, account: str, event: str) -> None:
         """Add a provider's report about the account's last mail."""
         notice = self._last_mail(account).notice
         report = {"notice": notice, "event": event, "occurred_at": "2026-01-01T00:00:00Z"}
-        self.stage.tell("mail-events", report)
+        self.stage.add("mail-events", report)
 
-    # ---------------------------------------------------------------- looking
+    # ---------------------------------------------------------------- results
 
     def address(self, account: str) -> str:
-        """Return the address that an account has from the start."""
+        """Return an account's default address."""
         return f"{account}@{self.policy}.test"
 
     def mails(self, account: str, address: str | None = None) -> list[Mail]:
-        """Return the mails that went to an account's address."""
+        """Return the mails to an account's address."""
         return self.stage.world.mails(address or self.address(account))
 
     def link(self, account: str, mail: int = -1) -> str:
@@ -144,7 +144,7 @@ class Story:
         return link
 
     def notices(self, account: str) -> list[str]:
-        """Return an account's notices: version, sequence, kind, state, and why or how settled."""
+        """Return an account's notices: version, sequence, kind, state, suppression or settled."""
         return [
             " ".join(str(part) for part in parts if part is not None)
             for notice in self.stage.notices
@@ -171,46 +171,46 @@ class Story:
         return " ".join(part for part in parts if part)
 
     def asks(self, link: str) -> set[tuple[str, str]]:
-        """Return the (use, recipient) that a link's page asks about."""
+        """Return the (use, recipient) of each question on a link's page."""
         return opened(self.stage.web, link).asks
 
     def answers(self, link: str, answers: Mapping[tuple[str, str], str] | str) -> httpx.Response:
-        """Answer on a link's page; returns the receipt."""
+        """Answer on a link's page; return the receipt."""
         self.stage.changed()
         return answer(self.stage.web, link, answers)
 
     def ledger(self, account: str) -> list[Json]:
-        """Return what an account said, oldest first."""
+        """Return an account's ledger, oldest first."""
         return self.stage.world.run("consents", account, "--property", self.property).ndjson
 
     def _last_mail(self, account: str) -> Mail:
         return self.mails(account)[-1]
 
 
-def tell_all(stage: Stage, tellers: Mapping[str, Teller]) -> dict[str, Exception | None]:
-    """Run stories side by side; return what went wrong in each, if anything."""
+def run_all(stage: Stage, tellers: Mapping[str, Teller]) -> dict[str, Exception | None]:
+    """Run stories concurrently; return the exception of each, if any."""
     faults: dict[str, Exception | None] = dict.fromkeys(tellers)
     stories = {name: teller(Story(stage, name)) for name, teller in tellers.items()}
 
-    def go_on(name: str) -> str | None:
+    def resume(name: str) -> str | None:
         try:
             return next(stories[name])
         except StopIteration:
             return None
-        except Exception as fault:  # noqa: BLE001 -- told by the test of that story
+        except Exception as fault:  # noqa: BLE001 -- raised by the test of that story
             faults[name] = fault
             return None
 
-    waiting = {name: go_on(name) for name in stories}
+    waiting = {name: resume(name) for name in stories}
     while any(waiting.values()):
         stage.hand_over()
         early = [name for name, until in waiting.items() if until == PLANNED]
         if early:
             stage.work("intake", "planner")
-            waiting.update((name, go_on(name)) for name in early)
-            assert PLANNED not in waiting.values(), "a story waits once for a plan, then for mail"
+            waiting.update((name, resume(name)) for name in early)
+            assert PLANNED not in waiting.values(), "a story must yield MAILED after PLANNED"
             stage.hand_over()
             stage.work("intake", "dispatcher")
         stage.work()
-        waiting = {name: go_on(name) for name, until in waiting.items() if until == MAILED}
+        waiting = {name: resume(name) for name, until in waiting.items() if until == MAILED}
     return faults

@@ -1,6 +1,6 @@
 """What happens to each kind of account when a policy changes: events in, mail and permissions out.
 
-A row of the table is a story of its own; they run side by side, in one world.
+Each row of the table is a separate story; all run concurrently in one world.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ import pytest
 
 from tests.acceptance import rows_of_people, rows_of_versions
 from tests.acceptance.outside import World
-from tests.acceptance.stories import Stage, tell_all
+from tests.acceptance.stories import Stage, run_all
 
 ROWS = {row.__name__: row for row in (*rows_of_people.ROWS, *rows_of_versions.ROWS)}
 
 
 @pytest.fixture(scope="module")
 def faults(world: World, web: httpx.Client) -> dict[str, Exception | None]:
-    """Run all stories; return what went wrong in each."""
-    return tell_all(Stage(world, web), ROWS)
+    """Run all stories; return the exception of each, if any."""
+    return run_all(Stage(world, web), ROWS)
 
 
 @pytest.mark.parametrize("name", ROWS)

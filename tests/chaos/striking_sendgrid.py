@@ -1,9 +1,9 @@
-"""SendGrid's stand-in, which signals the sender at a chosen point of a request.
+"""SendGrid's stand-in that signals the sender at a chosen point of a request.
 
 It is the program of tests/stand_ins/sendgrid_server.py with two more control endpoints:
 
     POST /control/strike  at the next request's point, send its sender a signal (see Strike)
-    GET  /control/struck  the process that was struck, once one was; null if none is for a while
+    GET  /control/struck  the process that was signalled; null if none reached the point in time
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ from typing_extensions import override
 from tests.stand_ins.sendgrid import SendGridStandIn, running_sendgrid
 from tests.stand_ins.sendgrid_server import Handler, StandIn
 
-Point = Literal["before reading", "after reading", "after accepting", "after answering"]
+Point = Literal["before reading", "after reading", "after accepting", "after responding"]
 POINTS: Final[tuple[Point, ...]] = (
-    "before reading", "after reading", "after accepting", "after answering",
+    "before reading", "after reading", "after accepting", "after responding",
 )  # fmt: skip
 
 
 PATIENCE: Final = 1.5
-"""Seconds in which somebody comes to a point, if anybody does."""
+"""Seconds within which a request reaches the point, if any does."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Strike:
-    """A signal for the sender of the next request that comes to a point.
+    """A signal for the sender of the next request that reaches a point.
 
-    The request ends there without an answer unless it `goes_on`, as one does that had left whole.
+    The request ends there without a response, or `goes_on` as if it had been sent completely.
     """
 
     point: Point
@@ -83,8 +83,8 @@ class _StrikingHandler(Handler):
         mail = self.path == "/v3/mail/send" and status == 202
         if mail and not self._passes("after accepting"):
             return
-        # Whom to strike is looked up before: the sender goes on as soon as it is answered.
-        late = self.server.due("after answering") if mail else None
+        # The sender is looked up first: it continues as soon as it has the response.
+        late = self.server.due("after responding") if mail else None
         sender = _process_of(self.client_address[1]) if late else None
         with suppress(ConnectionError):
             super()._respond(status, document, headers)
@@ -93,7 +93,7 @@ class _StrikingHandler(Handler):
             self._strike(late, sender)
 
     def _passes(self, point: Point) -> bool:
-        """Send the signal if it is due; tell whether the request continues."""
+        """Send the signal if it is due; return whether the request continues."""
         strike = self.server.due(point)
         if strike is None:
             return True
@@ -118,13 +118,13 @@ class _StrikingStandIn(StandIn):
         self.RequestHandlerClass = _StrikingHandler
 
     def begin(self, strike: Strike | None) -> None:
-        """Strike from now on as told."""
+        """Arm a strike, or disarm."""
         with self.lock:
             self.strike, self.struck = strike, None
             self.has_struck.clear()
 
     def due(self, point: Point) -> Strike | None:
-        """Return the strike that was meant for a point, once."""
+        """Return and disarm the strike for a point, if there is one."""
         with self.lock:
             strike = self.strike
             if strike is None or strike.point != point:
@@ -133,15 +133,15 @@ class _StrikingStandIn(StandIn):
             return strike
 
     def struck_in_time(self) -> int | None:
-        """Return whom the strike hit; None where nobody came to its point, and now nobody will.
+        """Return the signalled process; disarm and return None if no request reached the point.
 
-        A strike that stayed armed would hit somebody whom the round does not expect to lose.
+        A strike that stayed armed could hit a process at a moment the round does not expect.
         """
         self.has_struck.wait(PATIENCE)
         with self.lock:
             armed, self.strike = self.strike, None
         if armed is None:
-            self.has_struck.wait()  # a request has come to the point just now
+            self.has_struck.wait()  # a request has just reached the point
         return self.struck
 
     @override
@@ -151,7 +151,7 @@ class _StrikingStandIn(StandIn):
 
 
 def _process_of(port: int) -> int | None:
-    """Return the process that has this port of the machine's own address; None if it is gone."""
+    """Return the process that uses this local port; None if it is gone."""
     rows = [line.split() for line in Path("/proc/net/tcp").read_text("ascii").splitlines()[1:]]
     inodes = {row[9] for row in rows if int(row[1].split(":")[1], 16) == port and row[9] != "0"}
     sockets = {f"socket:[{inode}]" for inode in inodes}
@@ -164,14 +164,14 @@ def _process_of(port: int) -> int | None:
 
 @dataclass(frozen=True, kw_only=True)
 class StrikingSendGrid(SendGridStandIn):
-    """The running stand-in, as the tests speak with it."""
+    """A running stand-in, for the tests."""
 
     def strike(self, strike: Strike) -> None:
         """Arm a strike."""
         self._control("POST", "strike", asdict(strike))
 
     def struck(self) -> int | None:
-        """Wait until a process was struck, and return it; None if none was."""
+        """Wait until a process was signalled, and return it; None if none was."""
         found = self._control("GET", "struck").json()["process"]
         return None if found is None else int(found)
 

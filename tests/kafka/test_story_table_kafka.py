@@ -16,7 +16,7 @@ from typing_extensions import override
 from reconsent.bus.kafka.settings import KafkaSettings
 from tests.acceptance import rows_of_people, rows_of_versions
 from tests.acceptance.outside import Json, World
-from tests.acceptance.stories import Stage, tell_all
+from tests.acceptance.stories import Stage, run_all
 from tests.bus_contract import PARTITIONS
 
 ROWS = {row.__name__: row for row in (*rows_of_people.ROWS, *rows_of_versions.ROWS)}
@@ -67,7 +67,7 @@ def faults(world: World, module_settings: KafkaSettings) -> Iterator[dict[str, E
         stage = ProducedStage(world, web)
         stage.producer = kafka.KafkaProducer(**module_settings.client)
         try:
-            yield tell_all(stage, ROWS)
+            yield run_all(stage, ROWS)
         finally:
             stage.producer.close()
 

@@ -1,4 +1,4 @@
-"""`explain` has words for everything that can happen to an account."""
+"""`explain` has words for all states and reasons."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from reconsent.domain.permission import Reason
 
 def test_every_state_and_reason_has_words() -> None:
     """Each state, suppression, answer and reason of the rules has words."""
-    told_apart = {"suppressed", "superseded"}
-    assert set(get_args(State)) == STATE.keys() | told_apart
+    described_separately = {"suppressed", "superseded"}
+    assert set(get_args(State)) == STATE.keys() | described_separately
     assert set(get_args(Settled)) == SETTLED.keys() | {"superseded"}
     assert {state.value for state in EventState} == SAID.keys()
-    with_more_words = {
+    with_details = {
         "declared", "not_effective_yet", "suppressed", "undeclared", "unknown_version",
     }  # fmt: skip
-    of_no_account = {"unknown_account"}
-    assert set(get_args(Reason)) == REASON.keys() | with_more_words | of_no_account
+    without_account = {"unknown_account"}
+    assert set(get_args(Reason)) == REASON.keys() | with_details | without_account
     schema = files("reconsent.schemas").joinpath("postgres/0001_facts_and_notices.sql")
     [listed] = re.findall(r"CHECK \(suppression IN \(([^)]*)\)", schema.read_text("utf-8"))
     assert set(re.findall(r"\w+", listed)) == SUPPRESSED.keys()

@@ -31,25 +31,25 @@ def lines(path: Path, topic: str = "accounts") -> list[Line]:
     with validated(str(path), topic, NOW) as file:
         found = list(file)
         assert file.count == len(found)
-        # Reading it again gives the same.
+        # It can be read again.
         assert list(file) == found
     return found
 
 
 @pytest.fixture
 def ndjson(tmp_path: Path) -> Path:
-    """A file of NDJSON that is not there yet."""
+    """The path of an NDJSON file that does not exist yet."""
     return tmp_path / "events.ndjson"
 
 
 @pytest.fixture
 def table(tmp_path: Path) -> Path:
-    """A CSV that is not there yet."""
+    """The path of a CSV file that does not exist yet."""
     return tmp_path / "events.CSV"
 
 
-def test_a_bare_line_has_the_hash_of_its_bytes(ndjson: Path) -> None:
-    """The id is made of the bytes as they are, without the line's end, and so is the value."""
+def test_the_id_of_a_plain_line_is_the_hash_of_its_bytes(ndjson: Path) -> None:
+    """The id is the hash of the line's bytes without the line end; they are also the value."""
     first, second = (ACCOUNT % "1").encode(), b" " + (ACCOUNT % "2").encode() + b" "
     ndjson.write_bytes(b"\xef\xbb\xbf" + first + b"\r\n\n" + second)
     one, two = lines(ndjson)
@@ -63,7 +63,7 @@ def test_a_bare_line_has_the_hash_of_its_bytes(ndjson: Path) -> None:
 
 
 def test_a_cloudevent_keeps_its_identity(ndjson: Path) -> None:
-    """A whole CloudEvent goes on in binary mode; without data it is a tombstone."""
+    """A structured CloudEvent is sent in binary mode; without data it is a tombstone."""
     event = {
         "specversion": "1.0",
         "type": "reconsent.account.v1",
@@ -88,16 +88,16 @@ def test_a_cloudevent_keeps_its_identity(ndjson: Path) -> None:
     assert [read(line.message) for line in (one, two)] == [one.received, two.received]
 
 
-def test_data_that_speaks_of_specversion_is_data(ndjson: Path) -> None:
-    """Only a CloudEvent's own attribute makes one."""
+def test_data_that_contains_specversion_is_not_a_cloudevent(ndjson: Path) -> None:
+    """Only a top-level attribute makes a CloudEvent."""
     data = json.loads(ACCOUNT % "1") | {"name": '"specversion"', "added": {"specversion": "1.0"}}
     ndjson.write_text(json.dumps(data))
     (line,) = lines(ndjson)
     assert line.received.source == "urn:reconsent:data"
 
 
-def test_a_table_says_the_same_as_lines(ndjson: Path, table: Path) -> None:
-    """Columns are the fields in any order; an empty cell is absent."""
+def test_a_table_gives_the_same_events_as_lines(ndjson: Path, table: Path) -> None:
+    """Columns are the fields, in any order; an empty cell is an absent field."""
     table.write_bytes(
         b"\xef\xbb\xbfaccount,minor,email,property,status,contact,name,updated_at\r\n"
         b"1,,,shop.example,active,all,,2026-11-01T10:00:00Z\r\n"
@@ -116,8 +116,8 @@ def test_a_table_says_the_same_as_lines(ndjson: Path, table: Path) -> None:
     assert [line.number for line in (plain, full, last)] == [2, 3, 6]
 
 
-def test_a_row_has_an_id_of_its_own(table: Path) -> None:
-    """The id depends on what the row says, not on where its columns stand."""
+def test_each_row_has_its_own_id(table: Path) -> None:
+    """The id depends on the content of the row, not on the order of the columns."""
     table.write_text(f"{HEADER}\n{ROW % 1}\n{ROW % 2}\n")
     one, two = lines(table)
     assert one.received.id != two.received.id
@@ -127,7 +127,7 @@ def test_a_row_has_an_id_of_its_own(table: Path) -> None:
 
 
 def test_evidence_in_a_cell_is_text(table: Path) -> None:
-    """A cell is a string, whatever it looks like."""
+    """A cell of evidence is a string, even if it looks like a number."""
     table.write_text(
         "property,account,answer,data_use,decided_at,evidence\n"
         "shop.example,1,deny,marketing,2026-11-01T10:00:00Z,17\n"
@@ -138,7 +138,7 @@ def test_evidence_in_a_cell_is_text(table: Path) -> None:
 
 
 def test_standard_input_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Input that can be read only once is kept as long as it is needed."""
+    """Input that cannot be rewound is buffered."""
 
     class Pipe(io.BytesIO):
         @override
@@ -189,7 +189,7 @@ def test_a_file_is_read_once_to_check_it(
     ],
 )
 def test_one_malformed_line_rejects_the_whole_file(ndjson: Path, content: str, place: str) -> None:
-    """The line and the field are named before anything is done."""
+    """The line and the field are reported before anything is sent."""
     ndjson.write_text(content)
     with (
         pytest.raises(BadInputError, match=rf"^{ndjson}{place}[^\n]*$"),
@@ -214,7 +214,7 @@ def test_one_malformed_line_rejects_the_whole_file(ndjson: Path, content: str, p
     ],
 )
 def test_one_malformed_row_rejects_the_whole_table(table: Path, content: bytes, place: str) -> None:
-    """The row's first line and the column are named before anything is done."""
+    """The row's first line and the column are reported before anything is sent."""
     table.write_bytes(content)
     with (
         pytest.raises(BadInputError, match=rf"^{table}{place}[^\n]*$"),
@@ -224,7 +224,7 @@ def test_one_malformed_row_rejects_the_whole_table(table: Path, content: bytes, 
 
 
 def test_policy_versions_cannot_be_a_table(table: Path) -> None:
-    """Nested data is refused at once."""
+    """Nested data does not fit into CSV."""
     table.write_text("policy\n")
     with (
         pytest.raises(BadInputError, match=":1: policy-versions cannot be read from CSV"),
@@ -233,11 +233,11 @@ def test_policy_versions_cannot_be_a_table(table: Path) -> None:
         pytest.fail("a malformed table was accepted")
 
 
-def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+def test_an_unreadable_file_is_reported(tmp_path: Path) -> None:
     """A missing file and a folder are reported in one line."""
     for path in (tmp_path / "missing", tmp_path):
         with (
             pytest.raises(BadInputError, match=rf"^{path}: [^\n]+$"),
             validated(str(path), "accounts", NOW),
         ):
-            pytest.fail("there is nothing to read")
+            pytest.fail("an unreadable file was accepted")

@@ -1,4 +1,4 @@
-"""YAML whose values know their lines."""
+"""YAML whose values have line numbers."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from reconsent.files.lined_yaml import parse
 
 
-def test_aliases_are_followed_but_not_into_themselves() -> None:
-    """Aliases are expanded, unless they contain themselves or would fill the memory."""
+def test_aliases_are_expanded_unless_recursive() -> None:
+    """An alias that contains itself is a fault; nested aliases do not fill the memory."""
     assert parse("a: &x [1]\nb: *x\n").value == {"a": ["1"], "b": ["1"]}
     assert [fault.message for fault in parse("a: &x [*x]\n").faults] == ["contains itself"]
     bomb = "a0: &a0 [x]\n" + "".join(
@@ -19,7 +19,7 @@ def test_aliases_are_followed_but_not_into_themselves() -> None:
 
 
 @given(st.text(max_size=200))
-def test_any_text_can_be_reported_about(text: str) -> None:
-    """Reading any file gives a value or a list of faults."""
+def test_any_text_gives_a_value_or_faults(text: str) -> None:
+    """Parsing never raises."""
     document = parse(text)
     assert document.faults or document.root is not None

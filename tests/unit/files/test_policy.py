@@ -24,12 +24,12 @@ from tests.drafts import POLICY_FILE, any_version, written
 
 
 def _mistakes(path: Path) -> list[str]:
-    """Return the mistakes of form, without the folder."""
+    """Return the mistakes of form, without the folder's path."""
     return [str(mistake).removeprefix(f"{path.parent}/") for mistake in read(path).mistakes]
 
 
-def test_a_good_file_is_read_with_its_text_and_its_lines(tmp_path: Path) -> None:
-    """Scalars mean what they say: a version like a date, a country like a no."""
+def test_a_valid_file_is_read_with_its_texts_and_line_numbers(tmp_path: Path) -> None:
+    """Scalars are strings: a version that looks like a date, the country NO."""
     file = load(written(tmp_path, POLICY_FILE))
     assert file.version.version == "2026-12"
     assert file.version.follows is None
@@ -48,7 +48,7 @@ def test_the_examples_have_no_mistakes(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("was", "now", "mistake"),
+    ("old", "new", "mistake"),
     [
         ("controller: example", "controler: example",
          "p.yaml:5: controler: is an unknown key: did you mean controller?"),
@@ -130,17 +130,17 @@ def test_the_examples_have_no_mistakes(path: Path) -> None:
     ],
 )  # fmt: skip
 def test_a_mistake_is_reported_with_file_line_and_field(
-    tmp_path: Path, was: str, now: str, mistake: str
+    tmp_path: Path, old: str, new: str, mistake: str
 ) -> None:
-    """Every kind of mistake has one line that names the place and what is wrong there."""
-    assert was in POLICY_FILE
-    found = _mistakes(written(tmp_path, POLICY_FILE.replace(was, now, 1)))
+    """Every kind of mistake is reported in one line with the place and the reason."""
+    assert old in POLICY_FILE
+    found = _mistakes(written(tmp_path, POLICY_FILE.replace(old, new, 1)))
     assert mistake in found
     assert all(one.startswith("p.yaml:") and "\n" not in one for one in found)
 
 
 def test_all_mistakes_are_reported_in_the_order_of_the_file(tmp_path: Path) -> None:
-    """One mistake hides no other, whether of keys, values, texts or rules."""
+    """No mistake hides another, whether in keys, values or texts."""
     content = POLICY_FILE.replace("version: 2026-12", "vresion: 2026-12").replace("P7Y", "7Y")
     content = content.replace("NO}", "no}").replace("en.md", "no.md")
     found = _mistakes(written(tmp_path, content))
@@ -159,10 +159,10 @@ def test_all_mistakes_are_reported_in_the_order_of_the_file(tmp_path: Path) -> N
         (b"#" * (LARGEST + 1), "p.yaml: larger than 2,000,000 bytes"),
     ],
 )
-def test_a_file_that_cannot_be_read_is_one_mistake(
+def test_an_unreadable_file_is_one_mistake(
     tmp_path: Path, content: bytes | None, message: str
 ) -> None:
-    """A missing file, bytes that are not text, and a file that is too large: one line each."""
+    """A missing, a binary and an oversized file are reported in one line each."""
     path = tmp_path / "p.yaml"
     if content is not None:
         path.write_bytes(content)
@@ -180,17 +180,17 @@ def test_a_file_that_cannot_be_read_is_one_mistake(
         (b"a" * (LARGEST + 1), "'en.md' cannot be read: larger than 2,000,000 bytes"),
     ],
 )
-def test_a_text_that_cannot_be_read_is_a_mistake_where_it_is_named(
+def test_an_invalid_text_is_reported_where_it_is_referenced(
     tmp_path: Path, body: bytes, message: str
 ) -> None:
-    """A broken Markdown file is reported at the line that names it."""
+    """An invalid Markdown file is reported at the line that refers to it."""
     path = written(tmp_path, POLICY_FILE)
     (tmp_path / "en.md").write_bytes(body)
     assert _mistakes(path) == [f"p.yaml:22: texts.en.body: {message}"]
 
 
-def test_a_text_may_not_be_a_link_out_of_the_folder(tmp_path: Path) -> None:
-    """A link to a file elsewhere is not followed."""
+def test_a_text_must_not_be_a_link_out_of_the_folder(tmp_path: Path) -> None:
+    """A symbolic link to a file outside the folder is not followed."""
     (tmp_path / "inner").mkdir()
     (tmp_path / "inner" / "en.md").symlink_to(tmp_path / "en.md")
     (found,) = _mistakes(written(tmp_path / "inner", POLICY_FILE))
@@ -198,7 +198,7 @@ def test_a_text_may_not_be_a_link_out_of_the_folder(tmp_path: Path) -> None:
 
 
 def test_line_ends_do_not_change_a_text(tmp_path: Path) -> None:
-    """A text has the same content, and so the same hash, whichever line ends it was saved with."""
+    """Line ends and a byte order mark do not change the content or its hash."""
     path = written(tmp_path, POLICY_FILE)
     before = as_event(load(path).version)
     (tmp_path / "en.md").write_bytes(b"\xef\xbb\xbf# Policy\r\n")
@@ -206,13 +206,13 @@ def test_line_ends_do_not_change_a_text(tmp_path: Path) -> None:
 
 
 @given(any_version(), st.sampled_from([None, 2, "\t"]), st.booleans())
-def test_json_reads_as_what_it_says(
+def test_event_data_is_a_valid_policy_file(
     tmp_path_factory: pytest.TempPathFactory,
     version: PolicyVersion,
     indent: int | str | None,
-    ascii_only: bool,  # noqa: FBT001 (drawn)
+    ascii_only: bool,  # noqa: FBT001 -- drawn
 ) -> None:
-    """A policy-versions event's data, however it is laid out, is a policy file."""
+    """The data of a policy-versions event, in any JSON formatting, is a policy file."""
     event = json.loads(as_event(version))
     event["texts"][version.first_locale] |= {"title": "Blåbær 🫐", "body": "# One\n\nTwo: [x]\n"}
     path = tmp_path_factory.mktemp("json") / "p.json"
@@ -220,8 +220,8 @@ def test_json_reads_as_what_it_says(
     assert load(path).version == PolicyVersion.model_validate(event)
 
 
-def test_a_reading_names_places_for_others(tmp_path: Path) -> None:
-    """A mistake found by other checks is reported like the file's own."""
+def test_other_checks_can_report_mistakes(tmp_path: Path) -> None:
+    """A mistake found by other checks is reported with file, line and field."""
     reading: Reading = read(written(tmp_path, POLICY_FILE))
     assert reading.mistake(("declares", 1, "data"), "is wrong") == Mistake(
         file=str(tmp_path / "p.yaml"), line=13, field="declares.1.data", message="is wrong"

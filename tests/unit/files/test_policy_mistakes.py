@@ -1,4 +1,4 @@
-"""Checking a policy file against its policy's line, and what its author is warned of."""
+"""Checks of a policy file against its policy's line, and warnings."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from reconsent.files.policy import Findings, check, load, read
 from tests.drafts import POLICY_FILE, draft, written
 
 
-def test_the_line_says_what_a_version_may_not_do(tmp_path: Path) -> None:
-    """Mistakes against the policy's line have their lines too, each of them."""
+def test_mistakes_against_the_line_are_reported(tmp_path: Path) -> None:
+    """Each mistake against the policy's line is reported with its line number."""
     content = POLICY_FILE.replace("follows: null", "follows: v0")
     content = content.replace("2027-01-15", "2026-01-15").replace(
         "user.payment", "user.contact.email"
@@ -34,7 +34,7 @@ def test_the_line_says_what_a_version_may_not_do(tmp_path: Path) -> None:
 
 
 def test_a_first_version_follows_nothing(tmp_path: Path) -> None:
-    """What follows a version that is not published is a mistake."""
+    """A version that follows an unpublished one is a mistake."""
     found = _checked(
         written(tmp_path, POLICY_FILE.replace("follows: null", "follows: v0")), None, {}
     )
@@ -43,15 +43,15 @@ def test_a_first_version_follows_nothing(tmp_path: Path) -> None:
     ]
 
 
-def test_rules_are_checked_beside_mistakes_of_form(tmp_path: Path) -> None:
+def test_rules_are_checked_despite_mistakes_of_form(tmp_path: Path) -> None:
     """An unknown key and a missing text do not hide a property of another policy."""
     content = POLICY_FILE.replace("retention", "retain").replace("en.md", "de.md")
     found = _checked(written(tmp_path, content), None, {"myfax.example": "other"})
     assert [one.line for one in found.mistakes] == [8, 12, 22]
 
 
-def test_a_published_version_may_be_checked_again_but_not_changed(tmp_path: Path) -> None:
-    """The same content is no mistake; other content under the same name is one."""
+def test_a_published_version_can_be_checked_again_but_not_changed(tmp_path: Path) -> None:
+    """The same content is valid; other content under the same name is a mistake."""
     path = written(tmp_path, POLICY_FILE)
     line = Policy(name="campaigner", versions=(load(path).version,))
     owners = {"myfax.example": "campaigner"}
@@ -62,8 +62,8 @@ def test_a_published_version_may_be_checked_again_but_not_changed(tmp_path: Path
     ]
 
 
-def test_warnings_tell_what_people_would_miss(tmp_path: Path) -> None:
-    """Keys without a phrase, parties without a name and a language that is gone are warned of."""
+def test_warnings_about_missing_words(tmp_path: Path) -> None:
+    """Keys without a phrase, parties without a name and a dropped language give warnings."""
     first = draft(
         texts={code: {"title": "T", "summary": "S", "body": "B"} for code in ("en", "nb")},
         properties=["campaigner.example", "myfax.example"],
@@ -75,7 +75,7 @@ def test_warnings_tell_what_people_would_miss(tmp_path: Path) -> None:
         written(tmp_path, content),
         Policy(name="campaigner", versions=(first,)),
         {},
-        has={
+        phrases={
             ("essential.service", "en"),
             ("essential.fraud", "en"),
             ("essential.service.payment", "nb"),
@@ -91,8 +91,8 @@ def test_warnings_tell_what_people_would_miss(tmp_path: Path) -> None:
     ]
 
 
-def test_an_unreadable_version_still_has_its_mistakes(tmp_path: Path) -> None:
-    """Without a version, only mistakes of form are reported."""
+def test_an_invalid_version_has_only_mistakes_of_form(tmp_path: Path) -> None:
+    """Without a valid version, rules and warnings are not checked."""
     found = check(read(written(tmp_path, POLICY_FILE.replace("P7Y", "7Y"))), None, {}, _every)
     assert [one.line for one in found.mistakes] == [12]
     assert found.warnings == ()
@@ -103,9 +103,12 @@ def _every(key: str, locale: str) -> bool:
 
 
 def _checked(
-    path: Path, line: Policy | None, owners: dict[str, str], has: set[tuple[str, str]] | None = None
+    path: Path,
+    line: Policy | None,
+    owners: dict[str, str],
+    phrases: set[tuple[str, str]] | None = None,
 ) -> Findings:
-    known = has if has is not None else set()
+    known = phrases if phrases is not None else set()
     return check(
-        read(path), line, owners, lambda key, locale: has is None or (key, locale) in known
+        read(path), line, owners, lambda key, locale: phrases is None or (key, locale) in known
     )

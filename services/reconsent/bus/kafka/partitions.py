@@ -41,7 +41,7 @@ def copies(
 ) -> dict[TopicPartition, OffsetAndMetadata]:
     """Return offsets as Kafka keeps them, each with the stored name of its topic.
 
-    The name tells a copy from an offset that somebody else set, and from one of a deleted topic.
+    The name tells a copy from an offset set by another program, and from one of a deleted topic.
     """
     return {
         place: OffsetAndMetadata(offset, name[place.topic], -1) for place, offset in offsets.items()

@@ -17,7 +17,7 @@ MAIL = "mail.example.com"
 
 
 @pytest.mark.parametrize(
-    ("url", "meant"),
+    ("url", "expected"),
     [
         ("smtp://mail.example.com", SmtpSettings(host=MAIL, port=587, tls="required")),
         ("smtp://mail.example.com:25/", SmtpSettings(host=MAIL, port=25, tls="required")),
@@ -49,9 +49,9 @@ MAIL = "mail.example.com"
         ("smtp://relay?starttls=never", SmtpSettings(host="relay", port=587, tls="never")),
     ],
 )
-def test_a_url_says_how_to_reach_a_server(url: str, meant: SmtpSettings) -> None:
-    """TLS is demanded unless the mail stays on this machine or the URL says otherwise."""
-    assert smtp_settings(url) == meant
+def test_a_url_gives_the_settings_of_a_server(url: str, expected: SmtpSettings) -> None:
+    """TLS is required unless the server is on this machine or the URL says otherwise."""
+    assert smtp_settings(url) == expected
     assert settings({"MAIL_URL": url, "RECONSENT_SECRET": "s", "RECONSENT_API_TOKEN": "t"}).smtp
 
 
@@ -93,7 +93,7 @@ def test_a_url_says_how_to_reach_a_server(url: str, meant: SmtpSettings) -> None
     ],
 )
 def test_an_invalid_url_is_reported(url: str, fault: str, tmp_path: Path) -> None:
-    """The line names the setting, and does not show the password."""
+    """The one-line error names the setting and does not contain the password."""
     with pytest.raises(BadInputError, match=rf"^MAIL_URL: .*{fault}") as caught:
         settings({"MAIL_URL": url, "RECONSENT_HOME": str(tmp_path)})
     assert "secret" not in str(caught.value)
@@ -101,7 +101,7 @@ def test_an_invalid_url_is_reported(url: str, fault: str, tmp_path: Path) -> Non
 
 
 def test_the_password_is_not_shown() -> None:
-    """Not even if all settings are printed."""
+    """The repr of the settings does not contain the password."""
     url = "smtp://ann:opensesame@mail.example"
     read = settings({"MAIL_URL": url, "RECONSENT_SECRET": "s", "RECONSENT_API_TOKEN": "t"})
     assert "opensesame" not in repr(read)
