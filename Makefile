@@ -37,7 +37,7 @@ STAMP := $(VENV)/.made-in
 UNUSABLE := $(shell [ "$$(cat $(STAMP) 2>/dev/null)" = '$(CURDIR)' ] && [ -x $(BIN)/python ] || echo unusable)
 PYTEST := $(BIN)/pytest -o cache_dir=$(CACHE)/pytest
 # In the order of tests/conftest.py.
-PARALLEL := -n $(WORKERS) --dist=loadfile --no-loadscope-reorder
+PARALLEL = -n $(WORKERS) --dist=loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 # The virtual environments of `make matrix`.

@@ -310,7 +310,7 @@ def test_a_cancelled_release_mails_nobody_else(sending: Sending) -> None:
     sending.pipeline.plan()
     assert sending.order("cancel")
     assert not sending.order("cancel")
-    with pytest.raises(BadInputError, match="for good"):
+    with pytest.raises(BadInputError, match="permanent"):
         sending.order("resume")
     sending.place.clock += DAY
     sending.account("bo", contact="all")
