@@ -31,20 +31,28 @@ def status(program: Program, *, as_json: bool) -> None:
     held = None if program.settings.mailbox else found.held_since
     held_since = held and rfc3339(held)
     if as_json:
-        by_state: dict[str, int] = {}
-        for row in found.notices:
-            by_state[row.state] = by_state.get(row.state, 0) + row.notices
-        terminal.document(
-            {
-                "services": found.services,
-                "lags": found.lags,
-                "dead_letters": found.dead_letters,
-                "notices": by_state,
-                "releases": [row._asdict() for row in found.notices],
-                "sending_held_since": held_since,
-            }
-        )
-        return
+        _print_json(found, held_since)
+    else:
+        _print_tables(found, held_since)
+
+
+def _print_json(found: Status, held_since: str | None) -> None:
+    by_state: dict[str, int] = {}
+    for row in found.notices:
+        by_state[row.state] = by_state.get(row.state, 0) + row.notices
+    terminal.document(
+        {
+            "services": found.services,
+            "lags": found.lags,
+            "dead_letters": found.dead_letters,
+            "notices": by_state,
+            "releases": [row._asdict() for row in found.notices],
+            "sending_held_since": held_since,
+        }
+    )
+
+
+def _print_tables(found: Status, held_since: str | None) -> None:
     if held_since:
         click.echo(
             f"Mail has been on hold since {held_since}: the database was restored.\n"

@@ -275,13 +275,8 @@ class Dispatcher(Service):
 
     def _recipients(self, attempt: Attempt) -> list[Recipient]:
         return [
-            Recipient(
-                notice=str(notice.notice_id),
-                email=notice.email,
-                name=notice.name,
-                link=self._link(notice),
-            )
-            for notice in attempt.members
+            Recipient(notice=str(n.notice_id), email=n.email, name=n.name, link=self._link(n))
+            for n in attempt.members
         ]
 
     def _link(self, notice: Claimed) -> str:
