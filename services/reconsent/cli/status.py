@@ -29,7 +29,7 @@ def status(program: Program, *, as_json: bool) -> None:
     found = program.database.transaction(work)
     # Mail into the mailbox goes on after a restore.
     held = None if program.settings.mailbox else found.held_since
-    held_since = held and rfc3339(held)
+    held_since = rfc3339(held) if held else None
     if as_json:
         _print_json(found, held_since)
     else:
