@@ -27,6 +27,8 @@ from tests.kafka.conftest import Join
 from tests.kafka.events import GROUP, account, drain, message, record, some
 from tests.kafka.shared_broker import SharedBroker
 
+pytestmark = pytest.mark.engines
+
 # The broker says these and ends the connection.
 _SAID_AT_THE_END = (
     "Authentication failed: Invalid username or password", "UnsupportedSaslMechanismError",

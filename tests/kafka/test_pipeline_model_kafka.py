@@ -23,6 +23,8 @@ from tests.kafka.layouts import of_any_time
 from tests.model.steps import Step
 from tests.model.worlds import stories
 
+pytestmark = pytest.mark.engines
+
 
 @pytest.fixture(scope="module")
 def place(make_database: Callable[[], str], module_settings: KafkaSettings) -> Iterator[Stage]:
