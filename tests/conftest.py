@@ -35,19 +35,15 @@ pytest.register_assert_rewrite("tests.bus_contract", "tests.mail_contract")
 # The files that take longest, in the order in which they begin; all others follow. What waits, for
 # the broker or for a crash, is mixed with what computes.
 LONGEST = (
-    "chaos/test_rounds.py",
     "integration/test_pipeline_model.py",
     "integration/test_invariants.py",
-    "kafka/test_kafka_errors.py",
     "integration/embedded/test_user.py",
     "integration/workers/test_relay.py",
-    "kafka/test_pipeline_model_kafka.py",
     "model/test_model.py",
     "kafka/test_story_table_kafka.py",
     "acceptance/test_wheel.py",
     "kafka/test_bus_kafka.py",
     "integration/test_database_gone.py",
-    "chaos/test_producer.py",
     "acceptance/test_commands.py",
     "kafka/test_events_doc.py",
     "integration/test_cases.py",
@@ -58,9 +54,7 @@ LONGEST = (
     "acceptance/test_browser.py",
     "kafka/test_relay_kafka.py",
     "acceptance/test_dead_letters.py",
-    "chaos/test_opting_out.py",
     "integration/test_at_once.py",
-    "chaos/test_sending.py",
     "acceptance/test_demo.py",
 )
 

@@ -1,13 +1,13 @@
 """The log of changes, and how far each follower came in it.
 
-Whoever changes something that others follow appends (transaction, account) to a stream in the same
-transaction. A follower reads a stream in the order of transactions, up to the oldest one that is
+A statement that changes something that others follow also appends (transaction, account) to a
+stream. A follower reads a stream in the order of transactions, up to the oldest one that is
 still running, so it misses none that commits late. Entries behind the slowest follower are deleted.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from reconsent.store.named import named
 from reconsent.store.rows import all_rows, values
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 SQL = named("changes")
 Stream = Literal["accounts", "notices", "consents", "unsubscribes"]
+PLANNER: Final = "planner"
+"""The planner's name as a follower, of the accounts alone."""
 _STREAMS: tuple[Stream, ...] = ("accounts", "notices", "consents", "unsubscribes")
 
 

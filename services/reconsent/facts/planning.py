@@ -24,7 +24,14 @@ from reconsent.domain.notice import (
     next_step,
     settled,
 )
-from reconsent.facts.changes import any_changes, changes_after, cursors, follow_to, lock_planning
+from reconsent.facts.changes import (
+    PLANNER,
+    any_changes,
+    changes_after,
+    cursors,
+    follow_to,
+    lock_planning,
+)
 from reconsent.facts.sending.releases import ReleaseFlags, any_flags_to_apply, flags
 from reconsent.facts.sets import Who, ask_ids
 from reconsent.facts.slices import next_accounts
@@ -43,7 +50,6 @@ if TYPE_CHECKING:
     from reconsent.store.postgres import Connection
 
 SQL = named("planning")
-FOLLOWER: Final = "planner"
 _NEVER: Final = sys.maxsize
 
 
@@ -139,7 +145,7 @@ def plan_release(
 
 def plan_touched(connection: Connection, cohorts: Cohorts, policies: Policies, limit: int) -> bool:
     """Plan for the next accounts that changed; False where none did."""
-    [cursor] = cursors(connection, FOLLOWER).values()
+    [cursor] = cursors(connection, PLANNER).values()
     touched = changes_after(connection, "accounts", cursor, limit)
     if not touched:
         return False
@@ -147,7 +153,7 @@ def plan_touched(connection: Connection, cohorts: Cohorts, policies: Policies, l
     for policy in policies.by_name.values():
         of_latest = flags(connection, policies.latest_id(policy.name))
         _take_steps(connection, cohorts, _Slice(policy=policy, keys=keys, flags=of_latest))
-    follow_to(connection, FOLLOWER, "accounts", touched[-1])
+    follow_to(connection, PLANNER, "accounts", touched[-1])
     return True
 
 
@@ -155,7 +161,7 @@ def any_to_plan(connection: Connection, policies: Policies) -> bool:
     """Tell whether anything waits to be planned, also what is only about to be committed."""
     look_up_by_index(connection)
     [(unplanned,)] = connection.execute(SQL["any_unplanned"]).fetchall()
-    touched = any_changes(connection, cursors(connection, FOLLOWER))
+    touched = any_changes(connection, cursors(connection, PLANNER))
     return unplanned or touched or any_flags_to_apply(connection, policies)
 
 

@@ -64,11 +64,10 @@ def _last_seen(connection: Connection) -> _Cluster:
 def _record_restore(connection: Connection, seen: _Cluster) -> int:
     """Begin an era after the one that was seen, and return it.
 
-    Of several that notice the same restore, one records it. Planning is locked: a planner at work
-    would set its cursor past the changes that are to be read again.
+    Planning is locked: of several that notice the same restore one records it, and a planner at
+    work would set its cursor past the changes that are to be read again.
     """
     lock_planning(connection)
-    connection.execute(SQL["lock"])
     now = _last_seen(connection)
     if now.era != seen.era:
         return now.era

@@ -56,15 +56,24 @@ def next_sweep(
 
     `versions` tells whether the topic goes through the accounts of newly published versions.
     """
-    for after in values(connection, SQL["full"], {"topic": topic}):
-        keys = values(connection, SQL["next_of_all"], {"after": after, "limit": limit})
-        return Sweep(
-            version_id=None,
-            keys=keys,
-            account_key=max(keys, default=after),
-            done=len(keys) < limit,
-        )
+    reached = values(connection, SQL["full"], {"topic": topic})
+    if reached:
+        return _next_of_all(connection, reached[0], limit)
     return _next_of_version(connection, topic, policies, limit) if versions else None
+
+
+def _next_of_all(connection: Connection, after: int, limit: int) -> Sweep:
+    keys = values(connection, SQL["next_of_all"], {"after": after, "limit": limit})
+    return _sweep(None, keys, after=after, limit=limit)
+
+
+def _sweep(version_id: int | None, keys: Sequence[int], *, after: int, limit: int) -> Sweep:
+    return Sweep(
+        version_id=version_id,
+        keys=keys,
+        account_key=max(keys, default=after),
+        done=len(keys) < limit,
+    )
 
 
 def _next_of_version(
@@ -77,12 +86,7 @@ def _next_of_version(
         return None
     properties = policies.properties(policies.versions[found.version_id].policy)
     keys = next_accounts(connection, properties, after=found.account_key, limit=limit)
-    return Sweep(
-        version_id=found.version_id,
-        keys=keys,
-        account_key=max(keys, default=found.account_key),
-        done=len(keys) < limit,
-    )
+    return _sweep(found.version_id, keys, after=found.account_key, limit=limit)
 
 
 def note_sweep(connection: Connection, topic: str, sweep: Sweep) -> None:

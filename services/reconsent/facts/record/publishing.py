@@ -11,7 +11,7 @@ from reconsent.domain.errors import BadInputError
 from reconsent.domain.notice import Settled, settled
 from reconsent.domain.policy import PolicyVersion
 from reconsent.domain.policy_line import admit
-from reconsent.facts.changes import cursors
+from reconsent.facts.changes import PLANNER, cursors
 from reconsent.facts.record.standings import refresh_standings
 from reconsent.facts.sets import Cohorts
 from reconsent.facts.versions import Policies, PublishedVersions
@@ -71,7 +71,7 @@ def _settle(connection: Connection, policies: Policies, name: str) -> None:
     policy = policies.by_name.get(name)
     if policy is None:
         return
-    [cursor] = cursors(connection, "planner").values()
+    [cursor] = cursors(connection, PLANNER).values()
     latest = {"version_id": policies.latest_id(name)}
     notices = all_rows(connection, _Mailed, SQL["not_settled_yet"], latest | cursor._asdict())
     cohorts = Cohorts()

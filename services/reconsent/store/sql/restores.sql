@@ -6,10 +6,6 @@ SELECT era,
 FROM clusters, this_cluster() AS here
 ORDER BY era DESC LIMIT 1;
 
--- :name lock
--- Let one transaction at a time record a restore.
-LOCK TABLE clusters IN SHARE ROW EXCLUSIVE MODE;
-
 -- :name record
 -- Record the present cluster. An era is numbered by the second in which it begins, counted from
 -- 2000: the same backup may be restored twice, and each restore must have a number of its own.

@@ -17,8 +17,8 @@ SET LOCAL idle_in_transaction_session_timeout = 0;
 
 -- :name list
 -- Read the notices of a property's accounts, by account, version and sequence: in the order of the
--- index on names, unless few accounts have any. `version_id` and `states` are null for all; versions after `newest`
--- were not published when the list began.
+-- index on names, unless few accounts have any. `version_id` and `states` are null for all; versions
+-- after `newest` were not published when the list began.
 {notices}
 WHERE property = %(property)s AND account >= %(after_account)s
   AND (account, version_id, sequence)
