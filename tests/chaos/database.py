@@ -21,7 +21,7 @@ from tests.embedded_programs import postmaster_of, processes_in, wait_until
 
 _KEPT: Final = {
     "holdings", "standings", "asks", "followers", "clusters", "migrations", "consumer_offsets",
-    "bus_partitions",
+    "bus_partitions", "leases",
 }  # fmt: skip
 
 

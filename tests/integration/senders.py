@@ -76,12 +76,19 @@ class Sender:
         self.provider.rests_until = None
 
     def lose_lease(self) -> None:
-        """Lose the lease, as after a long suspension."""
+        """Lose the lease with its connection."""
         with self.database.connection() as connection:
             connection.execute(
-                "SELECT pg_terminate_backend(pid, 10000) FROM pg_locks"
-                " WHERE locktype = 'advisory' AND classid = %s AND objid = %s",
-                (self.lease.number >> 32, self.lease.number % 2**32),
+                "SELECT pg_terminate_backend(pid, 10000) FROM leases WHERE name = %s",
+                (f"sender {self.lease.number}",),
+            )
+
+    def lapse(self) -> None:
+        """Lose the lease because its time has passed; its connection is still there."""
+        with self.database.connection() as connection:
+            connection.execute(
+                "UPDATE leases SET until = clock_timestamp() WHERE name = %s",
+                (f"sender {self.lease.number}",),
             )
 
 

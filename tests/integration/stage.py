@@ -81,7 +81,10 @@ class Playground:
         tables = self._admin.execute(
             "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
         ).fetchall()
-        kept = {*_SETS, "followers", "clusters", "migrations", "consumer_offsets", "bus_partitions"}
+        kept = {
+            *_SETS, "followers", "clusters", "migrations", "consumer_offsets", "bus_partitions",
+            "leases",
+        }  # fmt: skip
         emptied = (psycopg.sql.Identifier(table) for (table,) in tables if table not in kept)
         self._emptying = psycopg.sql.SQL("; ").join(
             psycopg.sql.SQL("DELETE FROM {}").format(table) for table in emptied

@@ -1,32 +1,32 @@
 """The bus as a log table in PostgreSQL: the embedded form.
 
-A consumer owns a partition by an advisory lock of its session: a dead process frees it at once, and
-`offsets.take_over` fences a consumer that was merely slow. NOTIFY only wakes consumers up.
+A consumer owns a partition by a lease: a dead process frees it at once, and `offsets.take_over`
+fences a consumer that was merely slow. NOTIFY only wakes consumers up.
 """
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Final, LiteralString
+from typing import TYPE_CHECKING, Any, Final
+from uuid import uuid4
 
 import psycopg
 
 from reconsent.domain.bus import Batch, Message
+from reconsent.domain.errors import OutsideError
 from reconsent.domain.event import TOPICS
+from reconsent.store.leases import Leases
 from reconsent.store.log import PARTITIONS, Partition, append, from_row
 from reconsent.store.named import named
 from reconsent.store.offsets import TAKE_OVER_LIMIT, take_over
 from reconsent.store.postgres import in_one_line
-from reconsent.store.rows import values
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from reconsent.store.postgres import Connection
 
 SQL = named("bus")
-# Any number, so long as no one else uses it for advisory locks.
-_MEMBERS: Final = 0x7265636F
 _SHARE_SECONDS: Final = 1.0
 # A suspended process keeps its partitions no longer than this, in PostgreSQL's words.
 _IDLE_LIMIT: Final = "2min"
@@ -66,7 +66,8 @@ class PostgresConsumer:
         self, connect: Callable[[], Connection], group: str, topics: Iterable[str] = TOPICS
     ) -> None:
         self._group = group
-        self._membership = {"space": _MEMBERS, "group": group}
+        self._members = f"bus {group} member "
+        self._member = f"{self._members}{uuid4()}"
         # By partition first, so that each member's share is mixed.
         self._all = [(topic, partition) for partition in range(PARTITIONS) for topic in topics]
         # Epoch and position of the partitions held, the one served least recently first.
@@ -77,7 +78,8 @@ class PostgresConsumer:
             self._set("idle_session_timeout", _IDLE_LIMIT)
             self._set("lock_timeout", TAKE_OVER_LIMIT)
             self._connection.execute("LISTEN bus")
-            self._connection.execute(SQL["join"], self._membership)
+            self._leases = Leases(self._connection, _IDLE_LIMIT)
+            self._leases.take(self._member)
 
     def poll(self, limit: int, timeout: float) -> Batch | None:
         """Return up to `limit` messages of one partition; None if none came in time (seconds)."""
@@ -94,13 +96,13 @@ class PostgresConsumer:
 
     def close(self) -> None:
         """Give the partitions back."""
-        self._connection.close()
+        self._leases.close()
 
     def _set(self, setting: str, value: str) -> None:
         self._connection.execute("SELECT set_config(%s, %s, false)", (setting, value))
 
-    def _lock_name(self, partition: Partition) -> dict[str, str]:
-        return {"name": f"reconsent.bus {self._group} {partition[0]} {partition[1]}"}
+    def _lease_of(self, partition: Partition) -> str:
+        return f"bus {self._group} {partition[0]} {partition[1]}"
 
     def _share(self) -> None:
         """Hold as many partitions as this member should, as far as they are free."""
@@ -108,23 +110,28 @@ class PostgresConsumer:
         if self._shared_at is not None and now - self._shared_at < _SHARE_SECONDS:
             return
         self._shared_at = now
-        members = self._value(SQL["members"], self._membership)
+        if not self._leases.renew() >= {self._member, *map(self._lease_of, self._held)}:
+            raise OutsideError("bus: this consumer was suspended and presumed dead")
+        live = self._leases.live(f"bus {self._group} ")
+        members = sum(name.startswith(self._members) for name in live)
         share = -(-len(self._all) // max(members, 1))
         for partition in self._idle()[: max(0, len(self._held) - share)]:
             del self._held[partition]
-            self._value(SQL["unlock"], self._lock_name(partition))
+            self._leases.release(self._lease_of(partition))
         for partition in self._all:
-            if len(self._held) < share and partition not in self._held:
+            if len(self._held) >= share:
+                break
+            if partition not in self._held and self._lease_of(partition) not in live:
                 self._take(partition)
 
     def _take(self, partition: Partition) -> None:
-        if not self._value(SQL["lock"], self._lock_name(partition)):
+        if not self._leases.take(self._lease_of(partition)):
             return
         try:
             self._held[partition] = take_over(self._connection, self._group, *partition)
         except psycopg.errors.LockNotAvailable:
             # A batch of the earlier owner is still being recorded: try later.
-            self._value(SQL["unlock"], self._lock_name(partition))
+            self._leases.release(self._lease_of(partition))
 
     def _idle(self) -> list[Partition]:
         """List the partitions held of which no batch is being recorded."""
@@ -165,7 +172,3 @@ class PostgresConsumer:
             next_offset=next_offset,
             messages=messages,
         )
-
-    def _value(self, query: LiteralString, parameters: Mapping[str, Any]) -> Any:  # noqa: ANN401
-        [found] = values(self._connection, query, parameters)
-        return found

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
+from reconsent.domain.errors import StoppedError
 from reconsent.store.named import named
 from reconsent.store.rows import all_rows, values
 
@@ -80,7 +81,8 @@ def lock_planning(connection: Connection) -> None:
     Others wait for this one. Sequences of notices are given by one transaction at a time, and the
     planner's cursor is moved by one.
     """
-    connection.execute(SQL["lock_planning"])
+    if not connection.execute(SQL["lock_planning"]).rowcount:
+        raise StoppedError("database: the table leases has lost its row planning; insert it again")
 
 
 def prune(connection: Connection, limit: int) -> bool:

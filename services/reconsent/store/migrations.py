@@ -105,7 +105,11 @@ def _missing(known: Sequence[Migration], applied: Mapping[str, str]) -> list[Mig
 
 @contextmanager
 def _alone(connection: Connection) -> Iterator[None]:
-    """Let nobody else migrate until the connection closes."""
+    """Let nobody else migrate until the connection closes.
+
+    This is the only advisory lock: there is no table for a lease yet, and a migration may run for
+    longer than a lease lasts. It is a lock of one node, so all migrations run against the same one.
+    """
     connection.execute("SELECT set_config('idle_session_timeout', %s, false)", (_IDLE,))
     deadline = time.monotonic() + _LONGEST_WAIT
     # A statement that waits for the lock would hold a snapshot, for which CREATE INDEX CONCURRENTLY

@@ -120,6 +120,25 @@ def test_a_partition_with_an_open_batch_is_not_given_back(
     assert len(drain(second, connection)) + len(drain(first, connection)) == 100
 
 
+def test_a_suspended_consumer_loses_its_partitions(
+    join: Join, connection: Connection, producer: PostgresProducer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another one takes them once their time has passed; what the first one has is fenced."""
+    monkeypatch.setattr(bus_postgres, "_SHARE_SECONDS", 0)
+    producer.send([account(number) for number in range(100)])
+    suspended = join("accounts")
+    batch = suspended.poll(1000, 0)
+    assert batch
+    connection.execute("UPDATE leases SET until = clock_timestamp() WHERE holder IS NOT NULL")
+    connection.commit()
+    assert len(drain(join("accounts"), connection)) == 100
+    with pytest.raises(FencedError):
+        advance(connection, GROUP, batch)
+    connection.rollback()
+    with pytest.raises(OutsideError, match=r"^bus: this consumer was suspended"):
+        suspended.poll(1, 0)
+
+
 def test_no_batch_is_recorded_twice_or_out_of_turn(connection: Connection) -> None:
     """A batch is recorded only at the stored offset, whatever gaps it spans."""
     epoch, _ = take_over(connection, GROUP, "accounts", 0)

@@ -112,8 +112,8 @@ def test_a_planner_at_work_does_not_pass_what_is_read_again(database: Database) 
 def _waiting(database: Database) -> bool:
     with database.connection() as connection:
         found = connection.execute(
-            "SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = database"
-            " WHERE datname = current_database() AND NOT granted"
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND wait_event_type = 'Lock'"
         )
         return found.fetchone() == (1,)
 

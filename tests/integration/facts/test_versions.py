@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from itertools import pairwise
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from reconsent.domain.cloudevents import Received
@@ -12,6 +13,7 @@ from reconsent.facts.record.publishing import publish
 from reconsent.facts.record.recorder import Recorder
 from reconsent.facts.versions import PublishedVersions
 from tests.drafts import draft
+from tests.embedded_programs import wait_until
 
 if TYPE_CHECKING:
     import pytest
@@ -71,3 +73,45 @@ def test_a_version_that_was_rolled_back_is_forgotten(database: Database) -> None
         publish(connection, second, PublishedVersions())
         publish(connection, third, PublishedVersions())
         assert published(connection) == ["v1", "v2", "v3"]
+
+
+def test_a_publication_is_not_starved(database: Database) -> None:
+    """Of transactions that rely on the versions, those that begin after a publication wait for it.
+
+    Those that only read do not wait.
+    """
+    versions = PublishedVersions()
+    seen: list[int] = []
+
+    def rely(connection: Connection) -> None:
+        seen.append(versions.locked(connection).newest)
+
+    publishing = Thread(
+        target=database.transaction, args=(lambda c: publish(c, _line(1)[0], versions),)
+    )
+    relying = Thread(target=database.transaction, args=(rely,))
+    with database.connection() as first:
+        rely(first)
+        with database.connection() as second:
+            rely(second)
+            publishing.start()
+            wait_until(lambda: _waiting(first) == 1)
+            relying.start()
+            wait_until(lambda: _waiting(first) == 2)
+        with database.one_moment() as reading:
+            assert versions.now(reading).newest == 0
+        assert publishing.is_alive()
+        assert versions.locked(first).newest == 0
+    publishing.join()
+    relying.join()
+    assert seen == [0, 0, 1]
+
+
+def _waiting(connection: Connection) -> int:
+    """Count the transactions of this database that wait for a lock."""
+    connection.execute("SELECT pg_stat_clear_snapshot()")
+    [(number,)] = connection.execute(
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    ).fetchall()
+    return int(number)

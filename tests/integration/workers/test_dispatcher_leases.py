@@ -7,15 +7,17 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from threading import Thread
+from threading import Event, Lock, Thread
 from uuid import UUID
 
 import pytest
 
 from reconsent.domain.errors import OutsideError
 from reconsent.domain.mail import Result
+from reconsent.facts.sending.claims import Claim
 from reconsent.store.leases import Lease, SoleRight
 from reconsent.store.postgres import Connection, connect, open_database
+from reconsent.workers.dispatcher import Dispatcher
 from tests.chaos.database import Server, running_server
 from tests.chaos.people import asked
 from tests.embedded_programs import wait_until
@@ -50,7 +52,7 @@ def conninfo(own: Server) -> Iterator[str]:
 
 
 def test_a_lease_is_lost_with_its_connection(own: Server, conninfo: str) -> None:
-    """A held lease cannot be taken; after a restart it can, until it is renewed."""
+    """A sender that holds it lives; after a restart it is presumed dead until it renews it."""
     with closing(Lease(conninfo)) as lease:
         assert _seen(conninfo, lease) == (True, False)
         own.crash(signal.SIGKILL)
@@ -82,9 +84,9 @@ def test_an_unavailable_database_is_reported_in_one_line(own: Server, conninfo: 
 
 
 def test_a_lease_that_cannot_be_acquired_is_reported_in_one_line(conninfo: str) -> None:
-    """A sender cut off while it waits for a lease that is being judged gets an outside error."""
+    """A sender cut off while it waits for its row gets an outside error."""
     errors: list[OutsideError] = []
-    with closing(Lease(conninfo, idle="500ms")) as lease, connect(conninfo) as judge:
+    with closing(Lease(conninfo)) as lease, connect(conninfo) as other:
 
         def renew() -> None:
             try:
@@ -92,14 +94,17 @@ def test_a_lease_that_cannot_be_acquired_is_reported_in_one_line(conninfo: str) 
             except OutsideError as error:
                 errors.append(error)
 
-        taken = "SELECT pg_try_advisory_xact_lock(%s)"
-        wait_until(lambda: judge.execute(taken, (lease.number,)).fetchall() == [(True,)])
+        locked = "SELECT pg_terminate_backend(pid, 10000) FROM leases WHERE name = %s FOR UPDATE"
+        assert other.execute(locked, (_name(lease),)).fetchall() == [(True,)]
         waiting = Thread(target=renew)
         waiting.start()
-        cut = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'"
-        wait_until(lambda: judge.execute(f"{cut} AND NOT granted").fetchall())
+        cut = (
+            "SELECT pg_terminate_backend(pid) FROM pg_locks"
+            " WHERE locktype = 'transactionid' AND NOT granted"
+        )
+        wait_until(lambda: other.execute(cut).fetchall())
         waiting.join()
-        judge.rollback()
+        other.rollback()
         assert [str(error).partition(":")[0] for error in errors] == ["database"]
         lease.renew()
         assert _seen(conninfo, lease) == (True, False)
@@ -126,11 +131,17 @@ def test_connections_that_are_lost_together_are_replaced_together(conninfo: str)
 
 
 def _seen(conninfo: str, lease: Lease) -> tuple[bool, bool]:
-    """Return whether a lease is held, and whether another sender could take it."""
+    """Return whether a lease is held, and whether others would presume its sender dead."""
     with connect(conninfo) as connection:
         held = lease.held(connection)
-        taken = connection.execute("SELECT pg_try_advisory_xact_lock(%s)", (lease.number,))
-        return held, bool(taken.fetchall()[0][0])
+        live = connection.execute(
+            "SELECT FROM leases WHERE name = %s AND is_live(leases)", (_name(lease),)
+        )
+        return held, not live.fetchall()
+
+
+def _name(lease: Lease) -> str:
+    return f"sender {lease.number}"
 
 
 # ---------------------------------------------------------------------- the database is lost
@@ -164,9 +175,38 @@ def test_no_live_sender_is_presumed_dead(
 def test_outcomes_of_the_provider_are_not_lost(
     own: Server, conninfo: str, monkeypatch: pytest.MonkeyPatch, how: signal.Signals
 ) -> None:
-    """Neither a failed claim nor a failed record loses the provider's results."""
+    """Neither a failed claim nor a failed record loses the provider's results.
+
+    No crash hits the commit of a claim, whose reply it might lose.
+    """
     monkeypatch.setattr("reconsent.workers.dispatcher.AT_MOST", 3)
-    provider = Interrupted(meanwhile=[partial(own.crash, how)] * 3)
+    # The first mails are handed over while the next are claimed, however long it takes.
+    monkeypatch.setattr("reconsent.workers.dispatcher._LONGEST_STEP", 600.0)
+    claiming, blocked, first = Lock(), Event(), Event()
+    claim = Dispatcher._next  # noqa: SLF001 -- one claim, with its commit
+
+    def claim_alone(dispatcher: Dispatcher) -> Claim:
+        if first.is_set():
+            blocked.wait()
+        first.set()
+        with claiming:
+            return claim(dispatcher)
+
+    monkeypatch.setattr(Dispatcher, "_next", claim_alone)
+
+    def crash_in_a_claim() -> None:
+        with closing(connect(conninfo)) as other:
+            other.execute("LOCK TABLE policies IN EXCLUSIVE MODE")
+            blocked.set()
+            waiting = "SELECT FROM pg_locks WHERE relation = 'policies'::regclass AND NOT granted"
+            wait_until(lambda: other.execute(waiting).fetchall())
+            own.crash(how)
+
+    def crash_between_claims() -> None:
+        with claiming:
+            own.crash(how)
+
+    provider = Interrupted(meanwhile=[crash_in_a_claim, *[crash_between_claims] * 2])
     with sending(conninfo, provider) as sender:
         asked(sender.database, SIX * 2)
         sender.send_all()

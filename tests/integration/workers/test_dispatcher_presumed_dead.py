@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -12,7 +13,16 @@ from reconsent.domain.mail import Delivery, Outcome
 from reconsent.facts.record.mail_events import record_mail_events
 from reconsent.facts.restores import record_lost_time, resume_sending
 from tests.chaos.people import asked
-from tests.integration.senders import NEVER, SIX, Interrupted, proven, sending, settle, states
+from tests.integration.senders import (
+    NEVER,
+    SIX,
+    Interrupted,
+    Sender,
+    proven,
+    sending,
+    settle,
+    states,
+)
 from tests.integration.stage import Mailbox
 
 
@@ -54,9 +64,10 @@ def test_results_of_a_sender_presumed_dead_count(
     assert second["state"] == "accepted"
 
 
+@pytest.mark.parametrize("lose", [Sender.lose_lease, Sender.lapse])
 @pytest.mark.parametrize("delivery", ["at_most_once", "at_least_once"])
 def test_a_sender_suspended_before_the_hand_over_does_not_double(
-    conninfo: str, delivery: Delivery
+    conninfo: str, delivery: Delivery, lose: Callable[[Sender], None]
 ) -> None:
     """Another sender sends what was claimed and not begun; the resumed one does not."""
     provider = Interrupted()
@@ -65,7 +76,7 @@ def test_a_sender_suspended_before_the_hand_over_does_not_double(
         asked(sender.database, SIX)
 
         def take_over() -> None:
-            sender.lose_lease()
+            lose(sender)
             other.look_after()
             settle(other.database, delivery)
             other.send_all()

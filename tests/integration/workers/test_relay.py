@@ -30,6 +30,7 @@ from tests.model.policies import CATEGORIES, USES
 from tests.model.steps import Permit, Plan, Record, Step, every_permit
 from tests.model.worlds import stories
 
+_LAPSE = "UPDATE leases SET until = clock_timestamp() WHERE name = 'relay permissions'"
 few = settings(max_examples=settings().max_examples // 32)
 breaks = st.lists(st.none() | st.integers(0, 5), max_size=12)
 
@@ -135,7 +136,8 @@ def test_everything_is_published_again_after_a_restore(
     assert first != second
 
 
-def test_one_relay_at_a_time(place: Stage) -> None:
+@pytest.mark.parametrize("lost", ["its connection", "its time"])
+def test_one_relay_at_a_time(place: Stage, lost: str) -> None:
     """A second relay publishes nothing; after a takeover the first one's page is not recorded."""
     pipeline = Pipeline(place)
     pipeline.take(_collection("user.contact", 1), None, None)
@@ -150,13 +152,17 @@ def test_one_relay_at_a_time(place: Stage) -> None:
         def send(self, messages: Sequence[Message]) -> None:
             assert not second.work()
             assert second.idle()
-            first_right.close()
+            if lost == "its connection":
+                first_right.close()
+            else:
+                with place.database.connection() as connection:
+                    connection.execute(_LAPSE)
             publish([second])
             super().send(messages)
 
     slow = TakenOver()
     first = relays(place, slow)[0]
-    first_right = first._right  # noqa: SLF001 -- lost as if its connection had been idle
+    first_right = first._right  # noqa: SLF001 -- lost as if its connection were
     assert first.work()  # fenced
     assert not first.work()
     second.close()

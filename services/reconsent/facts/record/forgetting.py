@@ -194,8 +194,8 @@ NAMES_NO_ACCOUNT: Final = "it names no account"
 _SHARED: Final = Kept("a set that any number of accounts share", NAMES_NO_ACCOUNT)
 
 _COUNTERS: Final = (
-    "bus_partitions", "clusters", "consumer_offsets", "followers", "notice_counts", "paces",
-    "relay_full_sweeps", "relay_sweeps", "releases",
+    "bus_partitions", "clusters", "consumer_offsets", "followers", "leases", "notice_counts",
+    "paces", "relay_full_sweeps", "relay_sweeps", "releases",
 )  # fmt: skip
 _DIGESTS: Final = (
     "relayed_consents", "relayed_notices", "relayed_permissions", "relayed_unsubscribes",

@@ -36,7 +36,7 @@ SET changed = excluded.changed, account_key = excluded.account_key;
 
 -- :name lock_planning
 -- Let one transaction at a time plan, remind, change a release, prune or begin an era.
-SELECT pg_advisory_xact_lock(hashtext('reconsent.planner'));
+SELECT FROM leases WHERE name = 'planning' FOR UPDATE;
 
 -- :name slowest
 -- Find how far the slowest follower of a stream came; without followers, everything was read.

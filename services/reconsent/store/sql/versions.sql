@@ -1,6 +1,7 @@
 -- :name lock
--- Prevent publications until this transaction ends.
-SELECT pg_advisory_xact_lock_shared(hashtext('reconsent.versions'));
+-- Prevent publications until this transaction ends. A table lock, as its queue is fair: row locks
+-- that are shared without a pause would keep a publication waiting for ever.
+LOCK TABLE policies IN ROW SHARE MODE;
 
 -- :name newest
 -- Read the id of the newest version.

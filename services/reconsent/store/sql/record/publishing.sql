@@ -8,8 +8,9 @@ WITH written AS (
 INSERT INTO changes (account_key, stream) SELECT account_key, 'notices' FROM written;
 
 -- :name lock_alone
--- Wait for all transactions that depend on the published versions, and block others.
-SELECT pg_advisory_xact_lock(hashtext('reconsent.versions'));
+-- Wait for all transactions that depend on the published versions, and block others, but not those
+-- that only read.
+LOCK TABLE policies IN EXCLUSIVE MODE;
 
 -- :name content_hash
 -- Read the hash of a version's content.

@@ -45,7 +45,8 @@ WHERE attempt_id = %(attempt_id)s AND ended_at IS NULL RETURNING attempt_id;
 -- Find attempts that were begun and never ended, whose sender's lease is gone or is the asking
 -- one's own, and tell whether they were handed over.
 SELECT attempt_id, outcome IS NOT NULL AS handed_over FROM attempts
-WHERE ended_at IS NULL AND (lease = %(lease)s OR pg_try_advisory_xact_lock(lease))
+WHERE ended_at IS NULL AND (lease = %(lease)s OR NOT EXISTS (
+    SELECT FROM leases WHERE name = 'sender ' || attempts.lease AND is_live(leases)))
 ORDER BY attempt_id FOR UPDATE SKIP LOCKED;
 
 -- :name settle_abandoned
