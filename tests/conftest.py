@@ -41,6 +41,7 @@ LONGEST = (
     "integration/workers/test_relay.py",
     "model/test_model.py",
     "kafka/test_story_table_kafka.py",
+    "upgrade/test_upgrade.py",
     "acceptance/test_wheel.py",
     "kafka/test_bus_kafka.py",
     "integration/test_database_gone.py",
@@ -95,6 +96,18 @@ def make_database(server: str) -> Callable[[], str]:
     def make() -> str:
         name = f"test_{uuid.uuid4().hex[:12]}"
         _create(server, f"CREATE DATABASE {name} TEMPLATE {template}")
+        return psycopg.conninfo.make_conninfo(server, dbname=name)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_empty(server: str) -> Callable[[], str]:
+    """Return a function that creates a database without tables and returns its conninfo."""
+
+    def make() -> str:
+        name = f"test_{uuid.uuid4().hex[:12]}"
+        _create(server, f"CREATE DATABASE {name}")
         return psycopg.conninfo.make_conninfo(server, dbname=name)
 
     return make
