@@ -12,6 +12,9 @@ WORKERS ?= 4
 ARGS ?=
 # The bin folder of a PostgreSQL 15, for `make matrix`.
 TEST_POSTGRES_BIN ?=
+# The bin folder of a PostgreSQL with Citus, for `make test-engines`.
+TEST_CITUS_BIN ?=
+export TEST_CITUS_BIN
 # With 1, a test fails instead of skipping if something is missing on this machine.
 REQUIRE_ALL ?=
 export REQUIRE_ALL
@@ -71,7 +74,7 @@ check: $(STAMP) ## Formatting, lint, types, import rules, unit tests, in under a
 test: $(STAMP) browser ## All tests except test-engines (ARGS="-k word" selects by name)
 	$(PYTEST) -m 'not engines and not chaos' $(PARALLEL) $(ARGS)
 
-test-engines: $(STAMP) ## The long tests: crashes, restores, outages of Kafka, many random histories
+test-engines: $(STAMP) ## The long tests: crashes, restores, outages of Kafka, Citus, many random histories
 	$(PYTEST) -m 'engines and not chaos' $(ARGS)
 	$(PYTEST) tests/chaos --rounds=5 $(ARGS)
 	$(PYTEST) tests/integration/test_pipeline_model.py tests/integration/test_invariants.py \
