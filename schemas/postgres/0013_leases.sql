@@ -21,13 +21,14 @@ INSERT INTO leases (name, until) VALUES ('planning', 'infinity');
 
 -- A lease ends with its time or with its session. Only the node that the session is connected to
 -- can tell whether it still runs, and only roles that may see its start. Elsewhere the time counts.
-CREATE FUNCTION is_live(lease leases) RETURNS boolean LANGUAGE sql VOLATILE AS $$
+CREATE FUNCTION is_live(until timestamptz, node bigint, pid integer, backend_start timestamptz)
+RETURNS boolean LANGUAGE sql STABLE AS $$
     -- Otherwise pg_stat_activity would show the sessions of when the transaction first read it.
     SELECT pg_stat_clear_snapshot();
-    SELECT lease.until > clock_timestamp() AND (
-        lease.node IS DISTINCT FROM (SELECT system_identifier FROM pg_control_system())
+    SELECT is_live.until > now() AND (
+        is_live.node IS DISTINCT FROM (SELECT system_identifier FROM pg_control_system())
         OR EXISTS (
             SELECT FROM pg_stat_activity AS session
-            WHERE session.pid = lease.pid
-              AND coalesce(session.backend_start = lease.backend_start, true)))
+            WHERE session.pid = is_live.pid
+              AND coalesce(session.backend_start = is_live.backend_start, true)))
 $$;

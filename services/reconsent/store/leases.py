@@ -16,7 +16,7 @@ import psycopg
 from reconsent.domain.errors import OutsideError
 from reconsent.store.named import named
 from reconsent.store.postgres import connect, first_line, in_one_line
-from reconsent.store.rows import all_rows, values
+from reconsent.store.rows import all_rows, one_row, values
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -45,6 +45,14 @@ class _Held(NamedTuple):
     lasts: bool
 
 
+class _Seen(NamedTuple):
+    """A lease that somebody has, or had until it ended."""
+
+    holder: UUID
+    until: datetime
+    live: bool
+
+
 class Leases:
     """The leases that one holder has taken over one connection, which is in autocommit mode.
 
@@ -67,10 +75,18 @@ class Leases:
         """Take a lease, or keep it; False while somebody else has it."""
         if name in self._taken and name in self.renew():
             return True
-        if self._connection.execute(SQL["take"], self._mine | {"name": name}).rowcount:
+        lease = self._mine | {"name": name}
+        seen = one_row(self._connection, _Seen, SQL["look"], lease)
+        if seen is None:
+            taken = self._connection.execute(SQL["take"], lease)
+        elif seen.live and seen.holder != self._mine["holder"]:
+            return False
+        else:
+            lease |= {"seen_holder": seen.holder, "seen_until": seen.until}
+            taken = self._connection.execute(SQL["take_over"], lease)
+        if taken.rowcount:
             self._taken.add(name)
-            return True
-        return False
+        return taken.rowcount > 0
 
     def renew(self) -> set[str]:
         """Keep all leases; return the names of those that nobody else has taken meanwhile."""

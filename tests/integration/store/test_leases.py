@@ -26,7 +26,7 @@ right = SoleRight(sys.argv[1], "test", idle="1h")
 print(right.take(), flush=True)
 sys.stdin.read()
 """
-_LIVE = "SELECT is_live(leases) FROM leases WHERE name = 'test'"
+_LIVE = "SELECT is_live(until, node, pid, backend_start) FROM leases WHERE name = 'test'"
 _LAPSE = "UPDATE leases SET until = clock_timestamp() WHERE name = 'test'"
 _ELSEWHERE = "UPDATE leases SET node = node + 1, pid = 1 WHERE name = 'test'"
 

@@ -135,7 +135,8 @@ def _seen(conninfo: str, lease: Lease) -> tuple[bool, bool]:
     with connect(conninfo) as connection:
         held = lease.held(connection)
         live = connection.execute(
-            "SELECT FROM leases WHERE name = %s AND is_live(leases)", (_name(lease),)
+            "SELECT FROM leases WHERE name = %s AND is_live(until, node, pid, backend_start)",
+            (_name(lease),),
         )
         return held, not live.fetchall()
 

@@ -46,7 +46,8 @@ WHERE attempt_id = %(attempt_id)s AND ended_at IS NULL RETURNING attempt_id;
 -- one's own, and tell whether they were handed over.
 SELECT attempt_id, outcome IS NOT NULL AS handed_over FROM attempts
 WHERE ended_at IS NULL AND (lease = %(lease)s OR NOT EXISTS (
-    SELECT FROM leases WHERE name = 'sender ' || attempts.lease AND is_live(leases)))
+    SELECT FROM leases
+    WHERE name = 'sender ' || attempts.lease AND is_live(until, node, pid, backend_start)))
 ORDER BY attempt_id FOR UPDATE SKIP LOCKED;
 
 -- :name settle_abandoned
