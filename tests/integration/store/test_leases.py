@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from threading import Barrier, Thread
+from threading import Thread
 
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -27,6 +27,15 @@ print(right.take(), flush=True)
 sys.stdin.read()
 """
 _LIVE = "SELECT is_live(until, node, pid, backend_start) FROM leases WHERE name = 'test'"
+_DEAD = (
+    "INSERT INTO leases (name, holder, node, pid, backend_start, until)"
+    " SELECT 'test', gen_random_uuid(), system_identifier, 0, now(), now() + interval '1 hour'"
+    " FROM pg_control_system()"
+)
+_WAITING = (
+    "SELECT count(*) FROM pg_stat_activity"
+    " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+)
 _LAPSE = "UPDATE leases SET until = clock_timestamp() WHERE name = 'test'"
 _ELSEWHERE = "UPDATE leases SET node = node + 1, pid = 1 WHERE name = 'test'"
 
@@ -124,28 +133,26 @@ def test_a_right_that_nobody_else_took_is_kept(
     assert not second.take()
 
 
-@pytest.mark.parametrize("before", ["nothing", "a lease that has ended"])
+@pytest.mark.parametrize("before", ["nothing", "a lease of a dead process"])
 def test_of_several_that_take_a_lease_at_once_one_gets_it(
     conninfo: str, right: Callable[[], SoleRight], before: str
 ) -> None:
     """Also where all of them saw that it was free."""
-    if before == "a lease that has ended":
-        ended = right()
-        assert ended.take()
-        _run(conninfo, _LAPSE)
-    ready = Barrier(8)
     taken: list[bool] = []
-
-    def take(one: SoleRight) -> None:
-        ready.wait()
-        taken.append(one.take())
-
-    threads = [Thread(target=take, args=(right(),)) for _ in range(8)]
-    for thread in threads:
-        thread.start()
+    threads = [
+        Thread(target=lambda one: taken.append(one.take()), args=(right(),)) for _ in "12345"
+    ]
+    if before == "a lease of a dead process":
+        _run(conninfo, _DEAD)
+    with connect(conninfo) as other:
+        other.execute("SELECT FROM leases WHERE name = 'test' FOR UPDATE")
+        for thread in threads:
+            thread.start()
+        if before == "a lease of a dead process":
+            wait_until(lambda: _run(conninfo, _WAITING) == [(5,)])
     for thread in threads:
         thread.join()
-    assert sorted(taken) == [False] * 7 + [True]
+    assert sorted(taken) == [False] * 4 + [True]
 
 
 def test_a_lease_of_another_node_lasts_until_its_time_has_passed(
