@@ -55,6 +55,24 @@ END
 $$;
 CREATE TRIGGER {function} BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION {function}();
 """
+# Sequences that number no column on their own: Citus knows nothing of them.
+_SEQUENCES: Final = """
+SELECT relname FROM pg_class
+WHERE relnamespace = current_schema::regnamespace AND relkind = 'S'
+  AND NOT EXISTS (SELECT FROM pg_depend
+                  WHERE classid = 'pg_class'::regclass AND objid = pg_class.oid
+                    AND deptype IN ('a', 'i', 'e'))
+ORDER BY relname
+"""
+_SEQUENCE_OF_A_WORKER: Final[LiteralString] = """
+DO $$ BEGIN
+    DROP SEQUENCE IF EXISTS {sequence};
+    EXECUTE format('CREATE SEQUENCE {sequence} INCREMENT BY {most} START WITH %s',
+                   (SELECT {first} + groupid FROM pg_dist_local_group));
+END $$
+"""
+# More nodes than there are buckets would have nothing to do.
+_MOST_NODES: Final = 64
 _SETTINGS: Final[tuple[LiteralString, ...]] = (
     # Triggers that look at nothing but their own row or statement do on a shard what they should.
     "SET LOCAL citus.enable_unsafe_triggers = on",
@@ -105,6 +123,7 @@ def lay_out(connection: Connection) -> None:
     with connection.transaction():
         for setting in _SETTINGS:
             connection.execute(setting)
+        _number(connection)
         _stamp(connection, layout.of("distributed"))
         _call(connection, "SELECT create_reference_table(%s)", layout.of("reference"), order)
         _distribute(connection, sorted(layout.of("distributed"), key=order.index))
@@ -178,3 +197,28 @@ def _stamp(connection: Connection, tables: list[str]) -> None:
                 column=sql.Identifier(column),
             )
         )
+
+
+def _number(connection: Connection) -> None:
+    """Give each node every 64th number of a sequence, so that no two nodes draw the same."""
+    for (name,) in connection.execute(_SEQUENCES).fetchall():
+        sequence = sql.Identifier(name)
+        query = sql.SQL("SELECT last_value + is_called::integer FROM {}").format(sequence)
+        [(free,)] = connection.execute(query).fetchall()
+        first = -(-free // _MOST_NODES) * _MOST_NODES  # what the coordinator, number 0, draws next
+        steps = {
+            "sequence": sequence,
+            "most": sql.Literal(_MOST_NODES),
+            "first": sql.Literal(first),
+        }
+        connection.execute(
+            sql.SQL("ALTER SEQUENCE {sequence} INCREMENT BY {most} RESTART WITH {first}").format(
+                **steps
+            )
+        )
+        made = sql.SQL(_SEQUENCE_OF_A_WORKER).format(**steps).as_string(connection)
+        # Not a part of the transaction. Made anew, as an earlier try may have left some.
+        answers = connection.execute("SELECT * FROM run_command_on_workers(%s)", (made,))
+        failed = [result for _, _, success, result in answers if not success]
+        if failed:
+            raise LayoutError(f"sequence {name}: {failed[0]}")

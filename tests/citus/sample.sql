@@ -49,6 +49,8 @@ CREATE TABLE collections (
     collected_under text,
     UNIQUE NULLS NOT DISTINCT (bucket, account_key, data_category, collected_under)
 );
+-- Draws numbers that are a part of keys.
+CREATE SEQUENCE account_numbers START WITH 5;
 CREATE TABLE consents (
     bucket      smallint NOT NULL,
     consent_id  bigint GENERATED ALWAYS AS IDENTITY,

@@ -138,3 +138,29 @@ def test_copied_changes_bear_it_too(nodes: Nodes, node: int) -> None:
             copy.write_row((bucket, 1))
     found = nodes[node].execute("SELECT count(*) FROM changes WHERE changed::text = xmin::text")
     assert found.fetchone() == (8,)
+
+
+def test_no_two_nodes_draw_the_same_number(nodes: Nodes) -> None:
+    """From a sequence that belongs to no column, of which Citus knows nothing."""
+    drawn = [
+        number
+        for node in nodes
+        for (number,) in node.execute(
+            "SELECT nextval('account_numbers') FROM generate_series(1, 100)"
+        )
+    ]
+    assert len(set(drawn)) == 400
+    assert min(drawn) >= 5
+
+
+@ANY_NODE
+def test_numbers_are_drawn_while_rows_are_written(nodes: Nodes, node: int) -> None:
+    """Each node can draw for rows of all buckets."""
+    nodes[node].execute(
+        "INSERT INTO collections"
+        " SELECT bucket, nextval('account_numbers'), 'user.name', NULL FROM accounts"
+    )
+    found = nodes[node].execute(
+        "SELECT count(DISTINCT account_key) FROM collections WHERE data_category = 'user.name'"
+    )
+    assert found.fetchone() == (200,)
