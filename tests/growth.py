@@ -39,32 +39,43 @@ _DAY: Final = timedelta(days=1)
 _NOTICE: Final = {"respond_by": "P30D", "reminders": ["P7D", "P14D"]}
 
 _HOLDINGS: Final = """
-INSERT INTO holdings (members, digest) VALUES ('[["user.contact.email", "v1"]]', sha256('tests'))
+INSERT INTO holdings (holdings_id, members, digest)
+SELECT set_id(members), members, sha256('tests')
+FROM (VALUES (jsonb '[["user.contact.email", "v1"]]')) AS made (members)
 RETURNING holdings_id
 """
 _ASK: Final = """
-INSERT INTO asks (members, digest)
-VALUES ('[["user.contact.email", "v1", "marketing", "example"]]', sha256('tests'))
+INSERT INTO asks (ask_id, members, digest)
+SELECT set_id(members), members, sha256('tests')
+FROM (VALUES (jsonb '[["user.contact.email", "v1", "marketing", "example"]]')) AS made (members)
 RETURNING ask_id
 """
-# The remainder of an account's key by 20 decides what waits for it; see the comments in _NOTICES.
+# The remainder of an account's number by 20 decides what waits for it; see _NOTICES.
 _ACCOUNTS: Final = """
-INSERT INTO accounts (property, account, status, email, address_hash, updated_at, deleted_at,
-                      holdings_id)
-SELECT CASE WHEN n %% 20 = 18 THEN 'paused.example' ELSE 'shop.example' END,
-       'account-' || n,
+WITH added AS (
+    INSERT INTO accounts (bucket, account_key, property, account, status, email, address_hash,
+                          updated_at, deleted_at)
+    SELECT bucket, nextval('account_numbers') << 6 | bucket, property, account,
        CASE WHEN deleted THEN 'deleted' ELSE 'active' END,
        CASE WHEN NOT deleted THEN n || '@example.org' END,
        CASE WHEN NOT deleted THEN sha256(n::text::bytea) END,
        %(now)s::timestamptz - interval '50 days',
-       CASE WHEN deleted THEN %(now)s::timestamptz - interval '1 day' END,
-       CASE WHEN deleted THEN 0 ELSE %(holdings_id)s END
-FROM generate_series(1, %(size)s) AS n
-CROSS JOIN LATERAL (SELECT n %% 20 IN (10, 11, 12)) AS facts (deleted)
+       CASE WHEN deleted THEN %(now)s::timestamptz - interval '1 day' END
+    FROM generate_series(1, %(size)s) AS n
+    CROSS JOIN LATERAL (
+        SELECT n %% 20 IN (10, 11, 12), 'account-' || n,
+               CASE WHEN n %% 20 = 18 THEN 'paused.example' ELSE 'shop.example' END
+    ) AS facts (deleted, account, property)
+    CROSS JOIN LATERAL bucket_of_name(property, account) AS bucket
+    RETURNING bucket, account_key, status
+)
+INSERT INTO account_sets (bucket, account_key, holdings_id)
+SELECT bucket, account_key, CASE WHEN status = 'deleted' THEN 0 ELSE %(holdings_id)s END FROM added
 """
 _ATTEMPTS: Final = """
-INSERT INTO attempts (provider, lease, members, payload_hash, started_at, ended_at, outcome)
-SELECT 'tests', 1, 1000, '', started_at, started_at, 'accepted=1000'
+INSERT INTO attempts (attempt_id, provider, lease, members, payload_hash, started_at, ended_at,
+                      outcome)
+SELECT n, 'tests', 1, 1000, '', started_at, started_at, 'accepted=1000'
 FROM generate_series(1, greatest(2, %(size)s / 500)) AS n
 CROSS JOIN LATERAL (
     SELECT %(now)s::timestamptz - CASE WHEN n <= %(size)s / 1000 THEN interval '41 days'
@@ -72,19 +83,19 @@ CROSS JOIN LATERAL (
 ) AS times (started_at)
 """
 _NOTICES: Final = """
-INSERT INTO notices (account_key, version_id, sequence, kind, state, suppression, ask_id, settled,
-                     undelivered, dead, attempt_id, rendering, address_hash, accepted_at,
-                     not_before, reminded)
-SELECT account_key,
-       (SELECT version_id FROM policy_versions WHERE version = 'v2' AND policy = waiting.policy),
-       1, 'choice', waiting.state, waiting.suppression, %(ask_id)s, waiting.settled,
+INSERT INTO notices (bucket, account_key, version_id, sequence, notice_id, kind, state, suppression,
+                     ask_id, settled, undelivered, dead, attempt_id, rendering, address_hash,
+                     accepted_at, not_before, reminded)
+SELECT bucket, account_key, version_id, 1,
+       notice_id(published, stem, mask, account_key, property, account, 1), 'choice',
+       waiting.state, waiting.suppression, %(ask_id)s, waiting.settled,
        waiting.state = 'bounced', status = 'deleted',
        CASE WHEN waiting.recent THEN %(size)s / 1000 + 1 ELSE 1 END
-           + account_key %% (%(size)s / 1000),
+           + (account_key >> 6) %% (%(size)s / 1000),
        'r',
-       CASE WHEN account_key %% 20 <> 10 THEN sha256(account_key::text::bytea) END,
-       %(now)s::timestamptz - waiting.since + account_key %% 1000 * interval '1 second',
-       CASE WHEN account_key %% 20 = 14 THEN %(now)s::timestamptz + interval '1 hour' END,
+       CASE WHEN (account_key >> 6) %% 20 <> 10 THEN sha256(account_key::text::bytea) END,
+       %(now)s::timestamptz - waiting.since + (account_key >> 6) %% 1000 * interval '1 second',
+       CASE WHEN (account_key >> 6) %% 20 = 14 THEN %(now)s::timestamptz + interval '1 hour' END,
        waiting.reminded
 FROM accounts JOIN (VALUES
     -- Mailed 7 days ago and reminded today; mailed yesterday.
@@ -112,31 +123,44 @@ FROM accounts JOIN (VALUES
     (17, 'shop', 'suppressed', 'minor', NULL, NULL, 0, false),
     (18, 'paused', 'planned', NULL, NULL, NULL, 0, false)
 ) AS waiting (remainder, policy, state, suppression, settled, since, reminded, recent)
-  ON waiting.remainder = account_key %% 20
+  ON waiting.remainder = (account_key >> 6) %% 20
+JOIN policy_versions AS latest ON latest.version = 'v2' AND latest.policy = waiting.policy
+JOIN notice_stems USING (version_id)
 """
 _REMINDERS: Final = """
-INSERT INTO notices (account_key, version_id, sequence, kind, state, ask_id, attempt_id, rendering,
-                     address_hash, accepted_at, about, occasion)
-SELECT account_key, version_id, 2, 'reminder', 'delivered', ask_id, attempt_id, rendering,
-       address_hash, %(now)s::timestamptz - interval '6 hours', notice_id, 1
-FROM notices WHERE reminded = 1
+INSERT INTO notices (bucket, account_key, version_id, sequence, notice_id, kind, state, ask_id,
+                     attempt_id, rendering, address_hash, accepted_at, about, occasion)
+SELECT bucket, account_key, version_id, 2,
+       notice_id(published, stem, mask, account_key, property, account, 2), 'reminder',
+       'delivered', ask_id, attempt_id, rendering, notices.address_hash,
+       %(now)s::timestamptz - interval '6 hours', notice_id, 1
+FROM notices JOIN accounts USING (bucket, account_key) JOIN notice_stems USING (version_id)
+WHERE reminded = 1
 """
 # Of the version before, never sent.
 _OVERTAKEN: Final = """
-INSERT INTO notices (account_key, version_id, sequence, kind, state, ask_id)
-SELECT account_key, (SELECT min(version_id) FROM policy_versions), 1, 'information', 'due', 0
-FROM accounts WHERE account_key %% 20 IN (4, 15)
+INSERT INTO notices (bucket, account_key, version_id, sequence, notice_id, kind, state, ask_id)
+SELECT bucket, account_key, version_id, 1,
+       notice_id(published, stem, mask, account_key, property, account, 1), 'information', 'due', 0
+FROM accounts CROSS JOIN notice_stems
+WHERE (account_key >> 6) %% 20 IN (4, 15)
+  AND version_id = (SELECT min(version_id) FROM policy_versions)
 """
 _CAUGHT_UP: Final = (
+    """INSERT INTO notice_counts
+       SELECT bucket, version_id, kind, state, suppression, count(*), true
+       FROM notices GROUP BY bucket, version_id, kind, state, suppression""",
     """INSERT INTO followers
-       SELECT 'relay ' || topic, stream, '0', 0
-       FROM (VALUES ('permissions', 'accounts'), ('consents', 'accounts'),
+       SELECT bucket, 'relay ' || topic, stream, '0', 0
+       FROM buckets CROSS JOIN (VALUES ('permissions', 'accounts'), ('consents', 'accounts'),
                     ('consents', 'consents'), ('notices', 'accounts'), ('notices', 'notices'),
                     ('unsubscribes', 'unsubscribes')) AS follows (topic, stream)""",
     """UPDATE followers SET changed = pg_current_xact_id(), account_key = 10::bigint ^ 18""",
-    """INSERT INTO relay_sweeps (topic, version_id, done)
-       SELECT topic, version_id, true
-       FROM policy_versions, unnest(ARRAY['permissions', 'consents', 'notices']) AS topic""",
+    """DELETE FROM planning_progress""",
+    """INSERT INTO relay_sweeps (bucket, topic, version_id, done)
+       SELECT bucket, topic, version_id, true
+       FROM buckets, policy_versions,
+            unnest(ARRAY['permissions', 'consents', 'notices']) AS topic""",
     """UPDATE releases SET state = 'sending'""",
     """UPDATE releases SET paused_at = now() WHERE version_id IN (
            SELECT version_id FROM policy_versions WHERE policy = 'paused')""",

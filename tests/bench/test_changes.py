@@ -11,18 +11,23 @@ ACCOUNTS: Final = 50_000
 _BATCH: Final = 1000
 _ROUNDS: Final = 4
 _FILL: Final[tuple[LiteralString, ...]] = (
-    """INSERT INTO holdings (holdings_id, members, digest) OVERRIDING SYSTEM VALUE
-       VALUES (1000000, '[["user", "v1"]]', sha256('bench'))""",
-    """INSERT INTO accounts (property, account, email, address_hash, updated_at)
-       SELECT 'shop.example', n, n || '@example.org', sha256(n::text::bytea), now()
-       FROM generate_series(1, 50000) AS n""",
-    # The former table: each row has the transaction of its last change, with an index.
+    """INSERT INTO accounts (bucket, account_key, property, account, email, address_hash,
+                             updated_at)
+       SELECT bucket, n << 6 | bucket, 'shop.example', n, n || '@example.org',
+              sha256(n::text::bytea), now()
+       FROM generate_series(1, 50000::bigint) AS n
+       CROSS JOIN LATERAL bucket_of_name('shop.example', n::text) AS bucket""",
+    """INSERT INTO account_sets (bucket, account_key) SELECT bucket, account_key FROM accounts""",
+    # The former table: each row has its sets and the transaction of its last change, with an index.
     """CREATE TABLE marked (LIKE accounts INCLUDING ALL) WITH (fillfactor = 85)""",
-    """ALTER TABLE marked ADD COLUMN changed xid8 NOT NULL DEFAULT pg_current_xact_id()""",
+    """ALTER TABLE marked ADD COLUMN holdings_id integer NOT NULL DEFAULT 0,
+       ADD COLUMN standing_id integer NOT NULL DEFAULT 0,
+       ADD COLUMN changed xid8 NOT NULL DEFAULT pg_current_xact_id()""",
+    """CREATE UNIQUE INDEX marked_key ON marked (account_key)""",
     """CREATE INDEX marked_changed ON marked (changed, account_key)""",
-    """INSERT INTO marked (account_key, property, account, email, address_hash, updated_at)
-       OVERRIDING SYSTEM VALUE
-       SELECT account_key, property, account, email, address_hash, updated_at FROM accounts""",
+    """INSERT INTO marked (bucket, account_key, property, account, email, address_hash, updated_at)
+       SELECT bucket, account_key, property, account, email, address_hash, updated_at
+       FROM accounts""",
 )
 _STATEMENTS: Final[dict[str, LiteralString]] = {
     "holdings, marked": """
@@ -30,14 +35,18 @@ _STATEMENTS: Final[dict[str, LiteralString]] = {
         WHERE account_key = ANY(%(keys)s)""",
     "holdings, logged": """
         WITH written AS (
-            UPDATE accounts SET holdings_id = 1000000 - holdings_id
-            WHERE account_key = ANY(%(keys)s) RETURNING account_key)
-        INSERT INTO changes (account_key, stream) SELECT account_key, 'accounts' FROM written""",
+            UPDATE account_sets SET holdings_id = 1000000 - holdings_id
+            FROM listed(%(keys)s::bigint[])
+            WHERE account_sets.bucket = listed.bucket
+              AND account_sets.account_key = listed.account_key
+            RETURNING account_sets.bucket, account_sets.account_key)
+        INSERT INTO changes (bucket, account_key, stream)
+        SELECT bucket, account_key, 'accounts' FROM written""",
     "mark alone, marked": """
         UPDATE marked SET changed = pg_current_xact_id() WHERE account_key = ANY(%(keys)s)""",
     "mark alone, logged": """
-        INSERT INTO changes (account_key, stream)
-        SELECT unnest(%(keys)s::bigint[]), 'accounts'""",
+        INSERT INTO changes (bucket, account_key, stream)
+        SELECT bucket, account_key, 'accounts' FROM listed(%(keys)s::bigint[])""",
 }
 
 

@@ -16,6 +16,7 @@ from reconsent.workers.planner import Planner
 from reconsent.workers.preview import preview
 from reconsent.workers.running import run_until_idle
 from tests.drafts import draft, row
+from tests.filled import add_accounts, give_data
 
 ACCOUNTS = 200_000
 _PAIRS = (
@@ -34,25 +35,16 @@ def fill(database: Database, conninfo: str) -> None:
     """Make accounts that hold up to three kinds of data, collected under the first version."""
     with database.connection() as connection:
         publish(connection, version("v1", None, "essential.service"), PublishedVersions())
-        connection.execute(
+        keys = add_accounts(
+            connection,
             """
-            INSERT INTO accounts (property, account, email, address_hash, updated_at)
-            SELECT 'campaigner.example', 'a' || n, 'a' || n || '@example.org',
-                   sha256(convert_to('a' || n, 'UTF8')), now()
-            FROM generate_series(1, %s) AS n
+            SELECT 'campaigner.example', 'a' || n, 'a' || n || '@example.org', NULL, NULL
+            FROM generate_series(1, %(accounts)s) AS n
             """,
-            (ACCOUNTS,),
+            {"accounts": ACCOUNTS},
         )
         for position, (category, under) in enumerate(_PAIRS, 1):
-            connection.execute(
-                """
-                INSERT INTO collections
-                SELECT account_key, %s, %s, now(), 'person' FROM accounts
-                WHERE account_key %% %s = 0
-                """,
-                (category, under, position),
-            )
-        keys = [key for (key,) in connection.execute("SELECT account_key FROM accounts")]
+            give_data(connection, category, under, every=position)
         refresh_holdings(connection, keys, PublishedVersions().now(connection))
     with psycopg.connect(conninfo, autocommit=True) as connection:
         connection.execute("VACUUM ANALYZE")

@@ -30,6 +30,7 @@ from reconsent.workers.dispatcher import Dispatcher
 from reconsent.workers.planner import Planner
 from reconsent.workers.running import run_until_idle
 from tests.drafts import draft, row
+from tests.filled import add_accounts, give_data
 from tests.mails import clock, people
 from tests.stand_ins.smtp_sink import running_sink
 
@@ -62,22 +63,15 @@ def fill(database: Database, conninfo: str) -> None:
     """Make accounts with one due choice notice each."""
     with database.connection() as connection:
         publish(connection, draft(declares=[row("user", "essential.service")]), PublishedVersions())
-        connection.execute(
+        keys = add_accounts(
+            connection,
             """
-            INSERT INTO accounts (property, account, email, name, address_hash, updated_at)
-            SELECT 'campaigner.example', 'a' || n, 'a' || n || '@example.org', 'Person ' || n,
-                   sha256(convert_to('a' || n, 'UTF8')), now()
-            FROM generate_series(1, %s) AS n
+            SELECT 'campaigner.example', 'a' || n, 'a' || n || '@example.org', 'Person ' || n, NULL
+            FROM generate_series(1, %(people)s) AS n
             """,
-            (NOTICES,),
+            {"people": NOTICES},
         )
-        connection.execute(
-            """
-            INSERT INTO collections
-            SELECT account_key, 'user.contact.email', 'v1', now(), 'person' FROM accounts
-            """
-        )
-        keys = [key for (key,) in connection.execute("SELECT account_key FROM accounts")]
+        give_data(connection)
         refresh_holdings(connection, keys, PublishedVersions().now(connection))
         uses = [row("user", "essential.service", "marketing")]
         publish(connection, draft(version="v2", follows="v1", declares=uses), PublishedVersions())

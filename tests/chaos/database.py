@@ -11,18 +11,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Thread
-from typing import Final, LiteralString
+from typing import LiteralString
 
 import psycopg
 
 from reconsent.embedded.user import EmbeddedUser, join
 from reconsent.store.migrations import migrate
 from tests.embedded_programs import postmaster_of, processes_in, wait_until
-
-_KEPT: Final = {
-    "holdings", "standings", "asks", "followers", "clusters", "migrations", "consumer_offsets",
-    "bus_partitions", "leases",
-}  # fmt: skip
+from tests.filled import KEPT_WHEN_EMPTIED
 
 
 class Server:
@@ -52,7 +48,7 @@ class Server:
             connection.execute("SET session_replication_role = replica")
             rows = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
             for (table,) in rows.fetchall():
-                if table not in _KEPT:
+                if table not in KEPT_WHEN_EMPTIED:
                     name = psycopg.sql.Identifier(table)
                     connection.execute(psycopg.sql.SQL("DELETE FROM {}").format(name))
 

@@ -22,7 +22,7 @@ _MAILED: Final = frozenset({"accepted", "delivered", "bounced", "complained", "u
 _CONSENTS: Final = (
     "SELECT property, account, answer, data_category, collected_under, data_use, recipient,"
     " consents.policy_version, channel, decided_at, source, event_id, item"
-    " FROM consents JOIN accounts USING (account_key) ORDER BY 1, 2, source, event_id, item"
+    " FROM consents JOIN accounts USING (bucket, account_key) ORDER BY 1, 2, source, event_id, item"
 )
 _DEAD_LETTERS: Final = (
     "SELECT (SELECT string_agg(header ->> 1, ' ' ORDER BY header ->> 0)"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from typing import Final
 
@@ -12,6 +11,7 @@ from reconsent.facts.versions import PublishedVersions
 from reconsent.store.postgres import Connection, Database
 from reconsent.workers.planner import Planner
 from tests.drafts import draft, row
+from tests.filled import add_accounts, give_data
 
 SITES: Final = ("shop.example", "blog.example")
 LOCALES: Final = ("en", "nb")
@@ -35,26 +35,20 @@ def _ask(connection: Connection, emails: Sequence[str], letters: int) -> None:
     }
     first = [row("user", "essential.service")]
     publish(connection, draft(properties=sites, declares=first, texts=texts), PublishedVersions())
-    connection.execute(
+    keys = add_accounts(
+        connection,
         """
-        INSERT INTO accounts (property, account, email, locale, address_hash, updated_at)
-        SELECT told.property, 'p' || told.number - 1, told.email, told.locale, told.address_hash,
-               now() - interval '1 day'
-        FROM unnest(%s::text[], %s::text[], %s::text[], %s::bytea[])
-             WITH ORDINALITY AS told (property, email, locale, address_hash, number)
+        SELECT person.property, 'p' || person.number - 1, person.email, NULL, person.locale
+        FROM unnest(%(properties)s::text[], %(emails)s::text[], %(locales)s::text[])
+             WITH ORDINALITY AS person (property, email, locale, number)
         """,
-        (
-            [SITES[n % letters % 2] for n in range(len(emails))],
-            list(emails),
-            [LOCALES[n % letters // 2] for n in range(len(emails))],
-            [hashlib.sha256(email.encode()).digest() for email in emails],
-        ),
+        {
+            "properties": [SITES[n % letters % 2] for n in range(len(emails))],
+            "emails": list(emails),
+            "locales": [LOCALES[n % letters // 2] for n in range(len(emails))],
+        },
     )
-    connection.execute(
-        "INSERT INTO collections SELECT account_key, 'user.contact.email', 'v1',"
-        " now() - interval '1 day', 'person' FROM accounts"
-    )
-    keys = [key for (key,) in connection.execute("SELECT account_key FROM accounts")]
+    give_data(connection)
     refresh_holdings(connection, keys, PublishedVersions().now(connection))
     asking = [row("user", "essential.service", "marketing")]
     publish(

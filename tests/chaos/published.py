@@ -29,7 +29,7 @@ _REFUSED: Final = frozenset({"ConsentRefused", "ConsentWithdrawn"})
 _UNSUBSCRIBES: Final = """
 SELECT jsonb_build_object('property', property, 'account', account, 'reason', reason,
     'channel', channel, 'occurred_at', to_char(occurred_at, 'YYYY-MM-DD"T"HH24:MI:SS"Z"'))
-FROM unsubscribes JOIN accounts USING (account_key)
+FROM unsubscribes JOIN accounts USING (bucket, account_key)
 """
 # When everything that is published is effective.
 _AT: Final = datetime(2100, 1, 1, tzinfo=UTC)

@@ -270,6 +270,7 @@ class SendingRound:
         """Return each notice's address."""
         with connect(self._place.conninfo) as connection:
             rows = connection.execute(
-                "SELECT notice_id::text, email FROM notices JOIN accounts USING (account_key)"
+                "SELECT notice_id::text, email"
+                " FROM notices JOIN accounts USING (bucket, account_key)"
             )
             return dict(rows.fetchall())

@@ -108,7 +108,7 @@ class Informing:
         with self.place.database.connection() as connection:
             return connection.execute(
                 "SELECT account, reason, channel, occurred_at FROM unsubscribes"
-                " JOIN accounts USING (account_key) ORDER BY account, occurred_at, reason"
+                " JOIN accounts USING (bucket, account_key) ORDER BY account, occurred_at, reason"
             ).fetchall()
 
     def unsubscribed(self, account: str) -> bool:

@@ -144,7 +144,8 @@ class Pipeline(Readings):
     def _dispatch(self, step: Dispatch) -> list[dict[str, Any]]:
         with self._stage.database.connection() as connection:
             rows = connection.execute(
-                "SELECT notice_id, property, account FROM notices JOIN accounts USING (account_key)"
+                "SELECT notice_id, property, account"
+                " FROM notices JOIN accounts USING (bucket, account_key)"
             ).fetchall()
         self.mailbox.answers = {
             notice: outcome

@@ -19,6 +19,7 @@ from reconsent.program import Program
 from reconsent.store.postgres import Connection
 from reconsent.workers.running import run_until_idle
 from tests.drafts import draft, row
+from tests.filled import add_accounts, give_data
 from tests.stand_ins.sendgrid import SendGridStandIn
 from tests.stand_ins.sendgrid_webhook import Signing, event
 
@@ -48,7 +49,7 @@ class Place:
     def rows(self, account: str) -> list[tuple[Any, ...]]:
         """Return the state of each of an account's notices, and whether it is undelivered."""
         return self._all(
-            "SELECT state, undelivered FROM notices JOIN accounts USING (account_key)"
+            "SELECT state, undelivered FROM notices JOIN accounts USING (bucket, account_key)"
             " WHERE account = %s ORDER BY sequence",
             account,
         )
@@ -65,8 +66,7 @@ class Place:
         """Tell whether an account's address is marked as bounced."""
         return bool(
             self._all(
-                "SELECT FROM accounts JOIN bounced_addresses USING (address_hash)"
-                " WHERE account = %s",
+                "SELECT FROM accounts JOIN mailbox_marks USING (address_hash) WHERE account = %s",
                 account,
             )
         )
@@ -117,22 +117,15 @@ def mailed(people: int, stand_in: SendGridStandIn, conninfo: str, home: Path) ->
 def _ask(connection: Connection, people: int) -> None:
     """Create accounts that a new version asks."""
     publish(connection, draft(declares=[row("user", "essential.service")]), PublishedVersions())
-    connection.execute(
+    keys = add_accounts(
+        connection,
         """
-        INSERT INTO accounts (property, account, email, address_hash, updated_at)
-        SELECT 'campaigner.example', 'p' || n, 'p' || n || '@people.test',
-               sha256(n::text::bytea), now()
-        FROM generate_series(0, %s - 1) AS n
+        SELECT 'campaigner.example', 'p' || n, 'p' || n || '@people.test', NULL, NULL
+        FROM generate_series(0, %(people)s - 1) AS n
         """,
-        (people,),
+        {"people": people},
     )
-    connection.execute(
-        """
-        INSERT INTO collections
-        SELECT account_key, 'user.contact.email', 'v1', now(), 'person' FROM accounts
-        """
-    )
-    keys = [key for (key,) in connection.execute("SELECT account_key FROM accounts")]
+    give_data(connection)
     refresh_holdings(connection, keys, PublishedVersions().now(connection))
     asking = [row("user", "essential.service", "marketing")]
     respond = {"respond_by": "P30D"}
@@ -145,7 +138,7 @@ def _ask(connection: Connection, people: int) -> None:
 
 def _notices(connection: Connection) -> Sequence[tuple[str, str]]:
     found = connection.execute(
-        "SELECT account, notice_id::text FROM notices JOIN accounts USING (account_key)"
+        "SELECT account, notice_id::text FROM notices JOIN accounts USING (bucket, account_key)"
         " WHERE state = 'accepted' ORDER BY account_key"
     )
     return found.fetchall()

@@ -27,13 +27,12 @@ from reconsent.web.access import Context
 from reconsent.web.app import create_app
 from reconsent.words.views import Site
 from reconsent.workers.intake import GROUP, Intake
+from tests.filled import KEPT_WHEN_EMPTIED
 
 URL: Final = "http://reconsent.test"
 SENDER: Final = "Privacy <privacy@reconsent.test>"
 INFORMATION_SENDER: Final = "News <news@reconsent.test>"
 TOKEN: Final = "token of the tests"
-_SETS: Final = ("holdings", "standings", "asks")
-"""Sets are immutable, so emptied databases may keep them."""
 
 
 @dataclass(kw_only=True)
@@ -81,11 +80,9 @@ class Playground:
         tables = self._admin.execute(
             "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
         ).fetchall()
-        kept = {
-            *_SETS, "followers", "clusters", "migrations", "consumer_offsets", "bus_partitions",
-            "leases",
-        }  # fmt: skip
-        emptied = (psycopg.sql.Identifier(table) for (table,) in tables if table not in kept)
+        emptied = (
+            psycopg.sql.Identifier(table) for (table,) in tables if table not in KEPT_WHEN_EMPTIED
+        )
         self._emptying = psycopg.sql.SQL("; ").join(
             psycopg.sql.SQL("DELETE FROM {}").format(table) for table in emptied
         )

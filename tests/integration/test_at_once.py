@@ -164,7 +164,7 @@ def test_an_opt_out_before_the_claim_stops_the_mail(
     with place.database.connection() as connection:
         rows = connection.execute(
             "SELECT started_at < recorded_at FROM notices JOIN attempts USING (attempt_id)"
-            " JOIN account_history AS history USING (account_key) WHERE history.since = %s",
+            " JOIN account_history AS history USING (bucket, account_key) WHERE history.since = %s",
             (NOW,),
         ).fetchall()
     states = Counter((row["state"], row["suppression"]) for row in world.notices())

@@ -63,7 +63,8 @@ def test_the_standing_is_the_ledger_replayed(place: Stage, story: Sequence[Step]
         policies = PublishedVersions().now(connection)
         rows = connection.execute(
             "SELECT account_key, standings.members, holdings.members, status"
-            " FROM accounts JOIN standings USING (standing_id) JOIN holdings USING (holdings_id)"
+            " FROM accounts JOIN account_sets USING (bucket, account_key)"
+            " JOIN standings USING (standing_id) JOIN holdings USING (holdings_id)"
         ).fetchall()
         found = read_ledgers(connection, [row[0] for row in rows], policies)
         for key, decisions, holds, status in rows:
@@ -146,7 +147,7 @@ def _everything(place: Stage) -> dict[str, list[tuple[Any, ...]]]:
                     sql.Identifier(table)
                 )
             ).fetchall()
-            for table in (*facts, "notices", "mail_events", "bounced_addresses", "policy_versions")
+            for table in (*facts, "notices", "mail_events", "mailbox_marks", "policy_versions")
         }
     assert any(found.values())
     return found

@@ -12,15 +12,16 @@ _FACTS = (
     ),
     (
         "SELECT property, account, data_category, collected_under, collected_at, source"
-        " FROM collections JOIN accounts USING (account_key) ORDER BY 1, 2, 3, 4, 5"
+        " FROM collections JOIN accounts USING (bucket, account_key) ORDER BY 1, 2, 3, 4, 5"
     ),
     (
         "SELECT property, account, data_category, collected_under, erased_at"
-        " FROM collection_erasures JOIN accounts USING (account_key) ORDER BY 1, 2, 3, 4"
+        " FROM collection_erasures JOIN accounts USING (bucket, account_key) ORDER BY 1, 2, 3, 4"
     ),
     (
         "SELECT property, account, holdings.members, standings.members FROM accounts"
-        " JOIN holdings USING (holdings_id) JOIN standings USING (standing_id) ORDER BY 1, 2"
+        " JOIN account_sets USING (bucket, account_key) JOIN holdings USING (holdings_id)"
+        " JOIN standings USING (standing_id) ORDER BY 1, 2"
     ),
     "SELECT topic, key, value FROM bus_messages WHERE topic LIKE '%.dead' ORDER BY 1, 2, 3",
 )

@@ -136,8 +136,8 @@ def _collection(account: str, category: str, day: int) -> Record:
 def _held(place: Stage, account: str) -> list[Any]:
     with place.database.connection() as connection:
         rows = connection.execute(
-            "SELECT DISTINCT data_category FROM collections JOIN accounts USING (account_key)"
-            " WHERE account = %s",
+            "SELECT DISTINCT data_category"
+            " FROM collections JOIN accounts USING (bucket, account_key) WHERE account = %s",
             (account,),
         )
         return sorted(category for (category,) in rows)

@@ -1,20 +1,22 @@
 """The log of changes, and how far each follower came in it.
 
 A statement that changes something that others follow also appends (transaction, account) to a
-stream. A follower reads a stream in the order of transactions, up to the oldest one that is
-still running, so it misses none that commits late. Entries behind the slowest follower are deleted.
+stream, in the account's bucket. A follower reads each bucket of a stream in the order of
+transactions, up to the oldest one that is still running, so it misses none that commits late.
+Entries behind the slowest follower are deleted.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
+from reconsent.domain.bucket import BUCKETS
 from reconsent.domain.errors import StoppedError
 from reconsent.store.named import named
 from reconsent.store.rows import all_rows, values
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Sequence
 
     from reconsent.store.postgres import Connection
 
@@ -22,48 +24,54 @@ SQL = named("changes")
 Stream = Literal["accounts", "notices", "consents", "unsubscribes"]
 PLANNER: Final = "planner"
 """The planner's name as a follower, of the accounts alone."""
-_STREAMS: tuple[Stream, ...] = ("accounts", "notices", "consents", "unsubscribes")
+_STREAMS: Final[tuple[Stream, ...]] = ("accounts", "notices", "consents", "unsubscribes")
+# A page has at most this share of its size from one bucket: changes are spread evenly.
+_SHARE: Final = BUCKETS // 4
 
 
-class Cursor(NamedTuple):
-    """A place in a stream: a transaction, and an account that it changed."""
+class Change(NamedTuple):
+    """A transaction, and an account that it changed, in the account's bucket."""
 
+    bucket: int
     transaction: str
     account_key: int
 
 
-class _Followed(NamedTuple):
-    """How far a follower came in a stream."""
-
-    stream: Stream
-    transaction: str
-    account_key: int
-
-
-def cursors(connection: Connection, follower: str) -> dict[Stream, Cursor]:
-    """Return how far a follower came; empty if it does not follow any stream yet."""
-    rows = all_rows(connection, _Followed, SQL["cursors"], {"follower": follower})
-    return {row.stream: Cursor(row.transaction, row.account_key) for row in rows}
+def followed(connection: Connection, follower: str) -> list[Stream]:
+    """Return the streams that a follower follows; none if it has not begun."""
+    return values(connection, SQL["followed"], {"follower": follower})
 
 
 def changes_after(
-    connection: Connection, stream: Stream, cursor: Cursor, limit: int
-) -> list[Cursor]:
-    """Return the next changes in order. An account may occur several times."""
-    wanted = cursor._asdict() | {"stream": stream, "limit": limit}
-    return all_rows(connection, Cursor, SQL["changes_after"], wanted)
+    connection: Connection, follower: str, stream: Stream, limit: int
+) -> list[Change]:
+    """Return the next changes of a stream in order, bucket by bucket, for a follower.
+
+    About `limit` of them, of each bucket some. An account may occur several times.
+    """
+    of_each = -(-limit // _SHARE)
+    wanted = {"follower": follower, "stream": stream, "limit": of_each}
+    return all_rows(connection, Change, SQL["changes_after"], wanted)
 
 
-def any_changes(connection: Connection, cursors: Mapping[Stream, Cursor]) -> bool:
-    """Tell whether anything changed after some cursors, also in transactions still running."""
-    wanted = (cursor._asdict() | {"stream": stream} for stream, cursor in cursors.items())
-    return any(values(connection, SQL["any_changes"], one)[0] for one in wanted)
+def any_changes(connection: Connection, follower: str) -> bool:
+    """Tell whether anything changed that a follower has not seen, also in open transactions."""
+    return bool(values(connection, SQL["any_changes"], {"follower": follower})[0])
 
 
-def follow_to(connection: Connection, follower: str, stream: Stream, cursor: Cursor) -> None:
-    """Record how far a follower came."""
-    to = cursor._asdict() | {"follower": follower, "stream": stream}
-    connection.execute(SQL["follow_to"], to)
+def follow_to(
+    connection: Connection, follower: str, stream: Stream, seen: Sequence[Change]
+) -> None:
+    """Record that a follower has seen these changes, which are in order."""
+    last = {change.bucket: change for change in seen}.values()
+    columns = {
+        "follower": follower,
+        "stream": stream,
+        "buckets": [change.bucket for change in last],
+        "transactions": [change.transaction for change in last],
+        "account_keys": [change.account_key for change in last],
+    }
+    connection.execute(SQL["follow_to"], columns)
 
 
 def begin_following(connection: Connection, follower: str, streams: Iterable[Stream]) -> None:
@@ -86,10 +94,6 @@ def lock_planning(connection: Connection) -> None:
 
 
 def prune(connection: Connection, limit: int) -> bool:
-    """Delete up to `limit` entries of each stream that all followers have read; False if none."""
-    pruned = 0
-    for stream in _STREAMS:
-        [slowest] = all_rows(connection, Cursor, SQL["slowest"], {"stream": stream})
-        upto = slowest._asdict() | {"stream": stream, "limit": limit}
-        pruned += connection.execute(SQL["prune"], upto).rowcount
-    return pruned > 0
+    """Delete entries that all followers have read, about `limit` at a time; False if none."""
+    wanted = {"streams": list(_STREAMS), "limit": -(-limit // BUCKETS)}
+    return connection.execute(SQL["prune"], wanted).rowcount > 0

@@ -7,9 +7,8 @@ planning came, so that it goes on from there after any crash.
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from psycopg.rows import class_row
 
@@ -28,13 +27,12 @@ from reconsent.facts.changes import (
     PLANNER,
     any_changes,
     changes_after,
-    cursors,
     follow_to,
     lock_planning,
 )
 from reconsent.facts.sending.releases import ReleaseFlags, any_flags_to_apply, flags
 from reconsent.facts.sets import Who, ask_ids
-from reconsent.facts.slices import next_accounts
+from reconsent.facts.slices import next_slice
 from reconsent.facts.versions import informs
 from reconsent.store.named import named
 from reconsent.store.postgres import look_up_by_index
@@ -50,7 +48,6 @@ if TYPE_CHECKING:
     from reconsent.store.postgres import Connection
 
 SQL = named("planning")
-_NEVER: Final = sys.maxsize
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +72,7 @@ class Audience(Who):
 
 @dataclass(frozen=True, kw_only=True)
 class _Unplanned:
-    """A version whose planning is not finished, and the account up to which it came."""
+    """A version whose planning is not finished, and up to which account it came in all buckets."""
 
     version_id: int
     planned_to: int
@@ -83,13 +80,16 @@ class _Unplanned:
 
 @dataclass(frozen=True, kw_only=True)
 class _Slice:
-    """Some accounts of one policy, and which of them a release informs."""
+    """Some accounts of one policy.
+
+    A release informs those to which the planning of the versions `informing` has not come.
+    """
 
     policy: Policy
     keys: Sequence[int]
     flags: ReleaseFlags
     release: bool = False
-    inform_after: int = _NEVER
+    informing: Sequence[int] = ()
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -98,7 +98,7 @@ class _Slice:
             "policy": self.policy.name,
             "keys": list(self.keys),
             "release": self.release,
-            "inform_after": self.inform_after,
+            "informing": list(self.informing),
             "ready": self.flags.ready,
         }
 
@@ -120,40 +120,41 @@ def plan_release(
     if not unplanned:
         return False
     latest = policies.latest_id(policy.name)
-    keys = next_accounts(
-        connection, policies.properties(policy.name), after=unplanned[latest], limit=limit
+    found = next_slice(
+        connection,
+        after=unplanned[latest],
+        limit=limit,
+        properties=policies.properties(policy.name),
     )
-    if not keys:
-        connection.execute(SQL["finish"], {"version_id": latest, "versions": list(unplanned)})
+    if found is None:
+        finished = {"version_id": latest, "versions": list(unplanned)}
+        connection.execute(SQL["finish"], finished)
+        connection.execute(SQL["forget_progress"], finished)
         return True
-    informing = [
-        planned_to
-        for version_id, planned_to in unplanned.items()
-        if informs(policies.versions[version_id], policy)
-    ]
     part = _Slice(
         policy=policy,
-        keys=keys,
+        keys=found.keys,
         release=True,
         flags=flags(connection, latest),
-        inform_after=min(informing, default=_NEVER),
+        informing=[
+            version_id for version_id in unplanned if informs(policies.versions[version_id], policy)
+        ],
     )
     _take_steps(connection, cohorts, part)
-    connection.execute(SQL["planned_to"], {"version_id": latest, "planned_to": keys[-1]})
+    connection.execute(SQL["planned_to"], {"version_id": latest, "planned_to": found.upto})
     return True
 
 
 def plan_touched(connection: Connection, cohorts: Cohorts, policies: Policies, limit: int) -> bool:
     """Plan for the next accounts that changed; False where none did."""
-    [cursor] = cursors(connection, PLANNER).values()
-    touched = changes_after(connection, "accounts", cursor, limit)
+    touched = changes_after(connection, PLANNER, "accounts", limit)
     if not touched:
         return False
     keys = sorted({change.account_key for change in touched})
     for policy in policies.by_name.values():
         of_latest = flags(connection, policies.latest_id(policy.name))
         _take_steps(connection, cohorts, _Slice(policy=policy, keys=keys, flags=of_latest))
-    follow_to(connection, PLANNER, "accounts", touched[-1])
+    follow_to(connection, PLANNER, "accounts", touched)
     return True
 
 
@@ -161,7 +162,7 @@ def any_to_plan(connection: Connection, policies: Policies) -> bool:
     """Tell whether anything waits to be planned, also what is only about to be committed."""
     look_up_by_index(connection)
     [(unplanned,)] = connection.execute(SQL["any_unplanned"]).fetchall()
-    touched = any_changes(connection, cursors(connection, PLANNER))
+    touched = any_changes(connection, PLANNER)
     return unplanned or touched or any_flags_to_apply(connection, policies)
 
 
@@ -197,6 +198,8 @@ class _Answer(NamedTuple):
 
 def _take_steps(connection: Connection, cohorts: Cohorts, part: _Slice) -> None:
     """Ask the rules once for each situation, and write what they answer."""
+    if not part.keys:
+        return
     connection.execute(SQL["look_at"], part.parameters)
     cursor = connection.cursor(row_factory=class_row(Situation))
     found = cursor.execute(SQL["situations"]).fetchall()

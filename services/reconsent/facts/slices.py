@@ -1,10 +1,12 @@
-"""Iterating over the accounts that a policy governs, a slice at a time."""
+"""Going through accounts in the order of their keys, a slice at a time, in all buckets at once."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from reconsent.domain.bucket import BUCKETS
 from reconsent.store.named import named
+from reconsent.store.rows import values
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,9 +16,24 @@ if TYPE_CHECKING:
 SQL = named("slices")
 
 
-def next_accounts(
-    connection: Connection, properties: Sequence[str], *, after: int, limit: int
-) -> list[int]:
-    """Return the keys of the next accounts of some properties, in order."""
-    wanted = {"properties": properties, "after": after, "limit": limit}
-    return [key for (key,) in connection.execute(SQL["next_accounts"], wanted)]
+class Slice(NamedTuple):
+    """The keys of some accounts, in order, and the key up to which there are no others."""
+
+    keys: Sequence[int]
+    upto: int
+
+
+def next_slice(
+    connection: Connection, *, after: int, limit: int, properties: Sequence[str] | None = None
+) -> Slice | None:
+    """Return the next accounts of some properties, or of all; None after the last account.
+
+    Looks at `limit` accounts at most, which may all be of other properties.
+    """
+    [first] = values(connection, SQL["next_account"], {"after": after})
+    if first is None:
+        return None
+    # Accounts are numbered without regard to their buckets: of BUCKETS keys, one is taken.
+    upto = first - first % BUCKETS + limit * BUCKETS - 1
+    wanted = {"after": after, "upto": upto, "properties": properties}
+    return Slice(sorted(values(connection, SQL["accounts_between"], wanted)), upto)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
-
-from psycopg.rows import class_row
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reconsent.domain.policy import Policy, PolicyVersion, is_material
 from reconsent.store.named import named
 from reconsent.store.postgres import restores
+from reconsent.store.rows import all_rows, one_row
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -29,6 +28,7 @@ class Policies:
     ids: dict[tuple[str, str], int] = field(default_factory=dict)
     versions: dict[int, PolicyVersion] = field(default_factory=dict)
     published_at: dict[int, datetime] = field(default_factory=dict)
+    hashes: dict[int, str] = field(default_factory=dict)
 
     def of_property(self, name: str) -> Policy | None:
         """Return the policy that governs a property; None if no policy lists it."""
@@ -52,7 +52,9 @@ class Policies:
         """Return what had been published when `newest` was the newest version."""
         return _policies(
             {
-                version_id: (version, self.published_at[version_id])
+                version_id: _Published(
+                    version, self.published_at[version_id], self.hashes[version_id]
+                )
                 for version_id, version in self.versions.items()
                 if version_id <= newest
             }
@@ -62,7 +64,7 @@ class Policies:
 class PublishedVersions:
     """The published versions; each one is read and validated once.
 
-    A rolled back publication leaves no trace: its id is not in the table, and is never reused.
+    A rolled back publication leaves no trace: another version that gets its id has another hash.
     """
 
     def __init__(self) -> None:
@@ -81,9 +83,9 @@ class PublishedVersions:
         if self._restores != now:
             self._restores = now
             self._known = Policies()
-        [(newest,)] = connection.execute(SQL["newest"]).fetchall()
         known = self._known
-        if newest != known.newest:
+        newest = one_row(connection, _Newest, SQL["newest"]) or _Newest(0, "")
+        if newest != (known.newest, known.hashes.get(known.newest, "")):
             known = self._known = _read_new_ones(connection, known)
         return known
 
@@ -95,29 +97,54 @@ class _Row:
     version_id: int
     document: Any
     published_at: datetime
+    content_hash: str
+
+
+class _Newest(NamedTuple):
+    version_id: int
+    content_hash: str
+
+
+class _Published(NamedTuple):
+    """A version, when it was published, and the hash of its content."""
+
+    version: PolicyVersion
+    at: datetime
+    content_hash: str
 
 
 def _read_new_ones(connection: Connection, known: Policies) -> Policies:
-    ids = [version_id for (version_id,) in connection.execute(SQL["ids"])]
-    published = {i: (known.versions[i], known.published_at[i]) for i in ids if i in known.versions}
-    unknown = [version_id for version_id in ids if version_id not in published]
-    cursor = connection.cursor(row_factory=class_row(_Row))
-    for row in cursor.execute(SQL["read"], {"ids": unknown}):
-        published[row.version_id] = PolicyVersion.model_validate(row.document), row.published_at
+    published: dict[int, _Published] = {}
+    unknown = []
+    for one in all_rows(connection, _Newest, SQL["ids"]):
+        if known.hashes.get(one.version_id) == one.content_hash:
+            published[one.version_id] = _Published(
+                known.versions[one.version_id],
+                known.published_at[one.version_id],
+                one.content_hash,
+            )
+        else:
+            unknown.append(one.version_id)
+    for row in all_rows(connection, _Row, SQL["read"], {"ids": unknown}):
+        version = PolicyVersion.model_validate(row.document)
+        published[row.version_id] = _Published(version, row.published_at, row.content_hash)
     return _policies(dict(sorted(published.items())))
 
 
-def _policies(published: dict[int, tuple[PolicyVersion, datetime]]) -> Policies:
+def _policies(published: dict[int, _Published]) -> Policies:
     lines: dict[str, tuple[PolicyVersion, ...]] = {}
-    for version, _ in published.values():
+    for version, *_ in published.values():
         lines[version.policy] = (*lines.get(version.policy, ()), version)
     return Policies(
         newest=max(published, default=0),
         by_name={name: Policy(name=name, versions=line) for name, line in lines.items()},
-        owners={p: version.policy for version, _ in published.values() for p in version.properties},
-        ids={(v.policy, v.version): version_id for version_id, (v, _) in published.items()},
-        versions={version_id: version for version_id, (version, _) in published.items()},
-        published_at={version_id: at for version_id, (_, at) in published.items()},
+        owners={
+            p: one.version.policy for one in published.values() for p in one.version.properties
+        },
+        ids={(v.policy, v.version): version_id for version_id, (v, *_) in published.items()},
+        versions={version_id: one.version for version_id, one in published.items()},
+        published_at={version_id: one.at for version_id, one in published.items()},
+        hashes={version_id: one.content_hash for version_id, one in published.items()},
     )
 
 

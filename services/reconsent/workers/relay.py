@@ -19,13 +19,13 @@ from typing_extensions import override
 from reconsent.domain.bus import Batch, Message
 from reconsent.domain.topics import LAYOUTS
 from reconsent.facts.changes import (
-    Cursor,
+    Change,
     Stream,
     any_changes,
     begin_following,
     changes_after,
-    cursors,
     follow_to,
+    followed,
 )
 from reconsent.facts.published.record import Published, doubt, intend, record, unpublished
 from reconsent.facts.published.sweeps import Sweep, begin_full_sweep, next_sweep, note_sweep
@@ -84,9 +84,9 @@ def outlets(published: PublishedState) -> tuple[Outlet, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class _Page:
-    """Successive changes: the cursors after them, and the messages to publish for them."""
+    """Successive changes, and the messages to publish for them."""
 
-    cursors: Mapping[Stream, Cursor]
+    changes: Mapping[Stream, Sequence[Change]]
     sweep: Sweep | None
     messages: Sequence[Message]
     published: Mapping[Any, Published]
@@ -155,8 +155,8 @@ class Relay(Service):
         if self._producer is None:
             return True
         with self._database.connection() as connection:
-            followed = cursors(connection, self._outlet.follower)
-            return bool(followed) and not any_changes(connection, followed)
+            follower = self._outlet.follower
+            return bool(followed(connection, follower)) and not any_changes(connection, follower)
 
     @override
     def close(self) -> None:
@@ -179,16 +179,16 @@ class Relay(Service):
         self._epoch, self._count = self._database.transaction(begin)
         self._producer = self._produce()
 
-    def _intend(self, connection: Connection, items: Iterable[Any]) -> None:
+    def _intend(self, connection: Connection, published: Mapping[Any, Published]) -> None:
         """Record what is about to be published, unless another relay has taken over."""
         self._advance(connection, self._count)
-        intend(connection, self._outlet.topic, items)
+        intend(connection, self._outlet.topic, published)
 
     def _follow(self, connection: Connection) -> None:
         """Start a full sweep at first and after a restore."""
         current_era(connection)
         outlet = self._outlet
-        if not cursors(connection, outlet.follower):
+        if not followed(connection, outlet.follower):
             begin_following(connection, outlet.follower, outlet.follows)
             begin_full_sweep(connection, outlet.topic)
 
@@ -198,8 +198,8 @@ class Relay(Service):
         outlet = self._outlet
         changes = {
             stream: changed
-            for stream, cursor in cursors(connection, outlet.follower).items()
-            if (changed := changes_after(connection, stream, cursor, self._size))
+            for stream in followed(connection, outlet.follower)
+            if (changed := changes_after(connection, outlet.follower, stream, self._size))
         }
         keys = {change.account_key for changed in changes.values() for change in changed}
         sweep = next_sweep(connection, outlet.topic, policies, self._size, versions=outlet.sweeps)
@@ -210,7 +210,7 @@ class Relay(Service):
         # From the same snapshot: a restore may have been recorded since the last step began.
         published = unpublished(connection, outlet.topic, items, recorded_era(connection))
         return _Page(
-            cursors={stream: changed[-1] for stream, changed in changes.items()},
+            changes=changes,
             sweep=sweep,
             messages=self._messages(items, published),
             published=published,
@@ -246,9 +246,9 @@ class Relay(Service):
         topic = self._outlet.topic
         count = self._count + len(page.messages)
         self._advance(connection, count)
-        intend(connection, topic, [])
-        for stream, cursor in page.cursors.items():
-            follow_to(connection, self._outlet.follower, stream, cursor)
+        intend(connection, topic, {})
+        for stream, seen in page.changes.items():
+            follow_to(connection, self._outlet.follower, stream, seen)
         if page.sweep is not None:
             note_sweep(connection, topic, page.sweep)
         record(connection, topic, page.published)

@@ -89,4 +89,5 @@ class Scheduler(Service):
         """Delete what all have read. After a restore, cursors of the planner mean nothing."""
         lock_planning(connection)  # no restore is recorded meanwhile
         current_era(connection)
+        look_up_by_index(connection)
         return prune(connection, PRUNED)

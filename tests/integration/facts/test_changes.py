@@ -8,18 +8,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reconsent.domain.bucket import BUCKETS, bucket_of
 from reconsent.facts.changes import (
-    Cursor,
+    Change,
     any_changes,
     begin_following,
     changes_after,
-    cursors,
     follow_to,
+    followed,
     prune,
 )
 from reconsent.store.postgres import Connection, Database, connect, open_database
 
-BEGINNING = Cursor("0", 0)
+READER = "relay permissions"
 TRANSACTIONS = st.integers(90, 110) | st.integers(9, 12)
 
 
@@ -35,24 +36,45 @@ def append(connection: Connection, *changes: tuple[int, int], stream: str = "acc
     """Append changes as if transactions with these numbers had made them."""
     for transaction, account_key in changes:
         connection.execute(
-            "INSERT INTO changes VALUES (%s::text::xid8, %s, %s)",
-            (transaction, account_key, stream),
+            "INSERT INTO changes (bucket, changed, account_key, stream)"
+            " VALUES (%s, %s::text::xid8, %s, %s)",
+            (bucket_of(account_key), transaction, account_key, stream),
         )
 
 
-def read_all(connection: Connection, limit: int) -> list[tuple[int, int]]:
+def follow(connection: Connection, follower: str, *streams: str) -> None:
+    """Follow streams from their beginnings."""
+    connection.execute(
+        "INSERT INTO followers SELECT bucket, %s, stream, '0', 0"
+        " FROM buckets CROSS JOIN unnest(%s::text[]) AS stream"
+        " ON CONFLICT (bucket, follower, stream) DO UPDATE SET changed = '0', account_key = 0",
+        (follower, list(streams)),
+    )
+
+
+def read_all(connection: Connection, limit: int) -> list[tuple[int, int, int]]:
     """Read a stream page by page, as a follower does."""
-    found: list[tuple[int, int]] = []
-    cursor = BEGINNING
-    while page := changes_after(connection, "accounts", cursor, limit):
-        cursor = page[-1]
-        found += [(int(change.transaction), change.account_key) for change in page]
+    found: list[tuple[int, int, int]] = []
+    while page := changes_after(connection, READER, "accounts", limit):
+        follow_to(connection, READER, "accounts", page)
+        found += [(one.bucket, int(one.transaction), one.account_key) for one in page]
     return found
 
 
+def log(connection: Connection) -> list[tuple[int, int]]:
+    """Return what is in the log."""
+    query = "SELECT changed::text::bigint, account_key FROM changes ORDER BY 1, 2"
+    return [(transaction, account_key) for transaction, account_key in connection.execute(query)]
+
+
 @given(
-    changes=st.lists(st.tuples(TRANSACTIONS, st.integers(1, 4)), max_size=20, unique=True),
-    limit=st.integers(1, 4),
+    # Two accounts in each of two buckets.
+    changes=st.lists(
+        st.tuples(TRANSACTIONS, st.sampled_from([1, 2, BUCKETS + 1, BUCKETS + 2])),
+        max_size=30,
+        unique=True,
+    ),
+    limit=st.sampled_from([1, 20, 40]),
 )
 def test_pages_are_in_the_order_of_transactions(
     place: Database, changes: list[tuple[int, int]], limit: int
@@ -61,7 +83,13 @@ def test_pages_are_in_the_order_of_transactions(
     with place.connection() as connection:
         connection.execute("DELETE FROM changes")
         append(connection, *changes)
-        assert read_all(connection, limit) == sorted(changes)
+        follow(connection, READER, "accounts")
+        read = read_all(connection, limit)
+        wanted = [(bucket_of(key), transaction, key) for transaction, key in changes]
+        assert sorted(read) == sorted(wanted)
+        for bucket in range(BUCKETS):
+            of_bucket = [one for one in read if one[0] == bucket]
+            assert of_bucket == sorted(of_bucket)
 
 
 @pytest.fixture(scope="module")
@@ -71,47 +99,54 @@ def place(make_database: Callable[[], str]) -> Iterator[Database]:
         yield opened
 
 
+APPEND = "INSERT INTO changes (bucket, account_key, stream) VALUES (%s, %s, 'accounts')"
+
+
+@pytest.mark.parametrize("early_key", [BUCKETS + 1, 2])
 def test_a_transaction_that_is_still_running_is_waited_for(
-    connection: Connection, conninfo: str
+    connection: Connection, conninfo: str, early_key: int
 ) -> None:
-    """A change that is committed late is not passed by changes of later transactions."""
+    """A late commit is not passed by changes of later transactions, whatever their bucket."""
+    follow(connection, READER, "accounts")
+    connection.commit()
     with connect(conninfo) as late, connect(conninfo) as early:
-        late.execute("INSERT INTO changes (account_key, stream) VALUES (1, 'accounts')")
-        early.execute("INSERT INTO changes (account_key, stream) VALUES (2, 'accounts')")
+        late.execute(APPEND, (1, 1))
+        early.execute(APPEND, (bucket_of(early_key), early_key))
         early.commit()
+        assert changes_after(connection, READER, "accounts", 100) == []
+        assert any_changes(connection, READER)
         connection.commit()
-        assert changes_after(connection, "accounts", BEGINNING, 10) == []
-        assert any_changes(connection, {"accounts": BEGINNING})
         late.commit()
-        connection.commit()
-    keys = [one.account_key for one in changes_after(connection, "accounts", BEGINNING, 10)]
-    assert keys == [1, 2]
+    keys = [one.account_key for one in changes_after(connection, READER, "accounts", 100)]
+    assert keys == [1, early_key]
 
 
 def test_what_all_have_read_is_deleted(connection: Connection) -> None:
     """The slowest follower of a stream decides; a stream that nobody follows is emptied."""
-    append(connection, (9, 1), (10, 1), (100, 1))
+    append(connection, (9, 1), (10, 1), (100, 1), (100, 2))
     append(connection, (99, 1), stream="consents")
-    begin_following(connection, "relay permissions", ["accounts"])
-    follow_to(connection, "planner", "accounts", Cursor("100", 1))
-    follow_to(connection, "relay permissions", "accounts", Cursor("9", 1))
-    assert prune(connection, 10)
-    assert read_all(connection, 10) == [(10, 1), (100, 1)]
-    assert changes_after(connection, "consents", BEGINNING, 10) == []
-    follow_to(connection, "relay permissions", "accounts", Cursor("100", 1))
+    follow(connection, READER, "accounts")
+    follow(connection, "planner", "accounts")
+    everything = [Change(1, "100", 1), Change(2, "100", 2)]
+    follow_to(connection, "planner", "accounts", everything)
+    follow_to(connection, READER, "accounts", [Change(1, "9", 1)])
+    assert prune(connection, 10 * BUCKETS)
+    assert log(connection) == [(10, 1), (100, 1), (100, 2)]
+    follow_to(connection, READER, "accounts", everything)
     assert prune(connection, 1)
+    assert log(connection) == [(100, 1)]
     assert prune(connection, 1)
     assert not prune(connection, 1)
-    assert not any_changes(connection, {"accounts": BEGINNING})
+    assert not any_changes(connection, READER)
 
 
 def test_a_new_follower_begins_now(connection: Connection, conninfo: str) -> None:
     """What ended before is read from the tables; what was running then is read from the log."""
     with connect(conninfo) as running:
-        running.execute("INSERT INTO changes (account_key, stream) VALUES (2, 'accounts')")
+        running.execute(APPEND, (2, 2))
         append(connection, (99, 1))
-        begin_following(connection, "relay consents", ["accounts", "consents"])
+        begin_following(connection, READER, ["accounts", "consents"])
         connection.commit()
         running.commit()
-    cursor = cursors(connection, "relay consents")["accounts"]
-    assert [one.account_key for one in changes_after(connection, "accounts", cursor, 10)] == [2]
+    assert sorted(followed(connection, READER)) == ["accounts", "consents"]
+    assert [one.account_key for one in changes_after(connection, READER, "accounts", 10)] == [2]

@@ -9,7 +9,7 @@ from threading import Barrier, Thread
 
 import pytest
 
-from reconsent.facts.changes import Cursor, changes_after, cursors, follow_to
+from reconsent.facts.changes import Change, changes_after, follow_to, followed
 from reconsent.facts.planning import begin_planning
 from reconsent.facts.remembered import Remembered
 from reconsent.facts.restores import (
@@ -25,7 +25,7 @@ from tests.embedded_programs import wait_until
 from tests.integration.stage import Mailbox
 
 MOVED = "UPDATE clusters SET {} = {} + 1 WHERE era = (SELECT max(era) FROM clusters)"
-CHANGE = "INSERT INTO changes (account_key, stream) VALUES (7, 'accounts')"
+CHANGE = "INSERT INTO changes (bucket, account_key, stream) VALUES (7, 7, 'accounts')"
 
 
 @pytest.fixture
@@ -36,7 +36,8 @@ def database(conninfo: str) -> Iterator[Database]:
             connection.execute(CHANGE)
             connection.execute("UPDATE followers SET changed = '4000000000', account_key = 9")
             connection.execute(
-                "INSERT INTO followers VALUES ('relay consents', 'consents', '4000000000', 9)"
+                "INSERT INTO followers"
+                " SELECT bucket, 'relay consents', 'consents', '4000000000', 9 FROM buckets"
             )
         yield opened
 
@@ -53,9 +54,8 @@ def test_another_cluster_is_a_restore(database: Database, what: str) -> None:
     assert database.transaction(current_era) == era
     assert database.transaction(held_since)
     with database.connection() as connection:
-        [cursor] = cursors(connection, "planner").values()
-        assert changes_after(connection, "accounts", cursor, 10) == [Cursor("0", 7)]
-        assert cursors(connection, "relay consents") == {}
+        assert changes_after(connection, "planner", "accounts", 10) == [Change(7, "0", 7)]
+        assert followed(connection, "relay consents") == []
     assert database.transaction(resume_sending)
     assert not database.transaction(resume_sending)
     assert database.transaction(held_since) is None
@@ -103,10 +103,10 @@ def test_a_planner_at_work_does_not_pass_what_is_read_again(database: Database) 
         recording = Thread(target=database.transaction, args=(record_lost_time,))
         recording.start()
         wait_until(lambda: _waiting(database))
-        follow_to(planner, "planner", "accounts", Cursor("4000000001", 1))
+        follow_to(planner, "planner", "accounts", [Change(7, "4000000001", 7)])
     recording.join()
     with database.connection() as connection:
-        assert cursors(connection, "planner") == {"accounts": Cursor("0", 0)}
+        assert changes_after(connection, "planner", "accounts", 10) == [Change(7, "0", 7)]
 
 
 def _waiting(database: Database) -> bool:
@@ -130,8 +130,7 @@ def test_nothing_is_deleted_before_a_restore_is_recorded(database: Database) -> 
     )
     scheduler.work()
     with database.connection() as connection:
-        [cursor] = cursors(connection, "planner").values()
-        assert changes_after(connection, "accounts", cursor, 10) == [Cursor("0", 7)]
+        assert changes_after(connection, "planner", "accounts", 10) == [Change(7, "0", 7)]
 
 
 def test_lost_time_is_a_restore(database: Database) -> None:

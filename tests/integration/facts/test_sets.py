@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from random import Random
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import pytest
 
@@ -27,66 +27,86 @@ POLICY: Final = Policy(
     ),
 )
 _MAKE: Final = """
-    WITH numbers AS (SELECT generate_series(1, %(accounts)s) AS number),
-    made AS (
-        INSERT INTO holdings (holdings_id, members, digest)
-        SELECT number, jsonb_build_array(jsonb_build_array('user.number' || number, 'v1')),
-               sha256(number::text::bytea) FROM numbers
-    ), decided AS (
-        INSERT INTO standings (standing_id, members, digest)
-        SELECT number, CASE WHEN mod(number, 2) = 0 THEN '[]' ELSE jsonb_build_array(
-                   jsonb_build_array('ConsentRefused', 'user.number' || number, 'v1',
-                                     'marketing', 'example')) END,
-               sha256(number::text::bytea) FROM numbers
+    WITH numbers AS (
+        SELECT number,
+               jsonb_build_array(jsonb_build_array('user.number' || number, 'v1')) AS held,
+               jsonb_build_array(jsonb_build_array(
+                   CASE WHEN number %% 2 = 0 THEN 'ConsentGiven' ELSE 'ConsentRefused' END,
+                   'user.number' || number, 'v1',
+                   CASE WHEN number %% 2 = 0 THEN 'essential' ELSE 'marketing' END,
+                   'example')) AS decided,
+               jsonb_build_array(jsonb_build_array(
+                   'user.number' || number, 'v1', 'marketing', 'example')) AS asked
+        FROM generate_series(1, %(accounts)s) AS number
+    ), holding AS (
+        INSERT INTO holdings SELECT set_id(held), held, sha256(number::text::bytea) FROM numbers
+    ), deciding AS (
+        INSERT INTO standings
+        SELECT set_id(decided), decided, sha256(number::text::bytea) FROM numbers
+    ), asking AS (
+        INSERT INTO asks SELECT set_id(asked), asked, sha256(number::text::bytea) FROM numbers
     )
-    INSERT INTO asks (ask_id, members, digest)
-    SELECT number, jsonb_build_array(
-               jsonb_build_array('user.number' || number, 'v1', 'marketing', 'example')),
-           sha256(number::text::bytea) FROM numbers"""
+    SELECT number, set_id(held), set_id(decided), set_id(asked) FROM numbers"""
+
+
+class Ids(NamedTuple):
+    """The ids of an account's sets."""
+
+    number: int
+    holdings_id: int
+    standing_id: int
+    ask_id: int
+
+    @property
+    def cohort(self) -> tuple[int, int]:
+        """The holdings and the standing."""
+        return self.holdings_id, self.standing_id
 
 
 @pytest.fixture
-def everyone_differs(database: Database) -> Database:
+def everyone(database: Database) -> list[Ids]:
     """Give each of ACCOUNTS accounts holdings, a standing and an ask of its own."""
-    database.transaction(lambda c: c.execute(_MAKE, {"accounts": ACCOUNTS}))
-    return database
+    with database.connection() as connection:
+        return [Ids(*row) for row in connection.execute(_MAKE, {"accounts": ACCOUNTS})]
 
 
-def _read(connection: Connection, cohorts: Cohorts, ids: list[int]) -> None:
+def _read(connection: Connection, cohorts: Cohorts, some: list[Ids]) -> None:
     """Read all kinds as a relay does, and compare them with what must be there."""
-    asks = cohorts.asks(connection, POLICY, [(n, n) for n in ids])
-    holdings = cohorts.holdings(connection, ids)
-    standings = cohorts.standings(connection, ids)
-    asked = cohorts.asked(connection, ids)
-    assert asks.keys() == {(n, n) for n in ids}
-    assert holdings.keys() == standings.keys() == asked.keys() == set(ids)
-    for n in ids:
-        [held] = holdings[n]
-        assert held.data_category == f"user.number{n}"
-        assert asked[n] == POLICY.new_uses([held])
-        assert (
-            asks[n, n] == undecided(asked[n], standings[n]) == (asked[n] if n % 2 == 0 else set())
-        )
+    asks = cohorts.asks(connection, POLICY, [one.cohort for one in some])
+    holdings = cohorts.holdings(connection, [one.holdings_id for one in some])
+    standings = cohorts.standings(connection, [one.standing_id for one in some])
+    asked = cohorts.asked(connection, [one.ask_id for one in some])
+    assert asks.keys() == {one.cohort for one in some}
+    assert holdings.keys() == {one.holdings_id for one in some}
+    assert standings.keys() == {one.standing_id for one in some}
+    assert asked.keys() == {one.ask_id for one in some}
+    for one in some:
+        [held] = holdings[one.holdings_id]
+        new = asked[one.ask_id]
+        assert held.data_category == f"user.number{one.number}"
+        assert new == POLICY.new_uses([held])
+        undecided_uses = undecided(new, standings[one.standing_id])
+        assert asks[one.cohort] == undecided_uses == (new if one.number % 2 == 0 else frozenset())
 
 
-def test_one_thread_goes_past_the_limit(everyone_differs: Database) -> None:
+def test_one_thread_goes_past_the_limit(database: Database, everyone: list[Ids]) -> None:
     """A page that is larger than the limit, and pages after it, are answered like any other."""
     cohorts = Cohorts(LIMIT)
-    with everyone_differs.connection() as connection:
-        _read(connection, cohorts, list(range(1, ACCOUNTS + 1)))
-        for first in range(1, ACCOUNTS, PAGE):
-            _read(connection, cohorts, list(range(first, first + PAGE)))
+    with database.connection() as connection:
+        _read(connection, cohorts, everyone)
+        for first in range(0, ACCOUNTS, PAGE):
+            _read(connection, cohorts, everyone[first : first + PAGE])
 
 
-def test_four_threads_share_cohorts_past_the_limit(everyone_differs: Database) -> None:
+def test_four_threads_share_cohorts_past_the_limit(database: Database, everyone: list[Ids]) -> None:
     """A set that one thread evicts stays valid for a thread that has just looked it up."""
     cohorts = Cohorts(LIMIT)
 
     def read(seed: int) -> None:
         chance = Random(seed)
-        with everyone_differs.connection() as connection:
+        with database.connection() as connection:
             for _ in range(150):
-                _read(connection, cohorts, chance.sample(range(1, ACCOUNTS + 1), PAGE))
+                _read(connection, cohorts, chance.sample(everyone, PAGE))
 
     with ThreadPoolExecutor(4) as threads:
         for done in [threads.submit(read, seed) for seed in range(4)]:

@@ -14,7 +14,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.sql import SQL, Identifier
 
 from reconsent.domain.errors import OutsideError, StoppedError
-from reconsent.facts.changes import changes_after, cursors
+from reconsent.facts.changes import PLANNER, changes_after
 from reconsent.store.migrations import migrate, migrations
 from reconsent.store.named import named
 from reconsent.store.postgres import connect
@@ -192,6 +192,7 @@ def test_waiting_for_another_process_does_not_block_it(empty: str, folder: Path)
 _OF_BEFORE = """
 INSERT INTO accounts (property, account)
 SELECT 'shop.example', name FROM unnest(ARRAY['b', 'B', 'a', 'é']) AS name;
+INSERT INTO asks (members, digest) VALUES ('[["user", "v1", "marketing", "a"]]', sha256('ask'));
 INSERT INTO attempts (provider, lease, members, payload_hash) VALUES ('tests', 1, 1, '');
 INSERT INTO notices (account_key, version_id, sequence, kind, state, ask_id, attempt_id, rendering,
                      address_hash, accepted_at)
@@ -215,8 +216,7 @@ def migrate_to(conninfo: str, end: str, folder: Path) -> None:
 def to_plan(conninfo: str) -> list[str]:
     """Return the accounts that the planner will look at."""
     with connect(conninfo) as connection:
-        [cursor] = cursors(connection, "planner").values()
-        keys = [one.account_key for one in changes_after(connection, "accounts", cursor, 10)]
+        keys = [one.account_key for one in changes_after(connection, PLANNER, "accounts", 100)]
     names = dict(rows(conninfo, "SELECT account_key, account FROM accounts"))
     return sorted(names[key] for key in keys)
 
@@ -264,7 +264,9 @@ def test_growth_takes_existing_rows_along(empty: str, tmp_path: Path) -> None:
         (1, "choice", "accepted", None, 4),
         (1, "reminder", "suppressed", "deactivated", 4),
     ]
-    reminded = "SELECT account_key % 2, reminded FROM notices WHERE kind = 'choice' ORDER BY 1, 2"
+    reminded = (
+        "SELECT (account_key >> 6) % 2, reminded FROM notices WHERE kind = 'choice' ORDER BY 1, 2"
+    )
     assert rows(empty, reminded) == [(0, 2), (0, 2), (1, 0), (1, 0)]
     names = "SELECT account FROM account_reach ORDER BY property, account"
     assert [name for (name,) in rows(empty, names)] == ["B", "a", "b", "é"]

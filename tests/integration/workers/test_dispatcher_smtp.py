@@ -14,6 +14,7 @@ from reconsent.facts.versions import PublishedVersions
 from reconsent.program import Program
 from reconsent.workers.running import run_until_idle
 from tests.drafts import draft, row
+from tests.filled import add_accounts, give_data
 from tests.integration.smtp_sending import parsed, reached
 from tests.stand_ins.smtp_server import TAKE_AND_HANG_UP, MailServer, running
 
@@ -29,21 +30,15 @@ PEOPLE = ["ann", "bo", "cy", "di", "ev"]
 def ask(connection: Connection) -> None:
     """Create accounts that a new version asks."""
     publish(connection, draft(declares=[row("user", "essential.service")]), PublishedVersions())
-    for account in PEOPLE:
-        connection.execute(
-            """
-            INSERT INTO accounts (property, account, email, address_hash, updated_at)
-            VALUES ('campaigner.example', %s, %s, sha256(%s), now())
-            """,
-            (account, f"{account}@{account}.example", account.encode()),
-        )
-    connection.execute(
+    keys = add_accounts(
+        connection,
         """
-        INSERT INTO collections
-        SELECT account_key, 'user.contact.email', 'v1', now(), 'person' FROM accounts
-        """
+        SELECT 'campaigner.example', name, name || '@' || name || '.example', NULL, NULL
+        FROM unnest(%(names)s::text[]) AS name
+        """,
+        {"names": PEOPLE},
     )
-    keys = [key for (key,) in connection.execute("SELECT account_key FROM accounts")]
+    give_data(connection)
     refresh_holdings(connection, keys, PublishedVersions().now(connection))
     asking = [row("user", "essential.service", "marketing")]
     publish(connection, draft(version="v2", follows="v1", declares=asking), PublishedVersions())
@@ -65,7 +60,7 @@ def program(mail_server: MailServer, conninfo: str, home: Path) -> Program:
 def states(connection: Connection) -> dict[str, str]:
     """Return the state of each account's notice."""
     rows = connection.execute(
-        "SELECT account, state FROM notices JOIN accounts USING (account_key)"
+        "SELECT account, state FROM notices JOIN accounts USING (bucket, account_key)"
     )
     return dict(rows.fetchall())
 

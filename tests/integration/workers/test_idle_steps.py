@@ -22,7 +22,8 @@ from reconsent.workers.service import Service
 from tests.growth import fill, services
 
 SIZE = 20_000
-FEW = 300
+# A few for each bucket.
+FEW = 4000
 Result = TypeVar("Result")
 _ROWS_READ = (
     "SELECT coalesce(sum(seq_tup_read + coalesce(idx_tup_fetch, 0)), 0)"

@@ -232,8 +232,8 @@ def test_two_accounts_can_use_the_same_id(database: Database, conninfo: str) -> 
     assert dead_letters(conninfo) == []
     with psycopg.connect(conninfo) as connection:
         recorded = connection.execute(
-            "SELECT account, evidence FROM consents JOIN accounts USING (account_key)"
-            " JOIN consent_evidence USING (consent_id) ORDER BY account"
+            "SELECT account, evidence FROM consents JOIN accounts USING (bucket, account_key)"
+            " JOIN consent_evidence USING (bucket, account_key, entry) ORDER BY account"
         ).fetchall()
     assert recorded == [("ann", "ann"), ("bo", "bo")]
 

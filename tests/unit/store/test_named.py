@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Sequence
 from functools import cache
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -67,8 +68,15 @@ def used(module: Path) -> Sequence[tuple[str, str]]:
 
 @cache
 def every_use() -> set[tuple[str, str]]:
-    """Return each (file, query) that any module runs."""
-    return {use for module in MODULES if module != _MAKES_NAMED for use in used(module)}
+    """Return each (file, query) that any module runs, and each fragment that a query includes."""
+    run = {use for module in MODULES if module != _MAKES_NAMED for use in used(module)}
+    included = {
+        ("fragments", name)
+        for file in FILES
+        for text in queries(file).values()
+        for name in re.findall(r"^-- :include (\w+)$", text, re.MULTILINE)
+    }
+    return run | included
 
 
 @pytest.mark.parametrize("file", FILES)
@@ -76,7 +84,7 @@ def test_each_query_is_run_and_has_a_sentence(file: str) -> None:
     """An unused query is an error; each has a sentence that says what it is for."""
     for name, text in queries(file).items():
         assert (file, name) in every_use(), f"{file}: nobody runs {name}"
-        comment = [line for line in text.splitlines() if line.startswith("--")]
+        comment = list(takewhile(lambda line: line.startswith("--"), text.splitlines()))
         assert comment, f"{file}: {name} has no sentence"
         assert re.match(r"-- [A-Z]", comment[0]), f"{file}: {name}"
         assert comment[-1].endswith("."), f"{file}: {name}"

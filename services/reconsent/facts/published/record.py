@@ -9,6 +9,7 @@ from psycopg.rows import class_row
 from psycopg.sql import SQL as COMPOSED
 from psycopg.sql import Composed, Identifier
 
+from reconsent.domain.bucket import bucket_of
 from reconsent.store.named import named
 
 if TYPE_CHECKING:
@@ -23,18 +24,20 @@ _ERASED: Final = "erased"
 # What each topic published lies in a table of its own, by items of a type.
 _TABLES: Final = {
     "notices": ("relayed_notices", "uuid"),
-    "consents": ("relayed_consents", "int8"),
+    "consents": ("relayed_consents", "text"),
     "permissions": ("relayed_permissions", "int8"),
-    "unsubscribes": ("relayed_unsubscribes", "int8"),
+    "unsubscribes": ("relayed_unsubscribes", "text"),
 }
 
 
 class Published(NamedTuple):
-    """What was, or is about to be, published of an item; `digest` is None of a tombstone.
+    """What was, or is about to be, published of an item of a bucket.
 
-    `era` is 0 before the first restore: the revisions of two eras may be the same.
+    `digest` is None of a tombstone. `era` is 0 before the first restore: the revisions of two eras
+    may be the same.
     """
 
+    bucket: int
     revision: int
     digest: int | None
     era: int
@@ -62,7 +65,10 @@ def unpublished(
 
     What was published before a restore may not be what is recorded, so it counts as different.
     """
-    wanted = {"items": _joined(item.id for item in items)}
+    wanted = {
+        "buckets": _joined(bucket_of(item.account_key) for item in items),
+        "items": _joined(item.id for item in items),
+    }
     cursor = connection.cursor(row_factory=class_row(_Row))
     last = {row.item: row for row in cursor.execute(_of(topic, SQL["read"]), wanted)}
     found = {}
@@ -70,13 +76,19 @@ def unpublished(
         digest = _digest(item.value)
         before = last.get(item.id)
         if before is None or (before.digest, before.era) != (digest, era):
-            found[item.id] = Published(before.revision + 1 if before else 1, digest, era)
+            found[item.id] = Published(
+                bucket_of(item.account_key), before.revision + 1 if before else 1, digest, era
+            )
     return found
 
 
-def intend(connection: Connection, topic: str, items: Iterable[Any]) -> None:
+def intend(connection: Connection, topic: str, published: Mapping[Any, Published]) -> None:
     """Note what is about to be published; nothing, once all of it was."""
-    connection.execute(SQL["intend"], {"topic": topic, "items": _joined(items)})
+    connection.execute(SQL["forget_intents"], {"topic": topic})
+    if published:
+        buckets = _joined(one.bucket for one in published.values())
+        columns = {"topic": topic, "items": _joined(published), "buckets": buckets}
+        connection.execute(SQL["intend"], columns)
 
 
 def record(connection: Connection, topic: str, published: Mapping[Any, Published]) -> None:
@@ -84,6 +96,7 @@ def record(connection: Connection, topic: str, published: Mapping[Any, Published
     if published:
         digests = (_ERASED if one.digest is None else one.digest for one in published.values())
         columns = {
+            "buckets": _joined(one.bucket for one in published.values()),
             "items": _joined(published),
             "revisions": _joined(one.revision for one in published.values()),
             "digests": _joined(digests),
@@ -95,7 +108,7 @@ def record(connection: Connection, topic: str, published: Mapping[Any, Published
 def doubt(connection: Connection, topic: str) -> None:
     """Have all that was intended, and may or may not have been published, published again."""
     connection.execute(_of(topic, SQL["doubt"]), {"topic": topic})
-    intend(connection, topic, [])
+    intend(connection, topic, {})
 
 
 def _of(topic: str, query: LiteralString) -> Composed:

@@ -41,6 +41,7 @@ _REMEMBERED: Final = 100_000
 class Item(NamedTuple):
     """One thing that is published; `value` is JSON, None where it is erased."""
 
+    account_key: int
     id: Any
     property: str
     account: str
@@ -99,7 +100,8 @@ class _Account(_Name, AccountState):
 class _Unsubscribe:
     """How an account's owner left."""
 
-    unsubscribe_id: int
+    account_key: int
+    entry: int
     property: str
     account: str
     reason: str
@@ -133,6 +135,7 @@ class PublishedState:
         rows = cursor.execute(NOTICES_OF, {"keys": keys}).fetchall()
         return [
             Item(
+                row.account_key,
                 row.notice_id,
                 row.property,
                 row.account,
@@ -151,7 +154,13 @@ class PublishedState:
         found = entries(connection, said)
         cursor = connection.cursor(row_factory=class_row(_Name))
         return [
-            Item(number, name.property, name.account, to_json(entry))
+            Item(
+                name.account_key,
+                f"{name.account_key}.{number}",
+                name.property,
+                name.account,
+                to_json(entry),
+            )
             for name in cursor.execute(SQL["names_of"], {"keys": list(said)})
             for number, entry in found.get(name.account_key, ())
         ]
@@ -173,6 +182,7 @@ class PublishedState:
         return [
             Item(
                 account.account_key,
+                account.account_key,
                 account.property,
                 account.account,
                 _permissions_json(account, allowed_uses[cohorts[account.account_key]])
@@ -186,7 +196,13 @@ class PublishedState:
         """Return who wants no more optional mail, and how they said so."""
         cursor = connection.cursor(row_factory=class_row(_Unsubscribe))
         return [
-            Item(one.unsubscribe_id, one.property, one.account, to_json(one.as_json()))
+            Item(
+                one.account_key,
+                f"{one.account_key}.{one.entry}",
+                one.property,
+                one.account,
+                to_json(one.as_json()),
+            )
             for one in cursor.execute(SQL["of_accounts"], {"keys": keys})
         ]
 

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 
 from psycopg.rows import class_row
 
-from reconsent.facts.slices import next_accounts
+from reconsent.facts.slices import next_slice
 from reconsent.store.named import named
 from reconsent.store.rows import values
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from reconsent.facts.slices import Slice
     from reconsent.facts.versions import Policies
     from reconsent.store.postgres import Connection
 
@@ -63,17 +64,13 @@ def next_sweep(
 
 
 def _next_of_all(connection: Connection, after: int, limit: int) -> Sweep:
-    keys = values(connection, SQL["next_of_all"], {"after": after, "limit": limit})
-    return _sweep(None, keys, after=after, limit=limit)
+    return _sweep(None, next_slice(connection, after=after, limit=limit))
 
 
-def _sweep(version_id: int | None, keys: Sequence[int], *, after: int, limit: int) -> Sweep:
-    return Sweep(
-        version_id=version_id,
-        keys=keys,
-        account_key=max(keys, default=after),
-        done=len(keys) < limit,
-    )
+def _sweep(version_id: int | None, part: Slice | None) -> Sweep:
+    if part is None:
+        return Sweep(version_id=version_id, keys=(), account_key=0, done=True)
+    return Sweep(version_id=version_id, keys=part.keys, account_key=part.upto, done=False)
 
 
 def _next_of_version(
@@ -85,8 +82,8 @@ def _next_of_version(
     if found is None:
         return None
     properties = policies.properties(policies.versions[found.version_id].policy)
-    keys = next_accounts(connection, properties, after=found.account_key, limit=limit)
-    return _sweep(found.version_id, keys, after=found.account_key, limit=limit)
+    part = next_slice(connection, after=found.account_key, limit=limit, properties=properties)
+    return _sweep(found.version_id, part)
 
 
 def note_sweep(connection: Connection, topic: str, sweep: Sweep) -> None:

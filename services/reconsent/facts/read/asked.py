@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from reconsent.facts.notice_ids import account_of
 from reconsent.facts.sets import as_ask
 from reconsent.store.named import named
 from reconsent.store.rows import one_row
@@ -35,8 +36,9 @@ class ChoiceNotice:
 
 @dataclass(frozen=True, kw_only=True)
 class OptionalMail:
-    """The property that an optional mail was about, and its reader's locale."""
+    """The account that an optional mail went to, its property, and its reader's locale."""
 
+    account_key: int
     property: str
     locale: str | None
 
@@ -60,20 +62,22 @@ def choice_notice(
     connection: Connection, notice_id: UUID, *, lock: bool = False
 ) -> ChoiceNotice | None:
     """Read a choice notice, None if its link does not work; `lock` locks its account."""
-    found = _choice_notice(connection, notice_id)
-    if found is None or not lock:
-        return found
-    connection.execute(SQL["lock_account"], {"account_key": found.account_key})
-    return _choice_notice(connection, notice_id)
-
-
-def _choice_notice(connection: Connection, notice_id: UUID) -> ChoiceNotice | None:
-    return one_row(connection, ChoiceNotice, SQL["choice_notice"], {"notice_id": notice_id})
+    account_key = account_of(connection, notice_id)
+    if account_key is None:
+        return None
+    wanted = {"account_key": account_key, "notice_id": notice_id}
+    if lock:
+        connection.execute(SQL["lock_account"], wanted)
+    return one_row(connection, ChoiceNotice, SQL["choice_notice"], wanted)
 
 
 def optional_mail(connection: Connection, notice_id: UUID) -> OptionalMail | None:
     """Read what an unsubscribe link is about; None if it does not work."""
-    return one_row(connection, OptionalMail, SQL["optional_mail"], {"notice_id": notice_id})
+    account_key = account_of(connection, notice_id)
+    if account_key is None:
+        return None
+    wanted = {"account_key": account_key, "notice_id": notice_id}
+    return one_row(connection, OptionalMail, SQL["optional_mail"], wanted)
 
 
 def shown_questions(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from uuid import UUID
 
 from reconsent.domain.times import rfc3339
+from reconsent.facts.notice_ids import accounts_of
 from reconsent.store.named import named
 from reconsent.store.rows import all_rows
 
@@ -86,7 +88,8 @@ def with_evidence(
     """
     rest = iter(notices)
     while some := list(islice(rest, _AT_ONCE)):
-        ids = {"notice_ids": [notice["notice"] for notice in some]}
+        owners = accounts_of(connection, [UUID(notice["notice"]) for notice in some])
+        ids = {"account_key": list(owners.values()), "notice_id": list(owners)}
         sent = {row.notice: row for row in all_rows(connection, _Sent, SQL["sent"], ids)}
         attempts = _by_notice(all_rows(connection, _Attempt, SQL["attempts"], ids))
         events = _by_notice(all_rows(connection, _Event, SQL["events"], ids))

@@ -30,7 +30,7 @@ class _Entry(NamedTuple):
     """How a ledger entry came about."""
 
     account_key: int
-    consent_id: int
+    entry: int
     policy_version: str | None
     channel: str | None
     notice: str | None
@@ -58,7 +58,7 @@ def ledger_json(connection: Connection, account_key: int, ledger: Ledger) -> lis
 def entries(
     connection: Connection, ledgers: Mapping[int, Ledger]
 ) -> dict[int, list[tuple[int, dict[str, Any]]]]:
-    """Return the ledger entries of accounts with their ids, oldest first, by account."""
+    """Return the ledger entries of accounts with their numbers, oldest first, by account."""
     rows: dict[int, list[_Entry]] = {key: [] for key in ledgers}
     for row in all_rows(connection, _Entry, SQL["ledger"], {"keys": list(ledgers)}):
         rows[row.account_key].append(row)
@@ -87,5 +87,5 @@ def _entries(rows: Sequence[_Entry], ledger: Ledger) -> list[tuple[int, dict[str
             "decided_at": rfc3339(entry.decided_at),
             "recorded_at": rfc3339(row.recorded_at),
         }
-        found.append((entry.decided_at, row.consent_id, shown))
+        found.append((entry.decided_at, row.entry, shown))
     return [(number, entry) for _, number, entry in sorted(found, key=lambda dated: dated[0])]

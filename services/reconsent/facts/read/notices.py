@@ -18,6 +18,7 @@ from reconsent.domain.consent import Decision
 from reconsent.domain.errors import BadInputError
 from reconsent.domain.notice import MAILED, REPLACEABLE, UNMAILED, settled
 from reconsent.domain.use import Use, sort_key
+from reconsent.facts.notice_ids import account_of
 from reconsent.facts.sets import Cohorts
 from reconsent.facts.versions import Policies
 from reconsent.store.named import named
@@ -67,6 +68,7 @@ class _Place(NamedTuple):
 class Row(NamedTuple):
     """A stored notice, with what its current state depends on; columns of the query."""
 
+    account_key: int
     notice_id: Any
     property: str
     account: str
@@ -138,7 +140,8 @@ def _start(connection: Connection, after: UUID | None) -> _Place:
     """Return the place of the notice to continue after; without one, that before all others."""
     if after is None:
         return _Place("")
-    place = one_row(connection, _Place, SQL["place"], {"notice_id": after})
+    wanted = {"account_key": account_of(connection, after), "notice_id": after}
+    place = one_row(connection, _Place, SQL["place"], wanted)
     if place is None:
         raise BadInputError(f"--after: there is no notice {after}")
     return place

@@ -6,6 +6,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from reconsent.domain.account import AccountName, Contact, Profile, Status, merged
+from reconsent.domain.bucket import bucket_of, by_bucket
 from reconsent.domain.recorded import Counts
 from reconsent.facts.record.forgetting import (
     Forgotten,
@@ -16,7 +17,7 @@ from reconsent.facts.record.forgetting import (
 from reconsent.facts.record.standings import refresh_holdings
 from reconsent.store.copying import copy_in
 from reconsent.store.named import named
-from reconsent.store.rows import all_rows
+from reconsent.store.rows import all_rows, values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -34,7 +35,7 @@ _STAGED: Final = (
     "int8", "text", "text", "text", "text", "bool", "text", "text", "text", "text", "timestamptz",
     "timestamptz", "bytea",
 )  # fmt: skip
-_HISTORY: Final = ("int8", "timestamptz", "text", "text", "bool")
+_HISTORY: Final = ("int2", "int8", "timestamptz", "text", "text", "bool")
 _STUB: Final = Profile()
 
 
@@ -102,7 +103,16 @@ def lock_accounts(
         "accounts": [name[1] for name in distinct],
     }
     connection.execute(SQL["ensure"], named_accounts)
-    return _known(all_rows(connection, _Row, SQL["lock"], named_accounts))
+    return _locked(connection, values(connection, SQL["find"], named_accounts))
+
+
+def _locked(connection: Connection, keys: Iterable[int]) -> dict[AccountName, Known]:
+    """Lock accounts until the transaction ends, and read their profiles."""
+    return _known(
+        row
+        for bucket, of_bucket in by_bucket(keys)
+        for row in all_rows(connection, _Row, SQL["lock"], {"bucket": bucket, "keys": of_bucket})
+    )
 
 
 def _known(rows: Iterable[_Row]) -> dict[AccountName, Known]:
@@ -176,9 +186,7 @@ def _paths(
     connection: Connection, changed: Sequence[tuple[AccountEvent, int | None]]
 ) -> dict[AccountName, _Path]:
     """Lock the known accounts, and apply the events to all accounts."""
-    keys = {key for _, key in changed if key is not None}
-    rows = all_rows(connection, _Row, SQL["lock_profiles"], {"keys": list(keys)}) if keys else []
-    known = _known(rows)
+    known = _locked(connection, (key for _, key in changed if key is not None))
     paths: dict[AccountName, _Path] = {
         name: _Path(account.key, [account.profile]) for name, account in known.items()
     }
@@ -254,8 +262,9 @@ def _rows(
 
 def _write_history(connection: Connection, written: Mapping[AccountName, _Path]) -> None:
     steps = [
-        (path.key, after.updated_at, *_state(after))
+        (bucket_of(path.key), path.key, after.updated_at, *_state(after))
         for path in written.values()
+        if path.key is not None
         for before, after in pairwise(path.profiles)
         if before.updated_at is None or _state(after) != _state(before)
     ]

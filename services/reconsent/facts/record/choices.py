@@ -50,8 +50,8 @@ class Choice:
 class _Added(NamedTuple):
     """An entry that is new in the ledger."""
 
-    consent_id: int
     account_key: int
+    entry: int
     source: str
     event_id: str
     item: int
@@ -91,13 +91,14 @@ def record_choices(connection: Connection, choices: Sequence[Choice], policies: 
         for c in choices
         if c.evidence is not None
     }
-    kept = [(row.consent_id, evidence[row.identity]) for row in added if row.identity in evidence]
+    kept = [row for row in added if row.identity in evidence]
     if kept:
         connection.execute(
             SQL["add_evidence"],
             {
-                "consent_id": [consent_id for consent_id, _ in kept],
-                "evidence": [Jsonb(given) for _, given in kept],
+                "account_key": [row.account_key for row in kept],
+                "entry": [row.entry for row in kept],
+                "evidence": [Jsonb(evidence[row.identity]) for row in kept],
             },
         )
     refresh_standings(connection, sorted({row.account_key for row in added}), policies)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from reconsent.domain.account import AccountName
+from reconsent.domain.bucket import by_bucket
 from reconsent.domain.recorded import Counts
 from reconsent.facts.record.forgetting import erase_messages
 from reconsent.facts.record.standings import refresh_holdings
@@ -49,7 +50,8 @@ def record_collections(
     connection.execute(SQL["ensure"])
     deleted = {
         AccountName(row.property, row.account): row.deleted_at
-        for row in all_rows(connection, _Deleted, SQL["lock"])
+        for bucket, keys in by_bucket(values(connection, SQL["find"]))
+        for row in all_rows(connection, _Deleted, SQL["lock"], {"bucket": bucket, "keys": keys})
     }
     touched: list[int] = []
     if any(event.erased for event in events):

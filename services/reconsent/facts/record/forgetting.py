@@ -1,7 +1,7 @@
 """Forgetting: what a deletion erases of an account, and what is kept on purpose. RULES 28.
 
 AT_DELETION, AT_MINORITY, OF_MINORS and LATER run in order. Every table of the database is in one of
-them or in KEPT. docs/operating.md has the same list for operators.
+them or in KEPT (kept.py). docs/operating.md has the same list for operators.
 """
 
 from __future__ import annotations
@@ -10,14 +10,16 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from reconsent.domain.bucket import by_bucket
 from reconsent.facts.record.standings import refresh_holdings
 from reconsent.store import log
 from reconsent.store.named import named
-from reconsent.store.rows import values
+from reconsent.store.rows import all_rows, values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
+    from uuid import UUID
 
     from reconsent.domain.account import AccountName
     from reconsent.facts.versions import Policies
@@ -58,11 +60,11 @@ class LaterStep:
     run: Callable[[Connection, datetime, int], bool]
 
 
-class Kept(NamedTuple):
-    """What a table keeps of an account that was deleted, and why."""
+class _WithHash(NamedTuple):
+    """A notice that still has the hash of an address."""
 
-    what: str
-    why: str
+    account_key: int
+    notice_id: UUID
 
 
 # ------------------------------------------------------------------ how each thing is forgotten
@@ -94,7 +96,7 @@ def _forget_evidence(connection: Connection, accounts: Sequence[Forgotten], _: P
 
 
 def _forget_reports(connection: Connection, accounts: Sequence[Forgotten], _: Policies) -> None:
-    connection.execute(SQL["lock_notices"], {"keys": _keys(accounts)})
+    _lock_notices(connection, accounts)
     connection.execute(SQL["forget_outcomes"], {"keys": _keys(accounts)})
     connection.execute(SQL["forget_reports"], {"keys": _keys(accounts)})
 
@@ -104,8 +106,16 @@ def _erase_messages(connection: Connection, accounts: Sequence[Forgotten], _: Po
 
 
 def _erase_reports(connection: Connection, accounts: Sequence[Forgotten], _: Policies) -> None:
-    notices = values(connection, SQL["lock_notices"], {"keys": _keys(accounts)})
+    notices = _lock_notices(connection, accounts)
     erase_reports(connection, [str(notice_id) for notice_id in notices])
+
+
+def _lock_notices(connection: Connection, accounts: Sequence[Forgotten]) -> list[UUID]:
+    return [
+        notice_id
+        for bucket, keys in by_bucket(_keys(accounts))
+        for notice_id in values(connection, SQL["lock_notices"], {"bucket": bucket, "keys": keys})
+    ]
 
 
 def _hide_messages(connection: Connection, accounts: Sequence[Forgotten], _: Policies) -> None:
@@ -114,9 +124,16 @@ def _hide_messages(connection: Connection, accounts: Sequence[Forgotten], _: Pol
 
 def _forget_address_hashes(connection: Connection, now: datetime, limit: int) -> bool:
     wanted = {"until": now - LATE_BOUNCES, "limit": limit}
-    accepted = connection.execute(SQL["forget_hashes_of_accepted"], wanted).rowcount
-    others = connection.execute(SQL["forget_hashes_of_others"], wanted).rowcount
-    return bool(accepted + others)
+    found = [
+        notice
+        for query in (SQL["hashes_of_accepted"], SQL["hashes_of_others"])
+        for notice in all_rows(connection, _WithHash, query, wanted)
+    ]
+    columns = {
+        "account_key": [notice.account_key for notice in found],
+        "notice_id": [notice.notice_id for notice in found],
+    }
+    return bool(found and connection.execute(SQL["forget_hashes"], columns).rowcount)
 
 
 def _keys(accounts: Sequence[Forgotten]) -> list[int]:
@@ -164,7 +181,7 @@ AT_DELETION: Final = (
         run=_erase_messages,
     ),
     _REPORT_MESSAGES,
-    Step(takes="the link to a set of holdings", tables=("accounts",), run=_forget_holdings),
+    Step(takes="the link to a set of holdings", tables=("account_sets",), run=_forget_holdings),
 )
 """What is erased when a deletion is recorded."""
 
@@ -188,56 +205,6 @@ LATER: Final = (
     ),
 )
 """What the scheduler erases of deleted accounts after LATE_BOUNCES."""
-
-NO_ACCOUNT: Final = "nothing about any account"
-NAMES_NO_ACCOUNT: Final = "it names no account"
-_SHARED: Final = Kept("a set that any number of accounts share", NAMES_NO_ACCOUNT)
-
-_COUNTERS: Final = (
-    "bus_partitions", "clusters", "consumer_offsets", "followers", "leases", "notice_counts",
-    "paces", "relay_full_sweeps", "relay_sweeps", "releases",
-)  # fmt: skip
-_DIGESTS: Final = (
-    "relayed_consents", "relayed_notices", "relayed_permissions", "relayed_unsubscribes",
-)  # fmt: skip
-
-KEPT: Final[Mapping[str, Kept]] = {
-    **dict.fromkeys(_COUNTERS, Kept("counters", NO_ACCOUNT)),
-    **dict.fromkeys(_DIGESTS, Kept("digests of published events", NAMES_NO_ACCOUNT)),
-    "accounts": Kept(
-        "property, account id, status and dates", "a later event must not undo the deletion"
-    ),
-    "account_history": Kept(
-        "the earlier status, contact and minor, with dates", "proves what was permitted"
-    ),
-    "asks": _SHARED,
-    "attempts": Kept(
-        "the sending attempts: times, and hashes of their notices", "proves what was sent"
-    ),
-    "bounced_addresses": Kept(
-        "keyed hashes of bounced addresses, without accounts", "no mail is sent there again"
-    ),
-    "bus_messages": Kept(
-        "choices without evidence, and deletions, in the embedded bus", "a replay needs them"
-    ),
-    "consents": Kept(
-        "the ledger: decisions, their times, channels and event ids", "proves decisions"
-    ),
-    "changes": Kept("numbers of accounts and transactions", "others must be told of the deletion"),
-    "holdings": _SHARED,
-    "imports": Kept("hashes of files and counters", NO_ACCOUNT),
-    "mail_events": Kept("providers' reports: kind, time and id", "a repeated report counts once"),
-    "migrations": Kept("names and hashes of files", NO_ACCOUNT),
-    "notices": Kept("notices: states, times and questions", "proves who was told"),
-    "policies": Kept("names", NO_ACCOUNT),
-    "policy_versions": Kept("texts", NO_ACCOUNT),
-    "properties": Kept("names", NO_ACCOUNT),
-    "relay_intents": Kept("ids", NAMES_NO_ACCOUNT),
-    "renderings": Kept("words of mails and pages, the same for all readers", NAMES_NO_ACCOUNT),
-    "standings": _SHARED,
-    "unsubscribes": Kept("unsubscribes: from which mail, when and how", "proves the request"),
-}
-"""What each table keeps of a deleted account, and why."""
 
 
 # ------------------------------------------------------------------ running them

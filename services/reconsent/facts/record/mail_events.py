@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from reconsent.domain.bucket import bucket_of, by_bucket
 from reconsent.domain.event import NOT_THE_ADDRESS
 from reconsent.domain.notice_id import notice_id
 from reconsent.domain.recorded import Counts
+from reconsent.facts.notice_ids import accounts_of
 from reconsent.facts.record.forgetting import erase_reports
 from reconsent.facts.record.unsubscribes import Reason, Unsubscribe, record_unsubscribes
 from reconsent.store.named import named
-from reconsent.store.rows import all_rows
+from reconsent.store.rows import all_rows, values
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -48,6 +50,7 @@ class _New(NamedTuple):
 
 
 class _Rejected(NamedTuple):
+    account_key: int
     notice_id: UUID
     address_hash: bytes
 
@@ -62,7 +65,7 @@ def record_mail_events(connection: Connection, events: Sequence[MailEvent]) -> C
         for position, (notice_id, event) in enumerate(zip(ids, events, strict=True))
         if notice_id not in sent
     )
-    new = _add(connection, known)
+    new = _add(connection, known, sent)
     if new:
         _apply(connection, new, sent)
     erase_reports(connection, [e.notice for i, e in known if sent[i].forgotten])
@@ -71,13 +74,35 @@ def record_mail_events(connection: Connection, events: Sequence[MailEvent]) -> C
 
 def _lock(connection: Connection, notice_ids: Iterable[UUID]) -> dict[UUID, _Sent]:
     """Lock notices after their accounts, in the order in which deletions lock them."""
-    wanted = {"notice_ids": sorted(notice_ids)}
-    connection.execute(SQL["lock_accounts"], wanted)
-    return {notice.notice_id: notice for notice in all_rows(connection, _Sent, SQL["lock"], wanted)}
+    owners = accounts_of(connection, notice_ids)
+    _lock_accounts(connection, owners.values())
+    return {
+        notice.notice_id: notice
+        for bucket, keys in by_bucket(owners.values())
+        for notice in all_rows(
+            connection,
+            _Sent,
+            SQL["lock"],
+            {
+                "bucket": bucket,
+                "keys": keys,
+                "notice_ids": [one for one, key in owners.items() if bucket_of(key) == bucket],
+            },
+        )
+    }
 
 
-def _add(connection: Connection, known: Sequence[tuple[UUID, MailEvent]]) -> list[_New]:
+def _lock_accounts(connection: Connection, keys: Iterable[int]) -> None:
+    for bucket, of_bucket in by_bucket(keys):
+        connection.execute(SQL["lock_accounts"], {"bucket": bucket, "keys": of_bucket})
+
+
+def _add(
+    connection: Connection, known: Sequence[tuple[UUID, MailEvent]], sent: Mapping[UUID, _Sent]
+) -> list[_New]:
     columns = {
+        "account_key": [sent[notice_id].account_key for notice_id, _ in known],
+        "forgotten": [sent[notice_id].forgotten for notice_id, _ in known],
         "notice_id": [notice_id for notice_id, _ in known],
         "event": [event.event for _, event in known],
         "occurred_at": [event.occurred_at for _, event in known],
@@ -90,7 +115,7 @@ def _add(connection: Connection, known: Sequence[tuple[UUID, MailEvent]]) -> lis
 
 def _apply(connection: Connection, new: Sequence[_New], sent: Mapping[UUID, _Sent]) -> None:
     """Update notices and accounts after new reports."""
-    reported = {"notice_ids": [report.notice_id for report in new]}
+    reported = _listed({report.notice_id: sent[report.notice_id].account_key for report in new})
     connection.execute(SQL["apply"], reported)
     connection.execute(SQL["undeliver_reminded"], reported)
     complaints: dict[int, datetime] = {}
@@ -106,13 +131,19 @@ def _apply(connection: Connection, new: Sequence[_New], sent: Mapping[UUID, _Sen
         addresses=[address_hash for address_hash in hashes if address_hash],
         complaints=complaints,
     )
-    _leave(connection, new)
+    _leave(connection, new, sent)
 
 
-def _leave(connection: Connection, new: Sequence[_New]) -> None:
+def _listed(owners: Mapping[UUID, int]) -> dict[str, list[Any]]:
+    """Return notices and the accounts that they are of, as the queries take them."""
+    return {"account_key": list(owners.values()), "notice_id": list(owners)}
+
+
+def _leave(connection: Connection, new: Sequence[_New], sent: Mapping[UUID, _Sent]) -> None:
     """Record the unsubscribes among new reports."""
     said = [
         Unsubscribe(
+            account_key=sent[report.notice_id].account_key,
             notice_id=report.notice_id,
             reason=_LEAVING[report.event],
             channel="provider",
@@ -125,13 +156,15 @@ def _leave(connection: Connection, new: Sequence[_New]) -> None:
         record_unsubscribes(connection, said)
 
 
-def bounce_rejected(connection: Connection, attempt_id: int) -> None:
-    """Record the addresses that a provider rejected in an attempt as bounced."""
-    rejected = all_rows(
-        connection, _Rejected, SQL["rejected_addresses"], {"attempt_id": attempt_id}
-    )
-    notices = [notice.notice_id for notice in rejected]
-    connection.execute(SQL["undeliver_reminded"], {"notice_ids": notices})
+def bounce_rejected(connection: Connection, attempt_id: int, owners: Mapping[UUID, int]) -> None:
+    """Record the addresses that a provider rejected in an attempt as bounced.
+
+    `owners` are the members of the attempt that may have been, with their accounts.
+    """
+    members = _listed(owners) | {"attempt_id": attempt_id}
+    rejected = all_rows(connection, _Rejected, SQL["rejected_addresses"], members)
+    undelivered = _listed({notice.notice_id: notice.account_key for notice in rejected})
+    connection.execute(SQL["undeliver_reminded"], undelivered)
     _touch(
         connection,
         keys=[],
@@ -147,17 +180,14 @@ def _touch(
     addresses: Iterable[bytes],
     complaints: Mapping[int, datetime],
 ) -> None:
-    bounced = sorted(addresses)
-    connection.execute(SQL["bounce"], {"addresses": bounced})
-    connection.execute(
-        SQL["touch"],
-        {
-            "keys": list(keys),
-            "addresses": bounced,
-            "complaining": list(complaints),
-            "complained_at": list(complaints.values()),
-        },
-    )
+    bounced = {"addresses": sorted(addresses)}
+    connection.execute(SQL["mark_bounced"], bounced)
+    touched = sorted({*keys, *values(connection, SQL["having_addresses"], bounced)})
+    # A claim passes over locked accounts, so it sees the mark or does not take the notice.
+    _lock_accounts(connection, touched)
+    said = {"complaining": list(complaints), "complained_at": list(complaints.values())}
+    connection.execute(SQL["complain"], said)
+    connection.execute(SQL["touch"], {"keys": touched})
 
 
 def _kept_id(provider_id: str | None) -> str | None:

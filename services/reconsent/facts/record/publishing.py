@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import NamedTuple
 from uuid import UUID
 
@@ -11,7 +11,6 @@ from reconsent.domain.errors import BadInputError
 from reconsent.domain.notice import Settled, settled
 from reconsent.domain.policy import PolicyVersion
 from reconsent.domain.policy_line import admit
-from reconsent.facts.changes import PLANNER, cursors
 from reconsent.facts.record.standings import refresh_standings
 from reconsent.facts.sets import Cohorts
 from reconsent.facts.versions import Policies, PublishedVersions
@@ -25,6 +24,7 @@ SQL = named("record/publishing")
 class _Mailed(NamedTuple):
     """A mailed question, with the cohort of its account."""
 
+    account_key: int
     notice_id: UUID
     ask_id: int
     holdings_id: int
@@ -54,7 +54,9 @@ def publish(connection: Connection, version: PolicyVersion, versions: PublishedV
     admit(version, policies.by_name.get(version.policy), policies.owners)
     _settle(connection, policies, version.policy)
     document = as_event(version).decode()
-    connection.execute(SQL["publish"], names | {"document": document, "content_hash": digest})
+    row = names | {"document": document, "content_hash": digest}
+    [version_id] = values(connection, SQL["publish"], row)
+    connection.execute(SQL["begin_planning"], {"version_id": version_id})
     properties = list(version.properties)
     connection.execute(SQL["own_properties"], {"policy": version.policy, "properties": properties})
     # A new version can change which controller was in force at the time of an agreement.
@@ -71,23 +73,23 @@ def _settle(connection: Connection, policies: Policies, name: str) -> None:
     policy = policies.by_name.get(name)
     if policy is None:
         return
-    [cursor] = cursors(connection, PLANNER).values()
     latest = {"version_id": policies.latest_id(name)}
-    notices = all_rows(connection, _Mailed, SQL["not_settled_yet"], latest | cursor._asdict())
+    notices = all_rows(connection, _Mailed, SQL["not_settled_yet"], latest)
     cohorts = Cohorts()
     asked = cohorts.asked(connection, {notice.ask_id for notice in notices})
     asks = cohorts.asks(connection, policy, {notice.cohort for notice in notices})
     standings = cohorts.standings(connection, {notice.standing_id for notice in notices})
-    settling: dict[Settled | None, list[UUID]] = {}
+    settling: dict[Settled | None, dict[UUID, int]] = {}
     for notice in notices:
         became = settled(asked[notice.ask_id], asks[notice.cohort], standings[notice.standing_id])
-        settling.setdefault(became, []).append(notice.notice_id)
-    for became, notice_ids in settling.items():
-        settle_questions(connection, became, notice_ids)
+        settling.setdefault(became, {})[notice.notice_id] = notice.account_key
+    for became, owners in settling.items():
+        settle_questions(connection, became, owners)
 
 
 def settle_questions(
-    connection: Connection, became: Settled | None, notice_ids: Iterable[UUID]
+    connection: Connection, became: Settled | None, owners: Mapping[UUID, int]
 ) -> None:
-    """Record how mailed questions were settled."""
-    connection.execute(SQL["settle"], {"settled": became, "notice_ids": sorted(notice_ids)})
+    """Record how mailed questions were settled; `owners` are their accounts by notice."""
+    columns = {"account_key": list(owners.values()), "notice_id": list(owners)}
+    connection.execute(SQL["settle"], columns | {"settled": became})

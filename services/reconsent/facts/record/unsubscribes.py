@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from reconsent.domain.bucket import by_bucket
 from reconsent.store.named import named
-from reconsent.store.rows import values
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,6 +30,7 @@ Channel = Literal["page", "one_click", "provider"]
 class Unsubscribe:
     """An unsubscribe from one mail: on the page, in the mail program, or through the provider."""
 
+    account_key: int
     notice_id: UUID
     reason: Reason
     channel: Channel
@@ -41,13 +42,15 @@ def record_unsubscribes(connection: Connection, said: Sequence[Unsubscribe]) -> 
 
     Locks the accounts. A repeated unsubscribe from the same notice counts once, at its first time.
     """
-    notices = {"notice_id": [one.notice_id for one in said]}
-    keys = values(connection, SQL["lock"], notices)
+    for bucket, keys in by_bucket(one.account_key for one in said):
+        connection.execute(SQL["lock"], {"bucket": bucket, "keys": keys})
     columns = {
+        "account_key": [one.account_key for one in said],
+        "notice_id": [one.notice_id for one in said],
         "reason": [one.reason for one in said],
         "channel": [one.channel for one in said],
         "occurred_at": [one.occurred_at for one in said],
     }
-    new = connection.execute(SQL["add"], notices | columns).rowcount
-    connection.execute(SQL["stop"], {"keys": keys})
+    new = connection.execute(SQL["add"], columns).rowcount
+    connection.execute(SQL["stop"], {"keys": sorted({one.account_key for one in said})})
     return new

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg.rows import class_row
 
+from reconsent.domain.bucket import by_bucket
 from reconsent.facts.record.mail_events import bounce_rejected
 from reconsent.store.named import named
 from reconsent.store.postgres import look_up_by_index
@@ -44,6 +45,7 @@ def end(connection: Connection, attempt: Attempt, results: Sequence[Result], now
     """Write what became of an attempt, also if it was abandoned meanwhile."""
     columns: dict[str, Any] = {
         "attempt_id": attempt.attempt_id,
+        "account_key": [notice.account_key for notice in attempt.members],
         "notice_id": [notice.notice_id for notice in attempt.members],
         "outcome": [result.outcome for result in results],
         "reason": [result.reason for result in results],
@@ -51,13 +53,20 @@ def end(connection: Connection, attempt: Attempt, results: Sequence[Result], now
         "now": now,
     }
     look_up_by_index(connection)
-    # A statement of its own: what is read after it is as it is once the locks are held.
-    connection.execute(SQL["lock_members"], {"notice_id": columns["notice_id"]})
+    # Statements of their own: what is read after it is as it is once the locks are held.
+    for bucket, keys in by_bucket(columns["account_key"]):
+        members = {"attempt_id": attempt.attempt_id, "bucket": bucket, "keys": keys}
+        connection.execute(SQL["lock_members"], members)
     connection.execute(SQL["outcomes"], columns)
     summary = {"attempt_id": attempt.attempt_id, "outcome": _summary(results)}
     connection.execute(SQL["end_attempt"], summary)
-    if any(result.outcome == "rejected" for result in results):
-        bounce_rejected(connection, attempt.attempt_id)
+    rejected = {
+        notice.notice_id: notice.account_key
+        for notice, result in zip(attempt.members, results, strict=True)
+        if result.outcome == "rejected"
+    }
+    if rejected:
+        bounce_rejected(connection, attempt.attempt_id, rejected)
 
 
 def recover(connection: Connection, lease: int, *, repeats_safely: bool) -> int:

@@ -7,6 +7,7 @@ first byte leaves: if the sender dies afterwards, they show what may have been s
 from __future__ import annotations
 
 import hashlib
+import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -37,6 +38,7 @@ SQL = named("sending/claims")
 _IS_DUE: Final = COMPOSED(SQL["is_due"])
 _END_DEFERRAL: Final = COMPOSED(SQL["end_deferral"]).format(is_due=_IS_DUE)
 _CLAIM: Final = COMPOSED(SQL["claim"]).format(is_due=_IS_DUE)
+_BUCKETS_WITH_DUE: Final = COMPOSED(SQL["buckets_with_due"]).format(is_due=_IS_DUE)
 _ANY_DUE: Final = COMPOSED(SQL["any_due"]).format(is_due=_IS_DUE)
 
 
@@ -48,6 +50,7 @@ class Claimed(Who):
     an `email` the notice is suppressed.
     """
 
+    account_key: int
     notice_id: UUID
     kind: Kind
     version_id: int
@@ -102,10 +105,7 @@ class Claims:
     def claim(self, connection: Connection, policies: Policies, limit: int, now: datetime) -> Claim:
         """Claim up to `limit` notices, in the caller's transaction."""
         look_up_by_index(connection)
-        cursor = connection.cursor(row_factory=class_row(Claimed))
-        due = {"latest": policies.latest_ids, "limit": limit, "now": now}
-        connection.execute(_END_DEFERRAL, due)
-        claimed = cursor.execute(_CLAIM, due).fetchall()
+        claimed = self._claimed(connection, policies, limit, now)
         asks = self._asks(connection, policies, claimed)
         not_sent = {
             notice.notice_id: why
@@ -113,12 +113,7 @@ class Claims:
             if (why := _second_look(notice, asks[notice.notice_id], policies, now))
         }
         if not_sent:
-            columns = {
-                "notice_id": list(not_sent),
-                "state": [state for state, _ in not_sent.values()],
-                "suppression": [why for _, why in not_sent.values()],
-            }
-            connection.execute(SQL["let_go"], columns)
+            _let_go(connection, claimed, not_sent)
         sent = [notice for notice in claimed if notice.notice_id not in not_sent]
         wordings = self._wordings(connection, policies, sent, asks)
         parts = [
@@ -131,6 +126,23 @@ class Claims:
             parts = [part for part in parts if len(part[1]) == self._provider.at_most] or parts
         attempts = [self._begin(connection, policies, *part) for part in parts]
         return Claim(claimed=len(claimed), attempts=attempts)
+
+    def _claimed(
+        self, connection: Connection, policies: Policies, limit: int, now: datetime
+    ) -> list[Claimed]:
+        """Claim notices bucket by bucket, beginning with a random one: others begin elsewhere."""
+        due = {"latest": policies.latest_ids, "limit": limit, "now": now}
+        connection.execute(_END_DEFERRAL, due)
+        buckets = [bucket for (bucket,) in connection.execute(_BUCKETS_WITH_DUE, due)]
+        random.shuffle(buckets)
+        claimed: list[Claimed] = []
+        with connection.cursor(row_factory=class_row(Claimed)) as cursor:
+            for bucket in buckets:
+                left = {"bucket": bucket, "limit": limit - len(claimed)}
+                claimed += cursor.execute(_CLAIM, due | left)
+                if len(claimed) == limit:
+                    break
+        return claimed
 
     def _asks(
         self, connection: Connection, policies: Policies, claimed: Sequence[Claimed]
@@ -209,6 +221,7 @@ class Claims:
                 "attempt_id": attempt_id,
                 "ask_id": kept.ask_id,
                 "rendering": kept.rendering,
+                "account_key": [notice.account_key for notice in members],
                 "notice_id": [notice.notice_id for notice in members],
                 "address_hash": [notice.address_hash for notice in members],
             },
@@ -222,6 +235,22 @@ def any_due(connection: Connection, policies: Policies, now: datetime) -> bool:
     due = {"latest": policies.latest_ids, "now": now}
     [(found,)] = connection.execute(_ANY_DUE, due).fetchall()
     return bool(found)
+
+
+def _let_go(
+    connection: Connection,
+    claimed: Sequence[Claimed],
+    decided: Mapping[UUID, tuple[State, str | None]],
+) -> None:
+    """Write the new states of claimed notices that are not sent."""
+    not_sent = [notice for notice in claimed if notice.notice_id in decided]
+    columns = {
+        "account_key": [notice.account_key for notice in not_sent],
+        "notice_id": [notice.notice_id for notice in not_sent],
+        "state": [decided[notice.notice_id][0] for notice in not_sent],
+        "suppression": [decided[notice.notice_id][1] for notice in not_sent],
+    }
+    connection.execute(SQL["let_go"], columns)
 
 
 def _second_look(

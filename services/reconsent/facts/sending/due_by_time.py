@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from psycopg.rows import class_row
 from psycopg.sql import SQL as COMPOSED
 
 from reconsent.domain.account import AccountName
+from reconsent.domain.bucket import by_bucket
 from reconsent.domain.notice import suppression
 from reconsent.domain.use import Use, sort_key
 from reconsent.facts.changes import lock_planning
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
+    from psycopg.sql import Composed
+
     from reconsent.domain.mail import Delivery
     from reconsent.domain.policy import Policy, Reminder
     from reconsent.facts.sets import Cohorts
@@ -38,9 +41,19 @@ if TYPE_CHECKING:
 SQL = named("sending/due_by_time")
 _IS_OPEN: Final = COMPOSED(SQL["is_open"])
 TO_REMIND_OF: Final = COMPOSED(SQL["to_remind_of"]).format(is_open=_IS_OPEN)
+_LOCK_TO_REMIND_OF: Final = COMPOSED(SQL["lock_to_remind_of"]).format(is_open=_IS_OPEN)
 OVERDUE: Final = COMPOSED(SQL["overdue"]).format(is_open=_IS_OPEN)
+_LOCK_OVERDUE: Final = COMPOSED(SQL["lock_overdue"]).format(is_open=_IS_OPEN)
 # Later reminders are left out: otherwise they would all go out at once after downtime.
 LATE: Final = timedelta(days=1)
+_Row = TypeVar("_Row")
+
+
+class _Open(NamedTuple):
+    """A mailed question that its account can still answer."""
+
+    account_key: int
+    notice_id: UUID
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +70,7 @@ class _Overdue:
     """A mailed question whose time to respond is over."""
 
     notice_id: UUID
+    account_key: int
     property_name: str
     account: str
     accepted_at: datetime
@@ -125,8 +139,7 @@ def _remind_of(
         "accepted_after": now - min(occasion.until, occasion.after + LATE),
         "limit": limit,
     }
-    cursor = connection.cursor(row_factory=class_row(_Unanswered))
-    found = cursor.execute(TO_REMIND_OF, wanted).fetchall()
+    found = _locked(connection, _Unanswered, (TO_REMIND_OF, _LOCK_TO_REMIND_OF), wanted)
     asks = cohorts.asks(connection, policy, {question.cohort for question in found})
     asked = cohorts.asked(connection, {question.ask_id for question in found})
     left = {
@@ -179,8 +192,7 @@ def _expire_questions(
         "accepted_until": now - within,
         "limit": limit,
     }
-    cursor = connection.cursor(row_factory=class_row(_Overdue))
-    found = cursor.execute(OVERDUE, wanted).fetchall()
+    found = _locked(connection, _Overdue, (OVERDUE, _LOCK_OVERDUE), wanted)
     asks = cohorts.asks(connection, policy, {question.cohort for question in found})
     asked = cohorts.asked(connection, {question.ask_id for question in found})
     silences = [
@@ -192,10 +204,35 @@ def _expire_questions(
     if not silences:
         return False
     record_choices(connection, silences, policies)
+    silent = {choice.notice_id for choice in silences}
     settle_questions(
-        connection, "expired", {choice.notice_id for choice in silences if choice.notice_id}
+        connection,
+        "expired",
+        {one.notice_id: one.account_key for one in found if one.notice_id in silent},
     )
     return True
+
+
+def _locked(
+    connection: Connection,
+    row: type[_Row],
+    queries: tuple[Composed, Composed],
+    wanted: dict[str, Any],
+) -> list[_Row]:
+    """Find questions in all buckets, then lock them bucket by bucket; locked ones are left out."""
+    find, lock = queries
+    with connection.cursor(row_factory=class_row(_Open)) as cursor:
+        found = cursor.execute(find, wanted).fetchall()
+    locked: list[_Row] = []
+    with connection.cursor(row_factory=class_row(row)) as cursor:
+        for bucket, keys in by_bucket(question.account_key for question in found):
+            of_bucket = {
+                "bucket": bucket,
+                "keys": keys,
+                "notice_ids": [one.notice_id for one in found if one.account_key in keys],
+            }
+            locked += cursor.execute(lock, wanted | of_bucket)
+    return locked
 
 
 def _silence(question: _Overdue, use: Use, item: int, within: timedelta, version: str) -> Choice:

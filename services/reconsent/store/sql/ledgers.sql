@@ -1,17 +1,22 @@
 -- :name first_collected
 -- Read when accounts first collected each pair of data category and version.
 SELECT account_key, data_category, collected_under, first_collected_at
-FROM first_collections WHERE account_key = ANY(%(keys)s);
+FROM listed(%(keys)s::bigint[]) AS wanted
+CROSS JOIN LATERAL (
+    SELECT data_category, collected_under, first_collected_at FROM first_collections AS first
+    WHERE first.bucket = wanted.bucket AND first.account_key = wanted.account_key OFFSET 0
+) AS held;
 
 -- :name entries
 -- Read accounts' ledger entries, oldest first.
 SELECT account_key, answer, data_category, collected_under, data_use, recipient, decided_at
-FROM consents WHERE account_key = ANY(%(keys)s)
-ORDER BY account_key, consent_id;
+FROM consents JOIN listed(%(keys)s::bigint[]) USING (bucket, account_key)
+ORDER BY account_key, entry;
 
 -- :name owners
 -- Read the accounts that have ledger entries.
 SELECT account_key, property, deleted_at
-FROM accounts
-WHERE account_key = ANY(%(keys)s)
-  AND EXISTS (SELECT FROM consents WHERE consents.account_key = accounts.account_key);
+FROM accounts JOIN listed(%(keys)s::bigint[]) USING (bucket, account_key)
+WHERE EXISTS (SELECT FROM consents
+              WHERE consents.bucket = accounts.bucket
+                AND consents.account_key = accounts.account_key);

@@ -1,20 +1,28 @@
 -- :name unplanned
--- Find the versions that are not fully planned, oldest first.
-SELECT version_id, planned_to FROM releases
-WHERE state = 'planning' AND version_id = ANY(%(versions)s) ORDER BY version_id;
+-- Find the versions that are not fully planned, oldest first, and how far their planning came in the
+-- bucket where it came least far.
+SELECT version_id, min(planned_to) AS planned_to
+FROM releases JOIN planning_progress USING (version_id)
+WHERE state = 'planning' AND version_id = ANY(%(versions)s)
+GROUP BY version_id ORDER BY version_id;
 
 -- :name any_unplanned
 -- Tell whether any version is not fully planned.
 SELECT EXISTS (SELECT FROM releases WHERE state = 'planning');
 
 -- :name look_at
--- Read some accounts' situations once, for `situations` and `take_steps`.
+-- Read some accounts' situations once, for `situations` and `take_steps`. A version that is not fully
+-- planned informs the accounts that its planning has not come to.
 CREATE TEMPORARY TABLE looked_at ON COMMIT DROP AS
-SELECT account_key, version_id, holdings_id, standing_id, status, contact, minor, address,
-       last_notice, last_sequence, last_kind, last_state, last_ask, last_undelivered, last_dead,
-       %(release)s AND (account_key > %(inform_after)s OR passes_on) AS inform
-FROM situations
-WHERE account_key = ANY(%(keys)s) AND policy = %(policy)s;
+SELECT bucket, account_key, property, account, version_id, holdings_id, standing_id, status,
+       contact, minor, address, last_sequence, next_sequence, last_kind, last_state, last_suppression, last_ask,
+       last_undelivered, last_dead,
+       %(release)s AND (passes_on OR coalesce((
+           SELECT situations.account_key > min(planned_to) FROM planning_progress AS progress
+           WHERE progress.bucket = situations.bucket
+             AND progress.version_id = ANY(%(informing)s::integer[])), false)) AS inform
+FROM listed(%(keys)s::bigint[]) JOIN situations USING (bucket, account_key)
+WHERE policy = %(policy)s;
 
 -- :name looked
 -- Drop the table, so that the accounts of another policy can be read next.
@@ -29,70 +37,83 @@ GROUP BY holdings_id, standing_id, status, contact, minor, address, last_kind, l
          last_ask, last_undelivered, last_dead, inform;
 
 -- :name take_steps
--- Take for each account the step that the rules decided for its situation.
+-- Take for each account the step that the rules decided for its situation. A notice whose state has
+-- changed since was claimed or closed by somebody who looked at its account under lock.
 WITH steps AS (
     SELECT * FROM unnest(
-        %(holdings_id)s::integer[], %(standing_id)s::integer[], %(status)s::text[],
+        %(holdings_id)s::bigint[], %(standing_id)s::bigint[], %(status)s::text[],
         %(contact)s::text[], %(minor)s::boolean[], %(address)s::text[], %(last_kind)s::text[],
-        %(last_state)s::text[], %(last_ask)s::integer[], %(last_undelivered)s::boolean[],
+        %(last_state)s::text[], %(last_ask)s::bigint[], %(last_undelivered)s::boolean[],
         %(last_dead)s::boolean[], %(inform)s::boolean[], %(plan)s::text[], %(last)s::text[],
         %(suppression)s::text[], %(settles)s::boolean[], %(settled)s::text[],
-        %(ask_id)s::integer[]
+        %(ask_id)s::bigint[]
     ) AS steps (holdings_id, standing_id, status, contact, minor, address, last_kind, last_state,
                 last_ask, last_undelivered, last_dead, inform, plan, last, suppression, settles,
                 settled, ask_id)
 ), slice AS (
-    SELECT looked_at.account_key, version_id, last_notice, last_sequence, plan,
-           CASE WHEN last = 'due' THEN %(ready)s ELSE last END AS last,
+    SELECT looked_at.bucket, looked_at.account_key, property, account, version_id, last_sequence,
+           next_sequence, last_state, last_suppression, plan, CASE WHEN last = 'due' THEN %(ready)s ELSE last END AS last,
            suppression, settles, settled, ask_id
     FROM looked_at
     JOIN steps USING (holdings_id, standing_id, status, contact, minor, address, last_kind,
                       last_state, last_ask, last_undelivered, last_dead, inform)
 ), ended AS (
     UPDATE notices SET
-        state = slice.last,
-        suppression = CASE WHEN slice.last = 'suppressed' THEN slice.suppression END,
-        ask_id = CASE WHEN slice.last = 'superseded' THEN notices.ask_id ELSE slice.ask_id END,
-        dead = slice.last = 'suppressed' AND slice.suppression = 'deleted'
-    FROM slice
-    WHERE notices.notice_id = slice.last_notice AND slice.last IS NOT NULL
+        state = step.last,
+        suppression = CASE WHEN step.last = 'suppressed' THEN step.suppression END,
+        ask_id = CASE WHEN step.last = 'superseded' THEN notices.ask_id ELSE step.ask_id END,
+        dead = step.last = 'suppressed' AND step.suppression = 'deleted'
+    FROM slice AS step
+    WHERE notices.bucket = step.bucket AND notices.account_key = step.account_key
+      AND notices.version_id = step.version_id AND notices.sequence = step.last_sequence
+      AND step.last IS NOT NULL
       AND notices.state IN ('planned', 'due', 'suppressed') AND NOT notices.dead
+      AND notices.state = step.last_state
+      AND notices.suppression IS NOT DISTINCT FROM step.last_suppression
       AND (notices.state, notices.suppression, notices.ask_id) IS DISTINCT FROM (
-          slice.last, CASE WHEN slice.last = 'suppressed' THEN slice.suppression END,
-          slice.ask_id)
-    RETURNING notices.account_key
+          step.last, CASE WHEN step.last = 'suppressed' THEN step.suppression END, step.ask_id)
+    RETURNING notices.bucket, notices.account_key, notices.version_id, notices.kind, notices.state,
+              notices.suppression, step.last_state AS was_state,
+              step.last_suppression AS was_suppression
 ), settling AS (
     UPDATE notices SET settled = slice.settled
     FROM slice
-    WHERE notices.notice_id = slice.last_notice AND slice.settles
-      AND notices.settled IS DISTINCT FROM slice.settled
-    RETURNING notices.account_key
+    WHERE notices.bucket = slice.bucket AND notices.account_key = slice.account_key
+      AND notices.version_id = slice.version_id AND notices.sequence = slice.last_sequence
+      AND slice.settles AND notices.settled IS DISTINCT FROM slice.settled
+    RETURNING notices.bucket, notices.account_key, notices.version_id, notices.kind, notices.state,
+              notices.suppression, notices.state AS was_state,
+              notices.suppression AS was_suppression
 ), added AS (
-    INSERT INTO notices (account_key, version_id, sequence, kind, state, suppression, ask_id)
-    SELECT account_key, version_id,
-           -- Reminders have sequences too.
-           CASE WHEN last_sequence = 0 THEN 1
-                ELSE (SELECT max(sequence) + 1 FROM notices
-                      WHERE notices.account_key = slice.account_key
-                        AND notices.version_id = slice.version_id) END, plan,
+    INSERT INTO notices (bucket, account_key, version_id, sequence, notice_id, kind, state,
+                         suppression, ask_id)
+    SELECT bucket, account_key, version_id, next_sequence,
+           notice_id(published, stem, mask, account_key, property, account, next_sequence), plan,
            CASE WHEN suppression IS NULL THEN %(ready)s ELSE 'suppressed' END, suppression,
            CASE WHEN plan = 'choice' THEN ask_id ELSE 0 END
-    FROM slice WHERE plan IS NOT NULL
+    FROM slice JOIN notice_stems USING (version_id)
+    WHERE plan IS NOT NULL
     ON CONFLICT DO NOTHING
-    RETURNING account_key
+    RETURNING bucket, account_key, version_id, kind, state, suppression, NULL AS was_state,
+              NULL AS was_suppression
+), written AS (
+    TABLE ended UNION ALL TABLE settling UNION ALL TABLE added
 )
-INSERT INTO changes (account_key, stream)
-SELECT account_key, 'notices'
-FROM (TABLE ended UNION ALL TABLE settling UNION ALL TABLE added) AS written;
+-- :include notices_written
 
 -- :name planned_to
--- Store how far a version is planned.
-UPDATE releases SET planned_to = %(planned_to)s WHERE version_id = %(version_id)s;
+-- Store how far a version is planned in all buckets.
+UPDATE planning_progress SET planned_to = %(planned_to)s
+WHERE version_id = %(version_id)s AND planned_to < %(planned_to)s;
 
 -- :name finish
 -- Finish the planning of a version and of earlier ones planned with it.
 UPDATE releases SET state = CASE WHEN version_id = %(version_id)s THEN 'sending' ELSE 'done' END
 WHERE version_id = ANY(%(versions)s);
+
+-- :name forget_progress
+-- Forget how far the planning of some versions came.
+DELETE FROM planning_progress WHERE version_id = ANY(%(versions)s);
 
 -- :name audience
 -- Count the accounts in each situation of a policy, for the preview of a version.

@@ -32,4 +32,4 @@ SELECT recorded_at FROM clusters WHERE sending_since IS NULL ORDER BY era LIMIT 
 
 -- :name resume_sending
 -- Let sending go on.
-UPDATE clusters SET sending_since = clock_timestamp() WHERE sending_since IS NULL;
+UPDATE clusters SET sending_since = statement_timestamp() WHERE sending_since IS NULL;

@@ -4,13 +4,13 @@
 LOCK TABLE policies IN ROW SHARE MODE;
 
 -- :name newest
--- Read the id of the newest version.
-SELECT coalesce(max(version_id), 0) FROM policy_versions;
+-- Read the id and the content's hash of the newest version.
+SELECT version_id, content_hash FROM policy_versions ORDER BY version_id DESC LIMIT 1;
 
 -- :name ids
--- List the published versions in the order of publication.
-SELECT version_id FROM policy_versions ORDER BY version_id;
+-- List the published versions in the order of publication, with the hashes of their contents.
+SELECT version_id, content_hash FROM policy_versions ORDER BY version_id;
 
 -- :name read
 -- Read some published versions.
-SELECT version_id, document, published_at FROM policy_versions WHERE version_id = ANY(%(ids)s);
+SELECT version_id, document, published_at, content_hash FROM policy_versions WHERE version_id = ANY(%(ids)s);

@@ -42,7 +42,7 @@ def offer(link: UnsubscribeLink, context: InjectedContext) -> Response:
     """Show what unsubscribing means, and a button."""
 
     def show(connection: Connection) -> Response:
-        view = _unsubscribing(connection, context, link)
+        _, view = _unsubscribing(connection, context, link)
         return page_response(unsubscribing.unsubscribe(view, context.site))
 
     return context.database.transaction(show)
@@ -57,8 +57,9 @@ def unsubscribe(
     """Record that a person wants no more optional mail. Idempotent."""
 
     def record(connection: Connection) -> Response:
-        view = _unsubscribing(connection, context, link)
+        account_key, view = _unsubscribing(connection, context, link)
         event = Unsubscribe(
+            account_key=account_key,
             notice_id=link.notice_id,
             reason="unsubscribed",
             channel="one_click" if one_click else "page",
@@ -70,13 +71,15 @@ def unsubscribe(
     return context.database.transaction(record)
 
 
-def _unsubscribing(connection: Connection, context: Context, link: Link) -> UnsubscribeView:
-    """Find what a link unsubscribes from. Raises DeadLinkError."""
+def _unsubscribing(
+    connection: Connection, context: Context, link: Link
+) -> tuple[int, UnsubscribeView]:
+    """Find the key of the account that a link unsubscribes, and from what. Raises DeadLinkError."""
     found = optional_mail(connection, link.notice_id)
     policy = context.versions.locked(connection).of_property(found.property) if found else None
     if found is None or policy is None:
         raise DeadLinkError
-    return UnsubscribeView(
+    return found.account_key, UnsubscribeView(
         version=policy.latest,
         property_name=found.property,
         locale=best_locale(found.locale or link.languages, policy.latest),

@@ -14,19 +14,24 @@ from reconsent.facts.sets import Cohorts
 from reconsent.facts.versions import PublishedVersions
 from reconsent.store.postgres import Database
 from tests.drafts import draft
+from tests.filled import add_accounts
 
 _PROPERTIES = ("B.example", "a.example", "é.example")
 _ACCOUNTS = ("", "B", "a", "a b", "b", "é", "𝄞")
 _FILL = """
-INSERT INTO accounts (property, account)
-SELECT property, account FROM unnest(%s::text[]) AS property, unnest(%s::text[]) AS account
+SELECT property, account, account || '@example.org', NULL, NULL
+FROM unnest(%(properties)s::text[]) AS property, unnest(%(accounts)s::text[]) AS account
 ORDER BY random()
 """
 _PLAN = """
-INSERT INTO notices (account_key, version_id, sequence, kind, state, suppression, ask_id)
-SELECT account_key, version_id, sequence, 'information', state,
+INSERT INTO notices (bucket, account_key, version_id, sequence, notice_id, kind, state, suppression,
+                     ask_id)
+SELECT bucket, account_key, version_id, sequence,
+       notice_id(published, stem, mask, account_key, property, account, sequence), 'information',
+       state,
        CASE WHEN state = 'suppressed' THEN 'no_address' END, 0
-FROM accounts JOIN properties USING (property) JOIN policy_versions USING (policy),
+FROM accounts JOIN properties USING (property) JOIN policy_versions USING (policy)
+JOIN notice_stems USING (version_id),
      (VALUES (1, 'superseded'), (2, 'suppressed')) AS notices (sequence, state)
 """
 
@@ -41,7 +46,8 @@ def _filled(database: Database) -> Database:
                     policy=policy, version=version, follows=follows, properties=list(properties)
                 )
                 publish(connection, made, PublishedVersions())
-        connection.execute(_FILL, (list(_PROPERTIES), list(_ACCOUNTS)))
+        names = {"properties": list(_PROPERTIES), "accounts": list(_ACCOUNTS)}
+        add_accounts(connection, _FILL, names)
         connection.execute(_PLAN)
     return database
 

@@ -24,14 +24,12 @@ from reconsent.facts.record.accounts import record_accounts
 from reconsent.facts.record.forgetting import (
     AT_DELETION,
     AT_MINORITY,
-    KEPT,
     LATE_BOUNCES,
     LATER,
-    NAMES_NO_ACCOUNT,
-    NO_ACCOUNT,
     OF_MINORS,
     Step,
 )
+from reconsent.facts.record.kept import KEPT, NAMES_NO_ACCOUNT, NO_ACCOUNT
 from reconsent.facts.sets import Cohorts
 from reconsent.facts.versions import PublishedVersions
 from reconsent.store.leases import SoleRight
@@ -225,7 +223,7 @@ def test_a_deletion_leaves_nothing_but_what_is_kept_on_purpose(
     }
     assert found(place, *hashes(place)) == {
         "accounts.address_hash",
-        "bounced_addresses.address_hash",
+        "mailbox_marks.address_hash",
         "notices.address_hash",
     }
     for account in ACCOUNTS:
@@ -236,11 +234,11 @@ def test_a_deletion_leaves_nothing_but_what_is_kept_on_purpose(
     quoted = f"550 <{email('late')}> unknown"
     reported(world, notices["late"], "bounced", late, quoted)
     marked = place.signer.address_hash(email("late"))
-    assert found(place, marked) == {"bounced_addresses.address_hash", "notices.address_hash"}
+    assert found(place, marked) == {"mailbox_marks.address_hash", "notices.address_hash"}
     publish_to_others(place)
     forget_later(world)
     assert found(place, *personal) == set()
-    assert found(place, *hashes(place)) == {"bounced_addresses.address_hash"}
+    assert found(place, *hashes(place)) == {"mailbox_marks.address_hash"}
     # A report that is even later changes nothing, and fails nothing.
     reported(world, notices["answers"], "dropped", place.clock, quoted)
     assert found(place, *personal) == set()
@@ -271,7 +269,7 @@ def test_of_a_minor_neither_name_nor_address_is_left(world: Informing, place: St
     assert found(place, MARK) == set()
     assert found(place, LOCALE, ZONE) <= {"bus_messages.value"}
     assert found(place, *hashes(place)) == {
-        "bounced_addresses.address_hash",
+        "mailbox_marks.address_hash",
         "notices.address_hash",
     }
 
@@ -319,7 +317,7 @@ def test_reports_are_searched_once_for_each_minor(
 
 
 def test_every_table_is_in_the_list(place: Stage) -> None:
-    """Whoever adds a table says in facts/record/forgetting.py what it keeps of an account."""
+    """Whoever adds a table says in facts/record/kept.py what it keeps of an account."""
     listed = {
         table for step in (*AT_DELETION, *AT_MINORITY, *OF_MINORS, *LATER) for table in step.tables
     } | KEPT.keys()

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from threading import Thread
+from typing import Final
 
 import psycopg
 import pytest
 from hypothesis import given, settings
 
 from reconsent.facts.record.notice_counts import merge_counts
+from reconsent.facts.record.publishing import publish
+from reconsent.facts.record.standings import refresh_holdings
+from reconsent.facts.sending.releases import Order, apply_flags, order
+from reconsent.facts.versions import PublishedVersions
 from reconsent.store.named import named
 from reconsent.store.postgres import Connection, Database, connect
+from reconsent.workers.planner import Planner
+from reconsent.workers.running import run_until_idle
+from tests.drafts import draft, row
+from tests.embedded_programs import wait_until
+from tests.filled import add_accounts, give_data
 from tests.integration.pipeline import Both
 from tests.integration.stage import Stage, stage
 from tests.model.steps import Dispatch, Plan, Step
@@ -20,11 +31,6 @@ _COUNT = (
     "SELECT version_id, kind, state, suppression, count(*) FROM notices GROUP BY 1, 2, 3, 4"
     " ORDER BY 1, 2, 3, 4"
 )
-_ADD = (
-    "INSERT INTO notices (account_key, version_id, sequence, kind, state, ask_id)"
-    " SELECT n, 1, 1, 'information', 'due', 0 FROM generate_series(1, 10) AS n"
-)
-_CHANGE = "UPDATE notices SET state = %s WHERE account_key = %s"
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +38,22 @@ def place(make_database: Callable[[], str]) -> Iterator[Stage]:
     """Yield a stage for all tests of this module."""
     with stage(make_database()) as made:
         yield made
+
+
+_PEOPLE: Final = """
+    SELECT 'campaigner.example', 'a' || n, 'a' || n || '@example.org', NULL, NULL
+    FROM generate_series(1, 10) AS n
+"""
+# As a claim does where the account is deleted.
+_LET_GO: Final = """
+    WITH written AS (
+        UPDATE notices SET state = 'superseded' WHERE account_key = ANY(%(keys)s)
+        RETURNING bucket, version_id, kind, state, suppression
+    )
+    INSERT INTO notice_counts (bucket, version_id, kind, state, suppression, notices)
+    SELECT bucket, version_id, kind, one.state, suppression, one.notices
+    FROM written CROSS JOIN LATERAL (VALUES (state, 1), ('due', -1)) AS one (state, notices)
+"""
 
 
 def agree(connection: Connection) -> None:
@@ -54,49 +76,80 @@ def test_sums_equal_the_notices_in_any_world(place: Stage, story: Sequence[Step]
             agree(connection)
 
 
-def test_merged_counts_are_one_row_each(database: Database) -> None:
-    """Merging leaves one row of each state, and none of a state that no notice is in any more."""
+def released(database: Database) -> None:
+    """Let ten accounts have a due notice each."""
     with database.connection() as connection:
-        connection.execute(_ADD)
-        for key in range(1, 11):
-            connection.execute(_CHANGE, ("superseded", key))
-        merge_counts(connection, 22)
-        rows = connection.execute("SELECT state, notices, merged FROM notice_counts").fetchall()
-        assert len(rows) == 20 + 1
-        merge_counts(connection, 10)
-        rows = connection.execute("SELECT state, notices, merged FROM notice_counts").fetchall()
-        assert rows == [("superseded", 10, True)]
+        publish(connection, draft(declares=[row("user", "essential.service")]), PublishedVersions())
+        keys = add_accounts(connection, _PEOPLE)
+        give_data(connection)
+        refresh_holdings(connection, keys, PublishedVersions().now(connection))
+        asking = draft(
+            version="v2", follows="v1", declares=[row("user", "essential.service", "marketing")]
+        )
+        publish(connection, asking, PublishedVersions())
+    run_until_idle([Planner(database)])
+
+
+def flag(connection: Connection, what: Order) -> None:
+    """Pause, resume or cancel the release, and give its notices the state that follows."""
+    policies = PublishedVersions().now(connection)
+    assert order(connection, policies, what, "campaigner", "v2")
+    assert apply_flags(connection, policies, 100)
+
+
+def test_merged_counts_are_few(database: Database) -> None:
+    """Merging leaves one row of a state and bucket, and none of a state that nothing is in."""
+    released(database)
+    with database.connection() as connection:
+        flag(connection, "pause")
+        flag(connection, "resume")
+        flag(connection, "cancel")
+        merge_counts(connection, 1)
+        rows = connection.execute(
+            "SELECT state, suppression, sum(notices), count(DISTINCT bucket) = count(*),"
+            " bool_and(merged) FROM notice_counts GROUP BY state, suppression"
+        ).fetchall()
+    assert rows == [("suppressed", "cancelled", 10, True, True)]
 
 
 def test_merging_waits_for_no_writer(database: Database) -> None:
     """Counts of a transaction that is still running are merged after it; none is lost."""
-    with database.connection() as connection:
-        connection.execute(_ADD)
+    released(database)
     with database.connection() as writer:
         writer.execute("SET LOCAL lock_timeout = '5s'")
-        writer.execute(_CHANGE, ("planned", 1))
+        flag(writer, "pause")
         with database.connection() as connection:
             connection.execute("SET LOCAL lock_timeout = '5s'")
             merge_counts(connection, 1)
-        writer.execute(_CHANGE, ("planned", 2))
         agree(writer)
     with database.connection() as connection:
         agree(connection)
 
 
-def test_an_update_that_waited_counts_from_the_state_it_found(conninfo: str) -> None:
-    """A statement counts the state that another transaction gave the row while it waited."""
-    with (
-        psycopg.connect(conninfo) as first,
-        psycopg.connect(conninfo, autocommit=True) as second,
-    ):
-        first.execute(_ADD)
-        first.commit()
-        first.execute(_CHANGE, ("planned", 1))
-        with second.pipeline():
-            second.execute(_CHANGE, ("superseded", 1))
-            first.commit()
-        agree(second)
+def test_a_statement_that_waited_counts_what_it_changed(database: Database) -> None:
+    """A notice that another transaction changed first is not counted as if it were as before."""
+    released(database)
+    policies = database.transaction(PublishedVersions().now)
+    database.transaction(lambda c: order(c, policies, "pause", "campaigner", "v2"))
+    waiting = Thread(target=lambda: database.transaction(lambda c: apply_flags(c, policies, 100)))
+    with database.connection() as claim:
+        keys = [
+            key for (key,) in claim.execute("SELECT account_key FROM notices ORDER BY 1 LIMIT 4")
+        ]
+        claim.execute(_LET_GO, {"keys": keys})
+        waiting.start()
+        wait_until(lambda: database.transaction(_any_waits))
+    waiting.join()
+    with database.connection() as connection:
+        agree(connection)
+
+
+def _any_waits(connection: Connection) -> bool:
+    found = connection.execute(
+        "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+        " AND datname = current_database()"
+    )
+    return bool(found.fetchall())
 
 
 @pytest.mark.parametrize("change", ["DELETE FROM notices", "TRUNCATE notices CASCADE"])

@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from reconsent.facts.notice_ids import accounts_of
 from reconsent.facts.published.state import PublishedState
 from reconsent.facts.record.unsubscribes import Unsubscribe, record_unsubscribes
 from reconsent.facts.sets import Cohorts
@@ -240,7 +241,10 @@ def test_order_of_arrival_does_not_matter(place: Stage) -> None:
         informing.informed()
         notice = UUID(informing.notice("ann"))
         for channel, hours in order:
+            with place.database.connection() as connection:
+                [account_key] = accounts_of(connection, [notice]).values()
             left = Unsubscribe(
+                account_key=account_key,
                 notice_id=notice,
                 reason="unsubscribed",
                 channel=channel,  # type: ignore[arg-type]  # one of them

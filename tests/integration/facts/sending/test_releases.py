@@ -32,12 +32,14 @@ def test_a_notice_that_is_claimed_meanwhile_stays_claimed(
     with database.connection() as connection:
         publish(connection, draft(), PublishedVersions())
         connection.execute(
-            "INSERT INTO notices (account_key, version_id, sequence, kind, state, ask_id)"
-            " SELECT 1, version_id, 1, 'information', 'due', 0 FROM policy_versions"
+            "INSERT INTO notices (bucket, account_key, version_id, sequence, notice_id, kind,"
+            " state, ask_id) SELECT 1, 1, version_id, 1, gen_random_uuid(), 'information', 'due', 0"
+            " FROM policy_versions"
         )
         policies = PublishedVersions().now(connection)
         connection.execute(
-            "INSERT INTO attempts (provider, lease, members, payload_hash) VALUES ('t', 1, 1, '')"
+            "INSERT INTO attempts (attempt_id, provider, lease, members, payload_hash)"
+            " VALUES (1, 't', 1, 1, '')"
         )
     with connect(conninfo) as claim, connect(conninfo, autocommit=True) as watching:
         claim.execute(_CLAIM)

@@ -104,7 +104,8 @@ def test_a_question_that_was_not_delivered_does_not_expire(place: Place) -> None
         place.work("scheduler")
         with place.program.database.connection() as connection:
             found[kind] = connection.execute(
-                "SELECT answer FROM consents JOIN accounts USING (account_key) WHERE account = %s",
+                "SELECT answer FROM consents JOIN accounts USING (bucket, account_key)"
+                " WHERE account = %s",
                 (account,),
             ).fetchall()
     assert found == {"delivered": [("expired",)], "blocked": [], "bounce": []}

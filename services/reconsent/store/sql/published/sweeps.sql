@@ -1,22 +1,17 @@
 -- :name begin_full
 -- Let a topic begin with all accounts.
-INSERT INTO relay_full_sweeps (topic) VALUES (%(topic)s)
-ON CONFLICT (topic) DO UPDATE SET account_key = 0;
+INSERT INTO relay_full_sweeps (bucket, topic) SELECT bucket, %(topic)s FROM buckets
+ON CONFLICT (bucket, topic) DO UPDATE SET account_key = 0;
 
 -- :name replace_by_full
 -- A sweep of all accounts serves every version that is published.
-INSERT INTO relay_sweeps (topic, version_id, done)
-SELECT %(topic)s, version_id, true FROM policy_versions
-ON CONFLICT (topic, version_id) DO UPDATE SET done = true;
+INSERT INTO relay_sweeps (bucket, topic, version_id, done)
+SELECT bucket, %(topic)s, version_id, true FROM buckets CROSS JOIN policy_versions
+ON CONFLICT (bucket, topic, version_id) DO UPDATE SET done = true;
 
 -- :name full
--- Read how far a topic came along all accounts.
-SELECT account_key FROM relay_full_sweeps WHERE topic = %(topic)s;
-
--- :name next_of_all
--- Read the next slice of all accounts.
-SELECT account_key FROM accounts WHERE account_key > %(after)s
-ORDER BY account_key LIMIT %(limit)s;
+-- Read how far a topic came along all accounts, in the bucket where it came least far.
+SELECT min(account_key) FROM relay_full_sweeps WHERE topic = %(topic)s HAVING count(*) > 0;
 
 -- :name note_full
 -- Record how far a topic came along all accounts.
@@ -28,16 +23,19 @@ DELETE FROM relay_full_sweeps WHERE topic = %(topic)s;
 
 -- :name unswept
 -- Find a version for which a topic has not gone through the accounts of its policy.
-SELECT versions.version_id, coalesce(sweeps.account_key, 0) AS account_key
-FROM unnest(%(latest)s::integer[]) AS versions (version_id)
+SELECT versions.version_id,
+       min(coalesce(account_key, 0)) FILTER (WHERE done IS NOT TRUE) AS account_key
+FROM buckets CROSS JOIN unnest(%(latest)s::integer[]) AS versions (version_id)
 LEFT JOIN relay_sweeps AS sweeps
-       ON sweeps.topic = %(topic)s AND sweeps.version_id = versions.version_id
-WHERE sweeps.done IS NOT TRUE
+       ON sweeps.bucket = buckets.bucket
+      AND sweeps.topic = %(topic)s AND sweeps.version_id = versions.version_id
+GROUP BY versions.version_id
+HAVING bool_or(done IS NOT TRUE)
 ORDER BY versions.version_id LIMIT 1;
 
 -- :name note
 -- Note how far a topic went through the accounts of a policy.
-INSERT INTO relay_sweeps (topic, version_id, account_key, done)
-VALUES (%(topic)s, %(version_id)s, %(account_key)s, %(done)s)
-ON CONFLICT (topic, version_id) DO UPDATE
+INSERT INTO relay_sweeps (bucket, topic, version_id, account_key, done)
+SELECT bucket, %(topic)s, %(version_id)s, %(account_key)s, %(done)s FROM buckets
+ON CONFLICT (bucket, topic, version_id) DO UPDATE
 SET account_key = excluded.account_key, done = excluded.done;

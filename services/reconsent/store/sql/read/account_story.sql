@@ -1,17 +1,21 @@
 -- :name history
 -- Read the history of one account, oldest first.
 SELECT since, status, contact, minor FROM account_history
-WHERE account_key = %(account_key)s ORDER BY since, recorded_at;
+WHERE bucket = bucket_of(%(account_key)s::bigint) AND account_key = %(account_key)s
+ORDER BY since, recorded_at;
 
 -- :name holds
 -- Read the data that one account holds; a deleted account holds nothing.
 SELECT data_category, collected_under, first_collected_at, last_collected_on, source
-FROM first_collections WHERE account_key = %(account_key)s;
+FROM first_collections
+WHERE bucket = bucket_of(%(account_key)s::bigint) AND account_key = %(account_key)s;
 
 -- :name erased
--- Read which of an account's data was erased.
-SELECT data_category, collected_under, erased_at
-FROM collection_erasures WHERE account_key = %(account_key)s;
+-- Read which of an account's data was erased, and when last.
+SELECT data_category, collected_under, max(erased_at) AS erased_at
+FROM collection_erasures
+WHERE bucket = bucket_of(%(account_key)s::bigint) AND account_key = %(account_key)s
+GROUP BY data_category, collected_under;
 
 -- :name account
 -- Read one account without its name and address, and lock it until the transaction ends.
@@ -19,10 +23,12 @@ SELECT account_key, status, stated_contact AS contact, minor, locale, updated_at
        holdings_id, standing_id, address, unsubscribed_at,
        coalesce(%(at)s::timestamptz, now()) AS at
 FROM account_reach AS accounts
-WHERE property = %(property)s AND account = %(account)s
+WHERE bucket = bucket_of_name(%(property)s, %(account)s)
+  AND property = %(property)s AND account = %(account)s
 FOR SHARE OF accounts;
 
 -- :name accepted
 -- Read when the mail provider accepted one account's notices.
 SELECT notice_id::text AS notice, accepted_at FROM notices
-WHERE account_key = %(account_key)s AND accepted_at IS NOT NULL;
+WHERE bucket = bucket_of(%(account_key)s::bigint) AND account_key = %(account_key)s
+  AND accepted_at IS NOT NULL;

@@ -6,17 +6,24 @@ WHERE rendering = %(rendering)s AND property = %(property)s AND template = 'page
 -- :name choice_notice
 -- Read a choice notice with its account; no row if its link does not work.
 SELECT notices.ask_id, notices.accepted_at, accounts.account_key, accounts.property,
-       accounts.account, accounts.locale, accounts.holdings_id, accounts.standing_id
-FROM notices JOIN accounts USING (account_key)
-WHERE notice_id = %(notice_id)s AND kind = 'choice' AND NOT dead
+       accounts.account, accounts.locale, holdings_id, standing_id
+FROM notices
+JOIN accounts USING (bucket, account_key) JOIN account_sets USING (bucket, account_key)
+WHERE notices.bucket = bucket_of(%(account_key)s::bigint)
+  AND notices.account_key = %(account_key)s
+  AND notice_id = %(notice_id)s AND kind = 'choice' AND NOT dead
   AND status <> 'deleted' AND NOT minor;
 
 -- :name optional_mail
 -- Read an optional mail's property and its reader's locale; no row if its link does not work.
-SELECT property, locale FROM notices JOIN accounts USING (account_key)
-WHERE notice_id = %(notice_id)s AND kind = 'information' AND NOT dead
+SELECT account_key, property, locale FROM notices JOIN accounts USING (bucket, account_key)
+WHERE notices.bucket = bucket_of(%(account_key)s::bigint)
+  AND notices.account_key = %(account_key)s
+  AND notice_id = %(notice_id)s AND kind = 'information' AND NOT dead
   AND status <> 'deleted' AND NOT minor;
 
 -- :name lock_account
 -- Lock an account against any other change.
-SELECT FROM accounts WHERE account_key = %(account_key)s FOR NO KEY UPDATE;
+SELECT FROM accounts
+WHERE bucket = bucket_of(%(account_key)s::bigint) AND account_key = %(account_key)s
+FOR NO KEY UPDATE;

@@ -1,13 +1,14 @@
 -- :name notices
 -- Notices with what their current state depends on.
-SELECT notice_id, property, account, version_id, sequence, kind, state, suppression, settled,
-       ask_id, dead, undelivered,
+SELECT account_key, notice_id, property, account, version_id, sequence, kind, state, suppression,
+       settled, ask_id, dead, undelivered,
        notices.notice_id = (
            SELECT last.notice_id FROM last_notices AS last
-           WHERE last.account_key = notices.account_key
+           WHERE last.bucket = notices.bucket AND last.account_key = notices.account_key
              AND last.version_id = notices.version_id) AS is_last,
        holdings_id, standing_id
-FROM notices JOIN accounts USING (account_key)
+FROM notices JOIN accounts USING (bucket, account_key)
+JOIN account_sets USING (bucket, account_key)
 
 -- :name begin_list
 -- Have the first lines of a list come soon, and wait for a person who takes a long time over it.
@@ -32,5 +33,7 @@ ORDER BY property, account, version_id, sequence;
 
 -- :name place
 -- Find the place of a notice in the list.
-SELECT property, account, version_id, sequence FROM notices JOIN accounts USING (account_key)
-WHERE notice_id = %(notice_id)s;
+SELECT property, account, version_id, sequence FROM notices
+JOIN accounts USING (bucket, account_key)
+WHERE notices.bucket = bucket_of(%(account_key)s::bigint)
+  AND notices.account_key = %(account_key)s AND notice_id = %(notice_id)s;

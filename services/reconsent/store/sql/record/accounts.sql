@@ -1,33 +1,38 @@
 -- :name ensure
 -- Add a stub for each unknown account.
 WITH added AS (
-    INSERT INTO accounts (property, account)
-    SELECT DISTINCT property, account
-    FROM unnest(%(properties)s::text[], %(accounts)s::text[]) AS named (property, account)
+    INSERT INTO accounts (bucket, account_key, property, account)
+    SELECT bucket, nextval('account_numbers') << 6 | bucket, property, account
+    FROM (
+        SELECT DISTINCT bucket_of_name(property, account) AS bucket, property, account
+        FROM unnest(%(properties)s::text[], %(accounts)s::text[]) AS named (property, account)
+    ) AS named
     WHERE NOT EXISTS (
         SELECT FROM accounts AS known
-        WHERE known.property = named.property AND known.account = named.account)
+        WHERE known.bucket = named.bucket
+          AND known.property = named.property AND known.account = named.account)
     ORDER BY property, account
     ON CONFLICT DO NOTHING
-    RETURNING account_key
+    RETURNING bucket, account_key
 )
-INSERT INTO changes (account_key, stream) SELECT account_key, 'accounts' FROM added;
+-- :include accounts_added
+SELECT FROM added;
+
+-- :name find
+-- Find the keys of accounts.
+SELECT account_key
+FROM unnest(%(properties)s::text[], %(accounts)s::text[]) AS named (property, account)
+CROSS JOIN LATERAL (
+    SELECT account_key FROM accounts
+    WHERE accounts.bucket = bucket_of_name(named.property, named.account)
+      AND accounts.property = named.property AND accounts.account = named.account OFFSET 0
+) AS known;
 
 -- :name lock
--- Lock accounts, in key order to avoid deadlocks.
+-- Lock accounts of one bucket, in key order to avoid deadlocks, and read their profiles.
 SELECT account_key, property, account, status, contact, minor, email, name, locale, time_zone,
        updated_at, deleted_at
-FROM accounts
-JOIN (SELECT DISTINCT * FROM unnest(%(properties)s::text[], %(accounts)s::text[])
-      AS named (property, account)) AS named USING (property, account)
-ORDER BY account_key
-FOR NO KEY UPDATE OF accounts;
-
--- :name lock_profiles
--- Lock accounts by key, and read their profiles.
-SELECT account_key, property, account, status, contact, minor, email, name, locale, time_zone,
-       updated_at, deleted_at
-FROM accounts WHERE account_key = ANY(%(keys)s)
+FROM accounts WHERE bucket = %(bucket)s AND account_key = ANY(%(keys)s::bigint[])
 ORDER BY account_key FOR NO KEY UPDATE;
 
 -- :name make_incoming
@@ -53,7 +58,9 @@ LEFT JOIN LATERAL (
            AND email IS NOT DISTINCT FROM incoming.email AND name IS NOT DISTINCT FROM incoming.name
            AND locale IS NOT DISTINCT FROM incoming.locale
            AND time_zone IS NOT DISTINCT FROM incoming.time_zone AS is_known
-    FROM accounts WHERE property = incoming.property AND account = incoming.account OFFSET 0
+    FROM accounts
+    WHERE bucket = bucket_of_name(incoming.property, incoming.account)
+      AND property = incoming.property AND account = incoming.account OFFSET 0
 ) AS known ON true
 WHERE is_known IS NOT TRUE
 ORDER BY position;
@@ -77,33 +84,39 @@ COPY staged_accounts FROM STDIN (FORMAT BINARY);
 -- :name add_profiles
 -- Add the new accounts; one that another transaction has just added is not returned.
 WITH added AS (
-    INSERT INTO accounts (property, account, status, contact, minor, email, name, locale,
-                          time_zone, updated_at, deleted_at, address_hash)
-    SELECT property, account, status, contact, minor, email, name, locale, time_zone, updated_at,
-           deleted_at, address_hash
-    FROM staged_accounts WHERE account_key IS NULL
+    INSERT INTO accounts (bucket, account_key, property, account, status, contact, minor, email,
+                          name, locale, time_zone, updated_at, deleted_at, address_hash)
+    SELECT bucket, nextval('account_numbers') << 6 | bucket, property, account, status, contact,
+           minor, email, name, locale, time_zone, updated_at, deleted_at, address_hash
+    FROM staged_accounts CROSS JOIN LATERAL bucket_of_name(property, account) AS bucket
+    WHERE account_key IS NULL
     ORDER BY property, account
     ON CONFLICT DO NOTHING
-    RETURNING account_key, property, account
-), logged AS (
-    INSERT INTO changes (account_key, stream) SELECT account_key, 'accounts' FROM added
+    RETURNING bucket, account_key, property, account
 )
+-- :include accounts_added
 SELECT account_key, property, account FROM added;
 
 -- :name write_profiles
--- Write the changed profiles.
+-- Write the changed profiles; a deleted account holds nothing.
 WITH written AS (
     UPDATE accounts SET
         status = staged.status, contact = staged.contact, minor = staged.minor,
         email = staged.email, name = staged.name, locale = staged.locale,
         time_zone = staged.time_zone, address_hash = staged.address_hash,
-        updated_at = staged.updated_at, deleted_at = staged.deleted_at,
-        holdings_id = CASE WHEN staged.status = 'deleted' THEN 0 ELSE holdings_id END
+        updated_at = staged.updated_at, deleted_at = staged.deleted_at
     FROM staged_accounts AS staged
-    WHERE accounts.account_key = staged.account_key
-    RETURNING accounts.account_key
+    WHERE accounts.bucket = bucket_of(staged.account_key)
+      AND accounts.account_key = staged.account_key
+    RETURNING accounts.bucket, accounts.account_key
+), emptied AS (
+    UPDATE account_sets SET holdings_id = 0
+    FROM staged_accounts AS staged
+    WHERE account_sets.bucket = bucket_of(staged.account_key)
+      AND account_sets.account_key = staged.account_key
+      AND staged.status = 'deleted' AND holdings_id <> 0
 )
-INSERT INTO changes (account_key, stream) SELECT account_key, 'accounts' FROM written;
+-- :include accounts_written
 
 -- :name clear_staged
 -- Clear the staging table before the transaction ends.
@@ -111,4 +124,5 @@ DELETE FROM staged_accounts;
 
 -- :name write_history
 -- Append changes of status, contact and minor to the history.
-COPY account_history (account_key, since, status, contact, minor) FROM STDIN (FORMAT BINARY);
+COPY account_history (bucket, account_key, since, status, contact, minor)
+FROM STDIN (FORMAT BINARY);

@@ -1,25 +1,44 @@
 -- :name add
--- Add choices to the ledger; a repeated event adds nothing.
+-- Add choices of locked accounts to the ledger, numbered after each account's earlier entries; a
+-- repeated event adds nothing, and leaves out a number.
 WITH added AS (
-    INSERT INTO consents (account_key, answer, data_category, collected_under, data_use, recipient,
-                          policy_version, channel, notice_id, text_hash, decided_at, source, event_id,
-                          item)
-    SELECT * FROM unnest(
+    INSERT INTO consents (bucket, account_key, entry, answer, data_category, collected_under,
+                          data_use, recipient, policy_version, channel, notice_id, text_hash,
+                          decided_at, source, event_id, item)
+    SELECT bucket_of(said.account_key), said.account_key,
+           last.entry + row_number() OVER (PARTITION BY said.account_key ORDER BY position),
+           answer, data_category, collected_under, data_use, recipient, policy_version, channel,
+           notice_id, text_hash, decided_at, source, event_id, item
+    FROM unnest(
         %(account_key)s::bigint[], %(answer)s::text[], %(data_category)s::text[],
         %(collected_under)s::text[], %(data_use)s::text[], %(recipient)s::text[],
-        %(policy_version)s::text[], %(channel)s::text[], %(notice_id)s::uuid[], %(text_hash)s::text[],
-        %(decided_at)s::timestamptz[], %(source)s::text[], %(event_id)s::text[], %(item)s::smallint[])
-    ON CONFLICT (account_key, source, event_id, item) DO NOTHING
-    RETURNING consent_id, account_key, source, event_id, item
+        %(policy_version)s::text[], %(channel)s::text[], %(notice_id)s::uuid[],
+        %(text_hash)s::text[], %(decided_at)s::timestamptz[], %(source)s::text[],
+        %(event_id)s::text[], %(item)s::smallint[]
+    ) WITH ORDINALITY AS said (
+        account_key, answer, data_category, collected_under, data_use, recipient, policy_version,
+        channel, notice_id, text_hash, decided_at, source, event_id, item, position)
+    CROSS JOIN LATERAL (
+        SELECT coalesce(max(entry), 0) AS entry FROM consents AS earlier
+        WHERE earlier.bucket = bucket_of(said.account_key)
+          AND earlier.account_key = said.account_key
+    ) AS last
+    ORDER BY position
+    ON CONFLICT (bucket, account_key, source, event_id, item) DO NOTHING
+    RETURNING bucket, account_key, entry, source, event_id, item
 ), logged AS (
-    INSERT INTO changes (account_key, stream) SELECT account_key, 'consents' FROM added
+    INSERT INTO changes (bucket, account_key, stream)
+    SELECT bucket, account_key, 'consents' FROM added
 )
-SELECT consent_id, account_key, source, event_id, item FROM added ORDER BY consent_id;
+SELECT account_key, entry, source, event_id, item FROM added ORDER BY account_key, entry;
 
 -- :name add_evidence
 -- Store evidence beside the ledger, unless its account was deleted since.
-INSERT INTO consent_evidence
-SELECT consent_id, evidence
-FROM unnest(%(consent_id)s::bigint[], %(evidence)s::jsonb[]) AS incoming (consent_id, evidence)
-JOIN consents USING (consent_id) JOIN accounts USING (account_key)
+INSERT INTO consent_evidence (bucket, account_key, entry, evidence)
+SELECT consents.bucket, consents.account_key, consents.entry, incoming.evidence
+FROM unnest(%(account_key)s::bigint[], %(entry)s::integer[], %(evidence)s::jsonb[])
+     AS incoming (account_key, entry, evidence)
+JOIN consents ON consents.bucket = bucket_of(incoming.account_key)
+             AND consents.account_key = incoming.account_key AND consents.entry = incoming.entry
+JOIN accounts ON accounts.bucket = consents.bucket AND accounts.account_key = consents.account_key
 WHERE deleted_at IS NULL OR decided_at > deleted_at;

@@ -15,74 +15,90 @@ COPY incoming_collections FROM STDIN (FORMAT BINARY);
 DELETE FROM incoming_collections AS incoming WHERE (
     SELECT CASE WHEN incoming.erased THEN EXISTS (
             SELECT FROM collection_erasures AS erasure
-            WHERE erasure.account_key = known.account_key
+            WHERE erasure.bucket = known.bucket
+              AND erasure.account_key = known.account_key
               AND erasure.data_category = incoming.data_category
               AND erasure.collected_under IS NOT DISTINCT FROM incoming.collected_under
               AND erasure.erased_at >= incoming.at)
         ELSE EXISTS (
             SELECT FROM collections AS collection
-            WHERE collection.account_key = known.account_key
+            WHERE collection.bucket = known.bucket
+              AND collection.account_key = known.account_key
               AND collection.data_category = incoming.data_category
               AND collection.collected_under IS NOT DISTINCT FROM incoming.collected_under
               AND collection.collected_at = incoming.at) END
     FROM accounts AS known
-    WHERE known.property = incoming.property AND known.account = incoming.account
+    WHERE known.bucket = bucket_of_name(incoming.property, incoming.account)
+      AND known.property = incoming.property AND known.account = incoming.account
       AND known.deleted_at IS NULL
 );
 
 -- :name ensure
 -- Add a stub for each unknown account.
 WITH added AS (
-    INSERT INTO accounts (property, account)
-    SELECT DISTINCT property, account FROM incoming_collections AS incoming
+    INSERT INTO accounts (bucket, account_key, property, account)
+    SELECT bucket, nextval('account_numbers') << 6 | bucket, property, account
+    FROM (
+        SELECT DISTINCT bucket_of_name(property, account) AS bucket, property, account
+        FROM incoming_collections
+    ) AS incoming
     WHERE (SELECT account_key FROM accounts AS known
-           WHERE known.property = incoming.property AND known.account = incoming.account) IS NULL
+           WHERE known.bucket = incoming.bucket AND known.property = incoming.property
+             AND known.account = incoming.account) IS NULL
     ORDER BY property, account
     ON CONFLICT DO NOTHING
-    RETURNING account_key
+    RETURNING bucket, account_key
 )
-INSERT INTO changes (account_key, stream) SELECT account_key, 'accounts' FROM added;
+-- :include accounts_added
+SELECT FROM added;
+
+-- :name find
+-- Find the keys of the accounts.
+SELECT DISTINCT (
+    SELECT account_key FROM accounts AS known
+    WHERE known.bucket = bucket_of_name(incoming.property, incoming.account)
+      AND known.property = incoming.property AND known.account = incoming.account)
+FROM incoming_collections AS incoming;
 
 -- :name lock
--- Lock the accounts, in key order to avoid deadlocks; return those ever deleted.
+-- Lock accounts of one bucket, in key order to avoid deadlocks; return those ever deleted.
 WITH locked AS (
-    SELECT property, account, deleted_at FROM accounts WHERE account_key = ANY(ARRAY(
-        SELECT (SELECT account_key FROM accounts AS known
-                WHERE known.property = incoming.property AND known.account = incoming.account)
-        FROM incoming_collections AS incoming))
+    SELECT property, account, deleted_at FROM accounts
+    WHERE bucket = %(bucket)s AND account_key = ANY(%(keys)s::bigint[])
     ORDER BY account_key FOR NO KEY UPDATE
 )
 SELECT property, account, deleted_at FROM locked WHERE deleted_at IS NOT NULL;
 
 -- :name erase
 -- Record erasures, except those dated up to a deletion.
-INSERT INTO collection_erasures AS known
-SELECT account_key, data_category, collected_under, max(at)
+INSERT INTO collection_erasures (bucket, account_key, data_category, collected_under, erased_at)
+SELECT DISTINCT bucket, account_key, data_category, collected_under, at
 FROM incoming_collections AS incoming
 CROSS JOIN LATERAL (
-    SELECT account_key, deleted_at FROM accounts
-    WHERE property = incoming.property AND account = incoming.account OFFSET 0) AS owner
+    SELECT bucket, account_key, deleted_at FROM accounts
+    WHERE bucket = bucket_of_name(incoming.property, incoming.account)
+      AND property = incoming.property AND account = incoming.account OFFSET 0) AS owner
 WHERE erased AND (deleted_at IS NULL OR at > deleted_at)
-GROUP BY account_key, data_category, collected_under
-ON CONFLICT (account_key, data_category, collected_under) DO UPDATE
-SET erased_at = excluded.erased_at WHERE excluded.erased_at > known.erased_at
+ON CONFLICT DO NOTHING
 RETURNING account_key;
 
 -- :name add
 -- Add collections that are not erased by an erasure or a deletion.
-INSERT INTO collections
-SELECT account_key, data_category, collected_under, at, min(source)
+INSERT INTO collections (bucket, account_key, data_category, collected_under, collected_at, source)
+SELECT bucket, account_key, data_category, collected_under, at, min(source)
 FROM incoming_collections AS incoming
 CROSS JOIN LATERAL (
-    SELECT account_key, deleted_at FROM accounts
-    WHERE property = incoming.property AND account = incoming.account OFFSET 0) AS owner
+    SELECT bucket, account_key, deleted_at FROM accounts
+    WHERE bucket = bucket_of_name(incoming.property, incoming.account)
+      AND property = incoming.property AND account = incoming.account OFFSET 0) AS owner
 WHERE NOT erased AND (deleted_at IS NULL OR at > deleted_at) AND NOT EXISTS (
     SELECT FROM collection_erasures AS erasure
-    WHERE erasure.account_key = owner.account_key
+    WHERE erasure.bucket = owner.bucket
+      AND erasure.account_key = owner.account_key
       AND erasure.data_category = incoming.data_category
       AND erasure.collected_under IS NOT DISTINCT FROM incoming.collected_under
       AND erasure.erased_at >= incoming.at)
-GROUP BY account_key, data_category, collected_under, at
+GROUP BY bucket, account_key, data_category, collected_under, at
 ON CONFLICT DO NOTHING
 RETURNING account_key;
 
@@ -92,9 +108,10 @@ DELETE FROM incoming_collections;
 
 -- :name drop_erased
 -- Drop the collections that an erasure covers.
-DELETE FROM collections USING collection_erasures AS erasure
-WHERE collections.account_key = ANY(%(keys)s)
-  AND erasure.account_key = collections.account_key
-  AND erasure.data_category = collections.data_category
-  AND erasure.collected_under IS NOT DISTINCT FROM collections.collected_under
+DELETE FROM collections
+USING collection_erasures AS erasure JOIN listed(%(keys)s::bigint[]) USING (bucket, account_key)
+WHERE collections.bucket = erasure.bucket
+  AND collections.account_key = erasure.account_key
+  AND collections.data_category = erasure.data_category
+  AND collections.collected_under IS NOT DISTINCT FROM erasure.collected_under
   AND collections.collected_at <= erasure.erased_at;

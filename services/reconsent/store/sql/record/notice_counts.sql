@@ -6,9 +6,9 @@ WITH taken AS (
     WHERE %(at_least)s <= (
         SELECT count(*) FROM (
             SELECT FROM notice_counts WHERE NOT merged LIMIT %(at_least)s) AS appended)
-    RETURNING version_id, kind, state, suppression, notices
+    RETURNING bucket, version_id, kind, state, suppression, notices
 )
-INSERT INTO notice_counts (version_id, kind, state, suppression, notices, merged)
-SELECT version_id, kind, state, suppression, sum(notices), true
-FROM taken GROUP BY version_id, kind, state, suppression
+INSERT INTO notice_counts (bucket, version_id, kind, state, suppression, notices, merged)
+SELECT bucket, version_id, kind, state, suppression, sum(notices), true
+FROM taken GROUP BY bucket, version_id, kind, state, suppression
 HAVING sum(notices) <> 0;

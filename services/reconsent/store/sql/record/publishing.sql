@@ -2,10 +2,12 @@
 -- Record how mailed questions were settled.
 WITH written AS (
     UPDATE notices SET settled = %(settled)s
-    WHERE notice_id = ANY(%(notice_ids)s)
-    RETURNING account_key
+    FROM listed(%(account_key)s::bigint[], %(notice_id)s::uuid[])
+    WHERE notices.bucket = listed.bucket AND notices.account_key = listed.account_key
+      AND notices.notice_id = listed.notice_id
+    RETURNING notices.bucket, notices.account_key
 )
-INSERT INTO changes (account_key, stream) SELECT account_key, 'notices' FROM written;
+-- :include notices_changed
 
 -- :name lock_alone
 -- Wait for all transactions that depend on the published versions, and block others, but not those
@@ -17,15 +19,22 @@ LOCK TABLE policies IN EXCLUSIVE MODE;
 SELECT content_hash FROM policy_versions WHERE policy = %(policy)s AND version = %(version)s;
 
 -- :name publish
--- Add a version to its policy's line, with its release.
+-- Add a version to its policy's line, with its release; its id is the next one.
 WITH line AS (
     INSERT INTO policies (policy) VALUES (%(policy)s) ON CONFLICT DO NOTHING
 ), version AS (
-    INSERT INTO policy_versions (policy, version, document, content_hash)
-    VALUES (%(policy)s, %(version)s, %(document)s::json, %(content_hash)s)
+    INSERT INTO policy_versions (version_id, policy, version, document, content_hash)
+    SELECT coalesce(max(version_id), 0) + 1, %(policy)s, %(version)s, %(document)s::json,
+           %(content_hash)s
+    FROM policy_versions
     RETURNING version_id
 )
 INSERT INTO releases (version_id) SELECT version_id FROM version RETURNING version_id;
+
+-- :name begin_planning
+-- Begin to plan a version in all buckets.
+INSERT INTO planning_progress (bucket, version_id)
+SELECT bucket, %(version_id)s FROM buckets;
 
 -- :name own_properties
 -- Record which policy governs the properties that a version lists.
@@ -36,20 +45,25 @@ ON CONFLICT DO NOTHING;
 -- :name counting_on_controller
 -- Find accounts of some properties with an agreement that names no recipient.
 SELECT DISTINCT account_key
-FROM consents JOIN accounts USING (account_key)
+FROM consents JOIN accounts USING (bucket, account_key)
 WHERE property = ANY(%(properties)s) AND answer = 'allow' AND recipient = '*';
 
 -- :name not_settled_yet
 -- Find a version's mailed questions whose accounts changed since the planner saw them.
-SELECT notices.notice_id, notices.ask_id, accounts.holdings_id, accounts.standing_id
-FROM notices JOIN accounts USING (account_key)
+SELECT account_key, notices.notice_id, notices.ask_id, holdings_id, standing_id
+FROM (
+    SELECT DISTINCT changes.bucket, changes.account_key
+    FROM followers
+    JOIN changes
+      ON changes.bucket = followers.bucket AND changes.stream = followers.stream
+     AND (changes.changed, changes.account_key) > (followers.changed, followers.account_key)
+    WHERE follower = 'planner'
+) AS changed
+JOIN notices USING (bucket, account_key) JOIN account_sets USING (bucket, account_key)
 WHERE notices.version_id = %(version_id)s AND notices.kind = 'choice' AND NOT notices.dead
   AND notices.attempt_id IS NOT NULL
   AND notices.state NOT IN ('due', 'suppressed', 'superseded')
-  AND notices.account_key IN (
-      SELECT account_key FROM changes
-      WHERE stream = 'accounts'
-        AND (changed, account_key) > (%(transaction)s::xid8, %(account_key)s))
   AND notices.notice_id = (
       SELECT last.notice_id FROM last_notices AS last
-      WHERE last.account_key = notices.account_key AND last.version_id = notices.version_id);
+      WHERE last.bucket = notices.bucket AND last.account_key = notices.account_key
+        AND last.version_id = notices.version_id);

@@ -1,36 +1,46 @@
 -- :name lock
--- Lock the accounts that some notices are of, always in the same order.
-SELECT account_key FROM accounts
-WHERE account_key IN (SELECT account_key FROM notices WHERE notice_id = ANY(%(notice_id)s))
+-- Lock accounts of a bucket, always in the same order.
+SELECT FROM accounts WHERE bucket = %(bucket)s AND account_key = ANY(%(keys)s::bigint[])
 ORDER BY account_key FOR NO KEY UPDATE;
 
 -- :name add
--- Add unsubscribes, once for each mail and reason, at the earliest time.
+-- Add unsubscribes of locked accounts, once for each mail and reason, at the earliest time.
 WITH written AS (
-    INSERT INTO unsubscribes (account_key, notice_id, reason, channel, occurred_at)
-    SELECT DISTINCT ON (notice_id, incoming.reason)
-           account_key, notice_id, incoming.reason, incoming.channel, incoming.occurred_at
-    FROM unnest(%(notice_id)s::uuid[], %(reason)s::text[], %(channel)s::text[],
-                %(occurred_at)s::timestamptz[]) AS incoming (notice_id, reason, channel, occurred_at)
-    JOIN notices USING (notice_id)
-    ORDER BY notice_id, incoming.reason, incoming.occurred_at, incoming.channel
-    ON CONFLICT (notice_id, reason) DO UPDATE SET
+    INSERT INTO unsubscribes (bucket, account_key, entry, notice_id, reason, channel, occurred_at)
+    SELECT bucket_of(said.account_key), said.account_key,
+           last.entry + row_number() OVER (PARTITION BY said.account_key ORDER BY occurred_at),
+           notice_id, reason, channel, occurred_at
+    FROM (
+        SELECT DISTINCT ON (notice_id, reason) *
+        FROM unnest(%(account_key)s::bigint[], %(notice_id)s::uuid[], %(reason)s::text[],
+                    %(channel)s::text[], %(occurred_at)s::timestamptz[])
+             AS incoming (account_key, notice_id, reason, channel, occurred_at)
+        ORDER BY notice_id, reason, occurred_at, channel
+    ) AS said
+    CROSS JOIN LATERAL (
+        SELECT coalesce(max(entry), 0) AS entry FROM unsubscribes AS earlier
+        WHERE earlier.bucket = bucket_of(said.account_key)
+          AND earlier.account_key = said.account_key
+    ) AS last
+    ON CONFLICT (bucket, account_key, notice_id, reason) DO UPDATE SET
         channel = excluded.channel, occurred_at = excluded.occurred_at
     WHERE (excluded.occurred_at, excluded.channel) < (unsubscribes.occurred_at, unsubscribes.channel)
-    RETURNING account_key
+    RETURNING bucket, account_key
 )
-INSERT INTO changes (account_key, stream) SELECT account_key, 'unsubscribes' FROM written;
+INSERT INTO changes (bucket, account_key, stream)
+SELECT bucket, account_key, 'unsubscribes' FROM written;
 
 -- :name stop
 -- Stop optional mail to accounts whose owners unsubscribed.
 WITH written AS (
     UPDATE accounts SET unsubscribed_at = stated.latest
     FROM (
-        SELECT account_key, max(occurred_at) AS latest FROM unsubscribes
-        WHERE account_key = ANY(%(keys)s) AND reason = 'unsubscribed' GROUP BY account_key
+        SELECT bucket, account_key, max(occurred_at) AS latest
+        FROM unsubscribes JOIN listed(%(keys)s::bigint[]) USING (bucket, account_key)
+        WHERE reason = 'unsubscribed' GROUP BY bucket, account_key
     ) AS stated
-    WHERE accounts.account_key = stated.account_key
+    WHERE accounts.bucket = stated.bucket AND accounts.account_key = stated.account_key
       AND accounts.unsubscribed_at IS DISTINCT FROM stated.latest
-    RETURNING accounts.account_key
+    RETURNING accounts.bucket, accounts.account_key
 )
-INSERT INTO changes (account_key, stream) SELECT account_key, 'accounts' FROM written;
+-- :include accounts_written

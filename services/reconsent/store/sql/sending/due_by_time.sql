@@ -6,17 +6,22 @@ WITH written AS (
     UPDATE notices SET
         state = CASE WHEN dead THEN 'abandoned' ELSE %(state)s END,
         tried = CASE WHEN dead OR %(state)s = 'abandoned' THEN tried
-                     ELSE coalesce(tried, '[]')
-                          || jsonb_build_array(jsonb_build_array(attempt_id, 'unknown')) END
-    WHERE state = 'unknown' AND notice_id IN (
-        SELECT notice_id FROM notices JOIN attempts USING (attempt_id)
+                     ELSE tried_too(tried, attempt_id, 'unknown') END
+    FROM (
+        SELECT bucket, account_key, version_id, sequence
+        FROM notices JOIN attempts USING (attempt_id)
         WHERE state = 'unknown' AND ended_at <= %(until)s
           AND attempt_id < coalesce((SELECT attempt_id FROM attempts WHERE started_at > %(until)s
                                      ORDER BY started_at LIMIT 1), 9223372036854775807)
-        LIMIT %(limit)s FOR NO KEY UPDATE OF notices SKIP LOCKED)
-    RETURNING account_key
+        LIMIT %(limit)s
+    ) AS unsettled
+    WHERE notices.bucket = unsettled.bucket AND notices.account_key = unsettled.account_key
+      AND notices.version_id = unsettled.version_id AND notices.sequence = unsettled.sequence
+      AND notices.state = 'unknown'
+    RETURNING notices.bucket, notices.account_key, notices.version_id, notices.kind, notices.state,
+              notices.suppression, 'unknown' AS was_state, NULL AS was_suppression
 )
-INSERT INTO changes (account_key, stream) SELECT account_key, 'notices' FROM written;
+-- :include notices_written
 
 -- :name is_open
 -- What the queries below have in common: a mailed question that its account can still answer.
@@ -25,50 +30,80 @@ notices.kind = 'choice'
   AND notices.state IN ('accepted', 'delivered', 'complained')
   AND notices.notice_id = (
       SELECT last.notice_id FROM last_notices AS last
-      WHERE last.account_key = notices.account_key AND last.version_id = notices.version_id)
+      WHERE last.bucket = notices.bucket AND last.account_key = notices.account_key
+        AND last.version_id = notices.version_id)
 
 -- :name to_remind_of
 -- Find open mailed questions for which a reminder's time has come, and no later one's. `before` are
 -- the numbers of earlier reminders: equality with each lets the index find those due by their time.
+SELECT account_key, notice_id FROM notices
+WHERE version_id = %(version_id)s AND reminded = ANY(%(before)s)
+  AND accepted_at <= %(accepted_until)s AND accepted_at > %(accepted_after)s
+  AND {is_open}
+LIMIT %(limit)s;
+
+-- :name lock_to_remind_of
+-- Lock such questions of a bucket, and read their accounts; locked ones are skipped.
 SELECT notices.notice_id, notices.account_key, notices.ask_id,
        accounts.holdings_id, accounts.standing_id, accounts.status, accounts.contact,
        accounts.minor, accounts.address
-FROM notices JOIN account_reach AS accounts USING (account_key)
-WHERE notices.version_id = %(version_id)s AND notices.reminded = ANY(%(before)s)
-  AND notices.accepted_at <= %(accepted_until)s AND notices.accepted_at > %(accepted_after)s
+FROM notices JOIN account_reach AS accounts
+  ON accounts.bucket = notices.bucket AND accounts.account_key = notices.account_key
+WHERE notices.bucket = %(bucket)s AND notices.account_key = ANY(%(keys)s::bigint[])
+  AND notices.notice_id = ANY(%(notice_ids)s::uuid[]) AND notices.reminded = ANY(%(before)s)
   AND {is_open}
-LIMIT %(limit)s
 FOR NO KEY UPDATE OF notices SKIP LOCKED
 FOR SHARE OF accounts SKIP LOCKED;
 
 -- :name remind
 -- Plan reminders, each with the next sequence of its account, and note it with the question.
 WITH reminded AS (
-    UPDATE notices SET reminded = %(occasion)s WHERE notice_id = ANY(%(about)s::uuid[])
-), written AS (
-    INSERT INTO notices (account_key, version_id, sequence, kind, state, suppression, ask_id, about,
-                         occasion)
-    SELECT planned.account_key, %(version_id)s,
+    UPDATE notices SET reminded = %(occasion)s
+    FROM listed(%(account_key)s::bigint[], %(about)s::uuid[])
+    WHERE notices.bucket = listed.bucket AND notices.account_key = listed.account_key
+      AND notices.notice_id = listed.notice_id
+), planned AS (
+    SELECT accounts.bucket, planned.account_key, property, account, planned.state,
+           planned.suppression, planned.ask_id, planned.about,
            (SELECT max(sequence) + 1 FROM notices
-            WHERE notices.account_key = planned.account_key
-              AND notices.version_id = %(version_id)s),
-           'reminder', planned.state, planned.suppression, planned.ask_id, planned.about, %(occasion)s
+            WHERE notices.bucket = accounts.bucket
+              AND notices.account_key = accounts.account_key
+              AND notices.version_id = %(version_id)s) AS sequence
     FROM unnest(%(account_key)s::bigint[], %(state)s::text[], %(suppression)s::text[],
-                %(ask_id)s::integer[], %(about)s::uuid[])
+                %(ask_id)s::bigint[], %(about)s::uuid[])
          AS planned (account_key, state, suppression, ask_id, about)
-    RETURNING account_key
+    JOIN accounts ON accounts.bucket = bucket_of(planned.account_key)
+                 AND accounts.account_key = planned.account_key
+), written AS (
+    INSERT INTO notices (bucket, account_key, version_id, sequence, notice_id, kind, state,
+                         suppression, ask_id, about, occasion)
+    SELECT bucket, account_key, version_id, sequence,
+           notice_id(published, stem, mask, account_key, property, account, sequence),
+           'reminder', state, suppression, ask_id, about, %(occasion)s
+    FROM planned JOIN notice_stems ON version_id = %(version_id)s
+    RETURNING bucket, account_key, version_id, kind, state, suppression, NULL AS was_state,
+              NULL AS was_suppression
 )
-INSERT INTO changes (account_key, stream) SELECT account_key, 'notices' FROM written;
+-- :include notices_written
 
 -- :name overdue
 -- Find open mailed questions whose time to respond is over, whatever reminders they had.
-SELECT notices.notice_id, accounts.property AS property_name, accounts.account,
-       notices.accepted_at,
-       accounts.holdings_id, accounts.standing_id, notices.ask_id
-FROM notices JOIN accounts USING (account_key)
-WHERE notices.version_id = %(version_id)s AND notices.reminded = ANY(%(reminded)s)
-  AND notices.accepted_at <= %(accepted_until)s
+SELECT account_key, notice_id FROM notices
+WHERE version_id = %(version_id)s AND reminded = ANY(%(reminded)s)
+  AND accepted_at <= %(accepted_until)s
   AND {is_open}
-LIMIT %(limit)s
+LIMIT %(limit)s;
+
+-- :name lock_overdue
+-- Lock such questions of a bucket with their accounts; locked ones are skipped.
+SELECT notices.notice_id, notices.account_key, accounts.property AS property_name, accounts.account,
+       notices.accepted_at, holdings_id, standing_id, notices.ask_id
+FROM notices
+JOIN accounts ON accounts.bucket = notices.bucket AND accounts.account_key = notices.account_key
+JOIN account_sets AS sets
+  ON sets.bucket = notices.bucket AND sets.account_key = notices.account_key
+WHERE notices.bucket = %(bucket)s AND notices.account_key = ANY(%(keys)s::bigint[])
+  AND notices.notice_id = ANY(%(notice_ids)s::uuid[])
+  AND {is_open}
 FOR NO KEY UPDATE OF notices SKIP LOCKED
 FOR NO KEY UPDATE OF accounts SKIP LOCKED;

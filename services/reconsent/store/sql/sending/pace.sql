@@ -8,8 +8,9 @@ VALUES (%(provider)s, 1, clock_timestamp()) ON CONFLICT DO NOTHING;
 UPDATE paces SET
     left_now = least(
         greatest(1, %(per_second)s),
-        left_now + %(per_second)s * extract(epoch FROM clock_timestamp() - as_of)),
-    as_of = clock_timestamp()
+        left_now + %(per_second)s * extract(epoch FROM clock.now - as_of)),
+    as_of = clock.now
+FROM (SELECT clock_timestamp() AS now) AS clock
 WHERE provider = %(provider)s
 RETURNING floor(left_now);
 

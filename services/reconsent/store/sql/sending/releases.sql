@@ -1,6 +1,6 @@
 -- :name pause
 -- Pause a release.
-UPDATE releases SET paused_at = clock_timestamp()
+UPDATE releases SET paused_at = statement_timestamp()
 WHERE version_id = %(version_id)s AND paused_at IS NULL AND cancelled_at IS NULL;
 
 -- :name resume
@@ -9,7 +9,7 @@ UPDATE releases SET paused_at = NULL WHERE version_id = %(version_id)s AND pause
 
 -- :name cancel
 -- Cancel a release for good.
-UPDATE releases SET cancelled_at = clock_timestamp(), paused_at = NULL
+UPDATE releases SET cancelled_at = statement_timestamp(), paused_at = NULL
 WHERE version_id = %(version_id)s AND cancelled_at IS NULL;
 
 -- :name flags
@@ -25,28 +25,32 @@ FROM releases ORDER BY version_id;
 -- :name not_as_flagged
 -- Unmailed notices with another state than follows from the flags of their release: each part reads
 -- one index.
-SELECT notice_id FROM notices
+SELECT bucket, account_key, version_id, sequence, state FROM notices
 WHERE state = 'planned' AND version_id = ANY(%(not_planned)s::integer[])
 UNION ALL
-SELECT notice_id FROM notices
-WHERE state = 'due' AND not_before IS NULL AND version_id = ANY(%(not_due)s::integer[])
-UNION ALL
-SELECT notice_id FROM notices
+SELECT bucket, account_key, version_id, sequence, state FROM notices
 WHERE state = 'due' AND not_before IS NOT NULL AND version_id = ANY(%(not_due)s::integer[])
+UNION ALL
+SELECT notices.bucket, account_key, version_id, sequence, state
+FROM buckets JOIN notices ON notices.bucket = buckets.bucket
+WHERE state = 'due' AND not_before IS NULL AND version_id = ANY(%(not_due)s::integer[])
 
 -- :name apply_flags
--- Give unmailed notices the state that follows from the flags of their release, some at a time. The
--- state is checked again for a notice that was claimed meanwhile.
+-- Give unmailed notices the state that follows from the flags of their release, some at a time. One
+-- that was claimed meanwhile has another state by now.
 WITH written AS (
     UPDATE notices SET
-        state = CASE WHEN version_id = ANY(%(cancelled)s) THEN 'suppressed'
-                     WHEN version_id = ANY(%(paused)s) THEN 'planned' ELSE 'due' END,
-        suppression = CASE WHEN version_id = ANY(%(cancelled)s) THEN 'cancelled' END
-    WHERE state IN ('planned', 'due') AND notice_id IN (
-        SELECT notice_id FROM ({not_as_flagged}) AS others LIMIT %(limit)s)
-    RETURNING account_key
+        state = CASE WHEN notices.version_id = ANY(%(cancelled)s) THEN 'suppressed'
+                     WHEN notices.version_id = ANY(%(paused)s) THEN 'planned' ELSE 'due' END,
+        suppression = CASE WHEN notices.version_id = ANY(%(cancelled)s) THEN 'cancelled' END
+    FROM (SELECT * FROM ({not_as_flagged}) AS others LIMIT %(limit)s) AS other
+    WHERE notices.bucket = other.bucket AND notices.account_key = other.account_key
+      AND notices.version_id = other.version_id AND notices.sequence = other.sequence
+      AND notices.state = other.state
+    RETURNING notices.bucket, notices.account_key, notices.version_id, notices.kind, notices.state,
+              notices.suppression, other.state AS was_state, NULL AS was_suppression
 )
-INSERT INTO changes (account_key, stream) SELECT account_key, 'notices' FROM written;
+-- :include notices_written
 
 -- :name any_flags_to_apply
 -- Tell whether an unmailed notice has another state than follows from the flags of its release.

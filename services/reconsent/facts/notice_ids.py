@@ -1,0 +1,39 @@
+"""Which accounts notices are of, told by their ids.
+
+Whatever names a notice by its id alone (a link, a provider's report, a command) comes through here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+from uuid import UUID
+
+from reconsent.store.named import named
+from reconsent.store.rows import all_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from reconsent.store.postgres import Connection
+
+SQL = named("notice_ids")
+
+
+class _Owned(NamedTuple):
+    notice_id: UUID
+    account_key: int
+
+
+def accounts_of(connection: Connection, notice_ids: Iterable[UUID]) -> dict[UUID, int]:
+    """Return the keys of the accounts that notices would be of; there may be no such notices.
+
+    An id that was neither computed nor drawn here is left out.
+    """
+    wanted = {"notice_ids": list(notice_ids)}
+    rows = all_rows(connection, _Owned, SQL["accounts_of"], wanted)
+    return {row.notice_id: row.account_key for row in rows}
+
+
+def account_of(connection: Connection, notice_id: UUID) -> int | None:
+    """Return the key of the account that a notice would be of; None for an id not made here."""
+    return accounts_of(connection, [notice_id]).get(notice_id)

@@ -1,0 +1,35 @@
+-- :name accounts_added
+-- The end of `WITH added AS (INSERT INTO accounts … RETURNING …)`: each account has a row of sets, and
+-- is noted as changed.
+, sets AS (
+    INSERT INTO account_sets (bucket, account_key) SELECT bucket, account_key FROM added
+), logged AS (
+    INSERT INTO changes (bucket, account_key, stream)
+    SELECT bucket, account_key, 'accounts' FROM added
+)
+
+-- :name accounts_written
+-- The end of a statement that changed accounts or their sets: `written` has their keys.
+INSERT INTO changes (bucket, account_key, stream)
+SELECT bucket, account_key, 'accounts' FROM written;
+
+-- :name notices_written
+-- The end of a statement that changed the states of notices: `written` has them as they are now, and
+-- their earlier states in `was_state` and `was_suppression`, null where they are new.
+, counted AS (
+    INSERT INTO notice_counts (bucket, version_id, kind, state, suppression, notices)
+    SELECT bucket, version_id, kind, one.state, one.suppression, sum(one.notices)
+    FROM written CROSS JOIN LATERAL (
+        VALUES (state, suppression, 1), (was_state, was_suppression, -1)
+    ) AS one (state, suppression, notices)
+    WHERE one.state IS NOT NULL
+    GROUP BY bucket, version_id, kind, one.state, one.suppression
+    HAVING sum(one.notices) <> 0
+)
+INSERT INTO changes (bucket, account_key, stream)
+SELECT bucket, account_key, 'notices' FROM written;
+
+-- :name notices_changed
+-- The end of a statement that changed something else of notices: `written` has their keys.
+INSERT INTO changes (bucket, account_key, stream)
+SELECT bucket, account_key, 'notices' FROM written;
