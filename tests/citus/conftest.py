@@ -73,7 +73,7 @@ def shared(cluster: Cluster, sample: str) -> str:
 @pytest.fixture
 def nodes(cluster: Cluster, shared: str) -> Iterator[Nodes]:
     """Connections to the sample through each node; at the end, what they wrote is rolled back."""
-    with _opened(cluster, shared, autocommit=False) as connections:
+    with opened(cluster, shared, autocommit=False) as connections:
         yield connections
 
 
@@ -83,14 +83,14 @@ def fresh(cluster: Cluster, sample: str) -> Iterator[Nodes]:
     name = f"test_{uuid.uuid4().hex[:12]}"
     cluster.copy(sample, name)
     try:
-        with _opened(cluster, name, autocommit=True) as connections:
+        with opened(cluster, name, autocommit=True) as connections:
             yield connections
     finally:
         cluster.drop(name)
 
 
 @contextmanager
-def _opened(cluster: Cluster, database: str, *, autocommit: bool) -> Iterator[Nodes]:
+def opened(cluster: Cluster, database: str, *, autocommit: bool) -> Iterator[Nodes]:
     """Open a connection to each node, the coordinator's first."""
     with ExitStack() as stack:
         connections = []

@@ -55,6 +55,20 @@ END
 $$;
 CREATE TRIGGER {function} BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION {function}();
 """
+# Citus does not take a trigger that also concerns TRUNCATE to where the rows of a local table lie.
+_SHARED_TRIGGERS: Final = """
+SELECT relname, tgname, tgfoid::regproc::text, array_remove(ARRAY[
+    CASE WHEN tgtype::integer & 4 > 0 THEN 'INSERT' END,
+    CASE WHEN tgtype::integer & 8 > 0 THEN 'DELETE' END,
+    CASE WHEN tgtype::integer & 16 > 0 THEN 'UPDATE' END], NULL)
+FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid
+WHERE relname = ANY(%s) AND relnamespace = current_schema::regnamespace
+  AND NOT tgisinternal AND tgtype::integer & 32 > 0 AND tgtype::integer & 28 > 0
+"""
+_TRIGGER_OF_ROWS: Final[LiteralString] = (
+    "CREATE TRIGGER {name} BEFORE {events} ON {table}"
+    " FOR EACH STATEMENT EXECUTE FUNCTION {function}()"
+)
 # Sequences that number no column on their own: Citus knows nothing of them.
 _SEQUENCES: Final = """
 SELECT relname FROM pg_class
@@ -128,6 +142,7 @@ def lay_out(connection: Connection) -> None:
         _call(connection, "SELECT create_reference_table(%s)", layout.of("reference"), order)
         _distribute(connection, sorted(layout.of("distributed"), key=order.index))
         local = "SELECT citus_add_local_table_to_metadata(%s, cascade_via_foreign_keys => true)"
+        _separate_triggers(connection, layout.of("local"))
         _call(connection, local, layout.of("local"), order)
         for table in layout.of("local"):  # Citus keeps the comment with the rows
             comment = sql.SQL("COMMENT ON TABLE {} IS {}").format(
@@ -195,6 +210,20 @@ def _stamp(connection: Connection, tables: list[str]) -> None:
                 function=sql.Identifier(f"stamp_{table}"),
                 table=sql.Identifier(table),
                 column=sql.Identifier(column),
+            )
+        )
+
+
+def _separate_triggers(connection: Connection, tables: list[str]) -> None:
+    """Give local tables with a trigger that also concerns TRUNCATE another one that does not."""
+    found = connection.execute(_SHARED_TRIGGERS, (tables,)).fetchall()
+    for table, trigger, function, events in found:
+        connection.execute(
+            sql.SQL(_TRIGGER_OF_ROWS).format(
+                name=sql.Identifier(f"{trigger}_rows"),
+                events=sql.SQL(" OR ").join(map(sql.SQL, events)),
+                table=sql.Identifier(table),
+                function=sql.Identifier(function),
             )
         )
 
