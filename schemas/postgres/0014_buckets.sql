@@ -792,15 +792,6 @@ FROM collections JOIN accounts
 WHERE status <> 'deleted'
 GROUP BY collections.bucket, collections.account_key, data_category, collected_under;
 
--- The members of each account's set of holdings, in the form of `holdings`.
-CREATE VIEW collected_sets AS
-SELECT
-    bucket, account_key,
-    jsonb_agg(jsonb_build_array(data_category, collected_under)
-              ORDER BY data_category COLLATE "C", collected_under COLLATE "C" NULLS FIRST) AS members
-FROM (SELECT DISTINCT bucket, account_key, data_category, collected_under FROM collections) AS pairs
-GROUP BY bucket, account_key;
-
 -- What planning needs to know about an account. No column that planning compares is null.
 CREATE VIEW situations AS
 SELECT

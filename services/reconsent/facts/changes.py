@@ -8,7 +8,7 @@ Entries behind the slowest follower are deleted.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from reconsent.domain.bucket import BUCKETS
 from reconsent.domain.errors import StoppedError
@@ -64,14 +64,8 @@ def follow_to(
 ) -> None:
     """Record that a follower has seen these changes, which are in order."""
     last = {change.bucket: change for change in seen}.values()
-    columns = {
-        "follower": follower,
-        "stream": stream,
-        "buckets": [change.bucket for change in last],
-        "transactions": [change.transaction for change in last],
-        "account_keys": [change.account_key for change in last],
-    }
-    connection.execute(SQL["follow_to"], columns)
+    wanted = {"follower": follower, "stream": stream}
+    connection.execute(SQL["follow_to"], wanted | _columns(last))
 
 
 def begin_following(connection: Connection, follower: str, streams: Iterable[Stream]) -> None:
@@ -80,7 +74,14 @@ def begin_following(connection: Connection, follower: str, streams: Iterable[Str
     Later changes are read from the log. Transactions that have ended by now are not, so the caller
     must read the present state of all accounts after this transaction.
     """
-    connection.execute(SQL["begin_following"], {"follower": follower, "streams": list(streams)})
+    oldest = connection.execute(SQL["oldest"]).fetchall()
+    columns = {
+        "follower": follower,
+        "streams": list(streams),
+        "buckets": [bucket for bucket, _ in oldest],
+        "transactions": [transaction for _, transaction in oldest],
+    }
+    connection.execute(SQL["begin_following"], columns)
 
 
 def lock_planning(connection: Connection) -> None:
@@ -95,5 +96,18 @@ def lock_planning(connection: Connection) -> None:
 
 def prune(connection: Connection, limit: int) -> bool:
     """Delete entries that all followers have read, about `limit` at a time; False if none."""
-    wanted = {"streams": list(_STREAMS), "limit": -(-limit // BUCKETS)}
-    return connection.execute(SQL["prune"], wanted).rowcount > 0
+    pruned = [_prune(connection, stream, -(-limit // BUCKETS)) for stream in _STREAMS]
+    return any(pruned)
+
+
+def _prune(connection: Connection, stream: Stream, limit: int) -> bool:
+    read = all_rows(connection, Change, SQL["read_by_all"], {"stream": stream, "limit": limit})
+    if read:
+        connection.execute(SQL["prune"], {"stream": stream} | _columns(read))
+    return bool(read)
+
+
+def _columns(changes: Iterable[Change]) -> dict[str, list[Any]]:
+    """Return changes as the queries take them."""
+    columns = ("buckets", "transactions", "account_keys")
+    return dict(zip(columns, map(list, zip(*changes, strict=True)), strict=True))

@@ -83,6 +83,8 @@ def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 KEYS = {"keys": list(range(1000 * BUCKETS, 1020 * BUCKETS, BUCKETS))}
+PRUNED = {"stream": "accounts", "buckets": [7], "transactions": ["20"], "account_keys": [0]}
+NAMED = {"properties": ["shop.example"] * 20, "accounts": [str(n) for n in range(1000, 1020)]}
 LATEST = {"version_id": 2, "versions": [2], "latest": [2]}
 FOLLOWED = {"follower": "planner", "stream": "accounts", "limit": 10}
 WHO = {"property": "shop.example", "account": "17", "at": None, "account_key": 17 * BUCKETS}
@@ -95,10 +97,14 @@ UNTIL = {"until": NOW, "limit": 1000, "accepted_until": NOW, "now": NOW, "remind
     [
         ("changes", "changes_after", FOLLOWED, "changes_in_order"),
         ("changes", "any_changes", FOLLOWED, "changes_in_order"),
+        ("changes", "read_by_all", FOLLOWED, "changes_in_order"),
+        ("changes", "prune", PRUNED, "changes_in_order"),
         ("ledgers", "first_collected", KEYS, "collections_bucket"),
         ("published/state", "notices_of", KEYS | LATEST, "notices_pkey"),
         ("read/account_story", "account", WHO, "accounts_property_account"),
         ("read/account_story", "holds", WHO, "collections_bucket"),
+        ("record/accounts", "ensure", NAMED, "accounts_property_account"),
+        ("record/accounts", "find", NAMED, "accounts_property_account"),
         ("record/forgetting", "close_notices", KEYS | LATEST, "notices_pkey"),
         ("record/forgetting", "hashes_of_accepted", UNTIL, "notices_hashes_of_deleted"),
         ("record/forgetting", "hashes_of_others", UNTIL, "notices_hashes_of_unaccepted"),

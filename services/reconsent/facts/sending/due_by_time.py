@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from psycopg.rows import class_row
 from psycopg.sql import SQL as COMPOSED
+from psycopg.sql import Identifier, Placeholder
 
 from reconsent.domain.account import AccountName
 from reconsent.domain.bucket import by_bucket
@@ -39,11 +40,12 @@ if TYPE_CHECKING:
     from reconsent.store.postgres import Connection
 
 SQL = named("sending/due_by_time")
-_IS_OPEN: Final = COMPOSED(SQL["is_open"])
+_IS_OPEN: Final = COMPOSED(SQL["is_open"]).format(bucket=Identifier("notices", "bucket"))
+_IS_OPEN_IN_BUCKET: Final = COMPOSED(SQL["is_open"]).format(bucket=Placeholder("bucket"))
 TO_REMIND_OF: Final = COMPOSED(SQL["to_remind_of"]).format(is_open=_IS_OPEN)
-_LOCK_TO_REMIND_OF: Final = COMPOSED(SQL["lock_to_remind_of"]).format(is_open=_IS_OPEN)
+_LOCK_TO_REMIND_OF: Final = COMPOSED(SQL["lock_to_remind_of"]).format(is_open=_IS_OPEN_IN_BUCKET)
 OVERDUE: Final = COMPOSED(SQL["overdue"]).format(is_open=_IS_OPEN)
-_LOCK_OVERDUE: Final = COMPOSED(SQL["lock_overdue"]).format(is_open=_IS_OPEN)
+_LOCK_OVERDUE: Final = COMPOSED(SQL["lock_overdue"]).format(is_open=_IS_OPEN_IN_BUCKET)
 # Later reminders are left out: otherwise they would all go out at once after downtime.
 LATE: Final = timedelta(days=1)
 _Row = TypeVar("_Row")

@@ -21,9 +21,9 @@ ORDER BY followers.bucket, next.changed, next.account_key;
 -- :name any_changes
 -- Tell whether anything changed that a follower has not seen, also in transactions still running.
 SELECT EXISTS (
-    SELECT FROM followers
+    SELECT 1 FROM followers
     CROSS JOIN LATERAL (
-        SELECT FROM changes
+        SELECT 1 FROM changes
         WHERE changes.bucket = followers.bucket AND changes.stream = followers.stream
           AND (changes.changed, changes.account_key) > (followers.changed, followers.account_key)
         ORDER BY changes.changed, changes.account_key LIMIT 1
@@ -38,11 +38,17 @@ FROM unnest(%(buckets)s::smallint[], %(transactions)s::text[], %(account_keys)s:
 WHERE followers.bucket = seen.bucket
   AND follower = %(follower)s AND stream = %(stream)s;
 
+-- :name oldest
+-- Read the oldest transaction that is still running where each bucket lies. A statement that writes
+-- would read it where it is asked.
+SELECT bucket, pg_snapshot_xmin(pg_current_snapshot())::text AS transaction FROM buckets;
+
 -- :name begin_following
--- Follow streams from the oldest transaction that is still running.
+-- Follow streams from some transactions.
 INSERT INTO followers (bucket, follower, stream, changed, account_key)
-SELECT bucket, %(follower)s, stream, pg_snapshot_xmin(pg_current_snapshot()), 0
-FROM buckets CROSS JOIN unnest(%(streams)s::text[]) AS stream
+SELECT bucket, %(follower)s, stream, oldest.transaction::xid8, 0
+FROM unnest(%(buckets)s::smallint[], %(transactions)s::text[]) AS oldest (bucket, transaction)
+CROSS JOIN unnest(%(streams)s::text[]) AS stream
 ON CONFLICT (bucket, follower, stream) DO UPDATE
 SET changed = excluded.changed, account_key = excluded.account_key;
 
@@ -50,29 +56,31 @@ SET changed = excluded.changed, account_key = excluded.account_key;
 -- Let one transaction at a time plan, remind, change a release, prune or begin an era.
 SELECT FROM leases WHERE name = 'planning' FOR UPDATE;
 
+-- :name read_by_all
+-- Find up to which change of a stream all followers have read each bucket, `limit` changes from the
+-- first. Without followers, all was read up to the oldest transaction still running.
+SELECT buckets.bucket, upto.changed::text AS transaction, upto.account_key
+FROM buckets
+LEFT JOIN LATERAL (
+    SELECT followers.changed, followers.account_key FROM followers
+    WHERE followers.bucket = buckets.bucket AND followers.stream = %(stream)s
+    ORDER BY followers.changed, followers.account_key LIMIT 1
+) AS slowest ON true
+CROSS JOIN LATERAL (
+    SELECT old.changed, old.account_key FROM (
+        SELECT changes.changed, changes.account_key FROM changes
+        WHERE changes.bucket = buckets.bucket AND changes.stream = %(stream)s
+          AND (changes.changed, changes.account_key) <= (
+              coalesce(slowest.changed, pg_snapshot_xmin(pg_current_snapshot())),
+              coalesce(slowest.account_key, 0))
+        ORDER BY changes.changed, changes.account_key LIMIT %(limit)s
+    ) AS old ORDER BY old.changed DESC, old.account_key DESC LIMIT 1
+) AS upto;
+
 -- :name prune
--- Delete changes that all followers have read, up to `limit` of each stream in each bucket. Without
--- followers, all was read.
-DELETE FROM changes USING (
-    SELECT buckets.bucket, streams.stream, upto.changed, upto.account_key
-    FROM buckets
-    CROSS JOIN unnest(%(streams)s::text[]) AS streams (stream)
-    CROSS JOIN LATERAL (
-        SELECT followed.changed, followed.account_key FROM (
-            SELECT followers.changed, followers.account_key FROM followers
-            WHERE followers.bucket = buckets.bucket AND followers.stream = streams.stream
-            UNION ALL
-            SELECT pg_snapshot_xmin(pg_current_snapshot()), 0
-        ) AS followed ORDER BY followed.changed, followed.account_key LIMIT 1
-    ) AS slowest
-    CROSS JOIN LATERAL (
-        SELECT old.changed, old.account_key FROM (
-            SELECT changes.changed, changes.account_key FROM changes
-            WHERE changes.bucket = buckets.bucket AND changes.stream = streams.stream
-              AND (changes.changed, changes.account_key) <= (slowest.changed, slowest.account_key)
-            ORDER BY changes.changed, changes.account_key LIMIT %(limit)s
-        ) AS old ORDER BY old.changed DESC, old.account_key DESC LIMIT 1
-    ) AS upto
-) AS pruned
-WHERE changes.bucket = pruned.bucket AND changes.stream = pruned.stream
-  AND (changes.changed, changes.account_key) <= (pruned.changed, pruned.account_key);
+-- Delete the changes of a stream up to one in each bucket.
+DELETE FROM changes
+USING unnest(%(buckets)s::smallint[], %(transactions)s::text[], %(account_keys)s::bigint[])
+      AS upto (bucket, transaction, account_key)
+WHERE changes.bucket = upto.bucket AND changes.stream = %(stream)s
+  AND (changes.changed, changes.account_key) <= (upto.transaction::xid8, upto.account_key);

@@ -33,3 +33,15 @@ SELECT bucket, account_key, 'notices' FROM written;
 -- The end of a statement that changed something else of notices: `written` has their keys.
 INSERT INTO changes (bucket, account_key, stream)
 SELECT bucket, account_key, 'notices' FROM written;
+
+-- :name collected_sets
+-- The members of the set of holdings of each account among `keys`, in the form of `holdings`.
+SELECT
+    bucket, account_key,
+    jsonb_agg(jsonb_build_array(data_category, collected_under)
+              ORDER BY data_category COLLATE "C", collected_under COLLATE "C" NULLS FIRST) AS members
+FROM (
+    SELECT DISTINCT bucket, account_key, data_category, collected_under
+    FROM collections JOIN listed(%(keys)s::bigint[]) USING (bucket, account_key)
+) AS pairs
+GROUP BY bucket, account_key

@@ -1,11 +1,11 @@
 -- :name first_collected
--- Read when accounts first collected each pair of data category and version.
-SELECT account_key, data_category, collected_under, first_collected_at
-FROM listed(%(keys)s::bigint[]) AS wanted
-CROSS JOIN LATERAL (
-    SELECT data_category, collected_under, first_collected_at FROM first_collections AS first
-    WHERE first.bucket = wanted.bucket AND first.account_key = wanted.account_key OFFSET 0
-) AS held;
+-- Read when accounts first collected each pair of data category and version, as in the view
+-- `first_collections`, which would be computed for all accounts.
+SELECT account_key, data_category, collected_under, min(collected_at) AS first_collected_at
+FROM listed(%(keys)s::bigint[])
+JOIN accounts USING (bucket, account_key) JOIN collections USING (bucket, account_key)
+WHERE status <> 'deleted'
+GROUP BY bucket, account_key, data_category, collected_under;
 
 -- :name entries
 -- Read accounts' ledger entries, oldest first.

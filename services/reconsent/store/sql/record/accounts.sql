@@ -7,10 +7,8 @@ WITH added AS (
         SELECT DISTINCT bucket_of_name(property, account) AS bucket, property, account
         FROM unnest(%(properties)s::text[], %(accounts)s::text[]) AS named (property, account)
     ) AS named
-    WHERE NOT EXISTS (
-        SELECT FROM accounts AS known
-        WHERE known.bucket = named.bucket
-          AND known.property = named.property AND known.account = named.account)
+    LEFT JOIN accounts AS known USING (bucket, property, account)
+    WHERE known.account_key IS NULL
     ORDER BY property, account
     ON CONFLICT DO NOTHING
     RETURNING bucket, account_key
@@ -20,13 +18,10 @@ SELECT FROM added;
 
 -- :name find
 -- Find the keys of accounts.
-SELECT account_key
-FROM unnest(%(properties)s::text[], %(accounts)s::text[]) AS named (property, account)
-CROSS JOIN LATERAL (
-    SELECT account_key FROM accounts
-    WHERE accounts.bucket = bucket_of_name(named.property, named.account)
-      AND accounts.property = named.property AND accounts.account = named.account OFFSET 0
-) AS known;
+SELECT account_key FROM accounts
+WHERE (bucket, property, account) IN (
+    SELECT bucket_of_name(property, account), property, account
+    FROM unnest(%(properties)s::text[], %(accounts)s::text[]) AS named (property, account));
 
 -- :name lock
 -- Lock accounts of one bucket, in key order to avoid deadlocks, and read their profiles.

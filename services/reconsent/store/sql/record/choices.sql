@@ -6,7 +6,7 @@ WITH added AS (
                           data_use, recipient, policy_version, channel, notice_id, text_hash,
                           decided_at, source, event_id, item)
     SELECT bucket_of(said.account_key), said.account_key,
-           last.entry + row_number() OVER (PARTITION BY said.account_key ORDER BY position),
+           coalesce(last.entry, 0) + row_number() OVER (PARTITION BY said.account_key ORDER BY position),
            answer, data_category, collected_under, data_use, recipient, policy_version, channel,
            notice_id, text_hash, decided_at, source, event_id, item
     FROM unnest(
@@ -18,11 +18,11 @@ WITH added AS (
     ) WITH ORDINALITY AS said (
         account_key, answer, data_category, collected_under, data_use, recipient, policy_version,
         channel, notice_id, text_hash, decided_at, source, event_id, item, position)
-    CROSS JOIN LATERAL (
-        SELECT coalesce(max(entry), 0) AS entry FROM consents AS earlier
-        WHERE earlier.bucket = bucket_of(said.account_key)
-          AND earlier.account_key = said.account_key
-    ) AS last
+    LEFT JOIN (
+        SELECT bucket, account_key, max(entry) AS entry
+        FROM consents JOIN listed(%(account_key)s::bigint[]) USING (bucket, account_key)
+        GROUP BY bucket, account_key
+    ) AS last ON last.bucket = bucket_of(said.account_key) AND last.account_key = said.account_key
     ORDER BY position
     ON CONFLICT (bucket, account_key, source, event_id, item) DO NOTHING
     RETURNING bucket, account_key, entry, source, event_id, item

@@ -15,19 +15,24 @@ ORDER BY account_key, version_id, sequence FOR NO KEY UPDATE OF notices;
 -- :name add
 -- Add reports; a repeated one adds nothing. For deleted accounts and minors the text is left out,
 -- except the mark that the address is not to blame.
-INSERT INTO mail_events (bucket, account_key, notice_id, event, occurred_at, reason, provider_id)
-SELECT bucket_of(account_key), account_key, notice_id, event, occurred_at,
-       CASE WHEN NOT forgotten THEN reason
-            WHEN starts_with(reason, %(not_the_address)s) THEN %(not_the_address)s END,
-       provider_id
-FROM unnest(%(account_key)s::bigint[], %(notice_id)s::uuid[], %(event)s::text[],
-            %(occurred_at)s::timestamptz[], %(reason)s::text[], %(provider_id)s::text[],
-            %(forgotten)s::boolean[])
-     AS incoming (account_key, notice_id, event, occurred_at, reason, provider_id, forgotten)
-ON CONFLICT DO NOTHING
-RETURNING notice_id, event, occurred_at,
-          event IN ('bounced', 'dropped')
-          AND NOT starts_with(coalesce(reason, ''), %(not_the_address)s) AS address_lost;
+WITH added AS (
+    INSERT INTO mail_events (bucket, account_key, notice_id, event, occurred_at, reason,
+                             provider_id)
+    SELECT bucket_of(account_key), account_key, notice_id, event, occurred_at,
+           CASE WHEN NOT forgotten THEN reason
+                WHEN starts_with(reason, %(not_the_address)s) THEN %(not_the_address)s END,
+           provider_id
+    FROM unnest(%(account_key)s::bigint[], %(notice_id)s::uuid[], %(event)s::text[],
+                %(occurred_at)s::timestamptz[], %(reason)s::text[], %(provider_id)s::text[],
+                %(forgotten)s::boolean[])
+         AS incoming (account_key, notice_id, event, occurred_at, reason, provider_id, forgotten)
+    ON CONFLICT DO NOTHING
+    RETURNING notice_id, event, occurred_at, reason
+)
+SELECT notice_id, event, occurred_at,
+       event IN ('bounced', 'dropped')
+       AND NOT starts_with(coalesce(reason, ''), %(not_the_address)s) AS address_lost
+FROM added;
 
 -- :name apply
 -- Derive the states of notices, which are locked, from all their reports, in any order.

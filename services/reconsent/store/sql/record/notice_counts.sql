@@ -5,7 +5,7 @@ WITH taken AS (
     DELETE FROM notice_counts
     WHERE %(at_least)s <= (
         SELECT count(*) FROM (
-            SELECT FROM notice_counts WHERE NOT merged LIMIT %(at_least)s) AS appended)
+            SELECT 1 FROM notice_counts WHERE NOT merged LIMIT %(at_least)s) AS appended)
     RETURNING bucket, version_id, kind, state, suppression, notices
 )
 INSERT INTO notice_counts (bucket, version_id, kind, state, suppression, notices, merged)

@@ -2,10 +2,8 @@
 -- Add the sets of holdings that accounts need and that do not exist yet.
 INSERT INTO holdings (holdings_id, members, digest)
 SELECT DISTINCT ON (made.digest) set_id(sets.members), sets.members, made.digest
-FROM listed(%(keys)s::bigint[]) AS wanted
-CROSS JOIN LATERAL (
-    SELECT members FROM collected_sets AS collected
-    WHERE collected.bucket = wanted.bucket AND collected.account_key = wanted.account_key OFFSET 0
+FROM (
+-- :include collected_sets
 ) AS sets
 CROSS JOIN LATERAL sha256(convert_to(sets.members::text, 'UTF8')) AS made (digest)
 WHERE NOT EXISTS (SELECT FROM holdings WHERE holdings.digest = made.digest)
@@ -21,11 +19,9 @@ WITH written AS (
                set_id(coalesce(sets.members, '[]')) AS holdings_id
         FROM listed(%(keys)s::bigint[]) AS wanted
         JOIN accounts USING (bucket, account_key)
-        LEFT JOIN LATERAL (
-            SELECT members FROM collected_sets AS collected
-            WHERE collected.bucket = wanted.bucket
-              AND collected.account_key = wanted.account_key OFFSET 0
-        ) AS sets ON true
+        LEFT JOIN (
+-- :include collected_sets
+        ) AS sets USING (bucket, account_key)
         WHERE status <> 'deleted'
     ) AS collected
     WHERE account_sets.bucket = collected.bucket

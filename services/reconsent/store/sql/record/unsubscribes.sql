@@ -8,7 +8,7 @@ ORDER BY account_key FOR NO KEY UPDATE;
 WITH written AS (
     INSERT INTO unsubscribes (bucket, account_key, entry, notice_id, reason, channel, occurred_at)
     SELECT bucket_of(said.account_key), said.account_key,
-           last.entry + row_number() OVER (PARTITION BY said.account_key ORDER BY occurred_at),
+           coalesce(last.entry, 0) + row_number() OVER (PARTITION BY said.account_key ORDER BY occurred_at),
            notice_id, reason, channel, occurred_at
     FROM (
         SELECT DISTINCT ON (notice_id, reason) *
@@ -17,11 +17,11 @@ WITH written AS (
              AS incoming (account_key, notice_id, reason, channel, occurred_at)
         ORDER BY notice_id, reason, occurred_at, channel
     ) AS said
-    CROSS JOIN LATERAL (
-        SELECT coalesce(max(entry), 0) AS entry FROM unsubscribes AS earlier
-        WHERE earlier.bucket = bucket_of(said.account_key)
-          AND earlier.account_key = said.account_key
-    ) AS last
+    LEFT JOIN (
+        SELECT bucket, account_key, max(entry) AS entry
+        FROM unsubscribes JOIN listed(%(account_key)s::bigint[]) USING (bucket, account_key)
+        GROUP BY bucket, account_key
+    ) AS last ON last.bucket = bucket_of(said.account_key) AND last.account_key = said.account_key
     ON CONFLICT (bucket, account_key, notice_id, reason) DO UPDATE SET
         channel = excluded.channel, occurred_at = excluded.occurred_at
     WHERE (excluded.occurred_at, excluded.channel) < (unsubscribes.occurred_at, unsubscribes.channel)

@@ -32,7 +32,7 @@ SELECT notices.account_key, notices.notice_id, notices.kind, notices.version_id,
        NOT reminded.dead AND NOT reminded.undelivered AND reminded.settled IS NULL
            AND reminded.notice_id = (
                SELECT last.notice_id FROM last_notices AS last
-               WHERE last.bucket = reminded.bucket AND last.account_key = reminded.account_key
+               WHERE last.bucket = %(bucket)s AND last.account_key = reminded.account_key
                  AND last.version_id = reminded.version_id) AS about_open,
        reminded.accepted_at AS about_accepted_at, accounts.holdings_id, accounts.standing_id,
        accounts.status, accounts.contact, accounts.minor, accounts.address
@@ -49,10 +49,10 @@ FOR SHARE OF accounts SKIP LOCKED;
 
 -- :name any_due
 -- Tell whether any notice waits to be sent.
-SELECT EXISTS (SELECT FROM buckets WHERE EXISTS (
-           SELECT FROM notices
+SELECT EXISTS (SELECT 1 FROM buckets WHERE EXISTS (
+           SELECT 1 FROM notices
            WHERE notices.bucket = buckets.bucket AND {is_due} AND notices.not_before IS NULL))
-    OR EXISTS (SELECT FROM notices WHERE {is_due} AND not_before <= %(now)s);
+    OR EXISTS (SELECT 1 FROM notices WHERE {is_due} AND not_before <= %(now)s);
 
 -- :name let_go
 -- Write the new states of claimed notices that are not sent.

@@ -24,13 +24,14 @@ WITH written AS (
 -- :include notices_written
 
 -- :name is_open
--- What the queries below have in common: a mailed question that its account can still answer.
+-- What the queries below have in common: a mailed question that its account can still answer. Those
+-- that lock name one bucket everywhere.
 notices.kind = 'choice'
   AND notices.settled IS NULL AND NOT notices.undelivered AND NOT notices.dead
   AND notices.state IN ('accepted', 'delivered', 'complained')
   AND notices.notice_id = (
       SELECT last.notice_id FROM last_notices AS last
-      WHERE last.bucket = notices.bucket AND last.account_key = notices.account_key
+      WHERE last.bucket = {bucket} AND last.account_key = notices.account_key
         AND last.version_id = notices.version_id)
 
 -- :name to_remind_of
@@ -62,18 +63,20 @@ WITH reminded AS (
     FROM listed(%(account_key)s::bigint[], %(about)s::uuid[])
     WHERE notices.bucket = listed.bucket AND notices.account_key = listed.account_key
       AND notices.notice_id = listed.notice_id
-), planned AS (
+), planned AS MATERIALIZED (  -- Citus would not write what it computes here
     SELECT accounts.bucket, planned.account_key, property, account, planned.state,
            planned.suppression, planned.ask_id, planned.about,
-           (SELECT max(sequence) + 1 FROM notices
-            WHERE notices.bucket = accounts.bucket
-              AND notices.account_key = accounts.account_key
-              AND notices.version_id = %(version_id)s) AS sequence
+           last.sequence + 1 AS sequence
     FROM unnest(%(account_key)s::bigint[], %(state)s::text[], %(suppression)s::text[],
                 %(ask_id)s::bigint[], %(about)s::uuid[])
          AS planned (account_key, state, suppression, ask_id, about)
     JOIN accounts ON accounts.bucket = bucket_of(planned.account_key)
                  AND accounts.account_key = planned.account_key
+    JOIN (
+        SELECT bucket, account_key, max(sequence) AS sequence
+        FROM notices JOIN listed(%(account_key)s::bigint[]) USING (bucket, account_key)
+        WHERE version_id = %(version_id)s GROUP BY bucket, account_key
+    ) AS last ON last.bucket = accounts.bucket AND last.account_key = accounts.account_key
 ), written AS (
     INSERT INTO notices (bucket, account_key, version_id, sequence, notice_id, kind, state,
                          suppression, ask_id, about, occasion)
