@@ -56,8 +56,8 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
 $$;
 
 -- The id of a notice is computed from the account, the version and the sequence, so that planning
--- again, also after a restore, gives the same id. It is a UUID of version 8: the second in which the
--- version was published, the account's key, and a digest. The salt hides the key, and makes that
+-- again, also after a restore, gives the same id. It is a UUID of version 8: the time at which the
+-- version was published, a digest, and the account's key. The salt hides the key, and makes that
 -- nobody can guess the id of another person's notice.
 CREATE TABLE notice_salt (
     salt text   NOT NULL DEFAULT gen_random_uuid(),
@@ -67,22 +67,20 @@ CREATE TABLE notice_salt (
 INSERT INTO notice_salt DEFAULT VALUES;
 COMMENT ON TABLE notice_salt IS 'reference: a single row';
 
+-- 7 digits of time, 5 and 3 of the digest around the version, and 'a' before 15 of the key.
 CREATE FUNCTION notice_id(
-    published bigint, stem text, mask bigint,
+    published text, stem text, mask bigint,
     account_key bigint, property text, account text, sequence integer) RETURNS uuid
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-    SELECT (lpad(to_hex(published), 8, '0')
-            || left(lpad(to_hex(account_key # mask), 14, '0'), 4) || '8'
-            || substr(lpad(to_hex(account_key # mask), 14, '0'), 5, 3) || 'a'
-            || right(lpad(to_hex(account_key # mask), 14, '0'), 7)
-            || left(md5(stem || property || '/' || account || '/' || sequence), 8))::uuid
+    SELECT (overlay(published || left(md5(stem || property || '/' || account || '/' || sequence), 9)
+                    PLACING '8' FROM 13)
+            || to_hex(account_key # mask | x'a000000000000000'::bigint))::uuid
 $$;
 CREATE FUNCTION is_computed(id uuid) RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT substr(id::text, 15, 1) = '8' $$;
 CREATE FUNCTION account_in(id uuid, mask bigint) RETURNS bigint
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-    SELECT ('x' || substr(id::text, 10, 4) || substr(id::text, 16, 3) || substr(id::text, 21, 3)
-            || substr(id::text, 25, 4))::bit(56)::bigint # mask
+    SELECT ('x' || substr(id::text, 21, 3) || substr(id::text, 25, 12))::bit(60)::bigint # mask
 $$;
 
 -- The earlier attempts to send a notice, and one more.
@@ -167,9 +165,10 @@ ALTER TABLE policy_versions
     ALTER COLUMN recorded_at SET DEFAULT clock_timestamp(),
     ALTER COLUMN recorded_at SET NOT NULL;
 
--- What the ids of a version's notices are made with.
+-- What the ids of a version's notices are made with; the time is in units of 16 seconds.
 CREATE VIEW notice_stems AS
-SELECT version_id, floor(extract(epoch FROM published_at))::bigint AS published,
+SELECT version_id,
+       lpad(to_hex(floor(extract(epoch FROM published_at) / 16)::bigint), 7, '0') AS published,
        salt || content_hash AS stem, mask
 FROM policy_versions CROSS JOIN notice_salt;
 
@@ -749,7 +748,8 @@ CREATE TRIGGER unsubscribes_stay BEFORE DELETE OR TRUNCATE ON unsubscribes
 
 -- Whether and how an account can be mailed. A row lock on this view locks the account and its sets. A
 -- person can decline optional mail in the account (`stated_contact`) or with us (`unsubscribed_at`):
--- `contact` is the stricter of the two.
+-- `contact` is the stricter of the two. `sets_key` is the account's key too: a range of keys must be
+-- given for both, because PostgreSQL does not conclude from one to the other.
 CREATE VIEW account_reach AS
 SELECT
     accounts.bucket, accounts.account_key, property, account, email, name, locale, status,
@@ -764,7 +764,8 @@ SELECT
                AND marks.address_hash = accounts.address_hash
                AND mark = 'bounced' AND lifted_at IS NULL) THEN 'bounced'
          ELSE 'ok' END AS address,
-    address_hash, holdings_id, standing_id, told_id, updated_at, deleted_at
+    address_hash, holdings_id, standing_id, told_id, updated_at, deleted_at,
+    sets.account_key AS sets_key
 FROM accounts JOIN account_sets AS sets
   ON sets.bucket = accounts.bucket AND sets.account_key = accounts.account_key;
 
@@ -819,7 +820,8 @@ SELECT
         WHERE earlier.bucket = reach.bucket AND earlier.account_key = reach.account_key
           AND earlier.version_id < latest.version_id AND kind <> 'reminder'
         ORDER BY version_id DESC, sequence DESC LIMIT 1
-    ), false) AS passes_on
+    ), false) AS passes_on,
+    reach.sets_key
 FROM account_reach AS reach
 JOIN properties USING (property)
 JOIN LATERAL (

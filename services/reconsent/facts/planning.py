@@ -8,7 +8,7 @@ planning came, so that it goes on from there after any crash.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, LiteralString, NamedTuple
 
 from psycopg.rows import class_row
 
@@ -32,13 +32,13 @@ from reconsent.facts.changes import (
 )
 from reconsent.facts.sending.releases import ReleaseFlags, any_flags_to_apply, flags
 from reconsent.facts.sets import Who, ask_ids
-from reconsent.facts.slices import next_slice
+from reconsent.facts.slices import next_range
 from reconsent.facts.versions import informs
 from reconsent.store.named import named
 from reconsent.store.postgres import look_up_by_index
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from reconsent.domain.consent import Decision
     from reconsent.domain.policy import Policy
@@ -80,26 +80,21 @@ class _Unplanned:
 
 @dataclass(frozen=True, kw_only=True)
 class _Slice:
-    """Some accounts of one policy.
-
-    A release informs those to which the planning of the versions `informing` has not come.
-    """
+    """Some accounts of one policy: `look_at` reads those that `which` names."""
 
     policy: Policy
-    keys: Sequence[int]
     flags: ReleaseFlags
-    release: bool = False
-    informing: Sequence[int] = ()
+    look_at: LiteralString
+    which: Mapping[str, Any]
 
     @property
     def parameters(self) -> dict[str, Any]:
         """The slice as the queries take it."""
         return {
             "policy": self.policy.name,
-            "keys": list(self.keys),
-            "release": self.release,
-            "informing": list(self.informing),
+            "version_id": self.flags.version_id,
             "ready": self.flags.ready,
+            **self.which,
         }
 
 
@@ -120,28 +115,24 @@ def plan_release(
     if not unplanned:
         return False
     latest = policies.latest_id(policy.name)
-    found = next_slice(
-        connection,
-        after=unplanned[latest],
-        limit=limit,
-        properties=policies.properties(policy.name),
-    )
-    if found is None:
+    after = unplanned[latest]
+    upto = next_range(connection, after=after, limit=limit)
+    if upto is None:
         finished = {"version_id": latest, "versions": list(unplanned)}
         connection.execute(SQL["finish"], finished)
         connection.execute(SQL["forget_progress"], finished)
         return True
+    informing = [
+        version_id for version_id in unplanned if informs(policies.versions[version_id], policy)
+    ]
     part = _Slice(
         policy=policy,
-        keys=found.keys,
-        release=True,
         flags=flags(connection, latest),
-        informing=[
-            version_id for version_id in unplanned if informs(policies.versions[version_id], policy)
-        ],
+        look_at=SQL["look_at_range"],
+        which={"after": after, "upto": upto, "informing": informing},
     )
     _take_steps(connection, cohorts, part)
-    connection.execute(SQL["planned_to"], {"version_id": latest, "planned_to": found.upto})
+    connection.execute(SQL["planned_to"], {"version_id": latest, "planned_to": upto})
     return True
 
 
@@ -153,7 +144,8 @@ def plan_touched(connection: Connection, cohorts: Cohorts, policies: Policies, l
     keys = sorted({change.account_key for change in touched})
     for policy in policies.by_name.values():
         of_latest = flags(connection, policies.latest_id(policy.name))
-        _take_steps(connection, cohorts, _Slice(policy=policy, keys=keys, flags=of_latest))
+        part = _Slice(policy=policy, flags=of_latest, look_at=SQL["look_at"], which={"keys": keys})
+        _take_steps(connection, cohorts, part)
     follow_to(connection, PLANNER, "accounts", touched)
     return True
 
@@ -198,9 +190,7 @@ class _Answer(NamedTuple):
 
 def _take_steps(connection: Connection, cohorts: Cohorts, part: _Slice) -> None:
     """Ask the rules once for each situation, and write what they answer."""
-    if not part.keys:
-        return
-    connection.execute(SQL["look_at"], part.parameters)
+    connection.execute(part.look_at, part.parameters)
     cursor = connection.cursor(row_factory=class_row(Situation))
     found = cursor.execute(SQL["situations"]).fetchall()
     asks = cohorts.asks(connection, part.policy, {one.cohort for one in found})

@@ -23,6 +23,15 @@ class Slice(NamedTuple):
     upto: int
 
 
+def next_range(connection: Connection, *, after: int, limit: int) -> int | None:
+    """Return the key up to which the next `limit` accounts are; None after the last account."""
+    [first] = values(connection, SQL["next_account"], {"after": after})
+    if first is None:
+        return None
+    # Accounts are numbered without regard to their buckets: of BUCKETS keys, one is taken.
+    return int(first - first % BUCKETS + limit * BUCKETS - 1)
+
+
 def next_slice(
     connection: Connection, *, after: int, limit: int, properties: Sequence[str] | None = None
 ) -> Slice | None:
@@ -30,10 +39,8 @@ def next_slice(
 
     Looks at `limit` accounts at most, which may all be of other properties.
     """
-    [first] = values(connection, SQL["next_account"], {"after": after})
-    if first is None:
+    upto = next_range(connection, after=after, limit=limit)
+    if upto is None:
         return None
-    # Accounts are numbered without regard to their buckets: of BUCKETS keys, one is taken.
-    upto = first - first % BUCKETS + limit * BUCKETS - 1
     wanted = {"after": after, "upto": upto, "properties": properties}
     return Slice(sorted(values(connection, SQL["accounts_between"], wanted)), upto)

@@ -11,18 +11,32 @@ GROUP BY version_id ORDER BY version_id;
 SELECT EXISTS (SELECT FROM releases WHERE state = 'planning');
 
 -- :name look_at
--- Read some accounts' situations once, for `situations` and `take_steps`. A version that is not fully
--- planned informs the accounts that its planning has not come to.
+-- Read some accounts' situations once, for `situations` and `take_steps`.
 CREATE TEMPORARY TABLE looked_at ON COMMIT DROP AS
 SELECT bucket, account_key, property, account, version_id, holdings_id, standing_id, status,
-       contact, minor, address, last_sequence, next_sequence, last_kind, last_state, last_suppression, last_ask,
-       last_undelivered, last_dead,
-       %(release)s AND (passes_on OR coalesce((
-           SELECT situations.account_key > min(planned_to) FROM planning_progress AS progress
-           WHERE progress.bucket = situations.bucket
-             AND progress.version_id = ANY(%(informing)s::integer[])), false)) AS inform
+       contact, minor, address, last_sequence, next_sequence, last_kind, last_state, last_suppression,
+       last_ask, last_undelivered, last_dead, false AS inform
 FROM listed(%(keys)s::bigint[]) JOIN situations USING (bucket, account_key)
 WHERE policy = %(policy)s;
+
+-- :name look_at_range
+-- Read the situations of all accounts in a range of keys, in the order of the notices' index. A version
+-- that is not fully planned informs the accounts that its planning has not come to.
+CREATE TEMPORARY TABLE looked_at ON COMMIT DROP AS
+SELECT bucket, account_key, property, account, version_id, holdings_id, standing_id, status,
+       contact, minor, address, last_sequence, next_sequence, last_kind, last_state, last_suppression,
+       last_ask, last_undelivered, last_dead,
+       coalesce(passes_on OR account_key > inform_after, false) AS inform
+FROM (
+    SELECT bucket, min(planned_to) FILTER (WHERE version_id = ANY(%(informing)s::integer[]))
+               AS inform_after
+    FROM buckets LEFT JOIN planning_progress USING (bucket) GROUP BY bucket
+) AS informing
+JOIN situations USING (bucket)
+WHERE policy = %(policy)s
+  AND account_key > %(after)s AND account_key <= %(upto)s
+  AND sets_key > %(after)s AND sets_key <= %(upto)s
+ORDER BY bucket, account_key;
 
 -- :name looked
 -- Drop the table, so that the accounts of another policy can be read next.
@@ -84,6 +98,8 @@ WITH steps AS (
     RETURNING notices.bucket, notices.account_key, notices.version_id, notices.kind, notices.state,
               notices.suppression, notices.state AS was_state,
               notices.suppression AS was_suppression
+), stem AS MATERIALIZED (
+    SELECT published, stem, mask FROM notice_stems WHERE version_id = %(version_id)s
 ), added AS (
     INSERT INTO notices (bucket, account_key, version_id, sequence, notice_id, kind, state,
                          suppression, ask_id)
@@ -91,9 +107,8 @@ WITH steps AS (
            notice_id(published, stem, mask, account_key, property, account, next_sequence), plan,
            CASE WHEN suppression IS NULL THEN %(ready)s ELSE 'suppressed' END, suppression,
            CASE WHEN plan = 'choice' THEN ask_id ELSE 0 END
-    FROM slice JOIN notice_stems USING (version_id)
+    FROM slice CROSS JOIN stem
     WHERE plan IS NOT NULL
-    ON CONFLICT DO NOTHING
     RETURNING bucket, account_key, version_id, kind, state, suppression, NULL AS was_state,
               NULL AS was_suppression
 ), written AS (
