@@ -12,9 +12,10 @@ from typing import Final
 import psycopg
 import pytest
 
+from reconsent.store.migrations import migrate
 from reconsent.store.postgres import Connection
 from tests.citus.cluster import Cluster, run_cluster
-from tests.citus.layout import lay_out
+from tests.citus.layout import declared, lay_out
 
 _MISSING: Final = (
     "found no Citus: install its packages, or take PostgreSQL out of its image,"
@@ -67,6 +68,19 @@ def shared(cluster: Cluster, sample: str) -> str:
     """A copy of the sample that tests share, as they commit nothing."""
     name = "shared"
     cluster.copy(sample, name)
+    return name
+
+
+@pytest.fixture(scope="session")
+def program(cluster: Cluster) -> str:
+    """A database with the program's tables, laid out; it can only be copied."""
+    name = "program"
+    cluster.create(name)
+    migrate(cluster.conninfo(0, name))
+    with psycopg.connect(cluster.conninfo(0, name), autocommit=True) as coordinator:
+        assert declared(coordinator).undeclared == []
+        lay_out(coordinator)
+    cluster.close(name)
     return name
 
 

@@ -30,7 +30,7 @@ WHERE relnamespace = current_schema::regnamespace AND relkind IN ('r', 'p')
 ORDER BY relname
 """
 _FOREIGN_KEYS: Final = """
-SELECT referring.relname, referred.relname
+SELECT referring.relname, referred.relname, conname
 FROM pg_constraint
 JOIN pg_class AS referring ON referring.oid = conrelid
 JOIN pg_class AS referred ON referred.oid = confrelid
@@ -131,12 +131,14 @@ def lay_out(connection: Connection) -> None:
     layout = declared(connection)
     if layout.undeclared:
         raise LayoutError(f"tables without a place: {', '.join(layout.undeclared)}")
-    keys = connection.execute(_FOREIGN_KEYS).fetchall()
+    found = connection.execute(_FOREIGN_KEYS).fetchall()
+    keys = [(referring, referred) for referring, referred, _ in found]
     _check(keys, layout.places)
     order = _referred_first(keys, layout.places)
     with connection.transaction():
         for setting in _SETTINGS:
             connection.execute(setting)
+        _drop_keys(connection, found, layout.places)
         _number(connection)
         _stamp(connection, layout.of("distributed"))
         _call(connection, "SELECT create_reference_table(%s)", layout.of("reference"), order)
@@ -165,6 +167,22 @@ def _check(keys: Iterable[tuple[str, str]], places: Mapping[str, Place]) -> None
     ]
     if refused:
         raise LayoutError(f"foreign keys from one place to another: {', '.join(refused)}")
+
+
+def _drop_keys(
+    connection: Connection, keys: Iterable[tuple[str, str, str]], places: Mapping[str, Place]
+) -> None:
+    """Drop the foreign keys that are not between distributed tables.
+
+    A transaction that has read or written several buckets can write no table that is referred to.
+    """
+    for referring, referred, name in keys:
+        if places[referred] != "distributed":
+            connection.execute(
+                sql.SQL("ALTER TABLE {} DROP CONSTRAINT {}").format(
+                    sql.Identifier(referring), sql.Identifier(name)
+                )
+            )
 
 
 def _referred_first(keys: Iterable[tuple[str, str]], places: Iterable[str]) -> list[str]:

@@ -59,6 +59,14 @@ def test_distributed_tables_do_not_refer_to_reference_tables(nodes: Nodes) -> No
         lay_out(nodes[0])
 
 
+@ANY_NODE
+def test_shared_tables_can_be_written_after_all_buckets_were_read(nodes: Nodes, node: int) -> None:
+    """Also those that others refer to on one server."""
+    nodes[node].execute("SELECT count(*) FROM accounts")
+    added = nodes[node].execute("INSERT INTO policies VALUES ('another') ON CONFLICT DO NOTHING")
+    assert added.rowcount == 1
+
+
 def test_the_coordinator_keeps_no_copy_of_distributed_rows(nodes: Nodes) -> None:
     """What is forgotten later must not remain where the rows lay before."""
     nodes[0].execute("SET citus.override_table_visibility = off")

@@ -17,12 +17,10 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from reconsent.store.migrations import migrate
 from reconsent.store.named import named
 from reconsent.store.postgres import Connection
 from tests.citus.cluster import Cluster
 from tests.citus.conftest import Nodes, opened
-from tests.citus.layout import declared, lay_out
 
 _SQL: Final = Path(str(files("reconsent.store").joinpath("sql")))
 _ROOMS: Final = sorted(str(path.relative_to(_SQL).with_suffix("")) for path in _SQL.rglob("*.sql"))
@@ -125,22 +123,18 @@ _STATEMENTS: Final = [
 ]
 
 
-@pytest.fixture(scope="session")
-def program(cluster: Cluster) -> str:
-    """A database with the program's tables, laid out."""
-    name = "program"
-    cluster.create(name)
-    migrate(cluster.conninfo(0, name))
-    with psycopg.connect(cluster.conninfo(0, name), autocommit=True) as coordinator:
-        assert declared(coordinator).undeclared == []
-        lay_out(coordinator)
+@pytest.fixture(scope="module")
+def tried(cluster: Cluster, program: str) -> str:
+    """A copy of the program's database that all tests here share, as they commit nothing."""
+    name = "tried"
+    cluster.copy(program, name)
     return name
 
 
 @pytest.fixture
-def nodes(cluster: Cluster, program: str) -> Iterator[Nodes]:
+def nodes(cluster: Cluster, tried: str) -> Iterator[Nodes]:
     """Connections to it through each node; at the end, what they wrote is rolled back."""
-    with opened(cluster, program, autocommit=False) as connections:
+    with opened(cluster, tried, autocommit=False) as connections:
         yield connections
 
 

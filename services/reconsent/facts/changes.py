@@ -16,7 +16,7 @@ from reconsent.store.named import named
 from reconsent.store.rows import all_rows, values
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from reconsent.store.postgres import Connection
 
@@ -107,7 +107,10 @@ def _prune(connection: Connection, stream: Stream, limit: int) -> bool:
     return bool(read)
 
 
-def _columns(changes: Iterable[Change]) -> dict[str, list[Any]]:
+def _columns(changes: Collection[Change]) -> dict[str, list[Any]]:
     """Return changes as the queries take them."""
-    columns = ("buckets", "transactions", "account_keys")
-    return dict(zip(columns, map(list, zip(*changes, strict=True)), strict=True))
+    return {
+        "buckets": [change.bucket for change in changes],
+        "transactions": [change.transaction for change in changes],
+        "account_keys": [change.account_key for change in changes],
+    }

@@ -8,11 +8,12 @@ ORDER BY era DESC LIMIT 1;
 
 -- :name record
 -- Record the present cluster. An era is numbered by the second in which it begins, counted from
--- 2000: the same backup may be restored twice, and each restore must have a number of its own.
+-- 2000: the same backup may be restored twice, and each restore must have a number of its own. Read
+-- together with the table, the cluster is the one that the table is in, whichever server is asked.
 INSERT INTO clusters (era, system_identifier, timeline, relation)
 SELECT greatest(%(after)s + 1, extract(epoch FROM clock_timestamp() - timestamptz '2000-01-01Z')::integer),
-       system_identifier, timeline, relation
-FROM this_cluster() RETURNING era;
+       here.system_identifier, here.timeline, here.relation
+FROM this_cluster() AS here, (SELECT count(*) FROM clusters) AS recorded RETURNING era;
 
 -- :name reread_changes
 -- Whatever is in the log was committed, in whichever cluster.
