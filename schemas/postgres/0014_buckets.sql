@@ -582,6 +582,7 @@ CREATE TABLE followers (
     stream      text NOT NULL,
     changed     xid8 NOT NULL,
     account_key bigint NOT NULL,
+    moved_at    timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (follower, stream, bucket)
 ) WITH (fillfactor = 50);
 INSERT INTO followers SELECT bucket, 'planner', 'accounts', '0', 0 FROM buckets;

@@ -126,6 +126,14 @@ DATABASE_RESTORED: Final = LogEvent(
         "mail is on hold until `reconsent release resume --after-restore`"
     ),
 )
+FOLLOWER_DROPPED: Final = LogEvent(
+    name="follower.dropped",
+    level=logging.WARNING,
+    sentence=(
+        "%(follower)s: has read nothing for a week, so the log of changes is no longer kept for "
+        "it; when it starts again, it publishes its topic in full"
+    ),
+)
 SENDING_HELD: Final = LogEvent(
     name="sending.held",
     level=logging.WARNING,

@@ -14,9 +14,11 @@ from reconsent.domain.bucket import BUCKETS
 from reconsent.domain.errors import StoppedError
 from reconsent.store.named import named
 from reconsent.store.rows import all_rows, values
+from reconsent.telemetry import FOLLOWER_DROPPED
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
+    from datetime import datetime
 
     from reconsent.store.postgres import Connection
 
@@ -27,6 +29,9 @@ PLANNER: Final = "planner"
 _STREAMS: Final[tuple[Stream, ...]] = ("accounts", "notices", "consents", "unsubscribes")
 # A page has at most this share of its size from one bucket: changes are spread evenly.
 _SHARE: Final = BUCKETS // 4
+
+# Changes in one bucket.
+_FAR: Final = 1000
 
 
 class Change(NamedTuple):
@@ -92,6 +97,19 @@ def lock_planning(connection: Connection) -> None:
     """
     if not connection.execute(SQL["lock_planning"]).rowcount:
         raise StoppedError("database: the table leases has lost its row planning; insert it again")
+
+
+def drop_left_behind(connection: Connection, since: datetime) -> None:
+    """Forget relays that have read nothing since then, and for which the log has grown long.
+
+    Otherwise the log would grow for as long as a relay is switched off. A relay that starts again
+    begins with all accounts, which is less to read by then.
+    """
+    for follower in values(connection, SQL["not_moved"], {"since": since}):
+        wanted = {"follower": follower, "far": _FAR}
+        if values(connection, SQL["is_far_behind"], wanted) == [True]:
+            connection.execute(SQL["drop_follower"], {"follower": follower})
+            FOLLOWER_DROPPED.log(follower=follower)
 
 
 def prune(connection: Connection, limit: int) -> bool:

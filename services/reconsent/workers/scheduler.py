@@ -6,11 +6,12 @@ notices.
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from typing_extensions import override
 
-from reconsent.facts.changes import lock_planning, prune
+from reconsent.facts.changes import drop_left_behind, lock_planning, prune
 from reconsent.facts.record.forgetting import forget_later
 from reconsent.facts.record.notice_counts import merge_counts
 from reconsent.facts.restores import current_era
@@ -22,13 +23,14 @@ from reconsent.workers.service import Service
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime, timedelta
+    from datetime import datetime
 
     from reconsent.domain.mail import Delivery
     from reconsent.store.postgres import Connection, Database
 
 BATCH: Final = 1000
 PRUNED: Final = 20_000
+_LEFT_BEHIND: Final = timedelta(days=7)
 
 
 class Scheduler(Service):
@@ -90,4 +92,5 @@ class Scheduler(Service):
         lock_planning(connection)  # no restore is recorded meanwhile
         current_era(connection)
         look_up_by_index(connection)
+        drop_left_behind(connection, self._now() - _LEFT_BEHIND)
         return prune(connection, PRUNED)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -14,6 +15,7 @@ from reconsent.facts.changes import (
     any_changes,
     begin_following,
     changes_after,
+    drop_left_behind,
     follow_to,
     followed,
     prune,
@@ -150,3 +152,25 @@ def test_a_new_follower_begins_now(connection: Connection, conninfo: str) -> Non
         running.commit()
     assert sorted(followed(connection, READER)) == ["accounts", "consents"]
     assert [one.account_key for one in changes_after(connection, READER, "accounts", 10)] == [2]
+
+
+def test_the_log_is_not_kept_for_a_relay_that_is_switched_off(connection: Connection) -> None:
+    """One that has read nothing for long, and has much to read, begins anew when it is back."""
+    week_ago = datetime.now(UTC) - timedelta(days=7)
+    for follower in ("planner", READER, "relay consents"):
+        follow(connection, follower, "accounts")
+    append(connection, *((9, 1 + n * BUCKETS) for n in range(1000)))
+    everything = changes_after(connection, "planner", "accounts", 100_000)
+    follow_to(connection, "planner", "accounts", everything)
+    follow_to(connection, "relay consents", "accounts", everything)
+    connection.execute("UPDATE followers SET moved_at = %s - interval '1 hour'", (week_ago,))
+    drop_left_behind(connection, week_ago)
+    assert followed(connection, READER) == ["accounts"]
+    append(connection, (10, 1))
+    drop_left_behind(connection, week_ago - timedelta(days=1))
+    assert followed(connection, READER) == ["accounts"]
+    drop_left_behind(connection, week_ago)
+    assert followed(connection, READER) == []
+    assert followed(connection, "relay consents") == followed(connection, "planner") == ["accounts"]
+    assert prune(connection, 1_000_000)
+    assert log(connection) == [(10, 1)]

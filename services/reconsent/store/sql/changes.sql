@@ -32,7 +32,8 @@ SELECT EXISTS (
 
 -- :name follow_to
 -- Record how far a follower came in some buckets of a stream.
-UPDATE followers SET changed = seen.transaction::xid8, account_key = seen.account_key
+UPDATE followers SET changed = seen.transaction::xid8, account_key = seen.account_key,
+    moved_at = now()
 FROM unnest(%(buckets)s::smallint[], %(transactions)s::text[], %(account_keys)s::bigint[])
      AS seen (bucket, transaction, account_key)
 WHERE followers.bucket = seen.bucket
@@ -50,7 +51,28 @@ SELECT bucket, %(follower)s, stream, oldest.transaction::xid8, 0
 FROM unnest(%(buckets)s::smallint[], %(transactions)s::text[]) AS oldest (bucket, transaction)
 CROSS JOIN unnest(%(streams)s::text[]) AS stream
 ON CONFLICT (bucket, follower, stream) DO UPDATE
-SET changed = excluded.changed, account_key = excluded.account_key;
+SET changed = excluded.changed, account_key = excluded.account_key, moved_at = excluded.moved_at;
+
+-- :name not_moved
+-- Find the relays that have read nothing since some time.
+SELECT follower FROM followers WHERE follower <> 'planner'
+GROUP BY follower HAVING max(moved_at) < %(since)s;
+
+-- :name is_far_behind
+-- Tell whether a follower has many changes to read in some bucket.
+SELECT EXISTS (
+    SELECT 1 FROM followers
+    CROSS JOIN LATERAL (
+        SELECT 1 FROM changes
+        WHERE changes.bucket = followers.bucket AND changes.stream = followers.stream
+          AND (changes.changed, changes.account_key) > (followers.changed, followers.account_key)
+        ORDER BY changes.changed, changes.account_key OFFSET %(far)s LIMIT 1
+    ) AS next
+    WHERE follower = %(follower)s);
+
+-- :name drop_follower
+-- Forget a follower.
+DELETE FROM followers WHERE follower = %(follower)s;
 
 -- :name lock_planning
 -- Let one transaction at a time plan, remind, change a release, prune or begin an era.
