@@ -1,14 +1,13 @@
--- Every row that belongs to an account lies in the account's bucket: a number from 0 to 63, computed
--- from property and account. Every key of such a table has the bucket in it, and whatever looks for
--- an account's rows names it. So the tables can be spread over several PostgreSQL servers, bucket by
--- bucket; the comment on each table says where it would lie.
+-- Every row of an account is stored in the account's bucket: a number from 0 to 63, computed from
+-- property and account. All keys of such tables contain the bucket, and all look-ups name it. So the
+-- tables can be distributed over several PostgreSQL servers, bucket by bucket; the comment on each
+-- table says where it would lie.
 --
 -- Ids are computed from what they stand for instead of drawn from a sequence: those of notices, of
 -- the sets that accounts share, and the numbers of an account's ledger entries. Only accounts are
--- numbered. The big tables are written anew once, also with columns for facts that are recorded from
--- later versions on.
+-- numbered. The big tables are rewritten once, with columns that later versions will fill.
 
--- Programs of before may be at work: what they write is committed, and seen here, before we go on.
+-- Earlier programs may still be running: wait until what they wrote is committed.
 LOCK TABLE policies, policy_versions, accounts, account_history, collections, collection_erasures,
     notices, mail_events, consents, consent_evidence, unsubscribes, changes, followers;
 
@@ -56,9 +55,9 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
 $$;
 
 -- The id of a notice is computed from the account, the version and the sequence, so that planning
--- again, also after a restore, gives the same id. It is a UUID of version 8: the time at which the
--- version was published, a digest, and the account's key. The salt hides the key, and makes that
--- nobody can guess the id of another person's notice.
+-- again gives the same id, also after a restore if account and version were in the backup. It is a
+-- UUID of version 8: the time at which the version was published, a digest, the sequence, and the
+-- account's key. The salt hides the key, and keeps ids from being guessed.
 CREATE TABLE notice_salt (
     salt text   NOT NULL DEFAULT gen_random_uuid(),
     mask bigint NOT NULL DEFAULT (floor(random() * (1::bigint << 24))::bigint << 24
@@ -67,20 +66,23 @@ CREATE TABLE notice_salt (
 INSERT INTO notice_salt DEFAULT VALUES;
 COMMENT ON TABLE notice_salt IS 'reference: a single row';
 
--- 7 digits of time, 5 and 3 of the digest around the version, and 'a' before 15 of the key.
+-- 7 digits of time, 5 and 3 of the digest around the version, and after 'a' 6 bits of the sequence
+-- and 54 of the key: two notices of an account and version never have the same id.
 CREATE FUNCTION notice_id(
     published text, stem text, mask bigint,
     account_key bigint, property text, account text, sequence integer) RETURNS uuid
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT (overlay(published || left(md5(stem || property || '/' || account || '/' || sequence), 9)
                     PLACING '8' FROM 13)
-            || to_hex(account_key # mask | x'a000000000000000'::bigint))::uuid
+            || to_hex((sequence::bigint & 63) << 54 | (account_key # mask)
+                      | x'a000000000000000'::bigint))::uuid
 $$;
 CREATE FUNCTION is_computed(id uuid) RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT substr(id::text, 15, 1) = '8' $$;
 CREATE FUNCTION account_in(id uuid, mask bigint) RETURNS bigint
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-    SELECT ('x' || substr(id::text, 21, 3) || substr(id::text, 25, 12))::bit(60)::bigint # mask
+    SELECT (('x' || substr(id::text, 21, 3) || substr(id::text, 25, 12))::bit(60)::bigint
+            & x'3fffffffffffff'::bigint) # mask
 $$;
 
 -- The earlier attempts to send a notice, and one more.
@@ -89,7 +91,7 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT coalesce(tried, '[]') || jsonb_build_array(jsonb_build_array(attempt_id, outcome))
 $$;
 
--- ------------------------------------------------------------------ what was before steps aside
+-- ------------------------------------------------------------------ old tables are renamed
 
 DROP VIEW situations, account_reach, last_notices, first_collections, collected_sets;
 DO $$
@@ -240,8 +242,8 @@ CREATE TABLE account_sets (
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE account_sets IS 'distributed: in the account''s bucket';
 
--- The present key of each account of before, until the end of this migration. A row that belonged to
--- none would not be passed over: a key must not be null.
+-- The new key of each old one. A row without an account makes the migration fail, because keys must
+-- not be null.
 CREATE TEMPORARY TABLE keys ON COMMIT DROP AS
 SELECT account_key >> 6 AS before, bucket, account_key FROM accounts;
 CREATE UNIQUE INDEX keys_before ON keys (before);
@@ -396,7 +398,7 @@ ORDER BY keys.account_key, version_id, sequence;
 -- Claimed bucket by bucket, and by ask, so that those who share a mail are sent it together.
 CREATE INDEX notices_due ON notices (bucket, version_id, ask_id)
     WHERE state = 'due' AND not_before IS NULL;
--- What time brings is looked for in all buckets at once, so the bucket is not in these.
+-- What falls due is looked for in all buckets at once, so the bucket is not in these.
 CREATE INDEX notices_deferred ON notices (version_id, not_before)
     WHERE state = 'due' AND not_before IS NOT NULL;
 CREATE INDEX notices_planned ON notices (version_id) WHERE state = 'planned';
@@ -490,8 +492,7 @@ CREATE TABLE consents (
     event_id        text NOT NULL,
     item            smallint NOT NULL DEFAULT 0,
     PRIMARY KEY (bucket, account_key, entry),
-    UNIQUE (bucket, account_key, source, event_id, item),
-    FOREIGN KEY (bucket, account_key) REFERENCES accounts
+    UNIQUE (bucket, account_key, source, event_id, item)
 );
 CREATE TEMPORARY TABLE entries ON COMMIT DROP AS
 SELECT consent_id, bucket, keys.account_key,
@@ -507,22 +508,25 @@ SELECT bucket, entries.account_key, entry, answer, data_category, collected_unde
        event_id, item
 FROM before_consents JOIN entries USING (consent_id)
 ORDER BY entries.account_key, entry;
+ALTER TABLE consents ADD FOREIGN KEY (bucket, account_key) REFERENCES accounts;
 -- Publishing a version reads these.
 CREATE INDEX consents_without_recipient ON consents (bucket, account_key)
     WHERE answer = 'allow' AND recipient = '*';
 COMMENT ON TABLE consents IS 'distributed: in the account''s bucket';
 
--- Evidence is free text and may be personal: it stands beside the ledger and goes with a deletion.
+-- Evidence is free text and may be personal: it is stored beside the ledger and erased by a deletion.
 CREATE TABLE consent_evidence (
     bucket      smallint NOT NULL,
     account_key bigint NOT NULL,
     entry       integer NOT NULL,
     evidence    jsonb NOT NULL,
-    PRIMARY KEY (bucket, account_key, entry),
-    FOREIGN KEY (bucket, account_key, entry) REFERENCES consents
+    PRIMARY KEY (bucket, account_key, entry)
 );
 INSERT INTO consent_evidence
-SELECT bucket, account_key, entry, evidence FROM before_consent_evidence JOIN entries USING (consent_id);
+SELECT bucket, account_key, entry, evidence
+FROM before_consent_evidence LEFT JOIN entries USING (consent_id);
+ALTER TABLE consent_evidence
+    ADD FOREIGN KEY (bucket, account_key, entry) REFERENCES consents;
 COMMENT ON TABLE consent_evidence IS 'distributed: in the account''s bucket';
 
 -- Who wants no more optional mail, in their own words to us: account events know nothing of it, so
@@ -539,7 +543,7 @@ CREATE TABLE unsubscribes (
     stated_at   timestamptz,
     recorded_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (bucket, account_key, entry),
-    UNIQUE (bucket, account_key, notice_id, reason)
+    UNIQUE NULLS NOT DISTINCT (bucket, account_key, notice_id, reason)
 );
 CREATE TEMPORARY TABLE leavings ON COMMIT DROP AS
 SELECT unsubscribe_id, bucket, keys.account_key,
@@ -621,7 +625,7 @@ CREATE TABLE relay_full_sweeps (
 COMMENT ON TABLE relay_full_sweeps IS 'distributed: in each bucket';
 
 -- What was published last of each item, as a digest (null: a tombstone), so that only what differs is
--- published; the revision makes an event's id. An entry of a ledger is written ACCOUNT.ENTRY.
+-- published; the revision makes an event's id. An entry of a ledger is written ACCOUNT-ENTRY.
 CREATE TABLE relayed_notices (
     bucket   smallint NOT NULL,
     item     uuid NOT NULL,
@@ -659,20 +663,20 @@ SELECT keys.bucket, item, revision, digest, era
 FROM before_relayed_notices JOIN before_notices AS notices ON notice_id = item
 JOIN keys ON before = notices.account_key;
 INSERT INTO relayed_consents
-SELECT bucket, account_key || '.' || entry, revision, digest, era
+SELECT bucket, account_key || '-' || entry, revision, digest, era
 FROM before_relayed_consents JOIN entries ON consent_id = item;
 INSERT INTO relayed_permissions
 SELECT bucket, account_key, revision, digest, era
 FROM before_relayed_permissions JOIN keys ON before = item;
 INSERT INTO relayed_unsubscribes
-SELECT bucket, account_key || '.' || entry, revision, digest, era
+SELECT bucket, account_key || '-' || entry, revision, digest, era
 FROM before_relayed_unsubscribes JOIN leavings ON unsubscribe_id = item;
 COMMENT ON TABLE relayed_notices IS 'distributed: in the bucket of the item''s account';
 COMMENT ON TABLE relayed_consents IS 'distributed: in the bucket of the item''s account';
 COMMENT ON TABLE relayed_permissions IS 'distributed: in the bucket of the item''s account';
 COMMENT ON TABLE relayed_unsubscribes IS 'distributed: in the bucket of the item''s account';
 
--- What a relay is about to publish, committed before the first byte leaves. What one of before was
+-- What a relay is about to publish, committed before the first byte leaves. What an earlier one was
 -- about to publish, and may or may not have published, is published again, as after any crash.
 CREATE TABLE relay_intents (
     bucket smallint NOT NULL,
@@ -691,10 +695,10 @@ CROSS JOIN LATERAL (
     UNION ALL
     SELECT bucket, account_key::text FROM keys WHERE topic = 'permissions' AND before::text = old
     UNION ALL
-    SELECT bucket, account_key || '.' || entry FROM entries
+    SELECT bucket, account_key || '-' || entry FROM entries
     WHERE topic = 'consents' AND consent_id::text = old
     UNION ALL
-    SELECT bucket, account_key || '.' || entry FROM leavings
+    SELECT bucket, account_key || '-' || entry FROM leavings
     WHERE topic = 'unsubscribes' AND unsubscribe_id::text = old
 ) AS now
 GROUP BY bucket, topic;
@@ -836,12 +840,15 @@ LEFT JOIN LATERAL (
     OFFSET 0
 ) AS last ON true;
 
--- ------------------------------------------------------------------ away with what was before
+-- ------------------------------------------------------------------ old tables are dropped
 
 DROP TABLE before_mail_events, before_consent_evidence, before_unsubscribes, before_consents,
     before_notices, before_account_history, before_collections, before_collection_erasures,
     before_bounced_addresses, before_accounts, before_holdings, before_standings, before_asks,
     before_changes, before_followers, before_notice_counts, before_relay_sweeps,
     before_relay_full_sweeps, before_relay_intents, before_relayed_notices, before_relayed_consents,
-    before_relayed_permissions, before_relayed_unsubscribes CASCADE;
+    before_relayed_permissions, before_relayed_unsubscribes;
 DROP FUNCTION count_added_notices(), count_changed_notices();
+
+ANALYZE accounts, account_sets, account_history, collections, notices, early_notices, mail_events,
+    consents, changes, relayed_notices, relayed_consents, relayed_permissions;

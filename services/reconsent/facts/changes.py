@@ -27,8 +27,6 @@ Stream = Literal["accounts", "notices", "consents", "unsubscribes"]
 PLANNER: Final = "planner"
 """The planner's name as a follower, of the accounts alone."""
 _STREAMS: Final[tuple[Stream, ...]] = ("accounts", "notices", "consents", "unsubscribes")
-# A page has at most this share of its size from one bucket: changes are spread evenly.
-_SHARE: Final = BUCKETS // 4
 
 # Changes in one bucket.
 _FAR: Final = 1000
@@ -52,9 +50,10 @@ def changes_after(
 ) -> list[Change]:
     """Return the next changes of a stream in order, bucket by bucket, for a follower.
 
-    About `limit` of them, of each bucket some. An account may occur several times.
+    About `limit` of them at most, the same share of each bucket. An account may occur several
+    times.
     """
-    of_each = -(-limit // _SHARE)
+    of_each = -(-limit // BUCKETS)
     wanted = {"follower": follower, "stream": stream, "limit": of_each}
     return all_rows(connection, Change, SQL["changes_after"], wanted)
 

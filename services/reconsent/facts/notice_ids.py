@@ -27,7 +27,7 @@ class _Owned(NamedTuple):
 def accounts_of(connection: Connection, notice_ids: Iterable[UUID]) -> dict[UUID, int]:
     """Return the keys of the accounts that notices would be of; there may be no such notices.
 
-    An id that was neither computed nor drawn here is left out.
+    Any UUID of version 8 yields a key: compare the notice's id when you read it.
     """
     wanted = {"notice_ids": list(notice_ids)}
     rows = all_rows(connection, _Owned, SQL["accounts_of"], wanted)
@@ -35,5 +35,5 @@ def accounts_of(connection: Connection, notice_ids: Iterable[UUID]) -> dict[UUID
 
 
 def account_of(connection: Connection, notice_id: UUID) -> int | None:
-    """Return the key of the account that a notice would be of; None for an id not made here."""
+    """Return the key of the account that a notice would be of; None for a random UUID."""
     return accounts_of(connection, [notice_id]).get(notice_id)

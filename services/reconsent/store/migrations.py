@@ -93,6 +93,9 @@ def _applied(connection: Connection) -> dict[str, str]:
 
 
 def _missing(known: Sequence[Migration], applied: Mapping[str, str]) -> list[Migration]:
+    if later := applied.keys() - {migration.name for migration in known}:
+        message = f"database: it was migrated by a later release ({max(later)}); install that one"
+        raise StoppedError(message)
     for migration in known:
         if applied.get(migration.name, migration.checksum) != migration.checksum:
             message = (

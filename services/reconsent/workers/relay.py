@@ -5,7 +5,7 @@ version is published. It publishes the current state of an item if that differs 
 published one; intermediate states are skipped. After a crash, messages whose delivery is in doubt
 are published again under the same id. After a restore everything is published again.
 
-A lock ensures that one relay at a time works on a topic. An epoch fences its bookkeeping, and the
+A lease ensures that one relay at a time works on a topic. An epoch fences its bookkeeping, and the
 broker fences its messages: of producers with one transactional id only the newest may write.
 """
 

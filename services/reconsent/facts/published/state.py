@@ -156,7 +156,7 @@ class PublishedState:
         return [
             Item(
                 name.account_key,
-                f"{name.account_key}.{number}",
+                f"{name.account_key}-{number}",
                 name.property,
                 name.account,
                 to_json(entry),
@@ -198,7 +198,7 @@ class PublishedState:
         return [
             Item(
                 one.account_key,
-                f"{one.account_key}.{one.entry}",
+                f"{one.account_key}-{one.entry}",
                 one.property,
                 one.account,
                 to_json(one.as_json()),

@@ -73,6 +73,8 @@ class _WithHash(NamedTuple):
 def _close_notices(
     connection: Connection, accounts: Sequence[Forgotten], policies: Policies
 ) -> None:
+    # A statement of its own: closing reads states that nobody can change any more.
+    _lock_notices(connection, accounts)
     latest = policies.latest_ids
     connection.execute(SQL["close_notices"], {"keys": _keys(accounts), "latest": latest})
 

@@ -48,7 +48,7 @@ KEPT: Final[Mapping[str, Kept]] = {
         "the ledger: decisions, their times, channels and event ids", "proves decisions"
     ),
     "changes": Kept("numbers of accounts and transactions", "others must be told of the deletion"),
-    "early_notices": Kept("ids of notices and accounts", "links in old mails keep working"),
+    "early_notices": Kept("ids of notices and accounts", "a late report still finds its notice"),
     "holdings": _SHARED,
     "imports": Kept("hashes of files and counters", NO_ACCOUNT),
     "mailbox_marks": Kept(

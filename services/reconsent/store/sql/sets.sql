@@ -1,6 +1,6 @@
 -- :name make
--- Add the sets of a kind (asks, standings) that do not exist yet. Two sets with one id would be an
--- error, not a conflict that is passed over.
+-- Add the sets of a kind (asks, standings) that do not exist yet. Two sets with the same id raise an
+-- error.
 INSERT INTO {table} ({id}, members, digest)
 SELECT DISTINCT ON (made.digest) set_id(wanted.members), wanted.members, made.digest
 FROM unnest(%(members)s::jsonb[]) AS wanted (members)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
 from threading import Thread
 from typing import Final
 
@@ -10,6 +11,8 @@ import psycopg
 import pytest
 from hypothesis import given, settings
 
+from reconsent.domain.event import AccountEvent
+from reconsent.facts.record.accounts import record_accounts
 from reconsent.facts.record.notice_counts import merge_counts
 from reconsent.facts.record.publishing import publish
 from reconsent.facts.record.standings import refresh_holdings
@@ -53,6 +56,19 @@ _LET_GO: Final = """
     INSERT INTO notice_counts (bucket, version_id, kind, state, suppression, notices)
     SELECT bucket, version_id, kind, one.state, suppression, one.notices
     FROM written CROSS JOIN LATERAL (VALUES (state, 1), ('due', -1)) AS one (state, notices)
+"""
+
+
+_MOVED: Final = """
+    WITH written AS (
+        UPDATE notices SET state = %(state)s, attempt_id = 1, rendering = 'r', address_hash = '',
+            accepted_at = now()
+        RETURNING bucket, version_id, kind
+    )
+    INSERT INTO notice_counts (bucket, version_id, kind, state, suppression, notices)
+    SELECT bucket, version_id, kind, one.state, NULL, one.notices
+    FROM written CROSS JOIN LATERAL (
+        VALUES (%(state)s, 1), (%(before)s, -1)) AS one (state, notices)
 """
 
 
@@ -142,6 +158,39 @@ def test_a_statement_that_waited_counts_what_it_changed(database: Database) -> N
     waiting.join()
     with database.connection() as connection:
         agree(connection)
+
+
+def test_a_deletion_that_waited_keeps_the_outcome_that_it_found(database: Database) -> None:
+    """What a provider said while a deletion waited is neither overwritten nor counted twice."""
+    released(database)
+    with database.connection() as connection:
+        connection.execute(_MOVED, {"state": "attempting", "before": "due"})
+    event = AccountEvent(
+        property="campaigner.example",
+        account="a1",
+        status="deleted",
+        contact="all",
+        updated_at=datetime.now(UTC),
+    )
+    deleting = Thread(
+        target=lambda: database.transaction(
+            lambda c: record_accounts(
+                c, [event], PublishedVersions().now(c), lambda email: email.encode()
+            )
+        )
+    )
+    with database.connection() as outcome:
+        outcome.execute(_MOVED, {"state": "accepted", "before": "attempting"})
+        deleting.start()
+        wait_until(lambda: database.transaction(_any_waits))
+    deleting.join()
+    with database.connection() as connection:
+        agree(connection)
+        found = connection.execute(
+            "SELECT state, dead FROM notices JOIN accounts USING (bucket, account_key)"
+            " WHERE account = 'a1'"
+        ).fetchall()
+    assert found == [("accepted", True)]
 
 
 def _any_waits(connection: Connection) -> bool:

@@ -82,11 +82,13 @@ WITH written AS (
 -- :include notices_changed
 
 -- :name mark_bounced
--- Mark mailboxes as bounced.
+-- Mark mailboxes as bounced, also those whose mark was lifted.
 INSERT INTO mailbox_marks (bucket, address_hash, mark)
 SELECT bucket_of_hash(address_hash), address_hash, 'bounced'
 FROM unnest(%(addresses)s::bytea[]) AS address_hash ORDER BY address_hash
-ON CONFLICT DO NOTHING;
+ON CONFLICT (bucket, address_hash, mark) DO UPDATE
+SET marked_at = excluded.marked_at, lifted_at = NULL, lifted_for = NULL
+WHERE mailbox_marks.lifted_at IS NOT NULL;
 
 -- :name rejected_addresses
 -- Find the addresses that a provider rejected in an attempt.

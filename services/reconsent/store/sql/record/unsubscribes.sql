@@ -11,11 +11,11 @@ WITH written AS (
            coalesce(last.entry, 0) + row_number() OVER (PARTITION BY said.account_key ORDER BY occurred_at),
            notice_id, reason, channel, occurred_at
     FROM (
-        SELECT DISTINCT ON (notice_id, reason) *
+        SELECT DISTINCT ON (account_key, notice_id, reason) *
         FROM unnest(%(account_key)s::bigint[], %(notice_id)s::uuid[], %(reason)s::text[],
                     %(channel)s::text[], %(occurred_at)s::timestamptz[])
              AS incoming (account_key, notice_id, reason, channel, occurred_at)
-        ORDER BY notice_id, reason, occurred_at, channel
+        ORDER BY account_key, notice_id, reason, occurred_at, channel
     ) AS said
     LEFT JOIN (
         SELECT bucket, account_key, max(entry) AS entry
