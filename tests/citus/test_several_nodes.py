@@ -22,7 +22,7 @@ from reconsent.facts.record.standings import refresh_holdings
 from reconsent.facts.restores import current_era, resume_sending
 from reconsent.facts.versions import PublishedVersions
 from reconsent.store.leases import Lease
-from reconsent.store.postgres import Connection, Database, open_database
+from reconsent.store.postgres import Connection, Database, look_up_by_index, open_database
 from reconsent.workers.dispatcher import Dispatcher
 from reconsent.workers.planner import Planner
 from reconsent.workers.running import run_until_idle
@@ -145,6 +145,15 @@ def _at_once(*tasks: Callable[[], object]) -> None:
     with ThreadPoolExecutor(len(tasks)) as threads:
         for task in [threads.submit(task) for task in tasks]:
             task.result()
+
+
+def test_rows_are_looked_up_by_index_wherever_they_are(place: Place) -> None:
+    """What a transaction sets holds on the servers that it asks, too."""
+    for database in place.databases:
+        with database.connection() as connection:
+            look_up_by_index(connection)
+            found = connection.execute("SELECT current_setting('enable_seqscan') FROM buckets")
+            assert Counter(found.fetchall()) == {("off",): 64}
 
 
 def test_services_on_different_servers_share_the_work(place: Place) -> None:

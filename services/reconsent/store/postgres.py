@@ -22,10 +22,12 @@ _RECONNECT_SECONDS = 10.0
 _CONNECT_SECONDS = 5
 # A suspended process holds the locks of an open transaction for 60 seconds at most. JIT is off:
 # before PostgreSQL 18, enable_seqscan = off raises estimated costs so far that even a statement
-# about a few rows is compiled, which takes seconds.
+# about a few rows is compiled, which takes seconds. With Citus, SET LOCAL would hold on the server
+# asked alone, and not where the rows are; without Citus, nothing reads that setting.
 _OPTIONS = (
     "-c client_encoding=UTF8 -c timezone=UTC -c lock_timeout=60s "
-    "-c idle_in_transaction_session_timeout=60s -c jit=off"
+    "-c idle_in_transaction_session_timeout=60s -c jit=off "
+    "-c citus.propagate_set_commands=local"
 )
 _CONFLICTS = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
 # Raises an error on a standby, which cannot be used anyway. A server whose files are replaced was
