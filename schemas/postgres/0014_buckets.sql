@@ -592,7 +592,7 @@ CREATE TABLE followers (
 INSERT INTO followers SELECT bucket, 'planner', 'accounts', '0', 0 FROM buckets;
 COMMENT ON TABLE followers IS 'distributed: in each bucket';
 
--- How far the planning of a version came along the accounts of each bucket.
+-- Up to which account a version has been planned in each bucket.
 CREATE TABLE planning_progress (
     bucket     smallint NOT NULL,
     version_id integer NOT NULL,
@@ -615,7 +615,7 @@ CREATE TABLE relay_sweeps (
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE relay_sweeps IS 'distributed: in each bucket';
 
--- How far a topic came along all accounts; without a row, it is not going along them.
+-- Up to which account a full sweep of a topic has got; without a row, there is none.
 CREATE TABLE relay_full_sweeps (
     bucket      smallint NOT NULL,
     topic       text NOT NULL,

@@ -1,4 +1,4 @@
-"""What time brings: reminders, questions that nobody answered in time, unknown outcomes. RULES 16.
+"""What falls due: reminders, questions that nobody answered in time, unknown outcomes. RULES 16.
 
 Several schedulers may run: each takes what no other one has locked. They also merge the counts of
 notices.

@@ -128,7 +128,7 @@ def _erasures(connection: Connection) -> Any:  # noqa: ANN401 -- a list
 def test_what_operators_ask_reads_a_few_rows(
     watched: tuple[Watched, dict[str, Service]], read: Callable[[Connection], Any], most: int
 ) -> None:
-    """Counts are not counted anew, and a list begins without being read to its end."""
+    """Counts are not counted again, and a list begins without being read to its end."""
     database, _ = watched
     database.rows = 0
     assert database.transaction(read)

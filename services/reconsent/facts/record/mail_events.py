@@ -183,7 +183,7 @@ def _touch(
     bounced = {"addresses": sorted(addresses)}
     connection.execute(SQL["mark_bounced"], bounced)
     touched = sorted({*keys, *values(connection, SQL["having_addresses"], bounced)})
-    # A claim passes over locked accounts, so it sees the mark or does not take the notice.
+    # A claim skips locked accounts, so it sees the mark or does not take the notice.
     _lock_accounts(connection, touched)
     said = {"complaining": list(complaints), "complained_at": list(complaints.values())}
     connection.execute(SQL["complain"], said)

@@ -1,4 +1,4 @@
-"""What time brings: reminders, questions that nobody answered in time, unknown outcomes. RULES 16.
+"""What falls due: reminders, questions that nobody answered in time, unknown outcomes. RULES 16.
 
 Each function takes up to `limit` notices that no other transaction has locked, and returns False
 where no time had come for any.

@@ -1,6 +1,6 @@
 -- :name unplanned
 -- Find the versions that are not fully planned, oldest first, and how far their planning came in the
--- bucket where it came least far.
+-- bucket that is furthest behind.
 SELECT version_id, min(planned_to) AS planned_to
 FROM releases JOIN planning_progress USING (version_id)
 WHERE state = 'planning' AND version_id = ANY(%(versions)s)
@@ -21,7 +21,7 @@ WHERE policy = %(policy)s;
 
 -- :name look_at_range
 -- Read the situations of all accounts in a range of keys, in the order of the notices' index. A version
--- that is not fully planned informs the accounts that its planning has not come to.
+-- that is not fully planned informs the accounts that it has not reached.
 CREATE TEMPORARY TABLE looked_at ON COMMIT DROP AS
 SELECT bucket, account_key, property, account, version_id, holdings_id, standing_id, status,
        contact, minor, address, last_sequence, next_sequence, last_kind, last_state, last_suppression,

@@ -317,7 +317,7 @@ def test_reports_are_searched_once_for_each_minor(
 
 
 def test_every_table_is_in_the_list(place: Stage) -> None:
-    """Whoever adds a table says in facts/record/kept.py what it keeps of an account."""
+    """A new table must be listed in facts/record/kept.py, with what it keeps of an account."""
     listed = {
         table for step in (*AT_DELETION, *AT_MINORITY, *OF_MINORS, *LATER) for table in step.tables
     } | KEPT.keys()

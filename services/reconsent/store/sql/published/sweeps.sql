@@ -10,11 +10,11 @@ SELECT bucket, %(topic)s, version_id, true FROM buckets CROSS JOIN policy_versio
 ON CONFLICT (bucket, topic, version_id) DO UPDATE SET done = true;
 
 -- :name full
--- Read how far a topic came along all accounts, in the bucket where it came least far.
+-- Read up to which account a full sweep has got, in the bucket that is furthest behind.
 SELECT min(account_key) FROM relay_full_sweeps WHERE topic = %(topic)s HAVING count(*) > 0;
 
 -- :name note_full
--- Record how far a topic came along all accounts.
+-- Record up to which account a full sweep has got.
 UPDATE relay_full_sweeps SET account_key = %(account_key)s WHERE topic = %(topic)s;
 
 -- :name end_full

@@ -43,7 +43,7 @@ SELECT property, %(policy)s FROM unnest(%(properties)s::text[]) AS property
 ON CONFLICT DO NOTHING;
 
 -- :name counting_on_controller
--- Find accounts of some properties with an agreement that names no recipient.
+-- Find accounts of some properties with a yes that names no recipient.
 SELECT DISTINCT account_key
 FROM consents JOIN accounts USING (bucket, account_key)
 WHERE property = ANY(%(properties)s) AND answer = 'allow' AND recipient = '*';
