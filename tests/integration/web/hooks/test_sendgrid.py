@@ -69,6 +69,31 @@ def test_what_an_event_means(
     assert len(place.rows(account)) == 1, "nobody is asked again at an address that failed"
 
 
+@pytest.mark.parametrize("kind", ["delivered", "bounce", "spamreport", "deferred"])
+def test_a_report_about_a_notice_that_was_put_off_and_then_suppressed(
+    place: Place, kind: str
+) -> None:
+    """SendGrid had sent it after all: what became of the mail is recorded."""
+    _, notice = next(place.fresh)
+    with place.program.database.connection() as connection:
+        connection.execute(
+            "UPDATE notices SET state = 'suppressed', suppression = 'all_comms_opt_out',"
+            " accepted_at = NULL WHERE notice_id = %s",
+            [notice],
+        )
+    assert place.post(report(kind, notice, NOW)).status_code == 200
+    with place.program.database.connection() as connection:
+        [found] = connection.execute(
+            "SELECT state, suppression FROM notices WHERE notice_id = %s", [notice]
+        ).fetchall()
+    assert found == {
+        "delivered": ("delivered", None),
+        "bounce": ("bounced", None),
+        "spamreport": ("complained", None),
+        "deferred": ("suppressed", "all_comms_opt_out"),
+    }[kind]
+
+
 def test_an_unsubscribe_at_sendgrid_stops_optional_mail(place: Place) -> None:
     """Unsubscribing from a group or from all counts; resubscribing there does not undo it."""
     for kinds in (["unsubscribe"], ["group_unsubscribe", "group_resubscribe"], ["spamreport"]):

@@ -54,6 +54,9 @@ WITH reported AS (
             WHEN delivered AND reported.state NOT IN ('rejected', 'bounced') THEN 'delivered'
             WHEN reported.state IN ('attempting', 'unknown', 'abandoned', 'due') THEN 'accepted'
             ELSE reported.state END,
+        -- Put off, then suppressed, and yet it was sent.
+        suppression = CASE WHEN NOT (complained OR failed OR delivered)
+                           THEN reported.suppression END,
         accepted_at = coalesce(accepted_at, earliest),
         undelivered = undelivered OR failed,
         -- A retry is not needed: the provider has the mail.
