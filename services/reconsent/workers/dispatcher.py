@@ -30,7 +30,8 @@ from reconsent.domain.mail import (
 from reconsent.domain.notice import questions
 from reconsent.facts.restores import sending_held
 from reconsent.facts.sending.attempts import begin_handing_over, end, recover
-from reconsent.facts.sending.claims import Attempt, Claim, Claimed, Claims, any_due
+from reconsent.facts.sending.claims import Attempt, Claim, Claims
+from reconsent.facts.sending.due import Claimed, any_due
 from reconsent.facts.sending.pace import Pace
 from reconsent.facts.sending.renderings import Renderings, Wording
 from reconsent.facts.sets import Cohorts
@@ -54,7 +55,6 @@ _LONGEST_CLAIM: Final = 0.3
 _LONGEST_STEP: Final = 0.5
 _SHORTEST_WAIT: Final = 0.02
 _OFTEN: Final = 0.02
-
 
 _NOTHING: Final = Claim(claimed=0, attempts=())
 _WAIT: Final = Claim(claimed=1, attempts=())

@@ -46,7 +46,9 @@ class Published(NamedTuple):
         """Return the same id when the same is published again after a crash, and only then."""
         content = _ERASED if self.digest is None else f"{self.digest % 2**64:016x}"
         revision = f"{self.era}-{self.revision}" if self.era else str(self.revision)
-        return f"{item.id}.{revision}.{content}"
+        # Accounts were numbered anew once: the same number was another account's before.
+        name = f"a{item.id}" if isinstance(item.id, int) else item.id
+        return f"{name}.{revision}.{content}"
 
 
 class _Row(NamedTuple):

@@ -7,18 +7,14 @@ first byte leaves: if the sender dies afterwards, they show what may have been s
 from __future__ import annotations
 
 import hashlib
-import random
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
-
-from psycopg.rows import class_row
-from psycopg.sql import SQL as COMPOSED
+from typing import TYPE_CHECKING, Any
 
 from reconsent.domain.locales import best_locale
-from reconsent.domain.notice import MAILED, Kind, State, part_refused, questions, suppression
+from reconsent.domain.notice import MAILED, State, part_refused, questions, suppression
 from reconsent.domain.use import Use
+from reconsent.facts.sending.due import Claimed, claim_due
 from reconsent.facts.sending.renderings import Wording
-from reconsent.facts.sets import Who
 from reconsent.store.named import named
 from reconsent.store.postgres import look_up_by_index
 
@@ -35,42 +31,6 @@ if TYPE_CHECKING:
     from reconsent.store.postgres import Connection
 
 SQL = named("sending/claims")
-_IS_DUE: Final = COMPOSED(SQL["is_due"])
-_END_DEFERRAL: Final = COMPOSED(SQL["end_deferral"]).format(is_due=_IS_DUE)
-_CLAIM: Final = COMPOSED(SQL["claim"]).format(is_due=_IS_DUE)
-_BUCKETS_WITH_DUE: Final = COMPOSED(SQL["buckets_with_due"]).format(is_due=_IS_DUE)
-_ANY_DUE: Final = COMPOSED(SQL["any_due"]).format(is_due=_IS_DUE)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Claimed(Who):
-    """A locked notice, with its account as it is at this moment; columns of the query.
-
-    What begins with `about` is of the notice that a reminder is about, and None for others. Without
-    an `email` the notice is suppressed.
-    """
-
-    account_key: int
-    notice_id: UUID
-    kind: Kind
-    version_id: int
-    property_name: str
-    email: str
-    name: str | None
-    locale: str | None
-    address_hash: bytes
-    about: UUID | None
-    about_state: State | None
-    about_ask_id: int | None
-    about_open: bool | None
-    about_accepted_at: datetime | None
-
-    @property
-    def asks_on(self) -> UUID | None:
-        """The notice whose page the link opens; a reminder's is that of what it reminds of."""
-        if self.kind == "reminder":
-            return self.about
-        return self.notice_id if self.kind == "choice" else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +65,7 @@ class Claims:
     def claim(self, connection: Connection, policies: Policies, limit: int, now: datetime) -> Claim:
         """Claim up to `limit` notices, in the caller's transaction."""
         look_up_by_index(connection)
-        claimed = self._claimed(connection, policies, limit, now)
+        claimed = claim_due(connection, policies, limit, now)
         asks = self._asks(connection, policies, claimed)
         not_sent = {
             notice.notice_id: why
@@ -126,23 +86,6 @@ class Claims:
             parts = [part for part in parts if len(part[1]) == self._provider.at_most] or parts
         attempts = [self._begin(connection, policies, *part) for part in parts]
         return Claim(claimed=len(claimed), attempts=attempts)
-
-    def _claimed(
-        self, connection: Connection, policies: Policies, limit: int, now: datetime
-    ) -> list[Claimed]:
-        """Claim notices bucket by bucket, beginning with a random one: others begin elsewhere."""
-        due = {"latest": policies.latest_ids, "limit": limit, "now": now}
-        connection.execute(_END_DEFERRAL, due)
-        buckets = [bucket for (bucket,) in connection.execute(_BUCKETS_WITH_DUE, due)]
-        random.shuffle(buckets)
-        claimed: list[Claimed] = []
-        with connection.cursor(row_factory=class_row(Claimed)) as cursor:
-            for bucket in buckets:
-                left = {"bucket": bucket, "limit": limit - len(claimed)}
-                claimed += cursor.execute(_CLAIM, due | left)
-                if len(claimed) == limit:
-                    break
-        return claimed
 
     def _asks(
         self, connection: Connection, policies: Policies, claimed: Sequence[Claimed]
@@ -227,14 +170,6 @@ class Claims:
             },
         )
         return Attempt(attempt_id=attempt_id, mail=kept.mail, members=members)
-
-
-def any_due(connection: Connection, policies: Policies, now: datetime) -> bool:
-    """Tell whether a notice waits to be sent."""
-    look_up_by_index(connection)
-    due = {"latest": policies.latest_ids, "now": now}
-    [(found,)] = connection.execute(_ANY_DUE, due).fetchall()
-    return bool(found)
 
 
 def _let_go(

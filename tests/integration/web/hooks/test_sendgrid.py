@@ -86,12 +86,15 @@ def test_a_report_about_a_notice_that_was_put_off_and_then_suppressed(
         [found] = connection.execute(
             "SELECT state, suppression FROM notices WHERE notice_id = %s", [notice]
         ).fetchall()
-    assert found == {
-        "delivered": ("delivered", None),
-        "bounce": ("bounced", None),
-        "spamreport": ("complained", None),
-        "deferred": ("suppressed", "all_comms_opt_out"),
-    }[kind]
+    assert (
+        found
+        == {
+            "delivered": ("delivered", None),
+            "bounce": ("bounced", None),
+            "spamreport": ("complained", None),
+            "deferred": ("suppressed", "all_comms_opt_out"),
+        }[kind]
+    )
 
 
 def test_an_unsubscribe_at_sendgrid_stops_optional_mail(place: Place) -> None:

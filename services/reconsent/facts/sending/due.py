@@ -1,0 +1,113 @@
+"""Taking notices that are due, under lock, with their accounts as they are then. RULES 14."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from psycopg.rows import class_row
+from psycopg.sql import SQL as COMPOSED
+
+from reconsent.facts.sets import Who
+from reconsent.store.named import named
+from reconsent.store.postgres import look_up_by_index
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from uuid import UUID
+
+    from reconsent.domain.notice import Kind, State
+    from reconsent.facts.versions import Policies
+    from reconsent.store.postgres import Connection
+
+SQL = named("sending/due")
+_IS_DUE: Final = COMPOSED(SQL["is_due"])
+_END_DEFERRAL: Final = COMPOSED(SQL["end_deferral"]).format(is_due=_IS_DUE)
+_CLAIM: Final = COMPOSED(SQL["claim"]).format(is_due=_IS_DUE)
+_FIRST_ASKS: Final = COMPOSED(SQL["first_asks"]).format(is_due=_IS_DUE)
+_ANY_DUE: Final = COMPOSED(SQL["any_due"]).format(is_due=_IS_DUE)
+# How many asks a claim gathers from all buckets.
+_GATHERED: Final = 8
+# No ask has these ids.
+_BEFORE_ALL: Final = -(2**63)
+_AFTER_ALL: Final = 2**63 - 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claimed(Who):
+    """A locked notice, with its account as it is at this moment; columns of the query.
+
+    What begins with `about` is of the notice that a reminder is about, and None for others. Without
+    an `email` the notice is suppressed.
+    """
+
+    account_key: int
+    notice_id: UUID
+    kind: Kind
+    version_id: int
+    property_name: str
+    email: str
+    name: str | None
+    locale: str | None
+    address_hash: bytes
+    about: UUID | None
+    about_state: State | None
+    about_ask_id: int | None
+    about_open: bool | None
+    about_accepted_at: datetime | None
+
+    @property
+    def asks_on(self) -> UUID | None:
+        """The notice whose page the link opens; a reminder's is that of what it reminds of."""
+        if self.kind == "reminder":
+            return self.about
+        return self.notice_id if self.kind == "choice" else None
+
+
+def claim_due(
+    connection: Connection, policies: Policies, limit: int, now: datetime
+) -> list[Claimed]:
+    """Claim notices version by version, those that share an ask together."""
+    due: dict[str, Any] = {"latest": policies.latest_ids, "limit": limit, "now": now}
+    connection.execute(_END_DEFERRAL, due)
+    claimed: list[Claimed] = []
+    for version_id in policies.latest_ids:
+        _claim_version(connection, due | {"version_id": version_id}, claimed, limit)
+    return claimed
+
+
+def _claim_version(
+    connection: Connection, due: dict[str, Any], claimed: list[Claimed], limit: int
+) -> None:
+    """Claim notices of a version from all buckets, up to `limit` with those claimed before.
+
+    The first asks are gathered one by one, so that requests that share a mail are full. Others are
+    taken bucket by bucket: there may be as many asks as accounts.
+    """
+    after = _BEFORE_ALL
+    for turn in range(_GATHERED + 1):
+        if len(claimed) >= limit:
+            return
+        place = due | {"after": after}
+        firsts: dict[int, int] = dict(connection.execute(_FIRST_ASKS, place))
+        if not firsts:
+            return
+        upto = min(firsts.values()) if turn < _GATHERED else _AFTER_ALL
+        buckets = [bucket for bucket, ask in firsts.items() if ask <= upto]
+        random.shuffle(buckets)  # other dispatchers begin elsewhere
+        with connection.cursor(row_factory=class_row(Claimed)) as cursor:
+            for bucket in buckets:
+                if len(claimed) >= limit:
+                    return
+                left = {"bucket": bucket, "upto": upto, "limit": limit - len(claimed)}
+                claimed += cursor.execute(_CLAIM, place | left)
+        after = upto
+
+
+def any_due(connection: Connection, policies: Policies, now: datetime) -> bool:
+    """Tell whether a notice waits to be sent."""
+    look_up_by_index(connection)
+    due = {"latest": policies.latest_ids, "now": now}
+    [(found,)] = connection.execute(_ANY_DUE, due).fetchall()
+    return bool(found)
