@@ -115,6 +115,11 @@ BEGIN
 END
 $$;
 
+-- Statistics may be old, or missing after a restore.
+ANALYZE before_accounts, before_account_history, before_collections, before_notices,
+    before_mail_events, before_consents, before_unsubscribes, before_relayed_notices,
+    before_relayed_consents, before_relayed_permissions, before_relayed_unsubscribes;
+
 -- ------------------------------------------------------------------ sets that accounts share
 
 CREATE TABLE holdings (
@@ -684,23 +689,28 @@ CREATE TABLE relay_intents (
     items  text[] NOT NULL,
     PRIMARY KEY (topic, bucket)
 );
+CREATE TEMPORARY TABLE intended ON COMMIT DROP AS
+SELECT topic, unnest(items) AS old FROM before_relay_intents;
+ANALYZE intended;
 INSERT INTO relay_intents
 SELECT bucket, topic, array_agg(item)
 FROM (
-    SELECT topic, unnest(items) AS old FROM before_relay_intents
-) AS intended
-CROSS JOIN LATERAL (
-    SELECT keys.bucket, old AS item FROM before_notices AS notices
-    JOIN keys ON before = notices.account_key WHERE topic = 'notices' AND notice_id::text = old
+    SELECT topic, keys.bucket, old AS item
+    FROM intended
+    JOIN before_notices AS notices ON notice_id = CASE WHEN topic = 'notices' THEN old::uuid END
+    JOIN keys ON before = notices.account_key
     UNION ALL
-    SELECT bucket, account_key::text FROM keys WHERE topic = 'permissions' AND before::text = old
+    SELECT topic, bucket, account_key::text
+    FROM intended JOIN keys ON before = CASE WHEN topic = 'permissions' THEN old::bigint END
     UNION ALL
-    SELECT bucket, account_key || '-' || entry FROM entries
-    WHERE topic = 'consents' AND consent_id::text = old
+    SELECT topic, bucket, account_key || '-' || entry
+    FROM intended
+    JOIN entries ON consent_id = CASE WHEN topic = 'consents' THEN old::bigint END
     UNION ALL
-    SELECT bucket, account_key || '-' || entry FROM leavings
-    WHERE topic = 'unsubscribes' AND unsubscribe_id::text = old
-) AS now
+    SELECT topic, bucket, account_key || '-' || entry
+    FROM intended
+    JOIN leavings ON unsubscribe_id = CASE WHEN topic = 'unsubscribes' THEN old::bigint END
+) AS intents
 GROUP BY bucket, topic;
 COMMENT ON TABLE relay_intents IS 'distributed: in the buckets of the items';
 

@@ -37,6 +37,7 @@ _CLUSTER = (
     " pg_postmaster_start_time(), to_regclass('clusters')::oid"
     " FROM pg_control_system()"
 )
+_NEVER = 2**31
 _LOST = (psycopg.OperationalError, psycopg.InterfaceError)
 
 
@@ -144,8 +145,9 @@ def open_database(
         conninfo,
         min_size=1,
         max_size=size,
-        # A plan kept from when tables were empty would be used when they are full.
-        kwargs={"options": _OPTIONS, "application_name": name, "prepare_threshold": None},
+        # A plan kept from when tables were empty would be used when they are full. Statements whose
+        # plan is always the same are prepared one by one.
+        kwargs={"options": _OPTIONS, "application_name": name, "prepare_threshold": _NEVER},
         configure=_Clusters().see,
         check=ConnectionPool.check_connection,
         reconnect_timeout=_RECONNECT_SECONDS,

@@ -56,7 +56,7 @@ def end(connection: Connection, attempt: Attempt, results: Sequence[Result], now
     # Statements of their own: what is read after it is as it is once the locks are held.
     for bucket, keys in by_bucket(columns["account_key"]):
         members = {"attempt_id": attempt.attempt_id, "bucket": bucket, "keys": keys}
-        connection.execute(SQL["lock_members"], members)
+        connection.execute(SQL["lock_members"], members, prepare=True)
     connection.execute(SQL["outcomes"], columns)
     summary = {"attempt_id": attempt.attempt_id, "outcome": _summary(results)}
     connection.execute(SQL["end_attempt"], summary)

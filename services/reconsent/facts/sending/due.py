@@ -28,7 +28,7 @@ _CLAIM: Final = COMPOSED(SQL["claim"]).format(is_due=_IS_DUE)
 _FIRST_ASKS: Final = COMPOSED(SQL["first_asks"]).format(is_due=_IS_DUE)
 _ANY_DUE: Final = COMPOSED(SQL["any_due"]).format(is_due=_IS_DUE)
 # How many asks a claim gathers from all buckets.
-_GATHERED: Final = 8
+_GATHERED: Final = 32
 # No ask has these ids.
 _BEFORE_ALL: Final = -(2**63)
 _AFTER_ALL: Final = 2**63 - 1
@@ -101,7 +101,7 @@ def _claim_version(
                 if len(claimed) >= limit:
                     return
                 left = {"bucket": bucket, "upto": upto, "limit": limit - len(claimed)}
-                claimed += cursor.execute(_CLAIM, place | left)
+                claimed += cursor.execute(_CLAIM, place | left, prepare=True)
         after = upto
 
 
