@@ -26,7 +26,7 @@ _SQL: Final = Path(str(files("reconsent.store").joinpath("sql")))
 _ROOMS: Final = sorted(str(path.relative_to(_SQL).with_suffix("")) for path in _SQL.rglob("*.sql"))
 # Parts of queries, and what runs elsewhere: the demo has one server.
 _LEFT_OUT: Final = {"fragments", "demo"}
-_PARTS: Final = {"sending/claims:is_due", "sending/due_by_time:is_open"}
+_PARTS: Final = {"sending/due:is_due", "sending/due_by_time:is_open"}
 # What the program puts into queries that serve several tables.
 _FILLED: Final = {
     "published/record": {"table": "relayed_notices", "type": "uuid"},
