@@ -11,4 +11,4 @@ __all__ = ["cluster", "given", "settings", "started", "topics"]
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the option for the number of accounts."""
-    parser.addoption("--accounts", type=int, default=1_000_000, help="accounts of test_growth")
+    parser.addoption("--accounts", type=int, default=5_000_000, help="accounts of test_growth")

@@ -1,6 +1,6 @@
 """What must not slow down with more accounts: idle services, counts, the first line of a list.
 
-Each is measured at 100,000 accounts and at 1,000,000, or at `--accounts`.
+Each is measured at 100,000 accounts and at 5,000,000, or at `--accounts`.
 """
 
 from __future__ import annotations
