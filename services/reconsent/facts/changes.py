@@ -60,7 +60,11 @@ def changes_after(
 
 def any_changes(connection: Connection, follower: str) -> bool:
     """Tell whether anything changed that a follower has not seen, also in open transactions."""
-    return bool(values(connection, SQL["any_changes"], {"follower": follower})[0])
+    return _is_behind(connection, follower, by=0)
+
+
+def _is_behind(connection: Connection, follower: str, *, by: int) -> bool:
+    return values(connection, SQL["is_behind"], {"follower": follower, "by": by}) == [True]
 
 
 def follow_to(
@@ -105,8 +109,7 @@ def drop_left_behind(connection: Connection, since: datetime) -> None:
     begins with all accounts, which is less to read by then.
     """
     for follower in values(connection, SQL["not_moved"], {"since": since}):
-        wanted = {"follower": follower, "far": _FAR}
-        if values(connection, SQL["is_far_behind"], wanted) == [True]:
+        if _is_behind(connection, follower, by=_FAR):
             connection.execute(SQL["drop_follower"], {"follower": follower})
             FOLLOWER_DROPPED.log(follower=follower)
 

@@ -96,7 +96,7 @@ UNTIL = {"until": NOW, "limit": 1000, "accepted_until": NOW, "now": NOW, "remind
     ("file", "query", "parameters", "index"),
     [
         ("changes", "changes_after", FOLLOWED, "changes_in_order"),
-        ("changes", "any_changes", FOLLOWED, "changes_in_order"),
+        ("changes", "is_behind", FOLLOWED | {"by": 0}, "changes_in_order"),
         ("changes", "read_by_all", FOLLOWED, "changes_in_order"),
         ("changes", "prune", PRUNED, "changes_in_order"),
         ("ledgers", "first_collected", KEYS, "collections_bucket"),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 from uuid import UUID
 
 from reconsent.domain.times import rfc3339
-from reconsent.facts.notice_ids import accounts_of
+from reconsent.facts.notice_ids import accounts_of, as_columns
 from reconsent.store.named import named
 from reconsent.store.rows import all_rows
 
@@ -89,7 +89,7 @@ def with_evidence(
     rest = iter(notices)
     while some := list(islice(rest, _AT_ONCE)):
         owners = accounts_of(connection, [UUID(notice["notice"]) for notice in some])
-        ids = {"account_key": list(owners.values()), "notice_id": list(owners)}
+        ids = as_columns(owners)
         sent = {row.notice: row for row in all_rows(connection, _Sent, SQL["sent"], ids)}
         attempts = _by_notice(all_rows(connection, _Attempt, SQL["attempts"], ids))
         events = _by_notice(all_rows(connection, _Event, SQL["events"], ids))

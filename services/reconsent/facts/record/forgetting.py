@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from reconsent.domain.bucket import by_bucket
+from reconsent.facts.notice_ids import as_columns
 from reconsent.facts.record.standings import refresh_holdings
 from reconsent.store import log
 from reconsent.store.named import named
@@ -131,11 +132,8 @@ def _forget_address_hashes(connection: Connection, now: datetime, limit: int) ->
         for query in (SQL["hashes_of_accepted"], SQL["hashes_of_others"])
         for notice in all_rows(connection, _WithHash, query, wanted)
     ]
-    columns = {
-        "account_key": [notice.account_key for notice in found],
-        "notice_id": [notice.notice_id for notice in found],
-    }
-    return bool(found and connection.execute(SQL["forget_hashes"], columns).rowcount)
+    owners = as_columns({notice.notice_id: notice.account_key for notice in found})
+    return bool(found and connection.execute(SQL["forget_hashes"], owners).rowcount)
 
 
 def _keys(accounts: Sequence[Forgotten]) -> list[int]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from reconsent.domain.bucket import bucket_of, by_bucket
 from reconsent.domain.event import NOT_THE_ADDRESS
 from reconsent.domain.notice_id import notice_id
 from reconsent.domain.recorded import Counts
-from reconsent.facts.notice_ids import accounts_of
+from reconsent.facts.notice_ids import accounts_of, as_columns, in_buckets
 from reconsent.facts.record.forgetting import erase_reports
+from reconsent.facts.record.locks import lock_keys
 from reconsent.facts.record.unsubscribes import Reason, Unsubscribe, record_unsubscribes
 from reconsent.store.named import named
 from reconsent.store.rows import all_rows, values
@@ -75,26 +75,12 @@ def record_mail_events(connection: Connection, events: Sequence[MailEvent]) -> C
 def _lock(connection: Connection, notice_ids: Iterable[UUID]) -> dict[UUID, _Sent]:
     """Lock notices after their accounts, in the order in which deletions lock them."""
     owners = accounts_of(connection, notice_ids)
-    _lock_accounts(connection, owners.values())
+    lock_keys(connection, owners.values())
     return {
         notice.notice_id: notice
-        for bucket, keys in by_bucket(owners.values())
-        for notice in all_rows(
-            connection,
-            _Sent,
-            SQL["lock"],
-            {
-                "bucket": bucket,
-                "keys": keys,
-                "notice_ids": [one for one, key in owners.items() if bucket_of(key) == bucket],
-            },
-        )
+        for of_bucket in in_buckets(owners)
+        for notice in all_rows(connection, _Sent, SQL["lock"], of_bucket)
     }
-
-
-def _lock_accounts(connection: Connection, keys: Iterable[int]) -> None:
-    for bucket, of_bucket in by_bucket(keys):
-        connection.execute(SQL["lock_accounts"], {"bucket": bucket, "keys": of_bucket})
 
 
 def _add(
@@ -115,7 +101,7 @@ def _add(
 
 def _apply(connection: Connection, new: Sequence[_New], sent: Mapping[UUID, _Sent]) -> None:
     """Update notices and accounts after new reports."""
-    reported = _listed({report.notice_id: sent[report.notice_id].account_key for report in new})
+    reported = as_columns({report.notice_id: sent[report.notice_id].account_key for report in new})
     connection.execute(SQL["apply"], reported)
     connection.execute(SQL["undeliver_reminded"], reported)
     complaints: dict[int, datetime] = {}
@@ -132,11 +118,6 @@ def _apply(connection: Connection, new: Sequence[_New], sent: Mapping[UUID, _Sen
         complaints=complaints,
     )
     _leave(connection, new, sent)
-
-
-def _listed(owners: Mapping[UUID, int]) -> dict[str, list[Any]]:
-    """Return notices and the accounts that they are of, as the queries take them."""
-    return {"account_key": list(owners.values()), "notice_id": list(owners)}
 
 
 def _leave(connection: Connection, new: Sequence[_New], sent: Mapping[UUID, _Sent]) -> None:
@@ -161,9 +142,9 @@ def bounce_rejected(connection: Connection, attempt_id: int, owners: Mapping[UUI
 
     `owners` are the members of the attempt that may have been, with their accounts.
     """
-    members = _listed(owners) | {"attempt_id": attempt_id}
+    members = as_columns(owners) | {"attempt_id": attempt_id}
     rejected = all_rows(connection, _Rejected, SQL["rejected_addresses"], members)
-    undelivered = _listed({notice.notice_id: notice.account_key for notice in rejected})
+    undelivered = as_columns({notice.notice_id: notice.account_key for notice in rejected})
     connection.execute(SQL["undeliver_reminded"], undelivered)
     _touch(
         connection,
@@ -184,7 +165,7 @@ def _touch(
     connection.execute(SQL["mark_bounced"], bounced)
     touched = sorted({*keys, *values(connection, SQL["having_addresses"], bounced)})
     # A claim skips locked accounts, so it sees the mark or does not take the notice.
-    _lock_accounts(connection, touched)
+    lock_keys(connection, touched)
     said = {"complaining": list(complaints), "complained_at": list(complaints.values())}
     connection.execute(SQL["complain"], said)
     connection.execute(SQL["touch"], {"keys": touched})

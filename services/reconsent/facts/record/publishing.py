@@ -11,6 +11,7 @@ from reconsent.domain.errors import BadInputError
 from reconsent.domain.notice import Settled, settled
 from reconsent.domain.policy import PolicyVersion
 from reconsent.domain.policy_line import admit
+from reconsent.facts.notice_ids import as_columns
 from reconsent.facts.record.standings import refresh_standings
 from reconsent.facts.sets import Cohorts
 from reconsent.facts.versions import Policies, PublishedVersions
@@ -91,5 +92,4 @@ def settle_questions(
     connection: Connection, became: Settled | None, owners: Mapping[UUID, int]
 ) -> None:
     """Record how mailed questions were settled; `owners` are their accounts by notice."""
-    columns = {"account_key": list(owners.values()), "notice_id": list(owners)}
-    connection.execute(SQL["settle"], columns | {"settled": became})
+    connection.execute(SQL["settle"], as_columns(owners) | {"settled": became})

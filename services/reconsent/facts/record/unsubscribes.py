@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from reconsent.domain.bucket import by_bucket
+from reconsent.facts.record.locks import lock_keys
 from reconsent.store.named import named
 
 if TYPE_CHECKING:
@@ -42,8 +42,7 @@ def record_unsubscribes(connection: Connection, said: Sequence[Unsubscribe]) -> 
 
     Locks the accounts. A repeated unsubscribe from the same notice counts once, at its first time.
     """
-    for bucket, keys in by_bucket(one.account_key for one in said):
-        connection.execute(SQL["lock"], {"bucket": bucket, "keys": keys})
+    lock_keys(connection, (one.account_key for one in said))
     columns = {
         "account_key": [one.account_key for one in said],
         "notice_id": [one.notice_id for one in said],

@@ -15,10 +15,10 @@ from psycopg.sql import SQL as COMPOSED
 from psycopg.sql import Identifier, Placeholder
 
 from reconsent.domain.account import AccountName
-from reconsent.domain.bucket import by_bucket
 from reconsent.domain.notice import suppression
 from reconsent.domain.use import Use, sort_key
 from reconsent.facts.changes import lock_planning
+from reconsent.facts.notice_ids import in_buckets
 from reconsent.facts.record.choices import Choice, record_choices
 from reconsent.facts.record.publishing import settle_questions
 from reconsent.facts.sending.releases import flags
@@ -227,12 +227,7 @@ def _locked(
         found = cursor.execute(find, wanted).fetchall()
     locked: list[_Row] = []
     with connection.cursor(row_factory=class_row(row)) as cursor:
-        for bucket, keys in by_bucket(question.account_key for question in found):
-            of_bucket = {
-                "bucket": bucket,
-                "keys": keys,
-                "notice_ids": [one.notice_id for one in found if one.account_key in keys],
-            }
+        for of_bucket in in_buckets({one.notice_id: one.account_key for one in found}):
             locked += cursor.execute(lock, wanted | of_bucket)
     return locked
 

@@ -18,15 +18,16 @@ CROSS JOIN LATERAL (
 WHERE follower = %(follower)s AND stream = %(stream)s
 ORDER BY followers.bucket, next.changed, next.account_key;
 
--- :name any_changes
--- Tell whether anything changed that a follower has not seen, also in transactions still running.
+-- :name is_behind
+-- Tell whether a follower has not seen more than `by` changes of a bucket and stream, also of
+-- transactions that are still running.
 SELECT EXISTS (
     SELECT 1 FROM followers
     CROSS JOIN LATERAL (
         SELECT 1 FROM changes
         WHERE changes.bucket = followers.bucket AND changes.stream = followers.stream
           AND (changes.changed, changes.account_key) > (followers.changed, followers.account_key)
-        ORDER BY changes.changed, changes.account_key LIMIT 1
+        ORDER BY changes.changed, changes.account_key OFFSET %(by)s LIMIT 1
     ) AS next
     WHERE follower = %(follower)s);
 
@@ -57,18 +58,6 @@ SET changed = excluded.changed, account_key = excluded.account_key, moved_at = e
 -- Find the relays that have read nothing since some time.
 SELECT follower FROM followers WHERE follower <> 'planner'
 GROUP BY follower HAVING max(moved_at) < %(since)s;
-
--- :name is_far_behind
--- Tell whether a follower has many changes to read in some bucket.
-SELECT EXISTS (
-    SELECT 1 FROM followers
-    CROSS JOIN LATERAL (
-        SELECT 1 FROM changes
-        WHERE changes.bucket = followers.bucket AND changes.stream = followers.stream
-          AND (changes.changed, changes.account_key) > (followers.changed, followers.account_key)
-        ORDER BY changes.changed, changes.account_key OFFSET %(far)s LIMIT 1
-    ) AS next
-    WHERE follower = %(follower)s);
 
 -- :name drop_follower
 -- Forget a follower.

@@ -1,8 +1,3 @@
--- :name lock_accounts
--- Lock the accounts of a bucket that reports are about.
-SELECT FROM accounts WHERE bucket = %(bucket)s AND account_key = ANY(%(keys)s::bigint[])
-ORDER BY account_key FOR NO KEY UPDATE;
-
 -- :name lock
 -- Lock the notices of a bucket that reports are about; those never handed to a provider have none.
 -- Providers' texts about deleted accounts and minors are not kept (`forgotten`).

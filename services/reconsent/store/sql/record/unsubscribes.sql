@@ -1,8 +1,3 @@
--- :name lock
--- Lock accounts of a bucket, always in the same order.
-SELECT FROM accounts WHERE bucket = %(bucket)s AND account_key = ANY(%(keys)s::bigint[])
-ORDER BY account_key FOR NO KEY UPDATE;
-
 -- :name add
 -- Add unsubscribes of locked accounts, once for each mail and reason, at the earliest time.
 WITH written AS (
