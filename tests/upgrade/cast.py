@@ -88,10 +88,10 @@ MILL: Final = _pair("mill")
 """Mail goes wrong."""
 POOL: Final = _pair("pool")
 """The release is paused, and resumed after the upgrade."""
-FARM: Final = _pair("farm")
+PIER: Final = _pair("pier")
 """The release is cancelled."""
 
-VERSIONS: Final = (S1, S2, S3, S4, S5, C1, C2, C3, *GYM, *MILL, *POOL, *FARM)
+VERSIONS: Final = (S1, S2, S3, S4, S5, C1, C2, C3, *GYM, *MILL, *POOL, *PIER)
 
 
 def account(property_name: str, name: str, /, **changed: Any) -> Json:  # noqa: ANN401 -- as in an event

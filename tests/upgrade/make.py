@@ -77,7 +77,7 @@ def build(building: Building) -> None:
     shop.be_answered(building)
     smaller_policies.club(building)
     smaller_policies.gym(building)
-    smaller_policies.pool_and_farm(building)
+    smaller_policies.pool_and_pier(building)
     shop.ask_again(building)
     # Nothing is sent after this: one mail is left half sent.
     smaller_policies.mill(building)

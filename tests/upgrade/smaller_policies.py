@@ -1,4 +1,4 @@
-"""The stages of the smaller policies: the club, the gym, the mill, the pool and the farm."""
+"""The stages of the smaller policies: the club, the gym, the mill, the pool and the pier."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from tests.upgrade.cast import (
     C1,
     C2,
     CLUB,
-    FARM,
     FATES,
     GYM,
     KLUBB,
     MEDLEMMER,
     MEMBERS,
     MILL,
+    PIER,
     POOL,
     address,
     choice,
@@ -116,17 +116,17 @@ def _kill_a_dispatcher(building: Building) -> None:
     assert building.states("mill")["m-stuck"]["state"] == "attempting"
 
 
-def pool_and_farm(building: Building) -> None:
+def pool_and_pier(building: Building) -> None:
     """Pause one release before it is planned, and cancel the other when it has begun."""
     place = building.place
     building.publish(*POOL)
     place.world.run("release", "pause", "pool", "2")
     building.people("pool.example", "p-1", "p-2", "p-gone")
-    building.publish(*FARM)
-    building.people("farm.example", "f-mailed", "f-yes")
+    building.publish(*PIER)
+    building.people("pier.example", "f-mailed", "f-yes")
     place.work("planner", "dispatcher")
     building.mailbox()
-    place.world.run("release", "cancel", "farm", "2", "--yes")
-    building.people("farm.example", "f-late")
-    building.answer("farm.example", "f-yes", "2", "allow")
+    place.world.run("release", "cancel", "pier", "2", "--yes")
+    building.people("pier.example", "f-late")
+    building.answer("pier.example", "f-yes", "2", "allow")
     place.work("planner", "dispatcher")
