@@ -115,8 +115,8 @@ kafka: $(STAMP) ## Run a Kafka broker for development, until Ctrl-C (needs Java 
 chaos: $(STAMP) ## Kill processes, broker and database at random (ROUNDS=50; SEED=n repeats a round)
 	$(PYTEST) tests/chaos -s --rounds=$(or $(ROUNDS),$(if $(SEED),1,50)) $(if $(SEED),--seed=$(SEED)) $(ARGS)
 
-bench: $(STAMP) ## Measure, and print ratios to a plain statement that does the same work
-	$(PYTEST) tests/bench -s $(ARGS)
+bench: $(STAMP) ## Measure each hot path beside its floor (ROW=name measures one row)
+	$(PYTEST) tests/bench -s $(if $(ROW),--row=$(ROW)) $(ARGS)
 
 format: $(STAMP) ## Format the code, and apply lint's automatic fixes
 	$(BIN)/ruff format

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-
 import psycopg
 
 from reconsent.domain.policy import PolicyVersion
@@ -15,6 +12,7 @@ from reconsent.store.postgres import Database
 from reconsent.workers.planner import Planner
 from reconsent.workers.preview import preview
 from reconsent.workers.running import run_until_idle
+from tests.bench.rows import seconds
 from tests.drafts import draft, row
 from tests.filled import add_accounts, give_data
 
@@ -48,13 +46,6 @@ def fill(database: Database, conninfo: str) -> None:
         refresh_holdings(connection, keys, PublishedVersions().now(connection))
     with psycopg.connect(conninfo, autocommit=True) as connection:
         connection.execute("VACUUM ANALYZE")
-
-
-def seconds(work: Callable[[], object]) -> float:
-    """Return how long some work took."""
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
 
 
 def test_planning_compared_with_a_plain_insert(database: Database, conninfo: str) -> None:

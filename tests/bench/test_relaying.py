@@ -22,7 +22,8 @@ from reconsent.store.postgres import Database
 from reconsent.workers.planner import Planner
 from reconsent.workers.relay import Relay, outlets
 from reconsent.workers.running import collect_rarely, run_until_idle
-from tests.bench.test_planning import ACCOUNTS, fill, seconds, version
+from tests.bench.rows import seconds
+from tests.bench.test_planning import ACCOUNTS, fill, version
 
 
 class Recording:

@@ -6,7 +6,6 @@ The stand-in shares the machine, so it is also timed alone, with plain requests.
 from __future__ import annotations
 
 import json
-import resource
 
 import httpx
 import pytest
@@ -18,18 +17,13 @@ from reconsent.store.postgres import Database
 from reconsent.workers.dispatcher import Dispatcher
 from reconsent.workers.running import run_until_idle
 from tests.bench import test_smtp
-from tests.bench.test_planning import seconds
+from tests.bench.rows import memory, seconds
 from tests.mails import clock
 from tests.stand_ins.sendgrid import SendGridStandIn, running_sendgrid
 
 NOTICES = 100_000
 PART = 10_000
 SENDER = "Privacy <privacy@reconsent.test>"
-
-
-def memory() -> float:
-    """Return this process's peak memory in MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def post_plainly(stand_in: SendGridStandIn, requests: int) -> None:
