@@ -1,73 +1,88 @@
-"""Planning and previewing a release, compared with a plain INSERT … SELECT of the same rows."""
+"""Planning and previewing a release, beside a plain INSERT … SELECT of the same rows."""
 
 from __future__ import annotations
 
-import psycopg
+from typing import Final
 
-from reconsent.domain.policy import PolicyVersion
+import psycopg
+import pytest
+
 from reconsent.facts.record.publishing import publish
-from reconsent.facts.record.standings import refresh_holdings
 from reconsent.facts.versions import PublishedVersions
 from reconsent.store.postgres import Database
 from reconsent.workers.planner import Planner
 from reconsent.workers.preview import preview
 from reconsent.workers.running import run_until_idle
-from tests.bench.rows import seconds
-from tests.drafts import draft, row
-from tests.filled import add_accounts, give_data
+from tests.bench.floors import bare
+from tests.bench.rows import TIMES, Row, Table, seconds
+from tests.bench.worlds import fill, vacuum, version
 
-ACCOUNTS = 200_000
-_PAIRS = (
-    ("user.contact.email", "v1"),
-    ("user.payment", "v1"),
-    ("user.behavior", "v1"),
+_ACCOUNTS: Final = 200_000
+_DRAFT: Final = version("v2", "v1", "essential.service", "marketing")
+_FLOOR: Final = "INSERT INTO bare_notices SELECT * FROM notices"
+_INSERT: Final = "INSERT … SELECT of the same rows"
+_ROWS: Final = {
+    100: Row(
+        name="plan",
+        path="plan 1,000,000 accounts, 100 cohorts",
+        floor=_INSERT,
+        most=1.25,
+    ),
+    3000: Row(
+        name="plan-cohorts",
+        path="plan 1,000,000 accounts, 3,000 cohorts",
+        floor=_INSERT,
+        most=1.6,
+    ),
+}
+_PREVIEW: Final = Row(
+    name="preview", path="preview 1,000,000 accounts, 100 cohorts", floor=_INSERT, most=0.06
 )
 
 
-def version(name: str, follows: str | None, *uses: str) -> PolicyVersion:
-    """Return a version that declares uses of all user data."""
-    return draft(version=name, follows=follows, declares=[row("user", *uses)])
-
-
-def fill(database: Database, conninfo: str) -> None:
-    """Make accounts that hold up to three kinds of data, collected under the first version."""
-    with database.connection() as connection:
-        publish(connection, version("v1", None, "essential.service"), PublishedVersions())
-        keys = add_accounts(
-            connection,
-            """
-            SELECT 'campaigner.example', 'a' || n, 'a' || n || '@example.org', NULL, NULL
-            FROM generate_series(1, %(accounts)s) AS n
-            """,
-            {"accounts": ACCOUNTS},
-        )
-        for position, (category, under) in enumerate(_PAIRS, 1):
-            give_data(connection, category, under, every=position)
-        refresh_holdings(connection, keys, PublishedVersions().now(connection))
-    with psycopg.connect(conninfo, autocommit=True) as connection:
-        connection.execute("VACUUM ANALYZE")
-
-
-def test_planning_compared_with_a_plain_insert(database: Database, conninfo: str) -> None:
+@pytest.mark.parametrize(
+    "cohorts",
+    [
+        pytest.param(100, marks=pytest.mark.rows("plan", "preview")),
+        pytest.param(3000, marks=pytest.mark.rows("plan-cohorts")),
+    ],
+)
+def test_planning(database: Database, conninfo: str, table: Table, cohorts: int) -> None:
     """A release of one version to many accounts, and its preview."""
-    fill(database, conninfo)
-    planner = Planner(database)
-    run_until_idle([planner])
-    draft_version = version("v2", "v1", "essential.service", "marketing")
-    counting = seconds(lambda: preview(database, draft_version))
-    database.transaction(lambda connection: publish(connection, draft_version, PublishedVersions()))
-    planning = seconds(lambda: run_until_idle([planner]))
+    fill(database, conninfo, accounts=_ACCOUNTS, cohorts=cohorts)
+    previewing = [seconds(lambda: preview(database, _DRAFT)) for _ in range(TIMES)]
+    database.transaction(lambda connection: publish(connection, _DRAFT, PublishedVersions()))
+    planning, floor = [], []
+    table.floor("plan", _FLOOR)
+    for _ in range(TIMES):
+        forget_notices(conninfo)
+        planning.append(seconds(lambda: run_until_idle([Planner(database)])))
+        floor.append(insert_plainly(database))
+    table.add(_ROWS[cohorts], items=_ACCOUNTS, path=planning, floor=floor)
+    if cohorts == 100:
+        table.add(_PREVIEW, items=_ACCOUNTS, path=previewing, floor=floor)
+
+
+def insert_plainly(database: Database) -> float:
+    """Return how long a plain statement takes for the rows that were planned."""
     with database.connection() as connection:
-        connection.execute("CREATE TABLE plain (LIKE notices INCLUDING ALL)")
-    plain = seconds(
-        lambda: database.transaction(
-            lambda connection: connection.execute("INSERT INTO plain SELECT * FROM notices"),
+        bare(connection, "notices")
+    return seconds(lambda: database.transaction(lambda c: c.execute(_FLOOR)))
+
+
+def forget_notices(conninfo: str) -> None:
+    """Empty the tables that planning fills, and let the newest version be planned again."""
+    with psycopg.connect(conninfo, autocommit=True) as connection:
+        connection.execute("ALTER TABLE notices DISABLE TRIGGER USER")
+        connection.execute("TRUNCATE notices, notice_counts, changes")
+        connection.execute("ALTER TABLE notices ENABLE TRIGGER USER")
+        connection.execute(
+            "UPDATE releases SET state = 'planning'"
+            " WHERE version_id = (SELECT max(version_id) FROM releases)"
         )
-    )
-    with database.connection() as connection:
-        (planned,) = connection.execute("SELECT count(*) FROM notices").fetchone() or (0,)
-    assert planned == ACCOUNTS
-    print(
-        f"\nplanning {planned:,} notices: {planning:.2f} s, plain insert {plain:.2f} s, "
-        f"ratio {planning / plain:.2f}; preview {counting:.2f} s, ratio {counting / plain:.2f}"
-    )
+        connection.execute(
+            "INSERT INTO planning_progress (bucket, version_id)"
+            " SELECT bucket, max(version_id) FROM buckets, releases GROUP BY bucket"
+            " ON CONFLICT (bucket, version_id) DO UPDATE SET planned_to = 0"
+        )
+    vacuum(conninfo)

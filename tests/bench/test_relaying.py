@@ -23,7 +23,9 @@ from reconsent.workers.planner import Planner
 from reconsent.workers.relay import Relay, outlets
 from reconsent.workers.running import collect_rarely, run_until_idle
 from tests.bench.rows import seconds
-from tests.bench.test_planning import ACCOUNTS, fill, version
+from tests.bench.worlds import fill, version
+
+ACCOUNTS = 200_000
 
 
 class Recording:
@@ -49,7 +51,7 @@ def test_relay_compared_with_a_plain_producer(
     database: Database, conninfo: str, topics: KafkaSettings
 ) -> None:
     """All permissions and notices of a release, and the permissions after the next version."""
-    fill(database, conninfo)
+    fill(database, conninfo, accounts=ACCOUNTS, cohorts=7)
     draft = version("v2", "v1", "essential.service", "marketing")
     database.transaction(lambda connection: publish(connection, draft, PublishedVersions()))
     run_until_idle([Planner(database)])
