@@ -176,9 +176,9 @@ def _stage(connection: Connection, name: str) -> None:
     for text in _TEXTS.values():
         if _STAGING.match(_statement(text)):
             connection.execute(text.encode())
-    if name.startswith("planning:"):
+    if name.startswith("planning/steps:"):
         sample = {"keys": [71], "policy": "x", "release": True, "informing": [7]}
-        connection.execute(_TEXTS["planning:look_at"].encode(), sample)
+        connection.execute(_TEXTS["planning/steps:look_at"].encode(), sample)
 
 
 @pytest.mark.parametrize("node", [0, 1, 3])

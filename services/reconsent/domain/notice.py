@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING, Final, Literal, get_args
 
-from reconsent.domain.account import AccountState
+from reconsent.domain.account import AccountState, Contact, Status
 from reconsent.domain.consent import NO, Decision, EventState
 from reconsent.domain.use import Held, Use, covers, meet, sort_key
 
@@ -42,6 +43,15 @@ class Reach(AccountState):
     """What decides whether an account may be mailed."""
 
     address: Address
+
+
+REACHES: Final = tuple(
+    Reach(status=status, contact=contact, minor=minor, address=address)
+    for status, contact, minor, address in product(
+        get_args(Status), get_args(Contact), (False, True), get_args(Address)
+    )
+)
+"""All that there are. The fragment reach_number of the SQL numbers them in this order."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,15 +1,24 @@
 """Plan notices: for a published version, and for accounts that late facts touched. RULES 9 to 15.
 
-Every slice is a transaction of its own, which begins where the one before ended.
+Every slice begins where the one before ended, also after a crash.
 """
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
 from typing_extensions import override
 
-from reconsent.facts.planning import any_to_plan, begin_planning, plan_release, plan_touched
+from reconsent.facts.planning.first import KnownAsks
+from reconsent.facts.planning.releases import (
+    Part,
+    any_to_plan,
+    begin_planning,
+    next_parts,
+    plan_part,
+)
+from reconsent.facts.planning.steps import plan_touched
 from reconsent.facts.restores import current_era
 from reconsent.facts.sending.releases import apply_flags
 from reconsent.facts.sets import Cohorts
@@ -17,6 +26,8 @@ from reconsent.facts.versions import PublishedVersions
 from reconsent.workers.service import Service
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from reconsent.store.postgres import Connection, Database
 
 SLICE: Final = 20_000
@@ -33,6 +44,7 @@ class Planner(Service):
         self._slice_size = slice_size
         self._versions = PublishedVersions()
         self._cohorts = Cohorts()
+        self._known = KnownAsks()
 
     @override
     def work(self) -> bool:
@@ -50,11 +62,25 @@ class Planner(Service):
         current_era(connection)
         begin_planning(connection)
         policies = self._versions.locked(connection)
-        return (
-            apply_flags(connection, policies, self._slice_size)
-            or any(
-                plan_release(connection, self._cohorts, policies, policy, self._slice_size)
-                for policy in policies.by_name.values()
-            )
-            or plan_touched(connection, self._cohorts, policies, self._slice_size)
-        )
+        if apply_flags(connection, policies, self._slice_size):
+            return True
+        for policy in policies.by_name.values():
+            parts = next_parts(connection, policies, policy, self._slice_size)
+            if parts is not None:
+                self._plan_parts(parts)
+                return True
+        return plan_touched(connection, self._cohorts, policies, self._slice_size)
+
+    def _plan_parts(self, parts: Sequence[Part]) -> None:
+        """Plan parts side by side, in transactions of their own, while this one keeps others out.
+
+        If this one is repeated, it goes on behind them.
+        """
+        with ThreadPoolExecutor(max(1, len(parts)), "planner") as threads:
+            for planned in [threads.submit(self._plan_part, part) for part in parts]:
+                planned.result()
+
+    def _plan_part(self, part: Part) -> None:
+        known = self._known.of(part.version_id)
+        learnt = self._database.transaction(lambda c: plan_part(c, self._cohorts, part, known))
+        self._known.add(part.version_id, learnt)

@@ -16,7 +16,8 @@ from reconsent.domain.mail import CHOOSE_LINK, UNSUBSCRIBE_LINK
 from reconsent.domain.notice import Kind, next_step, questions
 from reconsent.domain.policy import Policy, PolicyVersion
 from reconsent.domain.use import Held, Use
-from reconsent.facts.planning import audience, informs_somebody
+from reconsent.facts.planning.audience import audience
+from reconsent.facts.planning.releases import informs_somebody
 from reconsent.facts.record.publishing import publish
 from reconsent.facts.sets import Cohorts
 from reconsent.facts.versions import Policies, PublishedVersions, informs
@@ -53,7 +54,7 @@ def preview(database: Database, version: PolicyVersion) -> Preview:
 def _count(connection: Connection, version: PolicyVersion, policies: Policies) -> Preview:
     policy = policies.by_name[version.policy]
     inform = informs_somebody(connection, policies, policy)
-    found = audience(connection, policy)
+    found = audience(connection, policies, policy)
     asks = Cohorts().asks(connection, policy, {one.cohort for one in found})
     counts: Counter[str] = Counter()
     suppressed: Counter[str] = Counter()

@@ -52,13 +52,15 @@ PAGE: Final = 5000
 class Outlet:
     """A topic, the streams of changes that it follows, and how to read its items.
 
-    `sweeps` tells whether its items may change when a version is published.
+    `sweeps` tells whether its items may change when a version is published, `awaits_planning`
+    whether they are made by planning it.
     """
 
     topic: str
     follows: Sequence[Stream]
     state: Callable[[Connection, Policies, Sequence[int]], list[Item]]
     sweeps: bool = True
+    awaits_planning: bool = False
 
     @property
     def follower(self) -> str:
@@ -72,7 +74,12 @@ def outlets(published: PublishedState) -> tuple[Outlet, ...]:
         # First: this topic tells others what is no longer permitted.
         Outlet(topic="permissions", follows=("accounts",), state=published.permissions),
         Outlet(topic="consents", follows=("accounts", "consents"), state=published.consents),
-        Outlet(topic="notices", follows=("accounts", "notices"), state=published.notices),
+        Outlet(
+            topic="notices",
+            follows=("accounts", "notices"),
+            state=published.notices,
+            awaits_planning=True,
+        ),
         Outlet(
             topic="unsubscribes",
             follows=("unsubscribes",),
@@ -202,7 +209,14 @@ class Relay(Service):
             if (changed := changes_after(connection, outlet.follower, stream, self._size))
         }
         keys = {change.account_key for changed in changes.values() for change in changed}
-        sweep = next_sweep(connection, outlet.topic, policies, self._size, versions=outlet.sweeps)
+        sweep = next_sweep(
+            connection,
+            outlet.topic,
+            policies,
+            self._size,
+            versions=outlet.sweeps,
+            awaits_planning=outlet.awaits_planning,
+        )
         if sweep is None and not keys:
             return None
         touched = sorted(keys.union(sweep.keys if sweep else ()))

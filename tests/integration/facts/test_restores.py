@@ -10,7 +10,7 @@ from threading import Barrier, Thread
 import pytest
 
 from reconsent.facts.changes import Change, changes_after, follow_to, followed
-from reconsent.facts.planning import begin_planning
+from reconsent.facts.planning.releases import begin_planning
 from reconsent.facts.remembered import Remembered
 from reconsent.facts.restores import (
     current_era,

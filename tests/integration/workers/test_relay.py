@@ -21,8 +21,10 @@ from reconsent.facts.restores import current_era, record_lost_time
 from reconsent.facts.sets import Cohorts
 from reconsent.store.leases import SoleRight
 from reconsent.store.postgres import Connection
+from reconsent.workers.planner import Planner
 from reconsent.workers.relay import Relay, outlets
 from reconsent.workers.running import run_until_idle
+from tests.integration.crowd import crowd
 from tests.integration.others import Others, lists
 from tests.integration.pipeline import Both, Pipeline
 from tests.integration.stage import URL, Stage, stage
@@ -134,6 +136,29 @@ def test_everything_is_published_again_after_a_restore(
     publishing.close()
     first, second = (dict(message.headers)["ce_id"] for message in others.read["permissions"])
     assert first != second
+
+
+@pytest.mark.parametrize("planned_before", [0, 3])
+def test_notices_follow_behind_their_planning(place: Stage, planned_before: int) -> None:
+    """A relay that overtakes the planner, or begins in the midst of a release, misses no notice."""
+    world = Pipeline(place)
+    world.send(crowd(40))
+    world.settle()
+    others = Others()
+    publishing = relays(place, others, page=10)
+    planner = Planner(place.database, slice_size=5)
+    for _ in range(planned_before):
+        assert planner.work()
+    told_first = []
+    while planner.work():
+        publish(publishing)
+        told_first.append(len(others.told("notices")))
+    publish(publishing)
+    for relay in publishing:
+        relay.close()
+    assert others.told("notices").keys() == {str(row["notice"]) for row in world.notices()}
+    # It does not wait for the end.
+    assert 0 < told_first[planned_before] < told_first[-1]
 
 
 @pytest.mark.parametrize("lost", ["its connection", "its time"])

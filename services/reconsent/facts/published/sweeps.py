@@ -2,6 +2,8 @@
 
 A relay that starts to follow the log goes through all accounts there are, which serves all versions
 published by then. It does so again after a restore.
+
+Planning a version does not log its notices: the topic of notices follows behind it.
 """
 
 from __future__ import annotations
@@ -40,8 +42,11 @@ class Sweep:
 
 @dataclass(frozen=True, kw_only=True)
 class _Unswept:
+    """A version, and how far a topic came; it may go up to `planned_to` for now (None: to the end)."""
+
     version_id: int
     account_key: int
+    planned_to: int | None
 
 
 def begin_full_sweep(connection: Connection, topic: str) -> None:
@@ -51,16 +56,25 @@ def begin_full_sweep(connection: Connection, topic: str) -> None:
 
 
 def next_sweep(
-    connection: Connection, topic: str, policies: Policies, limit: int, *, versions: bool
+    connection: Connection,
+    topic: str,
+    policies: Policies,
+    limit: int,
+    *,
+    versions: bool,
+    awaits_planning: bool,
 ) -> Sweep | None:
     """Return the next accounts that a topic has to go through; None where there are none.
 
-    `versions` tells whether the topic goes through the accounts of newly published versions.
+    `versions` tells whether the topic goes through the accounts of newly published versions,
+    `awaits_planning` whether it does so behind their planning.
     """
     reached = values(connection, SQL["full"], {"topic": topic})
     if reached:
         return _next_of_all(connection, reached[0], limit)
-    return _next_of_version(connection, topic, policies, limit) if versions else None
+    if not versions:
+        return None
+    return _next_of_version(connection, topic, policies, limit, awaits_planning=awaits_planning)
 
 
 def _next_of_all(connection: Connection, after: int, limit: int) -> Sweep:
@@ -74,16 +88,24 @@ def _sweep(version_id: int | None, part: Slice | None) -> Sweep:
 
 
 def _next_of_version(
-    connection: Connection, topic: str, policies: Policies, limit: int
+    connection: Connection, topic: str, policies: Policies, limit: int, *, awaits_planning: bool
 ) -> Sweep | None:
     cursor = connection.cursor(row_factory=class_row(_Unswept))
-    wanted = {"topic": topic, "latest": policies.latest_ids}
+    wanted = {
+        "topic": topic,
+        "latest": policies.latest_ids,
+        "awaits_planning": awaits_planning,
+    }
     found = cursor.execute(SQL["unswept"], wanted).fetchone()
     if found is None:
         return None
     properties = policies.properties(policies.versions[found.version_id].policy)
     part = next_slice(connection, after=found.account_key, limit=limit, properties=properties)
-    return _sweep(found.version_id, part)
+    if found.planned_to is None:
+        return _sweep(found.version_id, part)
+    upto = min(part.upto, found.planned_to) if part else found.planned_to
+    keys = [key for key in part.keys if key <= upto] if part else []
+    return Sweep(version_id=found.version_id, keys=keys, account_key=upto, done=False)
 
 
 def note_sweep(connection: Connection, topic: str, sweep: Sweep) -> None:

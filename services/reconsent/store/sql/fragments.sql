@@ -45,3 +45,20 @@ FROM (
     FROM collections JOIN listed(%(keys)s::bigint[]) USING (bucket, account_key)
 ) AS pairs
 GROUP BY bucket, account_key
+
+-- :name passes_on
+-- Whether the account of `reach` has an unsent information notice of an earlier version than
+-- `version_id`, which then informs it. `unsent`: whether there are any such notices.
+CASE WHEN %(unsent)s THEN coalesce((
+    SELECT kind = 'information' AND state IN ('planned', 'due') FROM notices AS earlier
+    WHERE earlier.bucket = reach.bucket AND earlier.account_key = reach.account_key
+      AND earlier.version_id < %(version_id)s AND kind <> 'reminder'
+    ORDER BY earlier.version_id DESC, sequence DESC LIMIT 1
+), false) ELSE false END
+
+-- :name reach_number
+-- The place of the account's reach in `REACHES` of domain/notice.py.
+(((CASE reach.status WHEN 'active' THEN 0 WHEN 'deactivated' THEN 1 ELSE 2 END * 3
+   + CASE reach.contact WHEN 'all' THEN 0 WHEN 'service' THEN 1 ELSE 2 END) * 2
+  + reach.minor::integer) * 3
+ + CASE reach.address WHEN 'ok' THEN 0 WHEN 'none' THEN 1 ELSE 2 END)

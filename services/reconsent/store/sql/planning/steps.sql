@@ -1,42 +1,16 @@
--- :name unplanned
--- Find the versions that are not fully planned, oldest first, and how far their planning came in the
--- bucket that is furthest behind.
-SELECT version_id, min(planned_to) AS planned_to
-FROM releases JOIN planning_progress USING (version_id)
-WHERE state = 'planning' AND version_id = ANY(%(versions)s)
-GROUP BY version_id ORDER BY version_id;
-
--- :name any_unplanned
--- Tell whether any version is not fully planned.
-SELECT EXISTS (SELECT FROM releases WHERE state = 'planning');
-
 -- :name look_at
--- Read some accounts' situations once, for `situations` and `take_steps`.
+-- Read some accounts' situations once, for `situations` and `take_steps`. While a release is planned, it
+-- informs the accounts that `inform_after` says, by bucket.
 CREATE TEMPORARY TABLE looked_at ON COMMIT DROP AS
-SELECT bucket, account_key, property, account, version_id, holdings_id, standing_id, status,
-       contact, minor, address, last_sequence, next_sequence, last_kind, last_state, last_suppression,
-       last_ask, last_undelivered, last_dead, false AS inform
-FROM listed(%(keys)s::bigint[]) JOIN situations USING (bucket, account_key)
+SELECT reach.bucket, reach.account_key, property, account, version_id, holdings_id, standing_id,
+       status, contact, minor, address, last_sequence, next_sequence, last_kind, last_state,
+       last_suppression, last_ask, last_undelivered, last_dead,
+       %(release)s AND (
+           reach.account_key > (%(inform_after)s::bigint[])[reach.bucket + 1] OR
+-- :include passes_on
+       ) AS inform
+FROM listed(%(keys)s::bigint[]) JOIN situations AS reach USING (bucket, account_key)
 WHERE policy = %(policy)s;
-
--- :name look_at_range
--- Read the situations of all accounts in a range of keys, in the order of the notices' index. A version
--- that is not fully planned informs the accounts that it has not reached.
-CREATE TEMPORARY TABLE looked_at ON COMMIT DROP AS
-SELECT bucket, account_key, property, account, version_id, holdings_id, standing_id, status,
-       contact, minor, address, last_sequence, next_sequence, last_kind, last_state, last_suppression,
-       last_ask, last_undelivered, last_dead,
-       coalesce(passes_on OR account_key > inform_after, false) AS inform
-FROM (
-    SELECT bucket, min(planned_to) FILTER (WHERE version_id = ANY(%(informing)s::integer[]))
-               AS inform_after
-    FROM buckets LEFT JOIN planning_progress USING (bucket) GROUP BY bucket
-) AS informing
-JOIN situations USING (bucket)
-WHERE policy = %(policy)s
-  AND account_key > %(after)s AND account_key <= %(upto)s
-  AND sets_key > %(after)s AND sets_key <= %(upto)s
-ORDER BY bucket, account_key;
 
 -- :name looked
 -- Drop the table, so that the accounts of another policy can be read next.
@@ -115,25 +89,3 @@ WITH steps AS (
     TABLE ended UNION ALL TABLE settling UNION ALL TABLE added
 )
 -- :include notices_written
-
--- :name planned_to
--- Store how far a version is planned in all buckets.
-UPDATE planning_progress SET planned_to = %(planned_to)s
-WHERE version_id = %(version_id)s AND planned_to < %(planned_to)s;
-
--- :name finish
--- Finish the planning of a version and of earlier ones planned with it.
-UPDATE releases SET state = CASE WHEN version_id = %(version_id)s THEN 'sending' ELSE 'done' END
-WHERE version_id = ANY(%(versions)s);
-
--- :name forget_progress
--- Forget how far the planning of some versions came.
-DELETE FROM planning_progress WHERE version_id = ANY(%(versions)s);
-
--- :name audience
--- Count the accounts in each situation of a policy, for the preview of a version.
-SELECT holdings_id, standing_id, status, contact, minor, address, passes_on,
-       count(*) AS accounts
-FROM situations
-WHERE policy = %(policy)s AND status <> 'deleted'
-GROUP BY holdings_id, standing_id, status, contact, minor, address, passes_on;

@@ -1,0 +1,52 @@
+"""Counting the accounts that are alike, before a version is planned."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from reconsent.domain.notice import REACHES, Reach
+from reconsent.facts.planning.releases import unsent_information
+from reconsent.store.named import named
+from reconsent.store.rows import all_rows
+
+if TYPE_CHECKING:
+    from reconsent.domain.policy import Policy
+    from reconsent.facts.versions import Policies
+    from reconsent.store.postgres import Connection
+
+SQL = named("planning/audience")
+
+
+class Audience(NamedTuple):
+    """How many accounts have the same cohort and reach, and whether they were still to be informed.
+
+    `number` is the place of the reach in REACHES.
+    """
+
+    holdings_id: int
+    standing_id: int
+    number: int
+    passes_on: bool
+    accounts: int
+
+    @property
+    def cohort(self) -> tuple[int, int]:
+        """The (holdings, standing) ids, which decide what is asked."""
+        return self.holdings_id, self.standing_id
+
+    @property
+    def reach(self) -> Reach:
+        """What decides whether the accounts may be mailed."""
+        return REACHES[self.number]
+
+
+def audience(connection: Connection, policies: Policies, policy: Policy) -> list[Audience]:
+    """Count the accounts of a policy, all but deleted ones, as its latest version meets them."""
+    # One process would sort to disk what two count in memory.
+    connection.execute("SET LOCAL work_mem = '64MB'")
+    wanted = {
+        "properties": policies.properties(policy.name),
+        "version_id": policies.latest_id(policy.name),
+        "unsent": unsent_information(connection, policies, policy),
+    }
+    return all_rows(connection, Audience, SQL["audience"], wanted)

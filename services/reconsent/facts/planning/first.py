@@ -1,0 +1,126 @@
+"""The first notices of accounts that have none of a version yet: by one statement for a range.
+
+What an account is told is decided by its reach, by whether its cohort is asked anything, and by
+whether it is informed. These are few, so the rules are asked for all of them beforehand, and the
+statement finds each account's answer by a number. Cohorts that it does not know it returns.
+"""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from reconsent.domain.notice import REACHES, next_step
+from reconsent.domain.use import Use
+from reconsent.facts.sets import ask_ids
+from reconsent.store.named import named
+from reconsent.store.postgres import restores
+from reconsent.store.rows import all_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from reconsent.domain.policy import Policy
+    from reconsent.facts.sending.releases import ReleaseFlags
+    from reconsent.facts.sets import Cohorts
+    from reconsent.store.postgres import Connection
+
+SQL = named("planning/first")
+
+Cohort = tuple[int, int]
+# Passed with every range, so no more than a range may add.
+_MOST_COHORTS: Final = 20_000
+# Any ask will do: the rules only look at whether there is one.
+_SOMETHING: Final = frozenset({Use("", None, "", "")})
+
+
+class _Unknown(NamedTuple):
+    holdings_id: int
+    standing_id: int
+
+
+class KnownAsks:
+    """What cohorts are asked by a version, by the ids of asks that are recorded for good.
+
+    Several transactions may read it. What one learns is added once that has been committed.
+    """
+
+    def __init__(self) -> None:
+        """Begin without knowing any."""
+        self._of = (0, 0)
+        self._ids: Mapping[Cohort, int] = {}
+
+    def of(self, version_id: int) -> Mapping[Cohort, int]:
+        """Return the ids of a version's asks by cohort; 0 where nothing is asked."""
+        return self._ids if self._of == (version_id, restores()) else {}
+
+    def add(self, version_id: int, learnt: Mapping[Cohort, int]) -> None:
+        """Remember more of a version; other versions are forgotten."""
+        known = self.of(version_id)
+        if not learnt and known:
+            return
+        if len(known) + len(learnt) > _MOST_COHORTS:
+            known = {}
+        self._of = version_id, restores()
+        self._ids = {**known, **learnt}
+
+
+def plan_first(
+    connection: Connection,
+    cohorts: Cohorts,
+    policy: Policy,
+    flags: ReleaseFlags,
+    *,
+    known: Mapping[Cohort, int],
+    which: Mapping[str, Any],
+) -> dict[Cohort, int]:
+    """Plan the accounts that `which` names; return the asks of cohorts that were not known.
+
+    These asks are only recorded when the caller's transaction is committed.
+    """
+    learnt: dict[Cohort, int] = {}
+    parameters = {**which, **_answers(flags)}
+    while unknown := all_rows(
+        connection, _Unknown, SQL["plan"], parameters | _columns({**known, **learnt})
+    ):
+        asks = cohorts.asks(
+            connection, policy, ((one.holdings_id, one.standing_id) for one in unknown)
+        )
+        ids = ask_ids(connection, {ask for ask in asks.values() if ask}) | {frozenset[Use](): 0}
+        learnt |= {cohort: ids[ask] for cohort, ask in asks.items()}
+    return learnt
+
+
+def _answers(flags: ReleaseFlags) -> dict[str, list[Any]]:
+    """Ask the rules about every reach, asked something or not, informed or not. RULES 9, 10."""
+    answers = [
+        (number, step.plan, "suppressed" if step.suppression else flags.ready, step.suppression)
+        for number, (reach, asked, inform) in enumerate(
+            product(REACHES, (False, True), (False, True))
+        )
+        for step in [
+            next_step(
+                reach,
+                _SOMETHING if asked else frozenset(),
+                None,
+                inform=inform,
+                cancelled=flags.cancelled,
+            )
+        ]
+        if step.plan
+    ]
+    numbers, kinds, states, suppressions = zip(*answers, strict=True)
+    return {
+        "numbers": list(numbers),
+        "kinds": list(kinds),
+        "states": list(states),
+        "suppressions": list(suppressions),
+    }
+
+
+def _columns(known: Mapping[Cohort, int]) -> dict[str, list[int]]:
+    return {
+        "holdings_ids": [holdings_id for holdings_id, _ in known],
+        "standing_ids": [standing_id for _, standing_id in known],
+        "ask_ids": list(known.values()),
+    }
