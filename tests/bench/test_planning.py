@@ -17,7 +17,7 @@ from tests.bench.floors import bare
 from tests.bench.rows import TIMES, Row, Table, seconds
 from tests.bench.worlds import fill, vacuum, version
 
-_ACCOUNTS: Final = 200_000
+_ACCOUNTS: Final = 1_000_000
 _DRAFT: Final = version("v2", "v1", "essential.service", "marketing")
 _FLOOR: Final = "INSERT INTO bare_notices SELECT * FROM notices"
 _INSERT: Final = "INSERT … SELECT of the same rows"
