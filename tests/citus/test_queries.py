@@ -177,7 +177,14 @@ def _stage(connection: Connection, name: str) -> None:
         if _STAGING.match(_statement(text)):
             connection.execute(text.encode())
     if name.startswith("planning/steps:"):
-        sample = {"keys": [71], "policy": "x", "release": True, "informing": [7]}
+        sample = {
+            "keys": [71],
+            "policy": "x",
+            "version_id": 7,
+            "release": True,
+            "unsent": True,
+            "inform_after": [0] * 64,
+        }
         connection.execute(_TEXTS["planning/steps:look_at"].encode(), sample)
 
 
