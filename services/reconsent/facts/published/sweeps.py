@@ -42,7 +42,7 @@ class Sweep:
 
 @dataclass(frozen=True, kw_only=True)
 class _Unswept:
-    """A version, and how far a topic came; it may go up to `planned_to` for now (None: to the end)."""
+    """A version, how far a topic came, and how far it may go for now (None: to the end)."""
 
     version_id: int
     account_key: int
