@@ -15,7 +15,7 @@ from reconsent.domain.cloudevents import Received
 from reconsent.domain.event import parse
 from reconsent.domain.signing import Signer
 from reconsent.facts.read.account_story import account_json
-from reconsent.facts.read.permissions import Check, check_all
+from reconsent.facts.read.permissions import Permissions
 from reconsent.facts.record.recorder import Recorder
 from reconsent.facts.sets import Cohorts
 from reconsent.facts.versions import PublishedVersions
@@ -144,17 +144,16 @@ class World:
         """Return the answers of permission checks for each use in a story."""
         names = ("data_category", "collected_under", "data_use", "recipient")
         checks = [
-            Check(
-                property=found["property"],
-                account=found["account"],
-                at=at,
-                **{name: use[name] for name in names},
-            )
+            {"property": found["property"], "account": found["account"], "at": at}
+            | {name: use[name] for name in names}
             for use in found["permissions"]
         ]
         with self.database.connection() as connection:
             policies = self._versions.now(connection)
-            answers = check_all(connection, checks, policies, at, evidence=True)
+            found_answers = Permissions(Cohorts()).answer(
+                connection, checks, policies, at, evidence=True
+            )
+        answers = map(json.loads, found_answers)
         return [
             (a["allowed"], a["reason"], a["suppression"], a["evidence"]["rule"]) for a in answers
         ]

@@ -122,6 +122,7 @@ class Program:
 
     def web(self) -> Web:
         """Make the web server; its address is bound at once, and it serves after `start`."""
+        from reconsent.facts.read.permissions import Permissions  # noqa: PLC0415
         from reconsent.mail.sendgrid.webhook import Webhook  # noqa: PLC0415
         from reconsent.web.access import Context  # noqa: PLC0415
         from reconsent.web.app import create_app  # noqa: PLC0415
@@ -129,6 +130,7 @@ class Program:
         from reconsent.words.views import Site  # noqa: PLC0415
 
         key = self.settings.sendgrid.webhook_key
+        cohorts = Cohorts()
         context = Context(
             database=self.database,
             signer=self.signer,
@@ -138,7 +140,8 @@ class Program:
             lags=self.lags,
             now=now,
             versions=PublishedVersions(),
-            cohorts=Cohorts(),
+            cohorts=cohorts,
+            permissions=Permissions(cohorts),
             sendgrid=Webhook(key) if key else None,
         )
         web = Web(create_app(context), self.settings.listen)

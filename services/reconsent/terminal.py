@@ -39,6 +39,11 @@ def lines(values: Iterable[object]) -> None:
         document(value)
 
 
+def json_lines(values: Iterable[bytes]) -> None:
+    """Print a list, whose values are JSON already, as NDJSON."""
+    click.echo(b"\n".join(values))
+
+
 def for_people(*, as_json: bool) -> bool:
     """Return whether a list is for a person: on a terminal, and JSON was not requested."""
     return not as_json and sys.stdout.isatty()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
@@ -9,8 +10,9 @@ from typing import Any, Final
 
 import psycopg
 
+from reconsent.facts.read.checks import Check
 from reconsent.facts.read.notices import Filters, list_notices
-from reconsent.facts.read.permissions import Check, check_all
+from reconsent.facts.read.permissions import Permissions
 from reconsent.facts.sets import Cohorts
 from reconsent.facts.versions import PublishedVersions
 from reconsent.store.postgres import connect
@@ -39,8 +41,9 @@ def outcome(conninfo: str) -> Outcome:
     versions, accounts, collections, erasures, sets, dead_letters = facts(conninfo)
     with connect(conninfo) as connection:
         policies = PublishedVersions().now(connection)
-        questions = [Check.model_validate(check) for check in checks()]
-        answers = check_all(connection, questions, policies, _AT, evidence=False)
+        questions = [Check.model_validate(check).model_dump() for check in checks()]
+        found = Permissions(Cohorts()).answer(connection, questions, policies, _AT)
+        answers = map(json.loads, found)
         return {
             "versions": versions,
             "accounts": accounts,
@@ -50,7 +53,9 @@ def outcome(conninfo: str) -> Outcome:
             "dead letters": sorted(set(dead_letters), key=repr),
             "consents": connection.execute(_CONSENTS).fetchall(),
             "notices": [_alike(notice) for notice in _notices(connection)],
-            "permits": [(a["allowed"], a["reason"], a["suppression"]) for a in answers],
+            "permits": [
+                (a["allowed"], a["reason"], a["suppression"]) for a in map(json.loads, answers)
+            ],
         }
 
 

@@ -15,9 +15,10 @@ from reconsent.bus.kafka.settings import KafkaSettings
 from reconsent.domain.bus import Message
 from reconsent.domain.use import Use
 from reconsent.facts.ledgers import read_ledgers
+from reconsent.facts.read.checks import Check
 from reconsent.facts.read.ledger import ledger_json
 from reconsent.facts.read.notices import Filters, list_notices
-from reconsent.facts.read.permissions import Check, check_all
+from reconsent.facts.read.permissions import Permissions
 from reconsent.facts.sets import Cohorts
 from reconsent.facts.versions import Policies, PublishedVersions
 from reconsent.store.postgres import Connection, connect
@@ -114,8 +115,9 @@ def _compare_permissions(
         for check in checks()
         if f"{check['property']}/{check['account']}" in permissions
     ]
-    answers = check_all(connection, questions, policies, _AT, evidence=False)
-    for question, given in zip(questions, answers, strict=True):
+    fields = [question.model_dump() for question in questions]
+    answers = Permissions(Cohorts()).answer(connection, fields, policies, _AT)
+    for question, given in zip(questions, map(json.loads, answers), strict=True):
         name = f"{question.property}/{question.account}"
         value = permissions[name]
         if given["reason"] == "account_deleted":

@@ -18,6 +18,7 @@ from reconsent.bus.postgres import PostgresConsumer, PostgresProducer
 from reconsent.domain.bus import Consumer, Producer
 from reconsent.domain.mail import Mail, Outcome, Recipient, Result
 from reconsent.domain.signing import Signer
+from reconsent.facts.read.permissions import Permissions
 from reconsent.facts.sets import Cohorts
 from reconsent.facts.versions import PublishedVersions
 from reconsent.store.leases import Lease
@@ -131,6 +132,7 @@ class Stage:
         resources.callback(lambda: self.runner.run(self.client.aclose()))
 
     def _context(self) -> Context:
+        cohorts = Cohorts()
         return Context(
             database=self.database,
             signer=self.signer,
@@ -140,7 +142,8 @@ class Stage:
             lags=lambda connection: lag(connection, GROUP),
             now=self.now,
             versions=PublishedVersions(),
-            cohorts=Cohorts(),
+            cohorts=cohorts,
+            permissions=Permissions(cohorts),
         )
 
     def now(self) -> datetime:

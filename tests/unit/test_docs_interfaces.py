@@ -18,7 +18,7 @@ from reconsent.domain.event import TOPICS, parse
 from reconsent.domain.notice import State
 from reconsent.domain.permission import Reason
 from reconsent.domain.policy import PolicyVersion
-from reconsent.facts.read.permissions import Check
+from reconsent.facts.read.checks import Check
 from reconsent.web.programs import api
 from tests.docs import ROOT
 from tests.markdown import INTERFACES, OPERATING, blocks, first_cells, section

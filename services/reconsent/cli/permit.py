@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
@@ -16,7 +17,8 @@ from reconsent import terminal
 from reconsent.cli.with_program import with_program
 from reconsent.domain.errors import BadInputError
 from reconsent.domain.event import mistake
-from reconsent.facts.read.permissions import Check, check_all, refuse_past
+from reconsent.facts.read.checks import Check, CheckFields, parse_check, refuse_past
+from reconsent.facts.read.permissions import Permissions
 from reconsent.files.events import STDIN, lines_of
 from reconsent.store.postgres import Connection
 
@@ -61,12 +63,13 @@ def permit(program: Program, /, **given: Any) -> int:  # noqa: ANN401 -- click's
     given["data_category"] = given.pop("category")
     given["data_use"] = given.pop("use")
     try:
-        check = Check.model_validate(given)
+        check = Check.model_validate(given).model_dump()
         refuse_past(check, program.now())
     except ValidationError as error:
         field, _, what = mistake(error).partition(": ")
         raise BadInputError(f"{_OPTIONS.get(field, field)}: {what}") from error
-    (found,) = _answers(program, [check], evidence=True)
+    [answer] = _answers(program, Permissions(program.cohorts), [check], evidence=True)
+    found = json.loads(answer)
     if as_json:
         terminal.document(found)
     else:
@@ -76,10 +79,12 @@ def permit(program: Program, /, **given: Any) -> int:  # noqa: ANN401 -- click's
     return 0 if found["allowed"] else 1
 
 
-def _answers(program: Program, checks: list[Check], *, evidence: bool) -> list[dict[str, Any]]:
-    def work(connection: Connection) -> list[dict[str, Any]]:
+def _answers(
+    program: Program, permissions: Permissions, checks: list[CheckFields], *, evidence: bool
+) -> list[bytes]:
+    def work(connection: Connection) -> list[bytes]:
         policies = program.versions.now(connection)
-        return check_all(connection, checks, policies, program.now(), evidence=evidence)
+        return permissions.answer(connection, checks, policies, program.now(), evidence=evidence)
 
     return program.database.transaction(work)
 
@@ -92,20 +97,21 @@ def _permit_many(program: Program, file: str, *, evidence: bool) -> None:
             checks = list(_checks(lines_of(content, name), name, program.now()))
     except OSError as error:
         raise BadInputError(f"{name}: {error.strerror}") from error
+    permissions = Permissions(program.cohorts)
     for part in _batches(checks):
-        terminal.lines(_answers(program, part, evidence=evidence))
+        terminal.json_lines(_answers(program, permissions, part, evidence=evidence))
 
 
-def _batches(checks: list[Check]) -> Iterator[list[Check]]:
+def _batches(checks: list[CheckFields]) -> Iterator[list[CheckFields]]:
     return (checks[start : start + _AT_ONCE] for start in range(0, len(checks), _AT_ONCE))
 
 
-def _checks(lines: Iterable[tuple[int, bytes]], name: str, now: datetime) -> Iterator[Check]:
+def _checks(lines: Iterable[tuple[int, bytes]], name: str, now: datetime) -> Iterator[CheckFields]:
     for number, line in lines:
         if not line.strip():
             continue
         try:
-            check = Check.model_validate_json(line)
+            check = parse_check(line)
             refuse_past(check, now)
         except ValidationError as error:
             raise BadInputError(f"{name}:{number}: {mistake(error)}") from error

@@ -14,6 +14,7 @@ from fastapi.responses import HTMLResponse
 from typing_extensions import override
 
 from reconsent.domain.signing import Signer
+from reconsent.facts.read.permissions import Permissions
 from reconsent.facts.sets import Cohorts
 from reconsent.facts.versions import PublishedVersions
 from reconsent.mail.sendgrid.webhook import Webhook
@@ -48,6 +49,7 @@ class Context:
     now: Callable[[], datetime]
     versions: PublishedVersions
     cohorts: Cohorts
+    permissions: Permissions
     sendgrid: Webhook | None = None
     """Verifies SendGrid's requests; None if they are not accepted."""
 
