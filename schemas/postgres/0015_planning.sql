@@ -23,8 +23,9 @@ WHERE topic = 'notices'
 
 -- Whether and how an account can be mailed. A row lock on this view locks the account and its sets. A
 -- person can decline optional mail in the account (`stated_contact`) or with us (`unsubscribed_at`):
--- `contact` is the stricter of the two. `sets_key` is the account's key too: a range of keys must be
--- given for both, because PostgreSQL does not conclude from one to the other.
+-- `contact` is the stricter of the two. `sets_bucket` and `sets_key` are the account's bucket and key
+-- too: a range of keys, or a list of buckets, must be given for both, because PostgreSQL does not
+-- conclude from one to the other.
 CREATE OR REPLACE VIEW account_reach AS
 SELECT
     accounts.bucket, accounts.account_key, property, account, email, name, locale, status,
@@ -40,7 +41,7 @@ SELECT
                AND mark = 'bounced' AND lifted_at IS NULL) THEN 'bounced'
          ELSE 'ok' END AS address,
     address_hash, holdings_id, standing_id, told_id, updated_at, deleted_at,
-    sets.account_key AS sets_key, complained
+    sets.account_key AS sets_key, complained, sets.bucket AS sets_bucket
 FROM accounts JOIN account_sets AS sets
   ON sets.bucket = accounts.bucket AND sets.account_key = accounts.account_key;
 

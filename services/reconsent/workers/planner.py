@@ -6,11 +6,12 @@ Every slice begins where the one before ended, also after a crash.
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from typing_extensions import override
 
-from reconsent.facts.planning.first import KnownAsks
+from reconsent.facts.planning.first import Cohort, KnownAsks
 from reconsent.facts.planning.releases import (
     Part,
     any_to_plan,
@@ -26,11 +27,11 @@ from reconsent.facts.versions import PublishedVersions
 from reconsent.workers.service import Service
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from reconsent.store.postgres import Connection, Database
 
-SLICE: Final = 20_000
+SLICE: Final = 40_000
 
 
 class Planner(Service):
@@ -65,22 +66,28 @@ class Planner(Service):
         if apply_flags(connection, policies, self._slice_size):
             return True
         for policy in policies.by_name.values():
-            parts = next_parts(connection, policies, policy, self._slice_size)
-            if parts is not None:
-                self._plan_parts(parts)
+            lanes = next_parts(connection, policies, policy, self._slice_size)
+            if lanes is not None:
+                self._plan_lanes(lanes)
                 return True
         return plan_touched(connection, self._cohorts, policies, self._slice_size)
 
-    def _plan_parts(self, parts: Sequence[Part]) -> None:
+    def _plan_lanes(self, lanes: Sequence[Sequence[Part]]) -> None:
         """Plan parts side by side, in transactions of their own, while this one keeps others out.
 
         If this one is repeated, it goes on behind them.
         """
-        with ThreadPoolExecutor(max(1, len(parts)), "planner") as threads:
-            for planned in [threads.submit(self._plan_part, part) for part in parts]:
+        with ThreadPoolExecutor(max(1, len(lanes)), "planner") as threads:
+            for planned in [threads.submit(self._plan_parts, lane) for lane in lanes]:
                 planned.result()
 
-    def _plan_part(self, part: Part) -> None:
-        known = self._known.of(part.version_id)
-        learnt = self._database.transaction(lambda c: plan_part(c, self._cohorts, part, known))
-        self._known.add(part.version_id, learnt)
+    def _plan_parts(self, parts: Sequence[Part]) -> None:
+        for part in parts:
+            known = self._known.of(part.version_id)
+            learnt = self._database.transaction(partial(self._plan_part, part, known))
+            self._known.add(part.version_id, learnt)
+
+    def _plan_part(
+        self, part: Part, known: Mapping[Cohort, int], connection: Connection
+    ) -> dict[Cohort, int]:
+        return plan_part(connection, self._cohorts, part, known)

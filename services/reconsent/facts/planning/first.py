@@ -78,6 +78,8 @@ def plan_first(
 
     These asks are only recorded when the caller's transaction is committed.
     """
+    # PostgreSQL takes bucket and key for independent, and expects a few rows of a whole range.
+    connection.execute("SET LOCAL enable_nestloop = off")
     learnt: dict[Cohort, int] = {}
     parameters = {**which, **_answers(flags)}
     while unknown := all_rows(

@@ -6,7 +6,7 @@ notes how far planning came in its buckets, so that it goes on from there after 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from reconsent.domain.bucket import BUCKETS
@@ -21,7 +21,7 @@ from reconsent.store.postgres import look_up_by_index
 from reconsent.store.rows import all_rows, values
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from reconsent.domain.policy import Policy
     from reconsent.facts.sets import Cohorts
@@ -32,7 +32,9 @@ SQL = named("planning/releases")
 
 # A release of a few accounts is planned at once, without a second process of the server.
 _FEW: Final = 2000
-_PARTS: Final = 2
+_LANES: Final = 2
+# Lanes wait for one another after so many ranges, and others for the lock of planning.
+_AT_ONCE: Final = 2
 _NOBODY: Final = 2**63 - 1
 
 
@@ -98,40 +100,57 @@ def unsent_information(connection: Connection, policies: Policies, policy: Polic
 
 def next_parts(
     connection: Connection, policies: Policies, policy: Policy, limit: int
-) -> list[Part] | None:
+) -> list[list[Part]] | None:
     """Return the next accounts for which a policy's latest version is planned, in parts.
 
-    They can be planned at the same time. None where the version is planned; none where it just
-    became so. Earlier versions whose planning is not finished are planned together with it.
+    The parts of one list are planned one after the other, the lists at the same time. None where
+    the version is planned; none where it just became so. Earlier versions whose planning is not
+    finished are planned together with it.
     """
     unplanned = _unplanned(connection, policies, policy)
     if not unplanned:
         return None
     latest = policies.latest_id(policy.name)
-    after = unplanned[latest]
-    begins = after == 0
-    upto = next_range(connection, after=after, limit=min(limit, _FEW) if begins else limit)
-    if upto is None:
+    ranges = list(_ranges(connection, unplanned[latest], limit))
+    if not ranges:
         finished = {"version_id": latest, "versions": list(unplanned)}
         connection.execute(SQL["finish"], finished)
         connection.execute(SQL["forget_progress"], finished)
         return []
     informing = [one for one in unplanned if informs(policies.versions[one], policy)]
     reached = dict(all_rows(connection, _Reached, SQL["inform_after"], {"versions": informing}))
-    parts = 1 if begins else _PARTS
+    whole = Part(
+        policy=policy,
+        flags=flags(connection, latest),
+        properties=policies.properties(policy.name),
+        after=0,
+        upto=0,
+        buckets=range(BUCKETS),
+        inform_after=[reached.get(bucket, _NOBODY) for bucket in range(BUCKETS)],
+        unsent=unsent_information(connection, policies, policy),
+    )
+    lanes = 1 if len(ranges) == 1 else _LANES
     return [
-        Part(
-            policy=policy,
-            flags=flags(connection, latest),
-            properties=policies.properties(policy.name),
-            after=after,
-            upto=upto,
-            buckets=range(first, BUCKETS, parts),
-            inform_after=[reached.get(bucket, _NOBODY) for bucket in range(BUCKETS)],
-            unsent=unsent_information(connection, policies, policy),
-        )
-        for first in range(parts)
+        [
+            replace(whole, after=after, upto=upto, buckets=range(first, BUCKETS, lanes))
+            for after, upto in ranges
+        ]
+        for first in range(lanes)
     ]
+
+
+def _ranges(connection: Connection, after: int, limit: int) -> Iterator[tuple[int, int]]:
+    """Yield the next ranges of keys with up to `limit` accounts each; at first one of a few."""
+    if after == 0:
+        limit, ranges = min(limit, _FEW), 1
+    else:
+        ranges = _AT_ONCE
+    for _ in range(ranges):
+        upto = next_range(connection, after=after, limit=limit)
+        if upto is None:
+            return
+        yield after, upto
+        after = upto
 
 
 def plan_part(

@@ -21,6 +21,7 @@ WITH answers AS (
            ON cohorts.holdings_id = reach.holdings_id AND cohorts.standing_id = reach.standing_id
     WHERE reach.bucket = ANY(%(buckets)s::smallint[]) AND property = ANY(%(properties)s)
       AND reach.account_key > %(after)s AND reach.account_key <= %(upto)s
+      AND sets_bucket = ANY(%(buckets)s::smallint[])
       AND sets_key > %(after)s AND sets_key <= %(upto)s
       AND reach.account_key <> ALL(%(with_notices)s::bigint[])
 ), unknown AS MATERIALIZED (
