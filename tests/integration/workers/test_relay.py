@@ -142,7 +142,7 @@ def test_everything_is_published_again_after_a_restore(
 def test_notices_follow_behind_their_planning(place: Stage, planned_before: int) -> None:
     """A relay that overtakes the planner, or begins in the midst of a release, misses no notice."""
     world = Pipeline(place)
-    world.send(crowd(40))
+    world.send(crowd(100))
     world.settle()
     others = Others()
     publishing = relays(place, others, page=10)
@@ -158,7 +158,7 @@ def test_notices_follow_behind_their_planning(place: Stage, planned_before: int)
         relay.close()
     assert others.told("notices").keys() == {str(row["notice"]) for row in world.notices()}
     # It does not wait for the end.
-    assert 0 < told_first[planned_before] < told_first[-1]
+    assert 0 < told_first[0] < told_first[-1]
 
 
 @pytest.mark.parametrize("lost", ["its connection", "its time"])
