@@ -21,7 +21,8 @@ class Row:
     """A path and its floor or peer.
 
     `most` limits the ratio of the path's time to the floor's; `least` requires a ratio of the
-    path's rate to the peer's. A row with neither is printed for orientation.
+    path's rate to the peer's. A row with neither is printed for orientation. `compares_ratios`:
+    what is compared are ratios already, such as those of one path at two sizes.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Row:
     floor: str
     most: float | None = None
     least: float | None = None
+    compares_ratios: bool = False
 
     def ratio(self, path: float, floor: float) -> float:
         """Compare two rates as the row requires it."""
@@ -40,12 +42,19 @@ class Row:
             return ratio >= self.least
         return self.most is None or ratio <= self.most
 
+    def shown(self, rates: Sequence[float]) -> str:
+        """The median of some rates as it is printed."""
+        rate = median(rates)
+        return f"{1 / rate:.2f}" if self.compares_ratios else f"{rate:,.0f}"
+
     @property
     def must(self) -> str:
         """The requirement in words."""
         if self.least is not None:
             return f"≥ {self.least:g} of its rate"
-        return f"≤ {self.most:g} times its time" if self.most is not None else ""
+        if self.most is None:
+            return ""
+        return f"≤ {self.most:g} times {'it' if self.compares_ratios else 'its time'}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,9 +77,9 @@ class Measured:
         return [
             self.row.name,
             f"{self.row.path}{'; ' + self.note if self.note else ''}",
-            f"{median(self.path):,.0f}",
+            self.row.shown(self.path),
             self.row.floor,
-            f"{median(self.floor):,.0f}",
+            self.row.shown(self.floor),
             f"{self.ratio:.2f}{verdict}",
             self.row.must,
         ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 import psycopg
@@ -15,11 +16,22 @@ from reconsent.workers.preview import preview
 from reconsent.workers.running import run_until_idle
 from tests.bench.floors import bare
 from tests.bench.rows import TIMES, Row, Table, seconds
-from tests.bench.worlds import fill, vacuum, version
+from tests.bench.worlds import add, fill, vacuum, version
 
 _ACCOUNTS: Final = 1_000_000
+NEXT: Final = 100_000
 _DRAFT: Final = version("v2", "v1", "essential.service", "marketing")
 _FLOOR: Final = "INSERT INTO bare_notices SELECT * FROM notices"
+_NEXT: Final = _FLOOR + " WHERE account_key > %(after)s"
+_LAST_ACCOUNT: Final = "SELECT coalesce(max(account_key) | 63, 63) FROM accounts"
+_RELEASE: Final = """
+UPDATE releases SET state = 'planning' WHERE version_id = (SELECT max(version_id) FROM releases)
+"""
+_PLAN_AFTER: Final = """
+INSERT INTO planning_progress (bucket, version_id, planned_to)
+SELECT bucket, (SELECT max(version_id) FROM releases), %(after)s FROM buckets
+ON CONFLICT (bucket, version_id) DO UPDATE SET planned_to = excluded.planned_to
+"""
 _INSERT: Final = "INSERT … SELECT of the same rows"
 _ROWS: Final = {
     100: Row(
@@ -38,6 +50,9 @@ _ROWS: Final = {
 _PREVIEW: Final = Row(
     name="preview", path="preview 1,000,000 accounts, 100 cohorts", floor=_INSERT, most=0.06
 )
+
+
+Times = list[float]
 
 
 @pytest.mark.parametrize(
@@ -63,6 +78,32 @@ def test_planning(database: Database, conninfo: str, table: Table, cohorts: int)
         table.add(_PREVIEW, items=_ACCOUNTS, path=previewing, floor=floor)
 
 
+def measure_planning(database: Database, conninfo: str, *, first: int) -> tuple[Times, Times]:
+    """Add accounts, numbered from `first` on, and plan the newest version for them alone.
+
+    The database was filled by `fill`, and has a version that was planned for all other accounts.
+    """
+    with database.connection() as connection:
+        bare(connection, "notices")
+        connection.execute(_FLOOR)
+    planning, floor = [], []
+    for start in range(first, first + TIMES * NEXT, NEXT):
+        with database.connection() as connection:
+            [(after,)] = connection.execute(_LAST_ACCOUNT).fetchall()
+            add(connection, start, start + NEXT - 1)
+            connection.execute(_RELEASE)
+            connection.execute(_PLAN_AFTER, {"after": after})
+        vacuum(conninfo)
+        planning.append(seconds(lambda: run_until_idle([Planner(database)])))
+        floor.append(seconds(partial(_insert_next, database, after)))
+    return planning, floor
+
+
+def _insert_next(database: Database, after: int) -> None:
+    with database.connection() as connection:
+        connection.execute(_NEXT, {"after": after})
+
+
 def insert_plainly(database: Database) -> float:
     """Return how long a plain statement takes for the rows that were planned."""
     with database.connection() as connection:
@@ -72,17 +113,10 @@ def insert_plainly(database: Database) -> float:
 
 def forget_notices(conninfo: str) -> None:
     """Empty the tables that planning fills, and let the newest version be planned again."""
-    with psycopg.connect(conninfo, autocommit=True) as connection:
+    with psycopg.connect(conninfo) as connection:
         connection.execute("ALTER TABLE notices DISABLE TRIGGER USER")
         connection.execute("TRUNCATE notices, notice_counts, changes")
         connection.execute("ALTER TABLE notices ENABLE TRIGGER USER")
-        connection.execute(
-            "UPDATE releases SET state = 'planning'"
-            " WHERE version_id = (SELECT max(version_id) FROM releases)"
-        )
-        connection.execute(
-            "INSERT INTO planning_progress (bucket, version_id)"
-            " SELECT bucket, max(version_id) FROM buckets, releases GROUP BY bucket"
-            " ON CONFLICT (bucket, version_id) DO UPDATE SET planned_to = 0"
-        )
+        connection.execute(_RELEASE)
+        connection.execute(_PLAN_AFTER, {"after": 0})
     vacuum(conninfo)
