@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, LiteralString, TypeVar
+from typing import TYPE_CHECKING, Any, LiteralString, NamedTuple, TypeVar
 
 from psycopg.rows import class_row, scalar_row
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+
+    from psycopg import Cursor
+    from psycopg.rows import RowFactory
 
     from reconsent.store.postgres import Connection
 
 Row = TypeVar("Row")
+Named = TypeVar("Named", bound=NamedTuple)
 
 
 def all_rows(
@@ -42,3 +46,19 @@ def values(
     """Run a query that has one column; return its values."""
     with connection.cursor(row_factory=scalar_row) as cursor:
         return cursor.execute(query, parameters).fetchall()
+
+
+def rows_of(row: type[Named]) -> RowFactory[Named]:
+    """Return a row factory for named tuples whose fields are the query's columns, in their order.
+
+    It takes a fraction of the time of psycopg's own, which finds each field by its name.
+    """
+
+    def make(cursor: Cursor[Any]) -> Callable[[Any], Named]:
+        columns = tuple(column.name for column in cursor.description or ())
+        if columns not in {(), row._fields}:
+            message = f"{row.__name__} has other fields than the columns {', '.join(columns)}"
+            raise TypeError(message)
+        return row._make
+
+    return make

@@ -5,19 +5,23 @@ version is published. It publishes the current state of an item if that differs 
 published one; intermediate states are skipped. After a crash, messages whose delivery is in doubt
 are published again under the same id. After a restore everything is published again.
 
+Changes are taken a page at a time, from one snapshot. While one part of a page is sent, a thread
+reads the next.
+
 A lease ensures that one relay at a time works on a topic. An epoch fences its bookkeeping, and the
 broker fences its messages: of producers with one transactional id only the newest may write.
 """
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from typing_extensions import override
 
-from reconsent.domain.bus import Batch, Message
-from reconsent.domain.topics import LAYOUTS
+from reconsent.domain.bus import Batch
 from reconsent.facts.changes import (
     Change,
     Stream,
@@ -27,6 +31,7 @@ from reconsent.facts.changes import (
     follow_to,
     followed,
 )
+from reconsent.facts.published.messages import messages
 from reconsent.facts.published.record import Published, doubt, intend, record, unpublished
 from reconsent.facts.published.sweeps import Sweep, begin_full_sweep, next_sweep, note_sweep
 from reconsent.facts.restores import current_era, recorded_era
@@ -35,17 +40,19 @@ from reconsent.store.offsets import FencedError, advance, take_over
 from reconsent.workers.service import Service
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+    from concurrent.futures import Executor
     from datetime import datetime
 
-    from reconsent.domain.bus import Producer
+    from reconsent.domain.bus import Message, Producer
     from reconsent.facts.published.state import Item, PublishedState
     from reconsent.facts.versions import Policies
     from reconsent.store.leases import SoleRight
     from reconsent.store.postgres import Connection, Database
 
 GROUP: Final = "relay"
-PAGE: Final = 5000
+PAGE: Final = 20_000
+_PARTS: Final = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,12 +98,19 @@ def outlets(published: PublishedState) -> tuple[Outlet, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class _Page:
-    """Successive changes, and the messages to publish for them."""
+    """Successive changes, and the accounts to look at for them, in parts."""
 
     changes: Mapping[Stream, Sequence[Change]]
     sweep: Sweep | None
-    messages: Sequence[Message]
-    published: Mapping[Any, Published]
+    parts: Sequence[Sequence[int]]
+
+
+class _Part(NamedTuple):
+    """The messages to publish for some accounts of a page; `ends` is the page that it ends."""
+
+    messages: Sequence[Message] = ()
+    published: Mapping[Any, Published] = {}
+    ends: _Page | None = None
 
 
 class Relay(Service):
@@ -141,20 +155,33 @@ class Relay(Service):
             if self._producer is None:
                 self._begin()
             self._database.transaction(self._follow)
-            with self._database.one_moment() as connection:
-                page = self._read(connection)
-            if page is None:
-                return False
-            if page.messages and self._producer is not None:
-                self._database.transaction(lambda c: self._intend(c, page.published))
-                self._producer.send(page.messages)
-            self._count = self._database.transaction(lambda c: self._record(c, page))
+            with closing(self._read()) as parts, ThreadPoolExecutor(1) as ahead:
+                return self._publish(parts, ahead)
         except FencedError:
             self.close()  # another relay has taken over: wait for the right
         except BaseException:
             self.close()
             raise
         return True
+
+    def _publish(self, parts: Iterator[_Part], ahead: Executor) -> bool:
+        """Publish a page; False if there is none. The next part is read while one is sent.
+
+        Each is recorded together with the intent to publish the next one.
+        """
+        part = next(parts, None)
+        unrecorded = _Part()
+        while part is not None:
+            coming = None if part.ends else ahead.submit(next, parts)
+            if part.messages and self._producer is not None:
+                self._keep(unrecorded, part)
+                self._producer.send(part.messages)
+                unrecorded = part
+            if coming is None:
+                self._keep(unrecorded._replace(ends=part.ends), _Part())
+                return True
+            part = coming.result()
+        return False
 
     @override
     def idle(self) -> bool:
@@ -186,11 +213,6 @@ class Relay(Service):
         self._epoch, self._count = self._database.transaction(begin)
         self._producer = self._produce()
 
-    def _intend(self, connection: Connection, published: Mapping[Any, Published]) -> None:
-        """Record what is about to be published, unless another relay has taken over."""
-        self._advance(connection, self._count)
-        intend(connection, self._outlet.topic, published)
-
     def _follow(self, connection: Connection) -> None:
         """Start a full sweep at first and after a restore."""
         current_era(connection)
@@ -199,9 +221,23 @@ class Relay(Service):
             begin_following(connection, outlet.follower, outlet.follows)
             begin_full_sweep(connection, outlet.topic)
 
-    def _read(self, connection: Connection) -> _Page | None:
-        """Read the next changes and the messages for them, from one snapshot."""
-        policies = self._versions.now(connection)
+    def _read(self) -> Generator[_Part]:
+        """Read the next changes and the messages for them, a part at a time, from one snapshot.
+
+        No two parts have messages about the same account.
+        """
+        with self._database.one_moment() as connection:
+            policies = self._versions.now(connection)
+            page = self._page(connection, policies)
+            if page is None:
+                return
+            *others, last = page.parts
+            for keys in others:
+                yield self._part(connection, policies, keys)
+            part = self._part(connection, policies, last)
+        yield part._replace(ends=page)
+
+    def _page(self, connection: Connection, policies: Policies) -> _Page | None:
         outlet = self._outlet
         changes = {
             stream: changed
@@ -220,53 +256,35 @@ class Relay(Service):
         if sweep is None and not keys:
             return None
         touched = sorted(keys.union(sweep.keys if sweep else ()))
-        items = outlet.state(connection, policies, touched)
+        size = -(-self._size // _PARTS)
+        parts = [touched[start : start + size] for start in range(0, len(touched), size)]
+        return _Page(changes=changes, sweep=sweep, parts=parts or [[]])
+
+    def _part(self, connection: Connection, policies: Policies, keys: Sequence[int]) -> _Part:
+        items = self._outlet.state(connection, policies, keys)
         # From the same snapshot: a restore may have been recorded since the last step began.
-        published = unpublished(connection, outlet.topic, items, recorded_era(connection))
-        return _Page(
-            changes=changes,
-            sweep=sweep,
-            messages=self._messages(items, published),
-            published=published,
-        )
+        era = recorded_era(connection)
+        published = unpublished(connection, self._outlet.topic, items, era)
+        made = messages(self._outlet.topic, self._source, items, published, self._now())
+        return _Part(made, published)
 
-    def _messages(self, items: Iterable[Item], published: Mapping[Any, Published]) -> list[Message]:
-        now = self._now()
-        topic = self._outlet.topic
-        common_headers = (
-            ("ce_specversion", b"1.0"),
-            ("ce_type", LAYOUTS[topic].type.encode()),
-            ("ce_source", self._source.encode()),
-            ("ce_time", now.isoformat().encode()),
-        )
-        found = []
-        for item in items:
-            state = published.get(item.id)
-            if state is None:
-                continue
-            key = f"{item.property}/{item.account}".encode()
-            headers = [
-                *common_headers,
-                ("ce_id", state.event_id(item).encode()),
-                ("ce_subject", key),
-            ]
-            if item.value is not None:
-                headers.append(("content-type", b"application/json"))
-            found.append(Message(topic, key, item.value, tuple(headers), now))
-        return found
+    def _keep(self, sent: _Part, coming: _Part) -> None:
+        """Record what was sent and what is about to be, unless another relay has taken over."""
+        topic, count = self._outlet.topic, self._count + len(sent.messages)
 
-    def _record(self, connection: Connection, page: _Page) -> int:
-        """Record what was published, unless another relay has taken over; return the new count."""
-        topic = self._outlet.topic
-        count = self._count + len(page.messages)
-        self._advance(connection, count)
-        intend(connection, topic, {})
-        for stream, seen in page.changes.items():
-            follow_to(connection, self._outlet.follower, stream, seen)
-        if page.sweep is not None:
-            note_sweep(connection, topic, page.sweep)
-        record(connection, topic, page.published)
-        return count
+        def keep(connection: Connection) -> None:
+            self._advance(connection, count)
+            record(connection, topic, sent.published)
+            intend(connection, topic, coming.published)
+            if sent.ends is None:
+                return
+            for stream, seen in sent.ends.changes.items():
+                follow_to(connection, self._outlet.follower, stream, seen)
+            if sent.ends.sweep is not None:
+                note_sweep(connection, topic, sent.ends.sweep)
+
+        self._database.transaction(keep)
+        self._count = count
 
     def _advance(self, connection: Connection, count: int) -> None:
         """Advance the message count. Raises FencedError if another relay has taken over."""

@@ -11,6 +11,7 @@ from reconsent.domain.topics import LARGEST_MESSAGE
 
 # Room for what Kafka adds to a message.
 _OVERHEAD: Final = 4096
+_SMALL: Final = LARGEST_MESSAGE - _OVERHEAD
 _FIRST_TIME: Final = datetime.min.replace(tzinfo=UTC)
 _LAST_TIME: Final = datetime.max.replace(tzinfo=UTC)
 
@@ -19,8 +20,11 @@ def check_size(message: Message) -> None:
     """Raise BadInputError for a message that Kafka cannot hold."""
     if message.key is None and message.value is None:
         raise BadInputError(f"{message.topic}: a message needs a key or a value")
-    size = len(message.key or b"") + len(message.value or b"")
-    size += sum(len(name.encode()) + len(value) for name, value in message.headers)
+    content = len(message.key or b"") + len(message.value or b"")
+    # No character of a header's name takes more than four bytes.
+    if content + sum([4 * len(name) + len(value) for name, value in message.headers]) < _SMALL:
+        return
+    size = content + sum(len(name.encode()) + len(value) for name, value in message.headers)
     if size > LARGEST_MESSAGE - _OVERHEAD:
         raise BadInputError(
             f"{message.topic}: the message has {size:,} bytes; "

@@ -11,6 +11,7 @@ from kafka.errors import KafkaError, KafkaTimeoutError  # type: ignore[import-un
 from reconsent.bus.kafka.client import REQUEST_MS, open_client
 from reconsent.bus.kafka.errors import in_one_line, outside
 from reconsent.bus.kafka.message import check_size
+from reconsent.bus.kafka.partitioner import KeyPartitioner
 from reconsent.bus.kafka.topics import administration, require
 from reconsent.domain.topics import LARGEST_MESSAGE
 
@@ -134,6 +135,7 @@ def _producer(settings: KafkaSettings, sole: str | None) -> Any:  # noqa: ANN401
         allow_auto_create_topics=False,
         batch_size=256 * 1024,
         linger_ms=5,
+        partitioner=KeyPartitioner(),
         max_request_size=LARGEST_MESSAGE,
         metrics_enabled=False,
     )

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from psycopg.rows import class_row
 from psycopg.sql import SQL as COMPOSED
 from psycopg.sql import Composed, Identifier
+from psycopg.types.string import TextLoader
 
 from reconsent.domain.bucket import bucket_of
 from reconsent.store.named import named
+from reconsent.store.rows import rows_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -71,7 +72,8 @@ def unpublished(
         "buckets": _joined(bucket_of(item.account_key) for item in items),
         "items": _joined(item.id for item in items),
     }
-    cursor = connection.cursor(row_factory=class_row(_Row))
+    cursor = connection.cursor(row_factory=rows_of(_Row))
+    cursor.adapters.register_loader("uuid", TextLoader)
     last = {row.item: row for row in cursor.execute(_of(topic, SQL["read"]), wanted)}
     found = {}
     for item in items:

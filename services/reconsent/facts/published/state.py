@@ -11,16 +11,18 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from psycopg.rows import class_row
 from psycopg.sql import SQL as COMPOSED
+from psycopg.types.string import TextLoader
 from pydantic_core import to_json
 
-from reconsent.domain.account import AccountState, PermissionSubject
+from reconsent.domain.account import AccountState, Contact, PermissionSubject, Status
 from reconsent.domain.permission import allowed
 from reconsent.domain.times import rfc3339
 from reconsent.facts.ledgers import read_ledgers
 from reconsent.facts.read.ledger import entries
-from reconsent.facts.read.notices import NOTICES, Row, as_they_stand, notice_json
+from reconsent.facts.read.notices import NOTICES, Row, as_they_stand, unnamed_json
 from reconsent.facts.remembered import Remembered
 from reconsent.store.named import named
+from reconsent.store.rows import rows_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -78,8 +80,8 @@ class _Name:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Account(_Name, AccountState):
-    """An account, with what decides what its data may be used for."""
+class _Holder(AccountState):
+    """What decides what an account's data may be used for."""
 
     holdings_id: int
     standing_id: int
@@ -94,6 +96,23 @@ class _Account(_Name, AccountState):
             minor=self.minor,
             suppressed=self.opted_out is not None,
         )
+
+
+class _Account(NamedTuple):
+    """An account, with what decides what its data may be used for; columns of the query."""
+
+    account_key: int
+    property: str
+    account: str
+    holdings_id: int
+    standing_id: int
+    status: Status
+    contact: Contact
+    minor: bool
+
+    def alike(self) -> tuple[Any, ...]:
+        """What it shares with all whose data may be used in the same way."""
+        return self.property, *self[3:]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,17 +150,30 @@ class PublishedState:
         self, connection: Connection, policies: Policies, keys: Sequence[int]
     ) -> list[Item]:
         """Return notices as `reconsent notices` prints them."""
-        cursor = connection.cursor(row_factory=class_row(Row))
+        cursor = connection.cursor(row_factory=rows_of(Row))
+        # As text: Python's own form of an id is slow to make, to compare and to write.
+        cursor.adapters.register_loader("uuid", TextLoader)
         rows = cursor.execute(NOTICES_OF, {"keys": keys}).fetchall()
+        distinct = list({row.unnamed(): row for row in rows}.values())
+        unnamed = {
+            row.unnamed(): to_json(unnamed_json(policies, row, notice))[1:]
+            for row, notice in as_they_stand(connection, self._cohorts, policies, distinct)
+        }
         return [
             Item(
                 row.account_key,
                 row.notice_id,
                 row.property,
                 row.account,
-                to_json(notice_json(policies, row, notice)),
+                b'{"notice":"%b","property":%b,"account":%b,%b'
+                % (
+                    row.notice_id.encode(),
+                    to_json(row.property),
+                    to_json(row.account),
+                    unnamed[row.unnamed()],
+                ),
             )
-            for row, notice in as_they_stand(connection, self._cohorts, policies, rows)
+            for row in rows
         ]
 
     def consents(
@@ -169,27 +201,33 @@ class PublishedState:
         self, connection: Connection, policies: Policies, keys: Sequence[int]
     ) -> list[Item]:
         """Return what each account's data may be used for, whole; None of deleted accounts."""
-        cursor = connection.cursor(row_factory=class_row(_Account))
+        cursor = connection.cursor(row_factory=rows_of(_Account))
         accounts = cursor.execute(SQL["cohorts_of"], {"keys": keys}).fetchall()
         cohorts = {
-            account.account_key: account.cohort(policies.of_property(account.property))
-            for account in accounts
+            alike: _Holder(
+                holdings_id=account.holdings_id,
+                standing_id=account.standing_id,
+                status=account.status,
+                contact=account.contact,
+                minor=account.minor,
+            ).cohort(policies.of_property(account.property))
+            for alike, account in {account.alike(): account for account in accounts}.items()
             if account.status != "deleted"
         }
         allowed_uses = self._allowed.look_up(
             cohorts.values(), lambda unknown: self._allow(connection, policies, unknown)
         )
+        values = {alike: allowed_uses[cohort] for alike, cohort in cohorts.items()}
         return [
             Item(
                 account.account_key,
                 account.account_key,
                 account.property,
                 account.account,
-                _permissions_json(account, allowed_uses[cohorts[account.account_key]])
-                if account.account_key in cohorts
-                else None,
+                None if allowed is None else _permissions_json(account, allowed),
             )
             for account in accounts
+            for allowed in [values.get(account.alike())]
         ]
 
     def unsubscribes(self, connection: Connection, _: Policies, keys: Sequence[int]) -> list[Item]:
@@ -225,8 +263,11 @@ class PublishedState:
 
 
 def _permissions_json(account: _Account, allowed_uses: bytes) -> bytes:
-    names = to_json({"property": account.property, "account": account.account})
-    return names[:-1] + b',"permissions":' + allowed_uses + b"}"
+    return b'{"property":%b,"account":%b,"permissions":%b}' % (
+        to_json(account.property),
+        to_json(account.account),
+        allowed_uses,
+    )
 
 
 def _held_json(

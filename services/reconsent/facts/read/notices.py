@@ -85,6 +85,10 @@ class Row(NamedTuple):
     holdings_id: int
     standing_id: int
 
+    def unnamed(self) -> tuple[Any, ...]:
+        """All but its names; what is derived of it depends on nothing else."""
+        return self[4:]
+
 
 class Notice(NamedTuple):
     """A notice's derived parts: state, suppression, how its question was settled, its ask."""
@@ -222,11 +226,18 @@ def _not_told(row: Row, notice: Notice) -> bool:
 
 def notice_json(policies: Policies, row: Row, notice: Notice) -> dict[str, Any]:
     """Return a notice as `reconsent notices` prints it."""
-    version = policies.versions[row.version_id]
     return {
         "notice": str(row.notice_id),
         "property": row.property,
         "account": row.account,
+        **unnamed_json(policies, row, notice),
+    }
+
+
+def unnamed_json(policies: Policies, row: Row, notice: Notice) -> dict[str, Any]:
+    """Return what is printed of a notice after its names: the same for many."""
+    version = policies.versions[row.version_id]
+    return {
         "policy": version.policy,
         "policy_version": version.version,
         "sequence": row.sequence,
