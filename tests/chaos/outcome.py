@@ -53,9 +53,7 @@ def outcome(conninfo: str) -> Outcome:
             "dead letters": sorted(set(dead_letters), key=repr),
             "consents": connection.execute(_CONSENTS).fetchall(),
             "notices": [_alike(notice) for notice in _notices(connection)],
-            "permits": [
-                (a["allowed"], a["reason"], a["suppression"]) for a in map(json.loads, answers)
-            ],
+            "permits": [(a["allowed"], a["reason"], a["suppression"]) for a in answers],
         }
 
 
