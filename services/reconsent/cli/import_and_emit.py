@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -11,21 +10,20 @@ from typing import TYPE_CHECKING
 import click
 
 from reconsent import terminal
+from reconsent.cli.importing import AGAIN, import_file
 from reconsent.cli.with_program import with_program
 from reconsent.domain.errors import OutsideError
-from reconsent.domain.event import TOPICS, AccountEvent
-from reconsent.domain.recorded import Counts
-from reconsent.facts.record.imports import FileImport, Progress
+from reconsent.domain.event import TOPICS
+from reconsent.facts.record.imports import LANES
 from reconsent.facts.record.recorder import Recorder
-from reconsent.files.events import EventFile, Line, Show, validated
-from reconsent.store.postgres import Database
+from reconsent.facts.versions import PublishedVersions
+from reconsent.files.events import Line, validated
 from reconsent.workers.running import collect_rarely
 
 if TYPE_CHECKING:
     from reconsent.program import Program
 
 _BATCH = 10_000
-_AGAIN = "run the same command again to continue"
 
 
 @click.command("import")
@@ -41,18 +39,23 @@ def import_(program: Program, topic: str, file: str, *, as_json: bool) -> None:
     changes nothing, or continues an import that was interrupted.
     """
     collect_rarely()
-    recorder = Recorder(program.versions, program.signer.address_hash, program.now)
+    recorders = [
+        Recorder(PublishedVersions(), program.signer.address_hash, program.now)
+        for _ in range(LANES)
+    ]
     with (
         terminal.reading() as show,
         validated(file, topic, program.now(), partial(show, "check")) as events,
     ):
         try:
-            done = _import(program.database, recorder, events, partial(show, f"import {topic}"))
+            done = import_file(
+                program.database, recorders, events, partial(show, f"import {topic}")
+            )
         except KeyboardInterrupt:
-            terminal.complain(f"{events.name}: interrupted; {_AGAIN}")
+            terminal.complain(f"{events.name}: interrupted; {AGAIN}")
             raise
         except OutsideError as error:
-            raise OutsideError(f"{error}; {_AGAIN}") from error
+            raise OutsideError(f"{error}; {AGAIN}") from error
     if as_json:
         terminal.document(
             {
@@ -67,51 +70,6 @@ def import_(program: Program, topic: str, file: str, *, as_json: bool) -> None:
             f"{done.events:,} read: {done.new:,} new, {done.unchanged:,} unchanged, "
             f"{done.refused:,} refused"
         )
-
-
-def _import(database: Database, recorder: Recorder, events: EventFile, show: Show) -> Progress:
-    """Record the events of a file, after those that an interrupted import has recorded.
-
-    The next batch is read while PostgreSQL records one.
-    """
-    importing = FileImport(recorder, events.topic, events.digest)
-    done = database.transaction(importing.begin)
-    if done.events:
-        terminal.complain(f"{events.name}: continuing after {done.events:,} of {events.count:,}")
-    skipped = done.events
-    with ThreadPoolExecutor(1, "import") as worker:
-        recording: Future[Progress] | None = None
-        for batch in _batches(islice(events, skipped, None)):
-            done = recording.result() if recording else done
-            recording = worker.submit(_record, database, importing, done, events, batch)
-            show(events.position, events.size, done.events - skipped)
-        done = recording.result() if recording else done
-    database.transaction(importing.end)
-    return done
-
-
-def _record(
-    database: Database,
-    importing: FileImport,
-    done: Progress,
-    events: EventFile,
-    batch: list[Line],
-) -> Progress:
-    received = [line.received for line in batch]
-    done, counts = database.transaction(lambda c: importing.record(c, done, received))
-    _report(events, batch, counts)
-    return done
-
-
-def _report(events: EventFile, batch: list[Line], counts: Counts) -> None:
-    for position, reason in counts.refused:
-        terminal.complain(f"{events.name}:{batch[position].number}: {reason}")
-    for line in batch:
-        data = line.received.data
-        if isinstance(data, AccountEvent) and data.email_unusable:
-            terminal.complain(
-                f"{events.name}:{line.number}: email: is not usable; recorded without it"
-            )
 
 
 @click.command()

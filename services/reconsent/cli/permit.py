@@ -19,7 +19,8 @@ from reconsent.domain.errors import BadInputError
 from reconsent.domain.event import mistake
 from reconsent.facts.read.checks import Check, CheckFields, parse_check, refuse_past
 from reconsent.facts.read.permissions import Permissions
-from reconsent.files.events import STDIN, lines_of
+from reconsent.files.events import STDIN
+from reconsent.files.lines import lines_of
 from reconsent.store.postgres import Connection
 
 if TYPE_CHECKING:

@@ -58,6 +58,11 @@ class _Envelope(NamedTuple):
     data: bytes | None
 
 
+def bare(topic: str, value: bytes, data: Event) -> Received:
+    """Return an event that came as bare data; its id is the hash of its bytes."""
+    return Received(topic, BARE_SOURCE, hashlib.sha256(value).hexdigest(), data)
+
+
 def read(message: Message) -> Received:
     """Decode a message. Raises BadInputError: `topic: field: what is wrong`."""
     return _read(message)[2]

@@ -140,11 +140,11 @@ class _Numbered:
     ask_id: int
 
 
-_IDS: Final = {"asks": "ask_id", "standings": "standing_id"}
+_IDS: Final = {"asks": "ask_id", "holdings": "holdings_id", "standings": "standing_id"}
 
 
 def make_sets(
-    connection: Connection, table: Literal["asks", "standings"], members: Sequence[str]
+    connection: Connection, table: Literal["asks", "holdings", "standings"], members: Sequence[str]
 ) -> None:
     """Add the sets that do not exist yet; `members` is the JSON of each."""
     query = COMPOSED(SQL["make"]).format(table=Identifier(table), id=Identifier(_IDS[table]))

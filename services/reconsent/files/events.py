@@ -6,50 +6,40 @@ same line always gives the same event id.
 
 from __future__ import annotations
 
-import codecs
-import csv
 import hashlib
-import json
 import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Final, NamedTuple, Protocol
+from typing import IO, TYPE_CHECKING, Final, NamedTuple
 
 from pydantic_core import from_json
 
 from reconsent.domain.bus import Message
-from reconsent.domain.cloudevents import STRUCTURED, Received, binary
+from reconsent.domain.cloudevents import STRUCTURED, Received, bare, binary
 from reconsent.domain.errors import BadInputError
-from reconsent.domain.event import TOPICS
-from reconsent.domain.policy import PolicyVersion
+from reconsent.domain.event import Event
+from reconsent.domain.events_at_once import parse_at_once
+from reconsent.files.csv_events import csv_data
+from reconsent.files.lines import Readable, lines_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from datetime import datetime
 
-    from pydantic.fields import FieldInfo
 
 STDIN: Final = "-"
-LONGEST_LINE: Final = 16 * 1024 * 1024
-_SHOWN: Final = 10_000
-_BOOLEANS: Final = {"true": True, "false": False}
+_AT_ONCE: Final = 2_000
+_MARK: Final = b'"specversion"'
 
 
 Show = Callable[[int, int, int], None]
 """Reports progress: the bytes read so far, the total bytes, and the events so far."""
-
-
-class Readable(Protocol):
-    """A source of lines."""
-
-    def readline(self, limit: int, /) -> bytes:
-        """Return the next line, but no more than `limit` bytes of it; empty at the end."""
-        ...
 
 
 class Line(NamedTuple):
@@ -57,6 +47,13 @@ class Line(NamedTuple):
 
     number: int
     message: Message
+    received: Received
+
+
+class Numbered(NamedTuple):
+    """One event of a file without its message: the line it begins on, and the decoded event."""
+
+    number: int
     received: Received
 
 
@@ -76,7 +73,21 @@ class EventFile:
     def __iter__(self) -> Iterator[Line]:
         """Read the events from the start, without keeping them in memory."""
         self.content.seek(0)
-        return _events(self.content, self)
+        return (_line(number, data, self) for number, data in _data(self.content, self))
+
+    def decoded(self, after: int = 0) -> Iterator[list[Numbered]]:
+        """Read the events after the first few, some at a time."""
+        self.content.seek(0)
+        for some in _some(islice(_data(self.content, self), after, None)):
+            values = [data for _, data in some]
+            if events := _parsed(values, self):
+                yield [
+                    Numbered(number, bare(self.topic, data, event))
+                    for (number, data), event in zip(some, events, strict=True)
+                ]
+            else:
+                exact = (_line(number, data, self) for number, data in some)
+                yield [Numbered(line.number, line.received) for line in exact]
 
     @property
     def position(self) -> int:
@@ -106,9 +117,10 @@ def validated(
         content.seek(0)
         digested = _Digested(content)
         count = 0
-        for count, _ in enumerate(_events(digested, unread), 1):
-            if count % _SHOWN == 0:
-                show(unread.position, unread.size, count)
+        for some in _some(_data(digested, unread)):
+            _check(some, unread)
+            count += len(some)
+            show(unread.position, unread.size, count)
         yield replace(unread, count=count, digest=digested.sha256.digest())
 
 
@@ -142,106 +154,63 @@ def _rereadable(path: str) -> Iterator[IO[bytes]]:
             yield copy
 
 
-def _events(content: Readable, file: EventFile) -> Iterator[Line]:
-    messages = _csv_messages if file.is_csv else _ndjson_messages
-    for number, message in messages(content, file):
-        try:
-            made, received = binary(message)
-        except BadInputError as error:
-            what = str(error).removeprefix(f"{file.topic}: ")
-            raise BadInputError(f"{file.name}:{number}: {what}") from error
-        yield Line(number, made, received)
+def _some(data: Iterable[tuple[int, bytes]]) -> Iterator[list[tuple[int, bytes]]]:
+    """Take some at a time; those before one that cannot be read come before its error."""
+    found: list[tuple[int, bytes]] = []
+    try:
+        for one in data:
+            found.append(one)
+            if len(found) == _AT_ONCE:
+                yield found
+                found = []
+    except BadInputError:
+        yield found
+        raise
+    if found:
+        yield found
 
 
-def _ndjson_messages(content: Readable, file: EventFile) -> Iterator[tuple[int, Message]]:
+def _check(some: Sequence[tuple[int, bytes]], file: EventFile) -> None:
+    if _parsed([data for _, data in some], file) is None:
+        for number, data in some:
+            _line(number, data, file)
+
+
+def _parsed(values: Sequence[bytes], file: EventFile) -> list[Event] | None:
+    """Parse bare data; None if the exact way has to decide."""
+    if any(_MARK in data for data in values):
+        return None
+    return parse_at_once(file.topic, values)
+
+
+def _line(number: int, data: bytes, file: EventFile) -> Line:
+    is_event = not file.is_csv and _is_cloudevent(data)
+    headers = (("content-type", STRUCTURED),) if is_event else ()
+    try:
+        made, received = binary(Message(file.topic, None, data, headers, file.now))
+    except BadInputError as error:
+        what = str(error).removeprefix(f"{file.topic}: ")
+        raise BadInputError(f"{file.name}:{number}: {what}") from error
+    return Line(number, made, received)
+
+
+def _data(content: Readable, file: EventFile) -> Iterator[tuple[int, bytes]]:
+    """Read the JSON of each event, with the number of the line it begins on."""
+    return csv_data(content, file.name, file.topic) if file.is_csv else _ndjson_data(content, file)
+
+
+def _ndjson_data(content: Readable, file: EventFile) -> Iterator[tuple[int, bytes]]:
     for number, line in lines_of(content, file.name):
         data = line.removesuffix(b"\n").removesuffix(b"\r")
-        if not data.strip():
-            continue
-        headers = (("content-type", STRUCTURED),) if _is_cloudevent(data) else ()
-        yield number, Message(file.topic, None, data, headers, file.now)
+        if data and not data.isspace():
+            yield number, data
 
 
 def _is_cloudevent(data: bytes) -> bool:
-    if b'"specversion"' not in data:
+    if _MARK not in data:
         return False
     try:
         event = from_json(data)
     except ValueError:
         return False
     return isinstance(event, dict) and "specversion" in event
-
-
-def _csv_messages(content: Readable, file: EventFile) -> Iterator[tuple[int, Message]]:
-    rows = _csv_rows(content, file.name)
-    _, columns = next(rows, (1, []))
-    wrong = _mistake_in_header(columns, file.topic)
-    if wrong:
-        raise BadInputError(f"{file.name}:1: {wrong}")
-    booleans = {name for name, field in _fields(file.topic).items() if field.annotation is bool}
-    for number, cells in rows:
-        if len(cells) != len(columns):
-            raise BadInputError(
-                f"{file.name}:{number}: has {len(cells)} cells for {len(columns)} columns"
-            )
-        data: dict[str, str | bool] = {
-            column: cell for column, cell in zip(columns, cells, strict=True) if cell
-        }
-        for column in booleans & data.keys():
-            data[column] = _BOOLEANS.get(str(data[column]).lower(), data[column])
-        value = json.dumps(data, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-        yield number, Message(file.topic, None, value.encode(), (), file.now)
-
-
-def _csv_rows(content: Readable, name: str) -> Iterator[tuple[int, list[str]]]:
-    """Read the rows that are not empty, each with the number of the line it begins on."""
-    texts = (_text(line, f"{name}:{number}") for number, line in lines_of(content, name))
-    reader = csv.reader(texts, strict=True)
-    while True:
-        number = reader.line_num + 1
-        try:
-            cells = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            raise BadInputError(f"{name}:{number}: {error}") from error
-        if cells:
-            yield number, cells
-
-
-def _text(line: bytes, place: str) -> str:
-    try:
-        return line.decode()
-    except UnicodeDecodeError as error:
-        raise BadInputError(f"{place}: not UTF-8") from error
-
-
-def _fields(topic: str) -> dict[str, FieldInfo]:
-    fields = TOPICS[topic].model.model_fields
-    return {field.alias or name: field for name, field in fields.items()}
-
-
-def _mistake_in_header(columns: list[str], topic: str) -> str | None:
-    if TOPICS[topic].model is PolicyVersion:
-        return f"{topic} cannot be read from CSV"
-    fields = _fields(topic)
-    for column in columns:
-        if column not in fields:
-            return f"{column}: no such column"
-        if columns.count(column) > 1:
-            return f"{column}: is listed twice"
-    missing = [name for name, field in fields.items() if field.is_required()]
-    return next((f"{name}: the column is missing" for name in missing if name not in columns), None)
-
-
-def lines_of(content: Readable, name: str) -> Iterator[tuple[int, bytes]]:
-    """Read numbered lines with their line ends.
-
-    Raises BadInputError, with the place, for a line that is too long to keep in memory.
-    """
-    number = 0
-    while line := content.readline(LONGEST_LINE + 1):
-        number += 1
-        if len(line) > LONGEST_LINE:
-            raise BadInputError(f"{name}:{number}: longer than {LONGEST_LINE} bytes")
-        yield number, line.removeprefix(codecs.BOM_UTF8) if number == 1 else line

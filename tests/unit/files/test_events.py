@@ -15,7 +15,8 @@ from typing_extensions import override
 from reconsent.domain.cloudevents import read
 from reconsent.domain.errors import BadInputError
 from reconsent.domain.event import AccountEvent, ChoiceEvent
-from reconsent.files.events import LONGEST_LINE, Line, validated
+from reconsent.files.events import Line, validated
+from reconsent.files.lines import LONGEST_LINE
 
 NOW = datetime(2026, 12, 1, 8, tzinfo=UTC)
 ACCOUNT = (

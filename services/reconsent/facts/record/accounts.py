@@ -14,6 +14,7 @@ from reconsent.facts.record.forgetting import (
     forget_deleted,
     forget_minors,
 )
+from reconsent.facts.record.new_accounts import added_and_changed
 from reconsent.facts.record.standings import refresh_holdings
 from reconsent.store.copying import copy_in
 from reconsent.store.named import named
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
     from reconsent.store.postgres import Connection
 
 SQL = named("record/accounts")
-_INCOMING: Final = (
-    "int4", "text", "text", "text", "text", "bool", "text", "text", "text", "text", "timestamptz",
-)  # fmt: skip
 _STAGED: Final = (
     "int8", "text", "text", "text", "text", "bool", "text", "text", "text", "text", "timestamptz",
     "timestamptz", "bytea",
@@ -61,13 +59,6 @@ class _Row(NamedTuple):
     time_zone: str | None
     updated_at: datetime | None
     deleted_at: datetime | None
-
-
-class _Changed(NamedTuple):
-    """The position of an event that differs from the known profile, and its account's key."""
-
-    position: int
-    account_key: int | None
 
 
 class _Added(NamedTuple):
@@ -146,7 +137,8 @@ def record_accounts(
     new = 0
     left = events
     while left:
-        changed = _changed(connection, left)
+        added, changed = added_and_changed(connection, left, address_hash)
+        new += added
         if not changed:
             break
         paths = _paths(connection, changed)
@@ -162,24 +154,6 @@ def record_accounts(
 
 def _name(event: AccountEvent) -> AccountName:
     return AccountName(event.property, event.account)
-
-
-def _changed(
-    connection: Connection, events: Sequence[AccountEvent]
-) -> list[tuple[AccountEvent, int | None]]:
-    """Return the events that differ from the known profiles, with the accounts' keys."""
-    connection.execute(SQL["make_incoming"])
-    rows = (
-        (
-            position, event.property, event.account, event.status, event.contact, event.minor,
-            event.email, event.name, event.locale, event.time_zone, event.updated_at,
-        )
-        for position, event in enumerate(events)
-    )  # fmt: skip
-    copy_in(connection, SQL["copy_incoming"], _INCOMING, rows)
-    found = all_rows(connection, _Changed, SQL["compare"])
-    connection.execute(SQL["clear_incoming"])
-    return [(events[changed.position], changed.account_key) for changed in found]
 
 
 def _paths(

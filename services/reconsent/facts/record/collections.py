@@ -8,7 +8,7 @@ from reconsent.domain.account import AccountName
 from reconsent.domain.bucket import by_bucket
 from reconsent.domain.recorded import Counts
 from reconsent.facts.record.forgetting import erase_messages
-from reconsent.facts.record.standings import refresh_holdings
+from reconsent.facts.record.standings import Added, add_to_holdings, refresh_holdings
 from reconsent.store.copying import copy_in
 from reconsent.store.named import named
 from reconsent.store.rows import all_rows, values
@@ -57,11 +57,15 @@ def record_collections(
     if any(event.erased for event in events):
         touched = values(connection, SQL["erase"])
         connection.execute(SQL["drop_erased"], {"keys": touched})
-    touched += values(connection, SQL["add"])
+    added = all_rows(connection, Added, SQL["add"])
     connection.execute(SQL["clear_incoming"])
-    refresh_holdings(connection, touched, policies)
+    if touched or deleted:
+        refresh_holdings(connection, [*touched, *(row.account_key for row in added)], policies)
+    else:
+        add_to_holdings(connection, added, policies)
     if deleted:
         incoming = {(AccountName(e.property, e.account), e.collected_at) for e in events}
         late = {name for name, at in incoming if name in deleted and at <= deleted[name]}
         erase_messages(connection, {name: deleted[name] for name in late})
-    return Counts(new=len(touched), unchanged=len(events) - len(touched))
+    new = len(touched) + len(added)
+    return Counts(new=new, unchanged=len(events) - new)

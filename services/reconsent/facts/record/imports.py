@@ -1,13 +1,17 @@
 """Imports of files, with their progress.
 
-Like the stream's offsets, the position moves in the transaction that records the events before it.
-So an interrupted import resumes where it stopped, and counts each event once.
+A file is recorded in lanes side by side, with each account in one of them, so that the events of
+an account stay in order. Like the stream's offsets, the position of a lane moves in the transaction
+that records the events before it. So an interrupted import resumes where it stopped, and counts
+each event once.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from hashlib import sha256
+from typing import TYPE_CHECKING, Final
+from zlib import crc32
 
 from reconsent.domain.errors import OutsideError
 from reconsent.store.named import named
@@ -17,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from reconsent.domain.cloudevents import Received
+    from reconsent.domain.event import AccountEvent, ChoiceEvent, CollectionEvent
     from reconsent.domain.recorded import Counts
     from reconsent.facts.record.recorder import Recorder
     from reconsent.store.postgres import Connection
@@ -24,9 +29,12 @@ if TYPE_CHECKING:
 SQL = named("record/imports")
 
 
+LANES: Final = 2
+
+
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """How many events of a file were recorded, and their results."""
+    """How many events of a file a lane has passed, and the results of those that were its own."""
 
     events: int = 0
     new: int = 0
@@ -34,29 +42,46 @@ class Progress:
     refused: int = 0
 
 
-class FileImport:
-    """One file's import, identified by its topic and the hash of its content."""
+def lane_of(data: AccountEvent | CollectionEvent | ChoiceEvent) -> int:
+    """Return the lane of an event's account, the same whenever the file is read."""
+    return crc32(f"{data.property}/{data.account}".encode()) % LANES
 
-    def __init__(self, recorder: Recorder, topic: str, content: bytes) -> None:
+
+def begin(connection: Connection, lanes: Sequence[Lane]) -> list[Progress]:
+    """Return the progress of an unfinished import of the same content; start one if none."""
+    first, *others = lanes
+    begun = first.begin(connection, Progress())
+    # An import that was begun when there was one lane has passed the events of all.
+    passed = Progress(events=begun.events)
+    return [begun, *(other.begin(connection, passed) for other in others)]
+
+
+class Lane:
+    """A lane of one file's import, identified by its topic and the hash of its content."""
+
+    def __init__(self, recorder: Recorder, topic: str, content: bytes, number: int) -> None:
         self._recorder = recorder
-        self._file = {"topic": topic, "content": content}
+        name = sha256(content + bytes([number])).digest() if number else content
+        self._file = {"topic": topic, "content": name}
 
-    def begin(self, connection: Connection) -> Progress:
-        """Return the progress of an unfinished import of the same content; start one if none."""
-        [progress] = all_rows(connection, Progress, SQL["begin"], self._file)
+    def begin(self, connection: Connection, start: Progress) -> Progress:
+        """Return the progress of an unfinished lane; start at `start` if there is none."""
+        [progress] = all_rows(
+            connection, Progress, SQL["begin"], self._file | {"events": start.events}
+        )
         return progress
 
     def record(
-        self, connection: Connection, before: Progress, received: Sequence[Received]
+        self, connection: Connection, before: Progress, received: Sequence[Received], upto: int
     ) -> tuple[Progress, Counts]:
-        """Record the next events; return the import's progress after them.
+        """Record the next events, which are the lane's up to the file's event number `upto`.
 
         Raises OutsideError if another import of the same file has moved the position; the
         transaction must then be rolled back.
         """
         counts = self._recorder.record(connection, received)
         after = Progress(
-            events=before.events + len(received),
+            events=upto,
             new=before.new + counts.new,
             unchanged=before.unchanged + counts.unchanged,
             refused=before.refused + len(counts.refused),
@@ -67,5 +92,5 @@ class FileImport:
         return after, counts
 
     def end(self, connection: Connection) -> None:
-        """Delete the progress of the finished import."""
+        """Delete the progress of the finished lane."""
         connection.execute(SQL["end"], self._file)

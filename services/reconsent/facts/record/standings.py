@@ -3,20 +3,43 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from reconsent.domain.consent import standing
 from reconsent.facts.ledgers import read_ledgers
 from reconsent.facts.sets import make_sets
 from reconsent.store.named import named
+from reconsent.store.rows import all_rows, values
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from reconsent.facts.versions import Policies
     from reconsent.store.postgres import Connection
 
+    _Kind = tuple[int, frozenset[tuple[str, str | None]]]
+
 SQL = named("record/standings")
+
+
+class Added(NamedTuple):
+    """A collection that was added: what the account holds now, whatever it held before."""
+
+    account_key: int
+    data_category: str
+    collected_under: str | None
+
+
+class _Before(NamedTuple):
+    """What an account held before."""
+
+    account_key: int
+    holdings_id: int
+
+
+class _Set(NamedTuple):
+    holdings_id: int
+    members: list[list[str | None]]
 
 
 def refresh_standings(connection: Connection, keys: Sequence[int], policies: Policies) -> None:
@@ -42,3 +65,42 @@ def refresh_holdings(connection: Connection, keys: Sequence[int], policies: Poli
     connection.execute(SQL["point_to_holdings"], found)
     # An agreement that names no category or version covers the data held when it was given.
     refresh_standings(connection, found["keys"], policies)
+
+
+def add_to_holdings(connection: Connection, added: Sequence[Added], policies: Policies) -> None:
+    """Add to the holdings of accounts that were never deleted, and update their standing.
+
+    What is held now is worked out once for all accounts that held the same and got the same.
+    """
+    if not added:
+        return
+    pairs: dict[int, set[tuple[str, str | None]]] = {}
+    for key, category, version in added:
+        pairs.setdefault(key, set()).add((category, version))
+    keys = sorted(pairs)
+    held = all_rows(connection, _Before, SQL["holdings_of"], {"keys": keys})
+    kinds = {key: (before, frozenset(pairs[key])) for key, before in held}
+    made = _made(connection, set(kinds.values()))
+    connection.execute(
+        SQL["point_to_made"],
+        {"keys": list(kinds), "holdings": [made[kind] for kind in kinds.values()]},
+    )
+    refresh_standings(connection, keys, policies)
+
+
+def _made(connection: Connection, kinds: Iterable[_Kind]) -> dict[_Kind, int]:
+    """Return the id of the set that each kind of account holds now, adding new sets."""
+    ids = sorted({before for before, _ in kinds})
+    sets = {
+        row.holdings_id: {(category, version) for category, version in row.members}
+        for row in all_rows(connection, _Set, SQL["holdings"], {"ids": ids})
+    }
+    members = {kind: _members(sets.get(kind[0], set()) | kind[1]) for kind in kinds}
+    make_sets(connection, "holdings", sorted(set(members.values())))
+    texts = list(members.values())
+    return dict(zip(members, values(connection, SQL["ids"], {"members": texts}), strict=True))
+
+
+def _members(pairs: Iterable[tuple[str | None, str | None]]) -> str:
+    """Write a set of holdings as `collected_sets` does."""
+    return json.dumps(sorted(pairs, key=lambda pair: (pair[0], pair[1] is not None, pair[1])))

@@ -1,5 +1,5 @@
 -- :name make
--- Add the sets of a kind (asks, standings) that do not exist yet. Two sets with the same id raise an
+-- Add the sets of a kind (asks, holdings, standings) that do not exist yet. Two sets with the same id raise an
 -- error.
 INSERT INTO {table} ({id}, members, digest)
 SELECT DISTINCT ON (made.digest) set_id(wanted.members), wanted.members, made.digest

@@ -100,7 +100,7 @@ WHERE NOT erased AND (deleted_at IS NULL OR at > deleted_at) AND NOT EXISTS (
       AND erasure.erased_at >= incoming.at)
 GROUP BY bucket, account_key, data_category, collected_under, at
 ON CONFLICT DO NOTHING
-RETURNING account_key;
+RETURNING account_key, data_category, collected_under;
 
 -- :name clear_incoming
 -- Clear the staging table before the transaction ends.

@@ -1,6 +1,6 @@
 -- :name begin
 -- Read the progress of an import of the same content; start one if there is none.
-INSERT INTO imports (topic, content) VALUES (%(topic)s, %(content)s)
+INSERT INTO imports (topic, content, events) VALUES (%(topic)s, %(content)s, %(events)s)
 ON CONFLICT (topic, content) DO UPDATE SET topic = excluded.topic
 RETURNING events, new, unchanged, refused;
 

@@ -42,3 +42,29 @@ WITH written AS (
     RETURNING account_sets.bucket, account_sets.account_key
 )
 -- :include accounts_written
+
+-- :name holdings_of
+-- Read which set of holdings accounts refer to.
+SELECT account_key, holdings_id
+FROM account_sets JOIN listed(%(keys)s::bigint[]) USING (bucket, account_key);
+
+-- :name holdings
+-- Read sets of holdings.
+SELECT holdings_id, members FROM holdings WHERE holdings_id = ANY(%(ids)s::bigint[]);
+
+-- :name ids
+-- Return the ids of sets by their members.
+SELECT set_id(members)
+FROM unnest(%(members)s::jsonb[]) WITH ORDINALITY AS made (members, place) ORDER BY place;
+
+-- :name point_to_made
+-- Update the holdings of accounts to sets that exist.
+WITH written AS (
+    UPDATE account_sets SET holdings_id = made.holdings_id
+    FROM unnest(%(keys)s::bigint[], %(holdings)s::bigint[]) AS made (account_key, holdings_id)
+    WHERE account_sets.bucket = bucket_of(made.account_key)
+      AND account_sets.account_key = made.account_key
+      AND account_sets.holdings_id <> made.holdings_id
+    RETURNING account_sets.bucket, account_sets.account_key
+)
+-- :include accounts_written
