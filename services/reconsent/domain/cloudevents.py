@@ -25,9 +25,10 @@ from reconsent.domain.event import (
     key_of,
     parse,
 )
+from reconsent.domain.events_at_once import parse_at_once
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
 
 BARE_SOURCE: Final = "urn:reconsent:data"
@@ -66,6 +67,33 @@ def bare(topic: str, value: bytes, data: Event) -> Received:
 def read(message: Message) -> Received:
     """Decode a message. Raises BadInputError: `topic: field: what is wrong`."""
     return _read(message)[2]
+
+
+def read_at_once(messages: Sequence[Message]) -> list[Received | BadInputError]:
+    """Decode messages of one topic, each as `read` does; return the error of one it would raise."""
+    opened = [_opened(message) for message in messages]
+    envelopes = [one for one in opened if one is not None and one.data is not None]
+    if messages and len(envelopes) == len(messages):
+        topic = _topic(messages[0]).name
+        events = parse_at_once(topic, [one.data or b"" for one in envelopes])
+        if events is not None:
+            both = zip(envelopes, events, strict=True)
+            return [Received(topic, one.source, one.id, event) for one, event in both]
+    return [_read_or_error(message) for message in messages]
+
+
+def _opened(message: Message) -> _Envelope | None:
+    try:
+        return _open(_topic(message), message)
+    except BadInputError:
+        return None
+
+
+def _read_or_error(message: Message) -> Received | BadInputError:
+    try:
+        return read(message)
+    except BadInputError as error:
+        return error
 
 
 def binary(message: Message) -> tuple[Message, Received]:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Final
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from reconsent.domain.bus import Message
+from reconsent.domain.cloudevents import STRUCTURED, Received, read, read_at_once
+from reconsent.domain.errors import BadInputError
 from reconsent.domain.event import TOPICS, parse
 from reconsent.domain.events_at_once import parse_at_once
 
+_NOW: Final = datetime(2026, 12, 1, tzinfo=UTC)
 _AT: Final = "2026-11-01T10:00:00Z"
 _ACCOUNT: Final = {
     "property": "shop.example",
@@ -124,3 +129,30 @@ def _same(topic: str, lines: list[bytes]) -> None:
         assert [vars(one) for one in found] == [vars(one) for one in exact]
         assert [one.model_fields_set for one in found] == [one.model_fields_set for one in exact]
         assert {type(one) for one in found} == {type(one) for one in exact}
+
+
+def test_messages_read_at_once_are_what_they_are_when_read_one_by_one() -> None:
+    """Bare, binary and structured messages, tombstones and what is malformed, in any company."""
+    value = json.dumps(_ACCOUNT).encode()
+    event = {"specversion": "1.0", "type": "reconsent.account.v1", "source": "urn:s", "id": "1"}
+    binary = tuple((f"ce_{name}", text.encode()) for name, text in event.items())
+    structured = json.dumps(event | {"data": _ACCOUNT}).encode()
+    kinds = [
+        Message("accounts", None, value, (), _NOW),
+        Message("accounts", None, value, binary, _NOW),
+        Message("accounts", None, structured, (("content-type", STRUCTURED),), _NOW),
+        Message("accounts", b"shop.example/1", None, (), _NOW),
+        Message("accounts", None, b'{"property": 1}', (), _NOW),
+        Message("accounts", None, value, binary[:-1], _NOW),
+    ]
+    for messages in (kinds, kinds[:3], kinds[:1], kinds[3:], kinds[5:], []):
+        found = read_at_once(messages)
+        assert [str(one) for one in found] == [str(_read(message)) for message in messages]
+        assert [type(one) for one in found] == [type(_read(message)) for message in messages]
+
+
+def _read(message: Message) -> Received | BadInputError:
+    try:
+        return read(message)
+    except BadInputError as error:
+        return error
