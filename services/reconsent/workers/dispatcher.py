@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -135,13 +135,18 @@ class Dispatcher(Service):
     def _pump(self) -> tuple[bool, OutsideError | None]:
         """Hand over one batch while the next is claimed; return whether any, and what ended it.
 
-        After any failure the batch at work is still waited for, and its results are kept.
+        What became of a batch is recorded meanwhile too. After any failure the batch at work is
+        still waited for, and its results are kept.
         """
         until = time.monotonic() + _LONGEST_STEP
         worked = False
         stopped: OutsideError | None = None
         at_work: Future[_Handed] | None = None
-        with ThreadPoolExecutor(1, "handing over") as hands:
+        with (
+            ThreadPoolExecutor(1, "handing over") as hands,
+            ThreadPoolExecutor(1, "recording") as pen,
+        ):
+            recording = pen.submit(self._record_handed)
             while True:
                 claim = self._next() if time.monotonic() < until else _NOTHING
                 worked |= claim.claimed > 0
@@ -150,16 +155,26 @@ class Dispatcher(Service):
                 )
                 if at_work:
                     while not wait([at_work], timeout=_OFTEN).done:
-                        self._record_handed()  # less is unknown if this sender is killed
+                        # Less is unknown if this sender is killed.
+                        recording = self._record_more(pen, recording)
                     handed = at_work.result()
-                    self._record_handed()
+                    recording.result()
+                    recording = pen.submit(self._record_handed)
                     self._keep_size(handed)
                     stopped = stopped or handed.stopped
                     if handed.stopped or handed.put_off:
                         until = 0.0  # not retried at once
                 at_work = following
                 if at_work is None and not claim.claimed:
+                    recording.result()
                     return worked, stopped
+
+    def _record_more(self, pen: Executor, recording: Future[None]) -> Future[None]:
+        """Record what was handed over since, once the recording at work is done."""
+        if not recording.done():
+            return recording
+        recording.result()
+        return pen.submit(self._record_handed)
 
     @override
     def idle(self) -> bool:

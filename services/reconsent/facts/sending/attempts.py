@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from psycopg.rows import class_row
 
 from reconsent.domain.bucket import by_bucket
+from reconsent.domain.mail import Result
 from reconsent.facts.record.mail_events import bounce_rejected
 from reconsent.store.named import named
 from reconsent.store.postgres import look_up_by_index
@@ -16,11 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from reconsent.domain.mail import Result
     from reconsent.facts.sending.claims import Attempt
     from reconsent.store.postgres import Connection
 
 SQL = named("sending/attempts")
+_ACCEPTED: Final = Result("accepted")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +44,28 @@ def begin_handing_over(connection: Connection, attempt: Attempt) -> bool:
 
 def end(connection: Connection, attempt: Attempt, results: Sequence[Result], now: datetime) -> None:
     """Write what became of an attempt, also if it was abandoned meanwhile."""
+    look_up_by_index(connection)
+    if not (set(results) == {_ACCEPTED} and _accept(connection, attempt, now)):
+        _write(connection, attempt, results, now)
+    summary = {"attempt_id": attempt.attempt_id, "outcome": _summary(results)}
+    connection.execute(SQL["end_attempt"], summary)
+
+
+def _accept(connection: Connection, attempt: Attempt, now: datetime) -> bool:
+    """Write that all members were accepted; False if some did not wait for that any more."""
+    accepted = {
+        "attempt_id": attempt.attempt_id,
+        "account_keys": ",".join(str(notice.account_key) for notice in attempt.members),
+        "notice_ids": ",".join(str(notice.notice_id) for notice in attempt.members),
+        "now": now,
+    }
+    return connection.execute(SQL["accept"], accepted).rowcount == len(attempt.members)
+
+
+def _write(
+    connection: Connection, attempt: Attempt, results: Sequence[Result], now: datetime
+) -> None:
+    """Write what became of each member, whatever was known of it before."""
     columns: dict[str, Any] = {
         "attempt_id": attempt.attempt_id,
         "account_key": [notice.account_key for notice in attempt.members],
@@ -52,14 +75,11 @@ def end(connection: Connection, attempt: Attempt, results: Sequence[Result], now
         "not_before": [result.not_before for result in results],
         "now": now,
     }
-    look_up_by_index(connection)
     # Statements of their own: what is read after it is as it is once the locks are held.
     for bucket, keys in by_bucket(columns["account_key"]):
         members = {"attempt_id": attempt.attempt_id, "bucket": bucket, "keys": keys}
         connection.execute(SQL["lock_members"], members, prepare=True)
     connection.execute(SQL["outcomes"], columns)
-    summary = {"attempt_id": attempt.attempt_id, "outcome": _summary(results)}
-    connection.execute(SQL["end_attempt"], summary)
     rejected = {
         notice.notice_id: notice.account_key
         for notice, result in zip(attempt.members, results, strict=True)

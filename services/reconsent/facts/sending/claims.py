@@ -164,9 +164,8 @@ class Claims:
                 "attempt_id": attempt_id,
                 "ask_id": kept.ask_id,
                 "rendering": kept.rendering,
-                "account_key": [notice.account_key for notice in members],
-                "notice_id": [notice.notice_id for notice in members],
-                "address_hash": [notice.address_hash for notice in members],
+                "account_keys": ",".join(str(notice.account_key) for notice in members),
+                "notice_ids": ",".join(str(notice.notice_id) for notice in members),
             },
         )
         return Attempt(attempt_id=attempt_id, mail=kept.mail, members=members)

@@ -3,6 +3,22 @@
 UPDATE attempts SET ended_at = statement_timestamp(), outcome = %(outcome)s
 WHERE attempt_id = %(attempt_id)s;
 
+-- :name accept
+-- Write that members of an attempt were accepted, those that still wait for that alone: of these it is
+-- known how they were counted before. One that a deletion holds is written as that leaves it.
+WITH written AS (
+    UPDATE notices SET state = 'accepted', accepted_at = %(now)s::timestamptz,
+        undelivered = false, reason = NULL, not_before = NULL
+    FROM unnest(string_to_array(%(account_keys)s, ',')::bigint[],
+                string_to_array(%(notice_ids)s, ',')::uuid[]) AS said (account_key, notice_id)
+    WHERE notices.bucket = bucket_of(said.account_key)
+      AND notices.account_key = said.account_key AND notices.notice_id = said.notice_id
+      AND notices.attempt_id = %(attempt_id)s AND notices.state = 'attempting'
+    RETURNING notices.bucket, notices.account_key, notices.version_id, notices.kind, notices.state,
+              notices.suppression, 'attempting' AS was_state, NULL AS was_suppression
+)
+-- :include notices_written
+
 -- :name lock_members
 -- Lock members of an attempt in one bucket: a deletion locks the notices of its account as well.
 SELECT FROM notices

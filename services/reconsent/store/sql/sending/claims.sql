@@ -23,15 +23,17 @@ VALUES ((extract(epoch FROM clock_timestamp()) * 1000000)::bigint << 10 | (%(lea
 RETURNING attempt_id;
 
 -- :name attempt
--- Notices become part of an attempt, with what they ask and say and where they go.
+-- Notices become part of an attempt, with what they ask and say, and where they go: their accounts are
+-- locked.
 WITH written AS (
     UPDATE notices SET state = 'attempting', attempt_id = %(attempt_id)s, ask_id = %(ask_id)s,
         not_before = NULL,
-        rendering = %(rendering)s, address_hash = members.address_hash
-    FROM unnest(%(account_key)s::bigint[], %(notice_id)s::uuid[], %(address_hash)s::bytea[])
-         AS members (account_key, notice_id, address_hash)
-    WHERE notices.bucket = bucket_of(members.account_key)
-      AND notices.account_key = members.account_key
+        rendering = %(rendering)s, address_hash = accounts.address_hash
+    FROM unnest(string_to_array(%(account_keys)s, ',')::bigint[],
+                string_to_array(%(notice_ids)s, ',')::uuid[]) AS members (account_key, notice_id)
+    JOIN accounts ON accounts.bucket = bucket_of(members.account_key)
+                 AND accounts.account_key = members.account_key
+    WHERE notices.bucket = accounts.bucket AND notices.account_key = accounts.account_key
       AND notices.notice_id = members.notice_id
     RETURNING notices.bucket, notices.account_key, notices.version_id, notices.kind, notices.state,
               notices.suppression, 'due' AS was_state, NULL AS was_suppression

@@ -1,0 +1,115 @@
+"""The dispatcher's bookkeeping alone, beside one UPDATE of the same rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+from datetime import datetime
+from typing import Final
+
+import pytest
+
+from reconsent.domain.mail import Mail, Recipient, Result
+from reconsent.domain.signing import Signer
+from reconsent.facts.record.publishing import publish
+from reconsent.facts.versions import PublishedVersions
+from reconsent.store.leases import Lease
+from reconsent.store.postgres import Database
+from reconsent.workers.dispatcher import Dispatcher
+from reconsent.workers.planner import Planner
+from reconsent.workers.running import collect_rarely, run_until_idle
+from tests.bench.floors import bare
+from tests.bench.rows import TIMES, Row, Table, memory, seconds
+from tests.bench.worlds import add, fill, vacuum, version
+from tests.mails import clock
+
+NEXT: Final = 50_000
+_COHORTS: Final = 20
+_FLOOR: Final = """
+UPDATE bare_notices AS bare SET
+    state = sent.state, attempt_id = sent.attempt_id, ask_id = sent.ask_id,
+    rendering = sent.rendering, address_hash = sent.address_hash, accepted_at = sent.accepted_at
+FROM notices AS sent
+WHERE bare.bucket = sent.bucket AND bare.account_key = sent.account_key
+  AND bare.version_id = sent.version_id AND bare.sequence = sent.sequence
+  AND bare.state = 'due' AND sent.state = 'accepted'
+"""
+_ROW: Final = Row(
+    name="dispatch",
+    path=f"dispatch bookkeeping, {_COHORTS} asks, a provider that says yes",
+    floor="one UPDATE of the same rows",
+    most=2.2,
+)
+
+
+class Agreeable:
+    """A provider that accepts everything at once, a thousand at a time."""
+
+    name = "agreeable"
+    at_most = 1000
+    together = False
+    repeats_safely = False
+    rests_until: datetime | None = None
+
+    def send(self, _: Mail, recipients: Sequence[Recipient]) -> Sequence[Result]:
+        """Accept all."""
+        return [Result("accepted")] * len(recipients)
+
+
+@pytest.mark.rows("dispatch")
+def test_dispatch(database: Database, conninfo: str, table: Table) -> None:
+    """A release to accounts in some cohorts."""
+    fill(database, conninfo, accounts=0, cohorts=_COHORTS)
+    draft = version("v2", "v1", "essential.service", "marketing")
+    database.transaction(lambda connection: publish(connection, draft, PublishedVersions()))
+    dispatching, floor, sent = measure_dispatch(database, conninfo, first=1)
+    table.floor("dispatch", _FLOOR)
+    table.add(_ROW, items=sent, path=dispatching, floor=floor, note=f"{memory():,.0f} MB")
+
+
+def measure_dispatch(
+    database: Database, conninfo: str, *, first: int
+) -> tuple[list[float], list[float], int]:
+    """Add accounts, numbered from `first` on, plan and mail them; return the seconds, and how many.
+
+    The database was filled by `fill`, and has a version that asks everybody.
+    """
+    dispatching, floor = [], []
+    sent = 0
+    with database.connection() as connection:
+        bare(connection, "notices")
+    for start in range(first, first + TIMES * NEXT, NEXT):
+        with database.connection() as connection:
+            add(connection, start, start + NEXT - 1)
+            connection.execute(
+                "INSERT INTO changes (bucket, account_key, stream)"
+                " SELECT bucket, account_key, 'accounts' FROM accounts"
+                " ORDER BY account_key DESC LIMIT %s",
+                (NEXT,),
+            )
+        run_until_idle([Planner(database)])
+        with database.connection() as connection:
+            connection.execute("INSERT INTO bare_notices SELECT * FROM notices WHERE state = 'due'")
+        vacuum(conninfo)
+        dispatching.append(seconds(lambda: _dispatch(database, conninfo)))
+        floor.append(seconds(lambda: database.transaction(lambda c: c.execute(_FLOOR))))
+        with database.connection() as connection:
+            [(sent,)] = connection.execute(
+                "SELECT count(*) FROM notices WHERE state = 'accepted'"
+            ).fetchall()
+    return dispatching, floor, sent // TIMES
+
+
+def _dispatch(database: Database, conninfo: str) -> None:
+    with closing(Lease(conninfo)) as lease:
+        dispatcher = Dispatcher(
+            database,
+            lease,
+            Agreeable(),
+            Signer("secret of the benchmark"),
+            public_url="https://privacy.reconsent.test",
+            sender="Privacy <privacy@reconsent.test>",
+            now=clock,
+        )
+        collect_rarely()
+        run_until_idle([dispatcher])
