@@ -51,7 +51,13 @@ SERVICE_RESTARTS: Final = Metric(
     meaning="Restarts of a service in this process after an unexpected exception.",
     labels=("service",),
 )
-METRICS: Final = (CONSUMER_LAG, DEAD_LETTERS, NOTICES, SERVICE_RESTARTS)
+MAILS_NOT_WRITTEN: Final = Metric(
+    name="reconsent_mails_not_written_total",
+    kind="counter",
+    meaning="Notices put off in this process because their mail could not be written.",
+    labels=("policy", "policy_version"),
+)
+METRICS: Final = (CONSUMER_LAG, DEAD_LETTERS, NOTICES, SERVICE_RESTARTS, MAILS_NOT_WRITTEN)
 
 
 class Counters:
@@ -140,6 +146,15 @@ SENDING_HELD: Final = LogEvent(
     sentence=(
         "dispatcher: mail is on hold since the database was restored, until `reconsent release "
         "resume --after-restore`"
+    ),
+)
+MAIL_NOT_WRITTEN: Final = LogEvent(
+    name="mail.not_written",
+    level=logging.ERROR,
+    sentence=(
+        "dispatcher: the %(kind)s mail of %(policy)s %(policy_version)s for %(property)s in "
+        "%(locale)s could not be written (%(error)s): %(notices)d notices wait for %(minutes)d "
+        "minutes"
     ),
 )
 MESSAGE_DEAD_LETTERED: Final = LogEvent(

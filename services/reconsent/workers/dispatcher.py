@@ -18,25 +18,18 @@ from typing import TYPE_CHECKING, Final
 from typing_extensions import override
 
 from reconsent.domain.errors import OutsideError, ReconsentError
-from reconsent.domain.mail import (
-    CHOOSE_LINK,
-    UNSUBSCRIBE_LINK,
-    Mail,
-    Provider,
-    Recipient,
-    RenderedMail,
-    Result,
-)
+from reconsent.domain.mail import Provider, RenderedMail, Result
 from reconsent.domain.notice import questions
 from reconsent.facts.restores import sending_held
 from reconsent.facts.sending.attempts import begin_handing_over, end, recover
 from reconsent.facts.sending.claims import Attempt, Claim, Claims
-from reconsent.facts.sending.due import Claimed, any_due
+from reconsent.facts.sending.due import any_due
 from reconsent.facts.sending.pace import Pace
 from reconsent.facts.sending.renderings import Renderings, Wording
 from reconsent.facts.sets import Cohorts
 from reconsent.facts.versions import Policies, PublishedVersions
 from reconsent.words.mails import render_mail
+from reconsent.workers.addressing import Addressing
 from reconsent.workers.service import Service
 
 if TYPE_CHECKING:
@@ -95,10 +88,9 @@ class Dispatcher(Service):
         """
         self._database = database
         self._provider = provider
-        self._signer = signer
         self._public_url = public_url
         self._sender = sender
-        self._information_sender = information_sender or sender
+        self._addressing = Addressing(signer, public_url, sender, information_sender or sender)
         self._now = now
         self._pace = Pace(provider.name, per_second)
         self._versions = PublishedVersions()
@@ -252,7 +244,7 @@ class Dispatcher(Service):
         """Return the provider's results of an attempt; None where it must not be handed over."""
         if not self._database.transaction(partial(self._begin_handing_over, attempt=attempt)):
             return None
-        return self._provider.send(self._mail(attempt), self._recipients(attempt))
+        return self._provider.send(*self._addressing.of(attempt))
 
     def _begin_handing_over(self, connection: Connection, attempt: Attempt) -> bool:
         """Look for a restore again: the database may have been replaced since the claim."""
@@ -286,30 +278,4 @@ class Dispatcher(Service):
             published=policies.by_name[version.policy].by_name,
             public_url=self._public_url,
             sender=self._sender,
-        )
-
-    def _recipients(self, attempt: Attempt) -> list[Recipient]:
-        return [
-            Recipient(notice=str(n.notice_id), email=n.email, name=n.name, link=self._link(n))
-            for n in attempt.members
-        ]
-
-    def _link(self, notice: Claimed) -> str:
-        """Return where a person answers or, for optional mail, unsubscribes."""
-        if notice.asks_on is None:
-            token = self._signer.token(notice.notice_id, "unsubscribe")
-            return f"{self._public_url}/u/{token}"
-        return f"{self._public_url}/c/{self._signer.token(notice.asks_on)}"
-
-    def _mail(self, attempt: Attempt) -> Mail:
-        first = attempt.members[0]  # all members share what the mail says
-        optional = first.kind == "information"
-        return Mail(
-            sender=self._information_sender if optional else self._sender,
-            subject=attempt.mail.subject,
-            text=attempt.mail.text,
-            html=attempt.mail.html,
-            locale=attempt.mail.locale,
-            link_mark=UNSUBSCRIBE_LINK if optional else CHOOSE_LINK,
-            list_name=first.property_name if optional else None,
         )

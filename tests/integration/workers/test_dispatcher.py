@@ -13,10 +13,12 @@ import pytest
 from reconsent.cli.notice_report import notice_lines as tell
 from reconsent.domain.change import as_event
 from reconsent.domain.errors import BadInputError, OutsideError
-from reconsent.domain.mail import Delivery, Result
+from reconsent.domain.mail import Delivery, RenderedMail, Result
+from reconsent.domain.notice import Kind
 from reconsent.facts.read.evidence import with_evidence
 from reconsent.facts.sending.releases import Order, apply_flags, order
 from reconsent.facts.versions import PublishedVersions
+from reconsent.words.mails import render_mail
 from reconsent.workers.dispatcher import Dispatcher
 from reconsent.workers.scheduler import Scheduler
 from tests.drafts import draft, row
@@ -186,6 +188,29 @@ def test_an_answer_stops_the_reminder(sending: Sending) -> None:
     sending.say("bo", "allow")
     assert sending.send() == ["cy@example.org"]
     assert ("reminder", "superseded", None) in sending.states()
+
+
+def test_a_mail_that_cannot_be_written_holds_up_no_other(
+    sending: Sending, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is logged once a try, and sent once it can be written."""
+
+    def broken(kind: Kind, **about: Any) -> RenderedMail:  # noqa: ANN401 -- as render_mail
+        if kind == "reminder":
+            raise KeyError("a phrase")
+        return render_mail(kind, **about)
+
+    sending.people("ann")
+    sending.release(reminders=["P7D"])
+    assert sending.send() == ["ann@example.org"]
+    monkeypatch.setattr("reconsent.workers.dispatcher.render_mail", broken)
+    sending.people("bo")
+    assert sending.later(7 * DAY) == ["bo@example.org"]
+    assert caplog.text.count("the reminder mail of campaigner v2") == 1
+    assert sending.pipeline.dispatcher.idle()
+    monkeypatch.undo()
+    assert sending.later(timedelta(minutes=4)) == []
+    assert sending.later(timedelta(minutes=2)) == ["ann@example.org"]
 
 
 def test_an_opt_out_stops_the_reminder(sending: Sending) -> None:

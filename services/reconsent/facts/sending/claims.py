@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
 
 from reconsent.domain.locales import best_locale
 from reconsent.domain.notice import MAILED, State, part_refused, questions, suppression
@@ -17,6 +18,7 @@ from reconsent.facts.sending.due import Claimed, claim_due
 from reconsent.facts.sending.renderings import Wording
 from reconsent.store.named import named
 from reconsent.store.postgres import look_up_by_index
+from reconsent.telemetry import COUNTERS, MAIL_NOT_WRITTEN, MAILS_NOT_WRITTEN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
     from reconsent.store.postgres import Connection
 
 SQL = named("sending/claims")
+# What keeps a mail from being written may be mended without a restart.
+_PAUSE: Final = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +80,10 @@ class Claims:
             _let_go(connection, claimed, not_sent)
         sent = [notice for notice in claimed if notice.notice_id not in not_sent]
         wordings = self._wordings(connection, policies, sent, asks)
+        for wording, error in self._not_written(policies, wordings).items():
+            until = now + _PAUSE
+            _put_off(connection, wordings[wording], until)
+            _complain(policies, wording, len(wordings.pop(wording)), error)
         parts = [
             (wording, members)
             for wording, all_members in wordings.items()
@@ -140,6 +148,18 @@ class Claims:
             grouped.setdefault(known, []).append(notice)
         return grouped
 
+    def _not_written(
+        self, policies: Policies, wordings: Iterable[Wording]
+    ) -> dict[Wording, Exception]:
+        """Write the mail of each wording; return those that fail, with the errors."""
+        failed: dict[Wording, Exception] = {}
+        for wording in wordings:
+            try:
+                self._renderings.write(policies, wording)
+            except Exception as error:  # noqa: BLE001 -- whatever it is, other mail is sent
+                failed[wording] = error
+        return failed
+
     def _begin(
         self,
         connection: Connection,
@@ -185,6 +205,31 @@ def _let_go(
         "suppression": [decided[notice.notice_id][1] for notice in not_sent],
     }
     connection.execute(SQL["let_go"], columns)
+
+
+def _put_off(connection: Connection, notices: Sequence[Claimed], until: datetime) -> None:
+    """Let claimed notices wait, so that others are claimed before them."""
+    columns = {
+        "account_key": [notice.account_key for notice in notices],
+        "notice_id": [notice.notice_id for notice in notices],
+        "until": until,
+    }
+    connection.execute(SQL["put_off"], columns)
+
+
+def _complain(policies: Policies, wording: Wording, notices: int, error: Exception) -> None:
+    version = policies.versions[wording.version_id]
+    MAIL_NOT_WRITTEN.log(
+        kind=wording.kind,
+        policy=version.policy,
+        policy_version=version.version,
+        property=wording.property_name,
+        locale=wording.locale,
+        error=f"{type(error).__name__}: {error}",
+        notices=notices,
+        minutes=_PAUSE.total_seconds() // 60,
+    )
+    COUNTERS.add(MAILS_NOT_WRITTEN, notices, policy=version.policy, policy_version=version.version)
 
 
 def _second_look(

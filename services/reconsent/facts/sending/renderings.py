@@ -54,12 +54,16 @@ class Renderings:
         self._render = render
         self._rendered = Remembered[Wording, RenderedMail](_REMEMBERED)
 
-    def keep(self, connection: Connection, policies: Policies, wording: Wording) -> KeptMail:
-        """Return the mail of a wording, kept with the words that it has now."""
+    def write(self, policies: Policies, wording: Wording) -> RenderedMail:
+        """Return the mail of a wording. Raises what rendering it raises."""
         rendered = self._rendered.look_up(
             [wording], lambda unknown: {one: self._render(one, policies) for one in unknown}
         )
-        mail = rendered[wording]
+        return rendered[wording]
+
+    def keep(self, connection: Connection, policies: Policies, wording: Wording) -> KeptMail:
+        """Return the mail of a wording, kept with the words that it has now."""
+        mail = self.write(policies, wording)
         ask_id = ask_ids(connection, [wording.ask])[wording.ask]
         content = {"subject": mail.subject, "text": mail.text, "html": mail.html}
         rendering = keep_words(

@@ -14,6 +14,13 @@ WITH written AS (
 )
 -- :include notices_written
 
+-- :name put_off
+-- Let claimed notices wait until a time.
+UPDATE notices SET not_before = %(until)s
+FROM unnest(%(account_key)s::bigint[], %(notice_id)s::uuid[]) AS waiting (account_key, notice_id)
+WHERE notices.bucket = bucket_of(waiting.account_key)
+  AND notices.account_key = waiting.account_key AND notices.notice_id = waiting.notice_id;
+
 -- :name begin_attempt
 -- Note that notices are about to be handed to a provider. An attempt is numbered by the microsecond
 -- in which it begins and by its sender.
