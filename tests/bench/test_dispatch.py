@@ -9,7 +9,7 @@ from typing import Final
 
 import pytest
 
-from reconsent.domain.mail import Mail, Recipient, Result
+from reconsent.domain.mail import Mail, Provider, Recipient, Result
 from reconsent.domain.signing import Signer
 from reconsent.facts.record.publishing import publish
 from reconsent.facts.versions import PublishedVersions
@@ -33,6 +33,11 @@ FROM notices AS sent
 WHERE bare.bucket = sent.bucket AND bare.account_key = sent.account_key
   AND bare.version_id = sent.version_id AND bare.sequence = sent.sequence
   AND bare.state = 'due' AND sent.state = 'accepted'
+"""
+# Accounts that were added beside the program are planned like those that changed.
+_CHANGED: Final = """
+INSERT INTO changes (bucket, account_key, stream)
+SELECT bucket, account_key, 'accounts' FROM accounts ORDER BY account_key DESC LIMIT %(accounts)s
 """
 _ROW: Final = Row(
     name="dispatch",
@@ -59,12 +64,17 @@ class Agreeable:
 @pytest.mark.rows("dispatch")
 def test_dispatch(database: Database, conninfo: str, table: Table) -> None:
     """A release to accounts in some cohorts."""
-    fill(database, conninfo, accounts=0, cohorts=_COHORTS)
-    draft = version("v2", "v1", "essential.service", "marketing")
-    database.transaction(lambda connection: publish(connection, draft, PublishedVersions()))
+    ask(database, conninfo, cohorts=_COHORTS)
     dispatching, floor, sent = measure_dispatch(database, conninfo, first=1)
     table.floor("dispatch", _FLOOR)
     table.add(_ROW, items=sent, path=dispatching, floor=floor, note=f"{memory():,.0f} MB")
+
+
+def ask(database: Database, conninfo: str, *, cohorts: int) -> None:
+    """Publish a version that asks all accounts that are added later."""
+    fill(database, conninfo, accounts=0, cohorts=cohorts)
+    draft = version("v2", "v1", "essential.service", "marketing")
+    database.transaction(lambda connection: publish(connection, draft, PublishedVersions()))
 
 
 def measure_dispatch(
@@ -79,33 +89,34 @@ def measure_dispatch(
     with database.connection() as connection:
         bare(connection, "notices")
     for start in range(first, first + TIMES * NEXT, NEXT):
-        with database.connection() as connection:
-            add(connection, start, start + NEXT - 1)
-            connection.execute(
-                "INSERT INTO changes (bucket, account_key, stream)"
-                " SELECT bucket, account_key, 'accounts' FROM accounts"
-                " ORDER BY account_key DESC LIMIT %s",
-                (NEXT,),
-            )
-        run_until_idle([Planner(database)])
+        due = plan_next(database, conninfo, start, NEXT)
         with database.connection() as connection:
             connection.execute("INSERT INTO bare_notices SELECT * FROM notices WHERE state = 'due'")
-        vacuum(conninfo)
-        dispatching.append(seconds(lambda: _dispatch(database, conninfo)))
+        dispatching.append(seconds(lambda: dispatch(database, conninfo, Agreeable())))
         floor.append(seconds(lambda: database.transaction(lambda c: c.execute(_FLOOR))))
-        with database.connection() as connection:
-            [(sent,)] = connection.execute(
-                "SELECT count(*) FROM notices WHERE state = 'accepted'"
-            ).fetchall()
+        sent += due
     return dispatching, floor, sent // TIMES
 
 
-def _dispatch(database: Database, conninfo: str) -> None:
+def plan_next(database: Database, conninfo: str, start: int, accounts: int) -> int:
+    """Add accounts, numbered from `start` on, and plan them; return how many notices are due."""
+    with database.connection() as connection:
+        add(connection, start, start + accounts - 1)
+        connection.execute(_CHANGED, {"accounts": accounts})
+    run_until_idle([Planner(database)])
+    vacuum(conninfo)
+    with database.connection() as connection:
+        [(due,)] = connection.execute("SELECT count(*) FROM notices WHERE state = 'due'").fetchall()
+    return int(due)
+
+
+def dispatch(database: Database, conninfo: str, provider: Provider) -> None:
+    """Hand all that is due to a provider."""
     with closing(Lease(conninfo)) as lease:
         dispatcher = Dispatcher(
             database,
             lease,
-            Agreeable(),
+            provider,
             Signer("secret of the benchmark"),
             public_url="https://privacy.reconsent.test",
             sender="Privacy <privacy@reconsent.test>",

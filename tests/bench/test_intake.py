@@ -1,7 +1,6 @@
-"""Events per second from Kafka into facts, compared with a plain poll loop over the same messages.
+"""Events per second from Kafka into facts: new ones beside import, known ones beside a plain loop.
 
-Also compared with a consumer that commits each event separately, and with two processes. Each is
-measured several times, in turns, and the best time counts: other load only slows it down.
+The plain loop polls the same messages with the library's consumer, configured like ours.
 """
 
 # ruff: noqa: SLF001 -- measures internal parts
@@ -14,6 +13,8 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack, closing
 from itertools import islice
+from pathlib import Path
+from typing import Final
 
 import psycopg
 import pytest
@@ -23,21 +24,32 @@ from reconsent.bus.kafka.producer import KafkaProducer
 from reconsent.bus.kafka.settings import KafkaSettings
 from reconsent.domain.bus import Message
 from reconsent.store.postgres import open_database
-from reconsent.workers import intake
 from tests.bench.intake_parts import consumer, reader, warm_up
+from tests.bench.rows import TIMES, Row, Table
+from tests.bench.test_importing import measure_import
 from tests.bus_contract import PARTITIONS
 from tests.kafka.events import NOW, account, message
 
-EVENTS = 40_000
-ONE_BY_ONE = 400
-ROUNDS = 3
-BATCHES = (500, 2_000, 10_000)
+EVENTS: Final = 40_000
 DEFAULT_GC = gc.get_threshold()
-PLAIN = "plain poll loop"
-ONE = "new, one per transaction"
-
-Best = dict[str, float]
-"""Events per second."""
+_IMPORT: Final = "import of the same facts"
+_PLAIN: Final = "plain kafka-python poll loop"
+_ROWS: Final = tuple(
+    (
+        topic,
+        Row(name=f"intake-{topic}", path=f"intake of new {topic}", floor=_IMPORT, least=0.8),
+        Row(
+            name=f"intake-known-{topic}",
+            path=f"intake of known {topic}",
+            floor=_PLAIN,
+            least=0.5,
+        ),
+    )
+    for topic in ("accounts", "collections")
+)
+_PROCESSES: Final = Row(
+    name="intake-processes", path="intake of new accounts, two processes", floor="one process"
+)
 
 SITE = "shop.example"
 
@@ -63,48 +75,47 @@ MAKERS = {"accounts": an_account, "collections": a_collection}
 
 
 @pytest.mark.kafka
-@pytest.mark.parametrize("topic", list(MAKERS))
-def test_intake_over_kafka(
+@pytest.mark.parametrize(
+    ("topic", "new", "known"),
+    [pytest.param(*row, marks=pytest.mark.rows(row[1].name, row[2].name)) for row in _ROWS],
+)
+def test_intake(
     topics: KafkaSettings,
     make_database: Callable[[], str],
-    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    table: Table,
     topic: str,
+    new: Row,
+    known: Row,
 ) -> None:
-    """The rate for new and known facts by batch size."""
+    """New facts, and the same again."""
     send(topics, map(MAKERS[topic], range(EVENTS)))
-    best: Best = {}
-    for _ in range(ROUNDS):
-        keep(best, PLAIN, EVENTS / plain_loop(topics, make_database(), topic))
-        for batch in BATCHES:
-            monkeypatch.setattr(intake, "BATCH", batch)
-            conninfo = make_database()
-            seconds = into_facts(topics, conninfo, topic)
-            keep(best, f"new, batches of {batch:,}", EVENTS / seconds)
-            forget_offsets(conninfo)
-            seconds = into_facts(topics, conninfo, topic)
-            keep(best, f"known, batches of {batch:,}", EVENTS / seconds)
-        monkeypatch.setattr(intake, "BATCH", 1)
-        seconds = into_facts(topics, make_database(), topic, ONE_BY_ONE)
-        keep(best, ONE, ONE_BY_ONE / seconds)
-    print_table(topic, best)
+    times: dict[str, list[float]] = {"new": [], "known": [], "plain": [], "import": []}
+    for _ in range(TIMES):
+        times["plain"].append(plain_loop(topics, make_database(), topic))
+        conninfo = make_database()
+        times["new"].append(into_facts(topics, conninfo, topic))
+        forget_offsets(conninfo)
+        times["known"].append(into_facts(topics, conninfo, topic))
+        with open_database(make_database()) as database:
+            if topic == "collections":
+                measure_import(database, "accounts", tmp_path, 0, EVENTS)
+            times["import"].append(measure_import(database, topic, tmp_path, 0, EVENTS)[0])
+    table.add(new, items=EVENTS, path=times["new"], floor=times["import"])
+    table.add(known, items=EVENTS, path=times["known"], floor=times["plain"])
 
 
 @pytest.mark.kafka
-def test_two_processes_compared_with_one(
-    topics: KafkaSettings, make_database: Callable[[], str]
+@pytest.mark.rows("intake-processes")
+def test_two_processes(
+    topics: KafkaSettings, make_database: Callable[[], str], table: Table
 ) -> None:
     """One and two processes share the partitions, over the same messages."""
     send(topics, map(an_account, range(EVENTS)))
-    best: Best = {}
-    for _ in range(ROUNDS):
-        keep(best, PLAIN, EVENTS / plain_loop(topics, make_database(), "accounts"))
-        for count in (1, 2):
-            conninfo = make_database()
-            for what in ("new", "known"):
-                seconds = in_processes(topics, conninfo, count)
-                keep(best, f"{what}, processes: {count}", EVENTS / seconds)
-                forget_offsets(conninfo)
-    print_table("accounts", best)
+    one, two = (
+        [in_processes(topics, make_database(), count) for _ in range(TIMES)] for count in (1, 2)
+    )
+    table.add(_PROCESSES, items=EVENTS, path=two, floor=one)
 
 
 def send(settings: KafkaSettings, events: Iterable[Message]) -> None:
@@ -113,19 +124,6 @@ def send(settings: KafkaSettings, events: Iterable[Message]) -> None:
         remaining = iter(events)
         while some := list(islice(remaining, 5_000)):
             producer.send(some)
-
-
-def keep(best: Best, what: str, rate: float) -> None:
-    """Keep the best rate of each name."""
-    best[what] = max(best.get(what, 0.0), rate)
-
-
-def print_table(topic: str, best: Best) -> None:
-    """Print the rates and their ratios."""
-    print(f"\n{topic:26} events/s      / plain loop    / one a transaction")
-    for what, rate in best.items():
-        one = f"{rate / best[ONE]:18.0f}" if ONE in best else ""
-        print(f"{what:24} {rate:10,.0f} {rate / best[PLAIN]:18.2f} {one}")
 
 
 def plain_loop(settings: KafkaSettings, conninfo: str, topic: str) -> float:

@@ -1,73 +1,52 @@
-"""Notices per second through SendGrid's stand-in, including all records, and peak memory.
+"""Notices per second through SendGrid's stand-in, with all records, beside its client alone.
 
-The stand-in shares the machine, so it is also timed alone, with plain requests.
+The stand-in shares the machine.
 """
 
 from __future__ import annotations
 
-import json
+from typing import Any, Final
 
-import httpx
 import pytest
+from sendgrid import SendGridAPIClient  # type: ignore[import-untyped]
 
-from reconsent.domain.signing import Signer
 from reconsent.mail.sendgrid.provider import SendGrid
-from reconsent.store.leases import Lease
 from reconsent.store.postgres import Database
-from reconsent.workers.dispatcher import Dispatcher
-from reconsent.workers.running import run_until_idle
-from tests.bench import test_smtp
-from tests.bench.rows import memory, seconds
+from tests.bench.rows import TIMES, Row, Table, memory, seconds
+from tests.bench.test_dispatch import ask, dispatch, plan_next
 from tests.mails import clock
 from tests.stand_ins.sendgrid import SendGridStandIn, running_sendgrid
 
-NOTICES = 100_000
-PART = 10_000
-SENDER = "Privacy <privacy@reconsent.test>"
+ACCOUNTS: Final = 50_000
+_ROW: Final = Row(
+    name="sendgrid",
+    path="dispatch over SendGrid's stand-in",
+    floor="the client posting the same bodies",
+    least=0.6,
+)
 
 
-def post_plainly(stand_in: SendGridStandIn, requests: int) -> None:
-    """Post the last accepted request again, and do nothing else."""
-    [kept] = stand_in.accepted()[-1:]
-    body = json.dumps(kept).encode()
-    headers = {
-        "Authorization": f"Bearer {stand_in.api_key}",
-        "Content-Type": "application/json",
-    }
-    with httpx.Client(headers=headers, trust_env=False) as client:
-        for _ in range(requests):
-            response = client.post(f"{stand_in.host}/v3/mail/send", content=body)
-            assert response.status_code == 202
-
-
-def test_notices_per_second(
-    database: Database, conninfo: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The whole dispatcher; memory is measured early and at the end, to show growth."""
-    monkeypatch.setattr(test_smtp, "NOTICES", NOTICES)
-    test_smtp.fill(database, conninfo)
+@pytest.mark.rows("sendgrid")
+def test_notices_per_second(database: Database, conninfo: str, table: Table) -> None:
+    """The whole dispatcher, and then the same number of recipients by the client alone."""
+    ask(database, conninfo, cohorts=1)
+    sending, alone, grown = [], [], []
     with running_sendgrid(keep=1) as stand_in:
-        lease = Lease(conninfo)
-        dispatcher = Dispatcher(
-            database,
-            lease,
-            SendGrid(stand_in.api_key, stand_in.host, clock),
-            Signer("secret of the benchmark"),
-            public_url="https://privacy.reconsent.test",
-            sender=SENDER,
-            now=clock,
-        )
-        while stand_in.counts()["recipients"] < PART:
-            dispatcher.work()
-        sent, early = stand_in.counts()["recipients"], memory()
-        took = seconds(lambda: run_until_idle([dispatcher]))
-        lease.close()
-        counts = stand_in.counts()
-        assert counts["recipients"] == NOTICES
-        alone = seconds(lambda: post_plainly(stand_in, 20))
-    rate, plain_rate = (NOTICES - sent) / took, 20_000 / alone
-    print(
-        f"\n{NOTICES:,} notices in {counts['requests']} requests, {rate:,.0f}/s; plain requests to "
-        f"the same stand-in {plain_rate:,.0f}/s, ratio {rate / plain_rate:.2f}; memory after "
-        f"{sent:,} {early:.0f} MB, at the end {memory():.0f} MB"
-    )
+        provider = SendGrid(stand_in.api_key, stand_in.host, clock)
+        for turn in range(TIMES):
+            due = plan_next(database, conninfo, 1 + turn * ACCOUNTS, ACCOUNTS)
+            sending.append(seconds(lambda: dispatch(database, conninfo, provider)) / due)
+            grown.append(memory())
+            [body] = stand_in.accepted()[-1:]
+            posted = len(body["personalizations"])
+            requests = due // posted
+            spent = seconds(lambda: _post(stand_in, body, requests))  # noqa: B023 -- called now
+            alone.append(spent / (requests * posted))
+    note = " -> ".join(f"{one:,.0f}" for one in grown) + " MB"
+    table.add(_ROW, items=1, path=sending, floor=alone, note=note)
+
+
+def _post(stand_in: SendGridStandIn, body: dict[str, Any], requests: int) -> None:
+    client = SendGridAPIClient(stand_in.api_key, host=stand_in.host).client
+    for _ in range(requests):
+        assert client.mail.send.post(request_body=body).status_code == 202
