@@ -105,6 +105,12 @@ ANSWERED_WITHOUT: Final = {
 }  # fmt: skip
 
 
+_STARTING = """
+SELECT FROM pg_stat_activity WHERE backend_type = 'client backend' AND datid IS NULL
+"""
+_END = "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE datname = %s"
+
+
 class Taken:
     """A database that can be taken away and given back."""
 
@@ -117,10 +123,12 @@ class Taken:
         """End every connection and refuse new ones."""
         with psycopg.connect(self._admin, autocommit=True) as connection:
             connection.execute(self._allow("false"))
-            connection.execute(
-                "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE datname = %s",
-                (self._name,),
-            )
+            # One that is just starting may have been let in already, and has no database yet.
+            while (
+                connection.execute(_STARTING).rowcount
+                + connection.execute(_END, (self._name,)).rowcount
+            ):
+                pass
 
     def give_back(self) -> None:
         """Allow connections again."""
