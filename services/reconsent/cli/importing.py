@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from reconsent import terminal
@@ -19,13 +21,16 @@ if TYPE_CHECKING:
     from reconsent.store.postgres import Connection, Database
 
 BATCH: Final = 10_000
+# Read ahead, so that no lane waits for the other one.
+_AHEAD: Final = 3
 AGAIN: Final = "run the same command again to continue"
 
 
 class _Part(NamedTuple):
-    """The events of a lane among some of a file, and the number of the last of these."""
+    """The events of a lane among some of a file, those after one number and up to another."""
 
     events: list[Numbered]
+    after: int
     upto: int
 
 
@@ -40,12 +45,16 @@ def import_file(
     skipped = importing.passed
     if skipped:
         terminal.complain(f"{events.name}: continuing after {skipped:,} of {events.count:,}")
-    with ThreadPoolExecutor(len(recorders), "import") as workers:
+    with ExitStack() as stack:
+        workers = [
+            stack.enter_context(ThreadPoolExecutor(1, f"import {lane}"))
+            for lane in range(len(recorders))
+        ]
         for passed, batch in _batches(events, skipped):
-            importing.finish()
+            importing.wait(_AHEAD - 1)
             importing.start(workers, batch, passed)
             show(events.position, events.size, passed - skipped)
-        importing.finish()
+        importing.wait(0)
     return importing.end()
 
 
@@ -62,33 +71,39 @@ class _Importing:
             for number, recorder in enumerate(recorders)
         ]
         self._done = database.transaction(lambda connection: begin(connection, self._lanes))
-        self._recording: list[Future[list[tuple[int, str]]]] = []
+        # For each batch that is being recorded, what its lanes will have to report.
+        self._recording: deque[list[Future[list[tuple[int, str]]]]] = deque()
 
     @property
     def passed(self) -> int:
         """How many events of the file all lanes have passed."""
         return min(done.events for done in self._done)
 
-    def start(self, workers: ThreadPoolExecutor, batch: Sequence[Numbered], upto: int) -> None:
+    def start(
+        self, workers: Sequence[ThreadPoolExecutor], batch: Sequence[Numbered], upto: int
+    ) -> None:
         """Begin to record the next events, up to the file's event number `upto`."""
         parts: list[list[Numbered]] = [[] for _ in self._lanes]
-        first = upto - len(batch)
-        for at, event in enumerate(batch, first + 1):
+        after = upto - len(batch)
+        for at, event in enumerate(batch, after + 1):
             data = cast("AccountEvent | CollectionEvent | ChoiceEvent", event.received.data)
             lane = lane_of(data) % len(parts)
             if at > self._done[lane].events:
                 parts[lane].append(event)
-        self._recording = [
-            workers.submit(self._record, lane, _Part(part, upto))
-            for lane, part in enumerate(parts)
-            if upto > self._done[lane].events
-        ]
+        self._recording.append(
+            [
+                workers[lane].submit(self._record, lane, _Part(part, after, upto))
+                for lane, part in enumerate(parts)
+                if upto > self._done[lane].events
+            ]
+        )
 
-    def finish(self) -> None:
-        """Wait for the lanes; report what they refused, in the order of the lines."""
-        recording, self._recording = self._recording, []
-        for _, complaint in sorted(line for one in recording for line in one.result()):
-            terminal.complain(complaint)
+    def wait(self, left: int) -> None:
+        """Wait until only so many batches are at work; report what was refused, by line."""
+        while len(self._recording) > left:
+            recorded = self._recording.popleft()
+            for _, complaint in sorted(line for one in recorded for line in one.result()):
+                terminal.complain(complaint)
 
     def end(self) -> Progress:
         """Forget the progress of the finished import, and return its sum."""
@@ -106,7 +121,12 @@ class _Importing:
         )
 
     def _record(self, lane: int, part: _Part) -> list[tuple[int, str]]:
-        """Record a lane's part of a batch; return what is to be reported, by line."""
+        """Record a lane's part of a batch; return what is to be reported, by line.
+
+        Records nothing if the part before failed, which must not be left out.
+        """
+        if self._done[lane].events < part.after:
+            return []
         received = [event.received for event in part.events]
         self._done[lane], counts = self._database.transaction(
             lambda connection: self._lanes[lane].record(

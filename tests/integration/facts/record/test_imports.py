@@ -10,12 +10,14 @@ from pathlib import Path
 import pytest
 
 from reconsent.cli.importing import import_file
+from reconsent.domain.cloudevents import Received
 from reconsent.domain.errors import OutsideError
+from reconsent.domain.recorded import Counts
 from reconsent.facts.record.imports import LANES, Lane, Progress, begin, lane_of
 from reconsent.facts.record.recorder import Recorder
 from reconsent.facts.versions import PublishedVersions
 from reconsent.files.events import EventFile, validated
-from reconsent.store.postgres import Database
+from reconsent.store.postgres import Connection, Database
 
 _NOW = datetime(2026, 12, 1, tzinfo=UTC)
 
@@ -95,3 +97,29 @@ def test_two_imports_of_one_file_do_not_count_twice(database: Database, tmp_path
         lane = Lane(_recorders()[0], file.topic, file.digest, 0)
         with pytest.raises(OutsideError, match="another import"):
             database.transaction(lambda connection: lane.record(connection, Progress(), [], 10))
+
+
+def test_nothing_is_left_out_behind_a_part_that_failed(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Batches that were read ahead are not recorded after one that was not."""
+    monkeypatch.setattr("reconsent.cli.importing.BATCH", 10)
+    monkeypatch.setattr("reconsent.files.events._AT_ONCE", 10)
+    path = _file(tmp_path, [1, 2, 3, 4])
+    failing = _recorders()
+    record, calls = failing[0].record, iter([False, True, False, False])
+
+    def record_or_fail(connection: Connection, received: Sequence[Received]) -> Counts:
+        if next(calls):
+            raise OutsideError("database: gone")
+        return record(connection, received)
+
+    monkeypatch.setattr(failing[0], "record", record_or_fail)
+    with (
+        validated(path, "accounts", _NOW) as file,
+        pytest.raises(OutsideError, match="gone"),
+    ):
+        import_file(database, failing, file, lambda *_: None)
+    with validated(path, "accounts", _NOW) as file:
+        done = import_file(database, _recorders(), file, lambda *_: None)
+    assert done == Progress(events=40, new=40)
