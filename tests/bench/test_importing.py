@@ -22,7 +22,7 @@ from reconsent.workers.running import collect_rarely
 from tests.bench.floors import bare
 from tests.bench.rows import TIMES, Row, Table, seconds
 
-_EVENTS: Final = 60_000
+_EVENTS: Final = 200_000
 _SITE: Final = "shop.example"
 _AT: Final = "2026-11-01T10:00:00Z"
 _CATEGORY: Final = "user.contact.email"
