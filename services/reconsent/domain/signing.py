@@ -7,6 +7,7 @@ import binascii
 import hashlib
 import hmac
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 from uuid import UUID
 
@@ -46,4 +47,11 @@ class Signer:
         return found if self.token(found, purpose) == token else None
 
     def _mark(self, purpose: str, body: bytes) -> bytes:
-        return hmac.digest(self.secret.encode(), purpose.encode() + b"\0" + body, hashlib.sha256)
+        # hmac.digest would release the interpreter's lock, and wait for it, for each of many links.
+        marking = self._keyed.copy()
+        marking.update(purpose.encode() + b"\0" + body)
+        return marking.digest()
+
+    @cached_property
+    def _keyed(self) -> hmac.HMAC:
+        return hmac.new(self.secret.encode(), digestmod=hashlib.sha256)

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -30,6 +28,7 @@ from reconsent.facts.sets import Cohorts
 from reconsent.facts.versions import Policies, PublishedVersions
 from reconsent.words.mails import render_mail
 from reconsent.workers.addressing import Addressing
+from reconsent.workers.pump import NOTHING, Handed, Pump
 from reconsent.workers.service import Service
 
 if TYPE_CHECKING:
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from reconsent.domain.signing import Signer
+    from reconsent.facts.sending.due import Lane
     from reconsent.store.leases import Lease
     from reconsent.store.postgres import Connection, Database
 
@@ -45,21 +45,9 @@ REQUESTS: Final = 4
 _AT_FIRST: Final = 50
 # A release that is paused or cancelled stops after the claim at work.
 _LONGEST_CLAIM: Final = 0.3
-_LONGEST_STEP: Final = 0.5
 _SHORTEST_WAIT: Final = 0.02
-_OFTEN: Final = 0.02
 
-_NOTHING: Final = Claim(claimed=0, attempts=())
 _WAIT: Final = Claim(claimed=1, attempts=())
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Handed:
-    """How a claim's attempts went; `put_off` is set if some mails are to be retried."""
-
-    stopped: OutsideError | None
-    put_off: bool
-    seconds: float
 
 
 class Dispatcher(Service):
@@ -94,15 +82,17 @@ class Dispatcher(Service):
         self._now = now
         self._pace = Pace(provider.name, per_second)
         self._versions = PublishedVersions()
+        renderings = Renderings(self._render)
         self._claims = Claims(
-            cohorts=Cohorts(),
-            renderings=Renderings(self._render),
-            provider=provider,
-            lease=lease,
+            cohorts=Cohorts(), renderings=renderings, provider=provider, lease=lease
         )
         # A provider that takes many mails in one request gets as few requests as possible.
         self._size = REQUESTS * provider.at_most if provider.together else min(_AT_FIRST, AT_MOST)
+        lanes = 1 if provider.together else 2
+        self._pump = Pump(self._next, self._hand_over, self._record_handed, lanes=lanes)
         self._lease = lease
+        # Why no more mail can leave in the step at work; the thread that hands over writes it.
+        self._stopped: OutsideError | None = None
         # Results of attempts that are not recorded yet; no failure may lose them.
         self._handed: deque[tuple[Attempt, Sequence[Result]]] = deque()
 
@@ -119,54 +109,11 @@ class Dispatcher(Service):
                 recover, lease=self._lease.number, repeats_safely=self._provider.repeats_safely
             ),
         )
-        worked, stopped = self._pump()
+        self._stopped = None
+        worked, stopped = self._pump.run(self._keep_size)
         if stopped:
             raise stopped
         return bool(recovered or worked)
-
-    def _pump(self) -> tuple[bool, OutsideError | None]:
-        """Hand over one batch while the next is claimed; return whether any, and what ended it.
-
-        What became of a batch is recorded meanwhile too. After any failure the batch at work is
-        still waited for, and its results are kept.
-        """
-        until = time.monotonic() + _LONGEST_STEP
-        worked = False
-        stopped: OutsideError | None = None
-        at_work: Future[_Handed] | None = None
-        with (
-            ThreadPoolExecutor(1, "handing over") as hands,
-            ThreadPoolExecutor(1, "recording") as pen,
-        ):
-            recording = pen.submit(self._record_handed)
-            while True:
-                claim = self._next() if time.monotonic() < until else _NOTHING
-                worked |= claim.claimed > 0
-                following = (
-                    hands.submit(self._hand_over, claim.attempts) if claim.attempts else None
-                )
-                if at_work:
-                    while not wait([at_work], timeout=_OFTEN).done:
-                        # Less is unknown if this sender is killed.
-                        recording = self._record_more(pen, recording)
-                    handed = at_work.result()
-                    recording.result()
-                    recording = pen.submit(self._record_handed)
-                    self._keep_size(handed)
-                    stopped = stopped or handed.stopped
-                    if handed.stopped or handed.put_off:
-                        until = 0.0  # not retried at once
-                at_work = following
-                if at_work is None and not claim.claimed:
-                    recording.result()
-                    return worked, stopped
-
-    def _record_more(self, pen: Executor, recording: Future[None]) -> Future[None]:
-        """Record what was handed over since, once the recording at work is done."""
-        if not recording.done():
-            return recording
-        recording.result()
-        return pen.submit(self._record_handed)
 
     @override
     def idle(self) -> bool:
@@ -182,7 +129,7 @@ class Dispatcher(Service):
         """Tell whether the provider has asked for no mail until a later time."""
         return self._provider.rests_until is not None and self._now() < self._provider.rests_until
 
-    def _keep_size(self, handed: _Handed) -> None:
+    def _keep_size(self, handed: Handed) -> None:
         """Adapt the size of a claim to what is handed over quickly."""
         if self._provider.together:
             return
@@ -191,54 +138,53 @@ class Dispatcher(Service):
         elif handed.seconds < _LONGEST_CLAIM / 2:
             self._size = min(AT_MOST, self._size * 2)
 
-    def _next(self) -> Claim:
+    def _next(self, lane: Lane) -> Claim:
         """Claim the next batch; while the pace lets none pass, wait shortly and return nothing."""
         if self._rests():
-            return _NOTHING
-        claim = self._database.transaction(self._claim)
+            return NOTHING
+        claim = self._database.transaction(partial(self._claim, lane=lane))
         if claim is _WAIT:
             time.sleep(_SHORTEST_WAIT)
         return claim
 
-    def _claim(self, connection: Connection) -> Claim:
+    def _claim(self, connection: Connection, lane: Lane) -> Claim:
         if not self._lease.held(connection):
             # Others would presume this sender dead and abandon what it claims; the next step renews
             # the lease.
             raise OutsideError("database: the connection that holds the sender's lease is gone")
         if sending_held(connection, self._provider):
-            return _NOTHING
+            return NOTHING
         policies = self._versions.locked(connection)
         limit = self._pace.lets_pass(connection, self._size)
         if limit == 0:
-            return _WAIT if any_due(connection, policies, self._now()) else _NOTHING
-        claim = self._claims.claim(connection, policies, limit, self._now())
+            return _WAIT if any_due(connection, policies, self._now()) else NOTHING
+        claim = self._claims.claim(connection, policies, limit, self._now(), lane)
         self._pace.spend(connection, sum(len(attempt.members) for attempt in claim.attempts))
         return claim
 
-    def _hand_over(self, attempts: Sequence[Attempt]) -> _Handed:
+    def _hand_over(self, attempts: Sequence[Attempt]) -> Handed:
         """Hand attempts over, up to the first of which nothing could leave."""
         began = time.monotonic()
         all_said: list[Result] = []
-        stopped: OutsideError | None = None
         for attempt in attempts:
             said: Sequence[Result] | None = None
-            if stopped is None:
+            if self._stopped is None and not self._rests():
                 try:
                     said = self._said(attempt)
                 except OutsideError as error:
-                    stopped = error
+                    self._stopped = error
             if said is None:
-                why = str(stopped) if stopped else "abandoned or held before it was handed over"
+                why = str(self._stopped or "abandoned, held or put off before it was handed over")
                 said = [Result("retry", why)] * len(attempt.members)
             else:
                 all_said += said
             self._handed.append((attempt, said))
         put_off = [r for r in all_said if r.outcome == "retry" and r.not_before is None]
-        if put_off and len(put_off) == len(all_said) and stopped is None:
+        if put_off and len(put_off) == len(all_said) and self._stopped is None:
             reason = put_off[0].reason
-            stopped = OutsideError(f"{self._provider.name}: takes no mail now: {reason}")
+            self._stopped = OutsideError(f"{self._provider.name}: takes no mail now: {reason}")
         seconds = time.monotonic() - began
-        return _Handed(stopped=stopped, put_off=bool(put_off), seconds=seconds)
+        return Handed(stopped=self._stopped, put_off=bool(put_off), seconds=seconds)
 
     def _said(self, attempt: Attempt) -> Sequence[Result] | None:
         """Return the provider's results of an attempt; None where it must not be handed over."""

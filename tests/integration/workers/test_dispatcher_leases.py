@@ -15,6 +15,7 @@ import pytest
 from reconsent.domain.errors import OutsideError
 from reconsent.domain.mail import Result
 from reconsent.facts.sending.claims import Claim
+from reconsent.facts.sending.due import Lane
 from reconsent.store.leases import Lease, SoleRight
 from reconsent.store.postgres import Connection, connect, open_database
 from reconsent.workers.dispatcher import Dispatcher
@@ -182,16 +183,16 @@ def test_outcomes_of_the_provider_are_not_lost(
     """
     monkeypatch.setattr("reconsent.workers.dispatcher.AT_MOST", 3)
     # The first mails are handed over while the next are claimed, however long it takes.
-    monkeypatch.setattr("reconsent.workers.dispatcher._LONGEST_STEP", 600.0)
+    monkeypatch.setattr("reconsent.workers.pump._LONGEST_STEP", 600.0)
     claiming, blocked, first = Lock(), Event(), Event()
     claim = Dispatcher._next  # noqa: SLF001 -- one claim, with its commit
 
-    def claim_alone(dispatcher: Dispatcher) -> Claim:
+    def claim_alone(dispatcher: Dispatcher, lane: Lane) -> Claim:
         if first.is_set():
             blocked.wait()
         first.set()
         with claiming:
-            return claim(dispatcher)
+            return claim(dispatcher, lane)
 
     monkeypatch.setattr(Dispatcher, "_next", claim_alone)
 
@@ -259,3 +260,27 @@ def test_a_record_with_a_lost_commit_reply_is_made_once(own: Server, conninfo: s
         [first, *_] = proven(sender.database)
     assert [attempt["outcome"] for attempt in first["attempts"]] == ["retry"]
     assert most_often(provider) == 1
+
+
+# ------------------------------------------------------------------------ several claims at once
+
+
+def test_claims_at_once_send_each_notice_once(conninfo: str) -> None:
+    """Also where the provider fails meanwhile: what was not handed over is due again."""
+    provider = Interrupted()
+
+    def fail() -> None:
+        raise OutsideError("nobody answers")
+
+    with sending(conninfo, provider) as sender:
+        asked(sender.database, [f"p{number}@example.org" for number in range(400)], letters=4)
+        provider.meanwhile = [lambda: None, fail]
+        sender.fails()
+        sent = len(provider.kept)
+        assert 0 < sent < 400
+        assert states(sender.database) == {"accepted": sent, "due": 400 - sent}
+        sender.send_all()
+        assert states(sender.database) == {"accepted": 400}
+        assert len(provider.kept) == 400
+        assert most_often(provider) == 1
+        assert not outcomes(sender.database)[""]

@@ -94,6 +94,26 @@ def test_a_sender_suspended_before_the_hand_over_does_not_double(
         assert shown == (unknown if name in under_way else ["retry", "accepted"])
 
 
+def test_reports_during_the_hand_over_count(conninfo: str) -> None:
+    """Of an attempt of which only some members still wait, the others keep what was reported."""
+    provider = Interrupted()
+    with sending(conninfo, provider) as sender:
+        asked(sender.database, SIX[:3])
+        first, *_ = proven(sender.database)
+        report = MailEvent(notice=first["notice"], event="bounced", occurred_at=datetime.now(UTC))
+        provider.meanwhile = [
+            lambda: sender.database.transaction(lambda c: record_mail_events(c, [report]))
+        ]
+        sender.send_all()
+        assert states(sender.database) == {"accepted": 2, "bounced": 1}
+        with sender.database.connection() as connection:
+            counts = connection.execute(
+                "SELECT state, sum(notices)::integer FROM notice_counts GROUP BY state"
+                " HAVING sum(notices) <> 0"
+            )
+            assert dict(counts) == {"accepted": 2, "bounced": 1}
+
+
 def test_what_was_claimed_before_a_restore_is_held(conninfo: str) -> None:
     """A restore that is noticed between claim and hand-over counts for the hand-over."""
     provider = Interrupted()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from psycopg.rows import class_row
 
-from reconsent.domain.bucket import by_bucket
+from reconsent.domain.bucket import bucket_of, by_bucket
 from reconsent.domain.mail import Result
 from reconsent.facts.record.mail_events import bounce_rejected
 from reconsent.store.named import named
@@ -53,10 +53,14 @@ def end(connection: Connection, attempt: Attempt, results: Sequence[Result], now
 
 def _accept(connection: Connection, attempt: Attempt, now: datetime) -> bool:
     """Write that all members were accepted; False if some did not wait for that any more."""
+    # In the order in which a deletion locks notices.
+    members = sorted(
+        attempt.members, key=lambda notice: (bucket_of(notice.account_key), notice.account_key)
+    )
     accepted = {
         "attempt_id": attempt.attempt_id,
-        "account_keys": ",".join(str(notice.account_key) for notice in attempt.members),
-        "notice_ids": ",".join(str(notice.notice_id) for notice in attempt.members),
+        "account_keys": ",".join(str(notice.account_key) for notice in members),
+        "notice_ids": ",".join(str(notice.notice_id) for notice in members),
         "now": now,
     }
     return connection.execute(SQL["accept"], accepted).rowcount == len(attempt.members)

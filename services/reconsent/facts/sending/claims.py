@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from reconsent.domain.locales import best_locale
 from reconsent.domain.notice import MAILED, State, part_refused, questions, suppression
 from reconsent.domain.use import Use
-from reconsent.facts.sending.due import Claimed, claim_due
+from reconsent.facts.sending.due import Claimed, Lane, claim_due
 from reconsent.facts.sending.renderings import Wording
 from reconsent.store.named import named
 from reconsent.store.postgres import look_up_by_index
@@ -66,10 +66,12 @@ class Claims:
         self._provider = provider
         self._lease = lease
 
-    def claim(self, connection: Connection, policies: Policies, limit: int, now: datetime) -> Claim:
+    def claim(
+        self, connection: Connection, policies: Policies, limit: int, now: datetime, lane: Lane
+    ) -> Claim:
         """Claim up to `limit` notices, in the caller's transaction."""
         look_up_by_index(connection)
-        claimed = claim_due(connection, policies, limit, now)
+        claimed = claim_due(connection, policies, limit, now, lane)
         asks = self._asks(connection, policies, claimed)
         not_sent = {
             notice.notice_id: why
@@ -186,6 +188,7 @@ class Claims:
                 "rendering": kept.rendering,
                 "account_keys": ",".join(str(notice.account_key) for notice in members),
                 "notice_ids": ",".join(str(notice.notice_id) for notice in members),
+                "address_hashes": ",".join(notice.address_hash.hex() for notice in members),
             },
         )
         return Attempt(attempt_id=attempt_id, mail=kept.mail, members=members)

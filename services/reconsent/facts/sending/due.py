@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from uuid import UUID
 
-from psycopg.rows import class_row
 from psycopg.sql import SQL as COMPOSED
 
-from reconsent.facts.sets import Who
+from reconsent.domain.notice import REACHES, Kind, Reach, State
 from reconsent.store.named import named
 from reconsent.store.postgres import look_up_by_index
+from reconsent.store.rows import rows_of
 
 if TYPE_CHECKING:
-    from datetime import datetime
-    from uuid import UUID
-
-    from reconsent.domain.notice import Kind, State
     from reconsent.facts.versions import Policies
     from reconsent.store.postgres import Connection
 
@@ -34,8 +31,14 @@ _BEFORE_ALL: Final = -(2**63)
 _AFTER_ALL: Final = 2**63 - 1
 
 
-@dataclass(frozen=True, kw_only=True)
-class Claimed(Who):
+class Lane(NamedTuple):
+    """A share of the buckets, so that a sender can make several claims at once."""
+
+    number: int
+    lanes: int
+
+
+class Claimed(NamedTuple):
     """A locked notice, with its account as it is at this moment; columns of the query.
 
     What begins with `about` is of the notice that a reminder is about, and None for others. Without
@@ -51,11 +54,24 @@ class Claimed(Who):
     name: str | None
     locale: str | None
     address_hash: bytes
+    reach_number: int
+    holdings_id: int
+    standing_id: int
     about: UUID | None
     about_state: State | None
     about_ask_id: int | None
     about_open: bool | None
     about_accepted_at: datetime | None
+
+    @property
+    def cohort(self) -> tuple[int, int]:
+        """The (holdings, standing) ids, which decide what is asked."""
+        return self.holdings_id, self.standing_id
+
+    @property
+    def reach(self) -> Reach:
+        """What decides whether the account may be mailed."""
+        return REACHES[self.reach_number]
 
     @property
     def asks_on(self) -> UUID | None:
@@ -65,15 +81,23 @@ class Claimed(Who):
         return self.notice_id if self.kind == "choice" else None
 
 
+_ROWS: Final = rows_of(Claimed)
+
+
 def claim_due(
-    connection: Connection, policies: Policies, limit: int, now: datetime
+    connection: Connection, policies: Policies, limit: int, now: datetime, lane: Lane
 ) -> list[Claimed]:
-    """Claim notices version by version, those that share an ask together."""
+    """Claim notices version by version, those that share an ask together.
+
+    The buckets of other lanes come after those of this one.
+    """
     due: dict[str, Any] = {"latest": policies.latest_ids, "limit": limit, "now": now}
     connection.execute(_END_DEFERRAL, due)
     claimed: list[Claimed] = []
-    for version_id in policies.latest_ids:
-        _claim_version(connection, due | {"version_id": version_id}, claimed, limit)
+    for turn in range(lane.lanes):
+        place = due | {"lanes": lane.lanes, "lane": (lane.number + turn) % lane.lanes}
+        for version_id in policies.latest_ids:
+            _claim_version(connection, place | {"version_id": version_id}, claimed, limit)
     return claimed
 
 
@@ -96,7 +120,7 @@ def _claim_version(
         upto = min(firsts.values()) if turn < _GATHERED else _AFTER_ALL
         buckets = [bucket for bucket, ask in firsts.items() if ask <= upto]
         random.shuffle(buckets)  # other dispatchers begin elsewhere
-        with connection.cursor(row_factory=class_row(Claimed)) as cursor:
+        with connection.cursor(row_factory=_ROWS) as cursor:
             for bucket in buckets:
                 if len(claimed) >= limit:
                     return

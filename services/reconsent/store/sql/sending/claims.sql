@@ -31,18 +31,18 @@ RETURNING attempt_id;
 
 -- :name attempt
 -- Notices become part of an attempt, with what they ask and say, and where they go: their accounts are
--- locked.
+-- locked. Followers of the log see what comes of the attempt, rather than that it goes on.
 WITH written AS (
     UPDATE notices SET state = 'attempting', attempt_id = %(attempt_id)s, ask_id = %(ask_id)s,
-        not_before = NULL,
-        rendering = %(rendering)s, address_hash = accounts.address_hash
+        not_before = NULL, rendering = %(rendering)s, address_hash = decode(members.hash, 'hex')
     FROM unnest(string_to_array(%(account_keys)s, ',')::bigint[],
-                string_to_array(%(notice_ids)s, ',')::uuid[]) AS members (account_key, notice_id)
-    JOIN accounts ON accounts.bucket = bucket_of(members.account_key)
-                 AND accounts.account_key = members.account_key
-    WHERE notices.bucket = accounts.bucket AND notices.account_key = accounts.account_key
-      AND notices.notice_id = members.notice_id
-    RETURNING notices.bucket, notices.account_key, notices.version_id, notices.kind, notices.state,
-              notices.suppression, 'due' AS was_state, NULL AS was_suppression
+                string_to_array(%(notice_ids)s, ',')::uuid[],
+                string_to_array(%(address_hashes)s, ',')) AS members (account_key, notice_id, hash)
+    WHERE notices.bucket = bucket_of(members.account_key)
+      AND notices.account_key = members.account_key AND notices.notice_id = members.notice_id
+    RETURNING notices.bucket, notices.version_id, notices.kind
 )
--- :include notices_written
+INSERT INTO notice_counts (bucket, version_id, kind, state, suppression, notices)
+SELECT bucket, version_id, kind, one.state, NULL, one.sign * count(*)
+FROM written CROSS JOIN (VALUES ('attempting', 1), ('due', -1)) AS one (state, sign)
+GROUP BY bucket, version_id, kind, one.state, one.sign;

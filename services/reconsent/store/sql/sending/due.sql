@@ -17,31 +17,32 @@ WHERE notices.bucket = ended.bucket AND notices.account_key = ended.account_key
   AND notices.state = 'due' AND notices.not_before <= %(now)s;
 
 -- :name first_asks
--- Find in each bucket the first ask, after one, of which notices of a version can be claimed.
+-- Find in each bucket of a lane the first ask, after one, of which notices of a version can be claimed.
 SELECT buckets.bucket, first.ask_id
 FROM buckets CROSS JOIN LATERAL (
     SELECT notices.ask_id FROM notices
     WHERE notices.bucket = buckets.bucket AND notices.version_id = %(version_id)s
       AND notices.ask_id > %(after)s AND {is_due} AND notices.not_before IS NULL
     ORDER BY notices.ask_id LIMIT 1
-) AS first;
+) AS first
+WHERE buckets.bucket %% %(lanes)s = %(lane)s;
 
 -- :name claim
 -- Claim notices of a bucket that are due, of one version and a range of asks, with their accounts as
 -- they are now; locked rows are skipped.
 SELECT notices.account_key, notices.notice_id, notices.kind, notices.version_id,
-       accounts.property AS property_name, accounts.email, accounts.name, accounts.locale,
-       accounts.address_hash,
+       reach.property AS property_name, reach.email, reach.name, reach.locale, reach.address_hash,
+-- :include reach_number
+       AS reach_number, reach.holdings_id, reach.standing_id,
        reminded.notice_id AS about, reminded.state AS about_state, reminded.ask_id AS about_ask_id,
        NOT reminded.dead AND NOT reminded.undelivered AND reminded.settled IS NULL
            AND reminded.notice_id = (
                SELECT last.notice_id FROM last_notices AS last
                WHERE last.bucket = %(bucket)s AND last.account_key = reminded.account_key
                  AND last.version_id = reminded.version_id) AS about_open,
-       reminded.accepted_at AS about_accepted_at, accounts.holdings_id, accounts.standing_id,
-       accounts.status, accounts.contact, accounts.minor, accounts.address
-FROM notices JOIN account_reach AS accounts
-  ON accounts.bucket = notices.bucket AND accounts.account_key = notices.account_key
+       reminded.accepted_at AS about_accepted_at
+FROM notices JOIN account_reach AS reach
+  ON reach.bucket = notices.bucket AND reach.account_key = notices.account_key
 LEFT JOIN notices AS reminded
   ON reminded.bucket = notices.bucket AND reminded.account_key = notices.account_key
  AND reminded.notice_id = notices.about
@@ -51,7 +52,7 @@ WHERE notices.bucket = %(bucket)s AND notices.version_id = %(version_id)s
 ORDER BY notices.ask_id
 LIMIT %(limit)s
 FOR NO KEY UPDATE OF notices SKIP LOCKED
-FOR SHARE OF accounts SKIP LOCKED;
+FOR SHARE OF reach SKIP LOCKED;
 
 -- :name any_due
 -- Tell whether any notice waits to be sent.
