@@ -25,7 +25,7 @@ FROM buckets CROSS JOIN LATERAL (
       AND notices.ask_id > %(after)s AND {is_due} AND notices.not_before IS NULL
     ORDER BY notices.ask_id LIMIT 1
 ) AS first
-WHERE buckets.bucket %% %(lanes)s = %(lane)s;
+WHERE mod(buckets.bucket, %(lanes)s) = %(lane)s;
 
 -- :name claim
 -- Claim notices of a bucket that are due, of one version and a range of asks, with their accounts as
