@@ -12,11 +12,12 @@ from typing import Final
 import pytest
 
 from reconsent.cli.importing import import_file
+from reconsent.domain.lane import LANES
 from reconsent.domain.signing import Signer
-from reconsent.facts.record.imports import LANES
 from reconsent.facts.record.recorder import Recorder
 from reconsent.facts.versions import PublishedVersions
-from reconsent.files.events import validated
+from reconsent.files.checking import Rules
+from reconsent.files.staging import staged
 from reconsent.store.postgres import Database, open_database
 from reconsent.workers.running import collect_rarely
 from tests.bench.floors import bare
@@ -109,7 +110,7 @@ def import_events(database: Database, topic: str, file: Path) -> None:
     collect_rarely()
     now = datetime(2026, 12, 1, tzinfo=UTC)
     recorders = [Recorder(PublishedVersions(), _HASHED, lambda: now) for _ in range(LANES)]
-    with validated(str(file), topic, now) as events:
+    with staged(str(file), Rules(topic, now, _HASHED)) as events:
         done = import_file(database, recorders, events, lambda *_: None)
     assert done.new == events.count
 

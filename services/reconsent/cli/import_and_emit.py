@@ -14,10 +14,12 @@ from reconsent.cli.importing import AGAIN, import_file
 from reconsent.cli.with_program import with_program
 from reconsent.domain.errors import OutsideError
 from reconsent.domain.event import TOPICS
-from reconsent.facts.record.imports import LANES
+from reconsent.domain.lane import LANES
 from reconsent.facts.record.recorder import Recorder
 from reconsent.facts.versions import PublishedVersions
+from reconsent.files.checking import Rules
 from reconsent.files.events import Line, validated
+from reconsent.files.staging import staged
 from reconsent.workers.running import collect_rarely
 
 if TYPE_CHECKING:
@@ -39,13 +41,15 @@ def import_(program: Program, topic: str, file: str, *, as_json: bool) -> None:
     changes nothing, or continues an import that was interrupted.
     """
     collect_rarely()
+    is_csv = file.lower().endswith(".csv")
+    rules = Rules(topic, program.now(), program.signer.address_hash, is_csv=is_csv)
     recorders = [
         Recorder(PublishedVersions(), program.signer.address_hash, program.now)
         for _ in range(LANES)
     ]
     with (
         terminal.reading() as show,
-        validated(file, topic, program.now(), partial(show, "check")) as events,
+        staged(file, rules, partial(show, "check")) as events,
     ):
         try:
             done = import_file(

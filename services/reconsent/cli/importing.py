@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Final
 
 from reconsent import terminal
-from reconsent.domain.event import AccountEvent, ChoiceEvent, CollectionEvent
-from reconsent.facts.record.imports import Lane, Progress, begin, lane_of
+from reconsent.domain.lane import LANES
+from reconsent.facts.record.imports import Batch, Lane, Progress, begin
+from reconsent.files.events import read_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -17,25 +18,18 @@ if TYPE_CHECKING:
 
     from reconsent.domain.recorded import Counts
     from reconsent.facts.record.recorder import Recorder
-    from reconsent.files.events import EventFile, Numbered, Show
+    from reconsent.files.checking import Part
+    from reconsent.files.events import Show
+    from reconsent.files.staging import Block, StagedFile
     from reconsent.store.postgres import Connection, Database
 
-BATCH: Final = 10_000
 # Read ahead, so that no lane waits for the other one.
 _AHEAD: Final = 3
 AGAIN: Final = "run the same command again to continue"
 
 
-class _Part(NamedTuple):
-    """The events of a lane among some of a file, those after one number and up to another."""
-
-    events: list[Numbered]
-    after: int
-    upto: int
-
-
 def import_file(
-    database: Database, recorders: Sequence[Recorder], events: EventFile, show: Show
+    database: Database, recorders: Sequence[Recorder], events: StagedFile, show: Show
 ) -> Progress:
     """Record the events of a file, after those that an interrupted import has recorded.
 
@@ -47,13 +41,13 @@ def import_file(
         terminal.complain(f"{events.name}: continuing after {skipped:,} of {events.count:,}")
     with ExitStack() as stack:
         workers = [
-            stack.enter_context(ThreadPoolExecutor(1, f"import {lane}"))
-            for lane in range(len(recorders))
+            stack.enter_context(ThreadPoolExecutor(1, f"import {lane}")) for lane in range(LANES)
         ]
-        for passed, batch in _batches(events, skipped):
-            importing.wait(_AHEAD - 1)
-            importing.start(workers, batch, passed)
-            show(events.position, events.size, passed - skipped)
+        for block in events.blocks():
+            if block.upto > skipped:
+                importing.wait(_AHEAD - 1)
+                importing.start(workers, block)
+                show(block.upto, events.count, block.upto - skipped)
         importing.wait(0)
     return importing.end()
 
@@ -62,7 +56,7 @@ class _Importing:
     """The lanes of a file, and what each of them is recording."""
 
     def __init__(
-        self, database: Database, recorders: Sequence[Recorder], events: EventFile
+        self, database: Database, recorders: Sequence[Recorder], events: StagedFile
     ) -> None:
         self._database = database
         self._file = events
@@ -71,7 +65,7 @@ class _Importing:
             for number, recorder in enumerate(recorders)
         ]
         self._done = database.transaction(lambda connection: begin(connection, self._lanes))
-        # For each batch that is being recorded, what its lanes will have to report.
+        # For each block that is being recorded, what its lanes will have to report.
         self._recording: deque[list[Future[list[tuple[int, str]]]]] = deque()
 
     @property
@@ -79,27 +73,14 @@ class _Importing:
         """How many events of the file all lanes have passed."""
         return min(done.events for done in self._done)
 
-    def start(
-        self, workers: Sequence[ThreadPoolExecutor], batch: Sequence[Numbered], upto: int
-    ) -> None:
-        """Begin to record the next events, up to the file's event number `upto`."""
-        parts: list[list[Numbered]] = [[] for _ in self._lanes]
-        after = upto - len(batch)
-        for at, event in enumerate(batch, after + 1):
-            data = cast("AccountEvent | CollectionEvent | ChoiceEvent", event.received.data)
-            lane = lane_of(data) % len(parts)
-            if at > self._done[lane].events:
-                parts[lane].append(event)
+    def start(self, workers: Sequence[ThreadPoolExecutor], block: Block) -> None:
+        """Begin to record a block."""
         self._recording.append(
-            [
-                workers[lane].submit(self._record, lane, _Part(part, after, upto))
-                for lane, part in enumerate(parts)
-                if upto > self._done[lane].events
-            ]
+            [workers[lane].submit(self._record, lane, block) for lane in range(LANES)]
         )
 
     def wait(self, left: int) -> None:
-        """Wait until only so many batches are at work; report what was refused, by line."""
+        """Wait until only so many blocks are at work; report what was refused, by line."""
         while len(self._recording) > left:
             recorded = self._recording.popleft()
             for _, complaint in sorted(line for one in recorded for line in one.result()):
@@ -120,41 +101,36 @@ class _Importing:
             refused=sum(done.refused for done in self._done),
         )
 
-    def _record(self, lane: int, part: _Part) -> list[tuple[int, str]]:
-        """Record a lane's part of a batch; return what is to be reported, by line.
+    def _record(self, lane: int, block: Block) -> list[tuple[int, str]]:
+        """Record a lane's part of a block; return what is to be reported, by line.
 
         Records nothing if the part before failed, which must not be left out.
         """
-        if self._done[lane].events < part.after:
+        done = self._done[lane]
+        if not block.after <= done.events < block.upto:
             return []
-        received = [event.received for event in part.events]
+        part = block.parts[lane].after(done.events - block.after)
+        batch = self._batch(part)
         self._done[lane], counts = self._database.transaction(
-            lambda connection: self._lanes[lane].record(
-                connection, self._done[lane], received, part.upto
-            )
+            lambda connection: self._lanes[lane].record(connection, done, batch, block.upto)
         )
-        return list(self._complaints(part.events, counts))
+        return [
+            (number, f"{self._file.name}:{number}: {what}")
+            for number, what in _reported(part, counts, block.lines)
+        ]
 
-    def _complaints(self, events: Sequence[Numbered], counts: Counts) -> Iterator[tuple[int, str]]:
-        for position, reason in counts.refused:
-            number = events[position].number
-            yield number, f"{self._file.name}:{number}: {reason}"
-        for number, received in events:
-            if isinstance(received.data, AccountEvent) and received.data.email_unusable:
-                yield (
-                    number,
-                    f"{self._file.name}:{number}: email: is not usable; recorded without it",
-                )
+    def _batch(self, part: Part) -> Batch:
+        rules = self._file.rules
+        received = [
+            read_line(rules.topic, data, rules.now, is_csv=rules.is_csv)[1]
+            for _, _, data in part.lines
+        ]
+        return Batch(part.rows, received, len(part.refused))
 
 
-def _batches(events: EventFile, after: int) -> Iterator[tuple[int, list[Numbered]]]:
-    """Read the events after the first few, each batch with the number of its last event."""
-    batch: list[Numbered] = []
-    for some in events.decoded(after):
-        batch += some
-        if len(batch) >= BATCH:
-            after += len(batch)
-            yield after, batch
-            batch = []
-    if batch:
-        yield after + len(batch), batch
+def _reported(part: Part, counts: Counts, lines: int) -> Iterator[tuple[int, str]]:
+    """Yield what is to be reported about a part's events, whose block begins after some lines."""
+    for at, reason in counts.refused:
+        yield lines + part.lines[at].number, reason
+    for noted in (*part.refused, *part.unusable):
+        yield lines + noted.number, noted.what

@@ -14,14 +14,13 @@ import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final, NamedTuple
 
 from pydantic_core import from_json
 
 from reconsent.domain.bus import Message
-from reconsent.domain.cloudevents import STRUCTURED, Received, bare, binary
+from reconsent.domain.cloudevents import STRUCTURED, Received, binary
 from reconsent.domain.errors import BadInputError
 from reconsent.domain.event import Event
 from reconsent.domain.events_at_once import parse_at_once
@@ -50,13 +49,6 @@ class Line(NamedTuple):
     received: Received
 
 
-class Numbered(NamedTuple):
-    """One event of a file without its message: the line it begins on, and the decoded event."""
-
-    number: int
-    received: Received
-
-
 @dataclass(frozen=True, kw_only=True)
 class EventFile:
     """A file of a topic's events, all of them well formed."""
@@ -75,20 +67,6 @@ class EventFile:
         self.content.seek(0)
         return (_line(number, data, self) for number, data in _data(self.content, self))
 
-    def decoded(self, after: int = 0) -> Iterator[list[Numbered]]:
-        """Read the events after the first few, some at a time."""
-        self.content.seek(0)
-        for some in _some(islice(_data(self.content, self), after, None)):
-            values = [data for _, data in some]
-            if events := _parsed(values, self):
-                yield [
-                    Numbered(number, bare(self.topic, data, event))
-                    for (number, data), event in zip(some, events, strict=True)
-                ]
-            else:
-                exact = (_line(number, data, self) for number, data in some)
-                yield [Numbered(line.number, line.received) for line in exact]
-
     @property
     def position(self) -> int:
         """How many of the `size` bytes were read."""
@@ -105,7 +83,7 @@ def validated(
     wrong`. The same pass computes the digest, and calls `show` now and then. `now` is the timestamp
     of the messages.
     """
-    with _rereadable(path) as content:
+    with rereadable(path) as content:
         unread = EventFile(
             name="standard input" if path == STDIN else path,
             topic=topic,
@@ -115,7 +93,7 @@ def validated(
             size=content.seek(0, os.SEEK_END),
         )
         content.seek(0)
-        digested = _Digested(content)
+        digested = Digested(content)
         count = 0
         for some in _some(_data(digested, unread)):
             _check(some, unread)
@@ -124,21 +102,29 @@ def validated(
         yield replace(unread, count=count, digest=digested.sha256.digest())
 
 
-class _Digested:
+class Digested:
     """Lines, and the digest of the lines read so far."""
 
-    def __init__(self, content: Readable) -> None:
+    def __init__(self, content: IO[bytes]) -> None:
+        """Read from the start of a file."""
         self._content = content
         self.sha256 = hashlib.sha256()
 
     def readline(self, limit: int, /) -> bytes:
+        """Read a line, or this many bytes of it."""
         line = self._content.readline(limit)
         self.sha256.update(line)
         return line
 
+    def read(self, size: int, /) -> bytes:
+        """Read up to this many bytes."""
+        some = self._content.read(size)
+        self.sha256.update(some)
+        return some
+
 
 @contextmanager
-def _rereadable(path: str) -> Iterator[IO[bytes]]:
+def rereadable(path: str) -> Iterator[IO[bytes]]:
     """Open a regular file, or a copy of anything else, so that it can be read twice."""
     try:
         # Entered below: only errors of opening are caught here.
@@ -171,31 +157,37 @@ def _some(data: Iterable[tuple[int, bytes]]) -> Iterator[list[tuple[int, bytes]]
 
 
 def _check(some: Sequence[tuple[int, bytes]], file: EventFile) -> None:
-    if _parsed([data for _, data in some], file) is None:
+    if parsed(file.topic, [data for _, data in some]) is None:
         for number, data in some:
             _line(number, data, file)
 
 
-def _parsed(values: Sequence[bytes], file: EventFile) -> list[Event] | None:
+def parsed(topic: str, values: Sequence[bytes]) -> list[Event] | None:
     """Parse bare data; None if the exact way has to decide."""
     if any(_MARK in data for data in values):
         return None
-    return parse_at_once(file.topic, values)
+    return parse_at_once(topic, values)
 
 
 def _line(number: int, data: bytes, file: EventFile) -> Line:
-    is_event = not file.is_csv and _is_cloudevent(data)
-    headers = (("content-type", STRUCTURED),) if is_event else ()
     try:
-        made, received = binary(Message(file.topic, None, data, headers, file.now))
+        made, received = read_line(file.topic, data, file.now, is_csv=file.is_csv)
     except BadInputError as error:
-        what = str(error).removeprefix(f"{file.topic}: ")
-        raise BadInputError(f"{file.name}:{number}: {what}") from error
+        raise BadInputError(f"{file.name}:{number}: {error}") from error
     return Line(number, made, received)
 
 
+def read_line(topic: str, data: bytes, now: datetime, *, is_csv: bool) -> tuple[Message, Received]:
+    """Read the event of one line. Raises BadInputError: `field: what is wrong`."""
+    is_event = not is_csv and _is_cloudevent(data)
+    headers = (("content-type", STRUCTURED),) if is_event else ()
+    try:
+        return binary(Message(topic, None, data, headers, now))
+    except BadInputError as error:
+        raise BadInputError(str(error).removeprefix(f"{topic}: ")) from error
+
+
 def _data(content: Readable, file: EventFile) -> Iterator[tuple[int, bytes]]:
-    """Read the JSON of each event, with the number of the line it begins on."""
     return csv_data(content, file.name, file.topic) if file.is_csv else _ndjson_data(content, file)
 
 

@@ -21,3 +21,9 @@ def copy_in(
         copy.set_types(types)
         for row in rows:
             copy.write_row(row)
+
+
+def copy_text(connection: Connection, command: LiteralString, rows: bytes) -> None:
+    """Write rows that are in COPY's text format already."""
+    with connection.cursor() as cursor, cursor.copy(command) as copy:
+        copy.write(rows)

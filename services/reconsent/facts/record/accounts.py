@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from reconsent.domain.account import AccountName, Contact, Profile, Status, merged
 from reconsent.domain.bucket import bucket_of, by_bucket
+from reconsent.domain.event_rows import account_rows
 from reconsent.domain.recorded import Counts
 from reconsent.facts.record.forgetting import (
     Forgotten,
@@ -14,7 +15,8 @@ from reconsent.facts.record.forgetting import (
     forget_deleted,
     forget_minors,
 )
-from reconsent.facts.record.new_accounts import added_and_changed
+from reconsent.facts.record.new_accounts import Changed, added_and_changed, profile_of
+from reconsent.facts.record.new_accounts import changed as compared
 from reconsent.facts.record.standings import refresh_holdings
 from reconsent.store.copying import copy_in
 from reconsent.store.named import named
@@ -134,49 +136,55 @@ def record_accounts(
     address_hash: Callable[[str], bytes],
 ) -> Counts:
     """Record account events in order; the data of deleted accounts is erased at once."""
-    new = 0
-    left = events
-    while left:
-        added, changed = added_and_changed(connection, left, address_hash)
-        new += added
-        if not changed:
-            break
+    rows = account_rows(list(enumerate(events)), address_hash)
+    return record_account_rows(connection, rows, policies, address_hash)
+
+
+def record_account_rows(
+    connection: Connection,
+    rows: bytes,
+    policies: Policies,
+    address_hash: Callable[[str], bytes],
+) -> Counts:
+    """Record account events that are written as rows."""
+    new, changed = added_and_changed(connection, rows)
+    while changed:
         paths = _paths(connection, changed)
         written = _write(connection, paths, address_hash)
         _write_history(connection, written)
         _after(connection, written, policies)
-        # Another transaction has just added these accounts; now they are known.
-        left = [event for event, _ in changed if _name(event) not in written]
-        _erase_late(connection, [event for event, _ in changed if _name(event) in written], written)
+        _erase_late(connection, [event for event in changed if _name(event) in written], written)
         new += sum(len(path.profiles) - 1 for path in written.values())
-    return Counts(new=new, unchanged=len(events) - new)
+        # Another transaction has just added these accounts; now they are known.
+        left = [event.position for event in changed if _name(event) not in written]
+        changed = compared(connection, left) if left else []
+    return Counts(new=new, unchanged=rows.count(b"\n") - new)
 
 
-def _name(event: AccountEvent) -> AccountName:
+def _name(event: Changed) -> AccountName:
     return AccountName(event.property, event.account)
 
 
-def _paths(
-    connection: Connection, changed: Sequence[tuple[AccountEvent, int | None]]
-) -> dict[AccountName, _Path]:
+def _paths(connection: Connection, changed: Sequence[Changed]) -> dict[AccountName, _Path]:
     """Lock the known accounts, and apply the events to all accounts."""
-    known = _locked(connection, (key for _, key in changed if key is not None))
+    keys = (event.account_key for event in changed if event.account_key is not None)
+    known = _locked(connection, keys)
     paths: dict[AccountName, _Path] = {
         name: _Path(account.key, [account.profile]) for name, account in known.items()
     }
-    for event, _ in changed:
+    for event in changed:
         name = _name(event)
         path = paths.get(name)
         if path is None:
             path = paths[name] = _Path(None, [_STUB])
-        after = merged(path.now, event.profile)
+        after = merged(path.now, profile_of(event))
         if after != path.now:
             path.profiles.append(after)
     return paths
 
 
 def _erase_late(
-    connection: Connection, events: Sequence[AccountEvent], paths: Mapping[AccountName, _Path]
+    connection: Connection, events: Sequence[Changed], paths: Mapping[AccountName, _Path]
 ) -> None:
     """Erase events from the bus that arrive after a deletion but are dated before it."""
     late = {
@@ -184,14 +192,9 @@ def _erase_late(
         for event in events
         if (at := paths[name := _name(event)].now.deleted_at)
         and event.updated_at <= at
-        and _is_personal(event)
+        and event.is_personal
     }
     erase_messages(connection, late)
-
-
-def _is_personal(event: AccountEvent) -> bool:
-    """Tell whether an event contains more than the deletion of an account."""
-    return event.status != "deleted" or bool(event.given_email or event.name)
 
 
 def _state(profile: Profile) -> tuple[str, str, bool]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from reconsent.domain.account import AccountName
 from reconsent.domain.bucket import by_bucket
+from reconsent.domain.event_rows import collection_rows
 from reconsent.domain.recorded import Counts
 from reconsent.facts.record.forgetting import erase_messages
 from reconsent.facts.record.standings import Added, add_to_holdings, refresh_holdings
-from reconsent.store.copying import copy_in
+from reconsent.store.copying import copy_text
 from reconsent.store.named import named
 from reconsent.store.rows import all_rows, values
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from reconsent.store.postgres import Connection
 
 SQL = named("record/collections")
-_INCOMING: Final = ("text", "text", "text", "text", "text", "bool", "timestamptz")
 
 
 class _Deleted(NamedTuple):
@@ -37,15 +37,17 @@ def record_collections(
     connection: Connection, events: Sequence[CollectionEvent], policies: Policies
 ) -> Counts:
     """Record collections and erasures, in any order; only their times matter."""
+    return record_collection_rows(connection, collection_rows(enumerate(events)), policies)
+
+
+def record_collection_rows(connection: Connection, rows: bytes, policies: Policies) -> Counts:
+    """Record collections and erasures that are written as rows."""
+    events = rows.count(b"\n")
     connection.execute(SQL["make_incoming"])
-    rows = (
-        (e.property, e.account, e.data_category, e.collected_under, e.source, e.erased,
-         e.collected_at)
-        for e in events
-    )  # fmt: skip
-    copy_in(connection, SQL["copy_incoming"], _INCOMING, rows)
+    connection.execute(SQL["clear_incoming"])
+    copy_text(connection, SQL["copy_incoming"], rows)
     known = connection.execute(SQL["drop_known"]).rowcount
-    if known == len(events):
+    if known == events:
         return Counts(unchanged=known)
     connection.execute(SQL["ensure"])
     deleted = {
@@ -53,19 +55,25 @@ def record_collections(
         for bucket, keys in by_bucket(values(connection, SQL["find"]))
         for row in all_rows(connection, _Deleted, SQL["lock"], {"bucket": bucket, "keys": keys})
     }
-    touched: list[int] = []
-    if any(event.erased for event in events):
-        touched = values(connection, SQL["erase"])
+    touched = values(connection, SQL["erase"])
+    if touched:
         connection.execute(SQL["drop_erased"], {"keys": touched})
     added = all_rows(connection, Added, SQL["add"])
-    connection.execute(SQL["clear_incoming"])
     if touched or deleted:
         refresh_holdings(connection, [*touched, *(row.account_key for row in added)], policies)
     else:
         add_to_holdings(connection, added, policies)
     if deleted:
-        incoming = {(AccountName(e.property, e.account), e.collected_at) for e in events}
-        late = {name for name, at in incoming if name in deleted and at <= deleted[name]}
+        late = all_rows(
+            connection,
+            AccountName,
+            SQL["late"],
+            {
+                "properties": [name.property for name in deleted],
+                "accounts": [name.account for name in deleted],
+                "times": list(deleted.values()),
+            },
+        )
         erase_messages(connection, {name: deleted[name] for name in late})
     new = len(touched) + len(added)
-    return Counts(new=new, unchanged=len(events) - new)
+    return Counts(new=new, unchanged=events - new)

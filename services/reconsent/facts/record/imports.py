@@ -8,28 +8,22 @@ each event once.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import TYPE_CHECKING, Final
-from zlib import crc32
+from typing import TYPE_CHECKING, NamedTuple
 
 from reconsent.domain.errors import OutsideError
 from reconsent.store.named import named
 from reconsent.store.rows import all_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from reconsent.domain.cloudevents import Received
-    from reconsent.domain.event import AccountEvent, ChoiceEvent, CollectionEvent
     from reconsent.domain.recorded import Counts
     from reconsent.facts.record.recorder import Recorder
     from reconsent.store.postgres import Connection
 
 SQL = named("record/imports")
-
-
-LANES: Final = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,9 +36,12 @@ class Progress:
     refused: int = 0
 
 
-def lane_of(data: AccountEvent | CollectionEvent | ChoiceEvent) -> int:
-    """Return the lane of an event's account, the same whenever the file is read."""
-    return crc32(f"{data.property}/{data.account}".encode()) % LANES
+class Batch(NamedTuple):
+    """Some events of a lane, as rows or decoded, and how many others were refused."""
+
+    rows: bytes = b""
+    received: Sequence[Received] = ()
+    refused: int = 0
 
 
 def begin(connection: Connection, lanes: Sequence[Lane]) -> list[Progress]:
@@ -61,6 +58,7 @@ class Lane:
 
     def __init__(self, recorder: Recorder, topic: str, content: bytes, number: int) -> None:
         self._recorder = recorder
+        self._topic = topic
         name = sha256(content + bytes([number])).digest() if number else content
         self._file = {"topic": topic, "content": name}
 
@@ -72,19 +70,23 @@ class Lane:
         return progress
 
     def record(
-        self, connection: Connection, before: Progress, received: Sequence[Received], upto: int
+        self, connection: Connection, before: Progress, batch: Batch, upto: int
     ) -> tuple[Progress, Counts]:
         """Record the next events, which are the lane's up to the file's event number `upto`.
 
         Raises OutsideError if another import of the same file has moved the position; the
         transaction must then be rolled back.
         """
-        counts = self._recorder.record(connection, received)
+        counts = (
+            self._recorder.record_rows(connection, self._topic, batch.rows)
+            if batch.rows
+            else self._recorder.record(connection, batch.received)
+        )
         after = Progress(
             events=upto,
             new=before.new + counts.new,
             unchanged=before.unchanged + counts.unchanged,
-            refused=before.refused + len(counts.refused),
+            refused=before.refused + batch.refused + len(counts.refused),
         )
         noted = self._file | vars(after) | {"before": before.events}
         if not connection.execute(SQL["advance"], noted).rowcount:

@@ -11,9 +11,9 @@ from reconsent.domain.errors import BadInputError
 from reconsent.domain.event import AccountEvent, ChoiceEvent, CollectionEvent, MailEvent, ahead
 from reconsent.domain.policy import PolicyVersion
 from reconsent.domain.recorded import Counts
-from reconsent.facts.record.accounts import record_accounts
+from reconsent.facts.record.accounts import record_account_rows, record_accounts
 from reconsent.facts.record.choices import as_choice, record_choices
-from reconsent.facts.record.collections import record_collections
+from reconsent.facts.record.collections import record_collection_rows, record_collections
 from reconsent.facts.record.mail_events import record_mail_events
 from reconsent.facts.record.publishing import publish
 
@@ -122,6 +122,14 @@ class Recorder:
                 refused=counts.refused + tuple((events[at][0], why) for at, why in part.refused),
             )
         return replace(counts, refused=tuple(sorted(counts.refused)))
+
+    def record_rows(self, connection: Connection, topic: str, rows: bytes) -> Counts:
+        """Record events of accounts or collections in order, none of which is too far ahead."""
+        means = self._means
+        policies = means.versions.locked(connection)
+        if topic == "accounts":
+            return record_account_rows(connection, rows, policies, means.address_hash)
+        return record_collection_rows(connection, rows, policies)
 
     def _early(self, received: Sequence[Received]) -> dict[int, str]:
         """Return why events are too far ahead of now, by position."""

@@ -6,27 +6,30 @@ import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 import pytest
 
 from reconsent.cli.importing import import_file
-from reconsent.domain.cloudevents import Received
 from reconsent.domain.errors import OutsideError
+from reconsent.domain.lane import LANES
 from reconsent.domain.recorded import Counts
-from reconsent.facts.record.imports import LANES, Lane, Progress, begin, lane_of
+from reconsent.domain.signing import Signer
+from reconsent.facts.record.imports import Batch, Lane, Progress, begin
 from reconsent.facts.record.recorder import Recorder
 from reconsent.facts.versions import PublishedVersions
-from reconsent.files.events import EventFile, validated
+from reconsent.files.checking import Rules
+from reconsent.files.staging import StagedFile, staged
 from reconsent.store.postgres import Connection, Database
 
 _NOW = datetime(2026, 12, 1, tzinfo=UTC)
 
 
+_RULES: Final = Rules("accounts", _NOW, Signer("s").address_hash)
+
+
 def _recorders() -> list[Recorder]:
-    return [
-        Recorder(PublishedVersions(), lambda email: email.encode(), lambda: _NOW)
-        for _ in range(LANES)
-    ]
+    return [Recorder(PublishedVersions(), _RULES.address_hash, lambda: _NOW) for _ in range(LANES)]
 
 
 def _file(folder: Path, days: Sequence[int]) -> str:
@@ -50,15 +53,16 @@ def _file(folder: Path, days: Sequence[int]) -> str:
     return str(path)
 
 
-def _record_one_lane(database: Database, file: EventFile, upto: int) -> None:
+def _record_one_lane(database: Database, file: StagedFile, upto: int) -> None:
     """Record the first lane up to a position, as if the other had been killed before."""
     lanes = [
         Lane(recorder, file.topic, file.digest, number)
         for number, recorder in enumerate(_recorders())
     ]
     first, *_ = database.transaction(lambda connection: begin(connection, lanes))
-    events = [event.received for some in file.decoded() for event in some][:upto]
-    own = [event for event in events if lane_of(event.data) == 0]  # type: ignore[arg-type]
+    [block] = file.blocks()
+    rest = block.parts[0].after(upto).rows
+    own = Batch(block.parts[0].rows.removesuffix(rest))
     database.transaction(lambda connection: lanes[0].record(connection, first, own, upto))
 
 
@@ -67,7 +71,7 @@ def test_each_lane_is_resumed_where_it_stopped(
     database: Database, tmp_path: Path, upto: int
 ) -> None:
     """Every event counts once, also where one lane was ahead; the last day is what stays."""
-    with validated(_file(tmp_path, [1, 2, 3]), "accounts", _NOW) as file:
+    with staged(_file(tmp_path, [1, 2, 3]), _RULES) as file:
         _record_one_lane(database, file, upto)
         done = import_file(database, _recorders(), file, lambda *_: None)
     assert done == Progress(events=30, new=30)
@@ -79,7 +83,7 @@ def test_each_lane_is_resumed_where_it_stopped(
 
 def test_an_import_begun_in_one_lane_is_carried_on(database: Database, tmp_path: Path) -> None:
     """The other lane begins where the first one, then the only one, had come."""
-    with validated(_file(tmp_path, [1, 2]), "accounts", _NOW) as file:
+    with staged(_file(tmp_path, [1, 2]), _RULES) as file:
         with database.connection() as connection:
             connection.execute(
                 "INSERT INTO imports (topic, content, events, new) VALUES ('accounts', %s, 10, 10)",
@@ -92,34 +96,35 @@ def test_an_import_begun_in_one_lane_is_carried_on(database: Database, tmp_path:
 
 def test_two_imports_of_one_file_do_not_count_twice(database: Database, tmp_path: Path) -> None:
     """A lane that another import has moved is refused."""
-    with validated(_file(tmp_path, [1]), "accounts", _NOW) as file:
+    with staged(_file(tmp_path, [1]), _RULES) as file:
         _record_one_lane(database, file, 10)
         lane = Lane(_recorders()[0], file.topic, file.digest, 0)
         with pytest.raises(OutsideError, match="another import"):
-            database.transaction(lambda connection: lane.record(connection, Progress(), [], 10))
+            database.transaction(
+                lambda connection: lane.record(connection, Progress(), Batch(), 10)
+            )
 
 
 def test_nothing_is_left_out_behind_a_part_that_failed(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Batches that were read ahead are not recorded after one that was not."""
-    monkeypatch.setattr("reconsent.cli.importing.BATCH", 10)
-    monkeypatch.setattr("reconsent.files.events._AT_ONCE", 10)
+    monkeypatch.setattr("reconsent.files.staging._BLOCK", 1)
     path = _file(tmp_path, [1, 2, 3, 4])
     failing = _recorders()
-    record, calls = failing[0].record, iter([False, True, False, False])
+    record, calls = failing[0].record_rows, iter([False, True])
 
-    def record_or_fail(connection: Connection, received: Sequence[Received]) -> Counts:
+    def record_or_fail(connection: Connection, topic: str, rows: bytes) -> Counts:
         if next(calls):
             raise OutsideError("database: gone")
-        return record(connection, received)
+        return record(connection, topic, rows)
 
-    monkeypatch.setattr(failing[0], "record", record_or_fail)
+    monkeypatch.setattr(failing[0], "record_rows", record_or_fail)
     with (
-        validated(path, "accounts", _NOW) as file,
+        staged(path, _RULES) as file,
         pytest.raises(OutsideError, match="gone"),
     ):
         import_file(database, failing, file, lambda *_: None)
-    with validated(path, "accounts", _NOW) as file:
+    with staged(path, _RULES) as file:
         done = import_file(database, _recorders(), file, lambda *_: None)
     assert done == Progress(events=40, new=40)

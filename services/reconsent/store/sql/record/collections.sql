@@ -1,13 +1,13 @@
 -- :name make_incoming
 -- Create the staging table for collections and erasures; it is empty at the start of a transaction.
 CREATE TEMPORARY TABLE IF NOT EXISTS incoming_collections (
-    property text, account text, data_category text, collected_under text, source text,
-    erased boolean, at timestamptz
+    position integer, property text, account text, data_category text, collected_under text,
+    source text, erased boolean, at timestamptz
 ) ON COMMIT DELETE ROWS;
 
 -- :name copy_incoming
 -- Stage collections and erasures.
-COPY incoming_collections FROM STDIN (FORMAT BINARY);
+COPY incoming_collections FROM STDIN;
 
 -- :name drop_known
 -- Drop staged rows that are known, except of accounts that were ever deleted. One index look-up per
@@ -103,7 +103,7 @@ ON CONFLICT DO NOTHING
 RETURNING account_key, data_category, collected_under;
 
 -- :name clear_incoming
--- Clear the staging table before the transaction ends.
+-- Clear the staging table of what the transaction recorded before.
 DELETE FROM incoming_collections;
 
 -- :name drop_erased
@@ -115,3 +115,11 @@ WHERE collections.bucket = erasure.bucket
   AND collections.data_category = erasure.data_category
   AND collections.collected_under IS NOT DISTINCT FROM erasure.collected_under
   AND collections.collected_at <= erasure.erased_at;
+
+-- :name late
+-- Find the accounts of staged events that are dated up to a deletion.
+SELECT DISTINCT property, account
+FROM incoming_collections
+JOIN unnest(%(properties)s::text[], %(accounts)s::text[], %(times)s::timestamptz[])
+     AS deleted (property, account, deleted_at) USING (property, account)
+WHERE at <= deleted_at;

@@ -1,0 +1,170 @@
+"""Checking the lines of a file, and writing their events as they will be recorded, lane by lane."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from reconsent.domain.errors import BadInputError
+from reconsent.domain.event import AccountEvent, ahead
+from reconsent.domain.event_rows import account_rows, collection_rows
+from reconsent.domain.lane import LANES, lane_of
+from reconsent.files.events import parsed, read_line
+from reconsent.files.lines import LONGEST_LINE
+
+if TYPE_CHECKING:
+    from reconsent.domain.event import Event
+
+_AT_ONCE: Final = 2_000
+
+
+class Rules(NamedTuple):
+    """How the lines of a file are read, and what writing their events takes."""
+
+    topic: str
+    now: datetime
+    address_hash: Callable[[str], bytes]
+    is_csv: bool = False
+
+
+class Noted(NamedTuple):
+    """Something to report about an event: its position, the line it begins on, and what it is."""
+
+    position: int
+    number: int
+    what: str
+
+
+class Line(NamedTuple):
+    """An event as JSON, with its position and the number of the line it begins on."""
+
+    position: int
+    number: int
+    data: bytes
+
+
+class Part(NamedTuple):
+    """A lane's events of one block.
+
+    `rows` are written as by domain/event_rows.py; other topics have `lines` instead. `refused` are
+    events too far ahead of the time of the check, `unusable` those whose address counts as none.
+    """
+
+    rows: bytes = b""
+    lines: tuple[Line, ...] = ()
+    refused: tuple[Noted, ...] = ()
+    unusable: tuple[Noted, ...] = ()
+
+    def after(self, position: int) -> Part:
+        """Return the part without its events up to a position."""
+        if position <= 0:
+            return self
+        rows = self.rows.splitlines(keepends=True)
+        return Part(
+            b"".join(row for row in rows if int(row.split(b"\t", 1)[0]) > position),
+            tuple(line for line in self.lines if line.position > position),
+            tuple(noted for noted in self.refused if noted.position > position),
+            tuple(noted for noted in self.unusable if noted.position > position),
+        )
+
+
+class Checked(NamedTuple):
+    """A block whose lines are well formed. Positions and line numbers in it begin with 1."""
+
+    lines: int
+    events: int
+    parts: tuple[Part, ...]
+
+
+class Mistake(NamedTuple):
+    """The first malformed line of a block, and what is wrong with it."""
+
+    number: int
+    what: str
+
+
+def check_block(block: bytes, rules: Rules) -> Checked | Mistake:
+    """Check a block of whole lines of NDJSON."""
+    lines = block.split(b"\n")
+    if not lines[-1]:
+        lines.pop()
+    some: list[tuple[int, bytes]] = []
+    for number, line in enumerate(lines, 1):
+        if len(line) >= LONGEST_LINE:
+            checked = check_lines(some, number, rules)
+            too_long = Mistake(number, f"longer than {LONGEST_LINE} bytes")
+            return checked if isinstance(checked, Mistake) else too_long
+        data = line.removesuffix(b"\r")
+        if data and not data.isspace():
+            some.append((number, data))
+    return check_lines(some, len(lines), rules)
+
+
+def check_lines(some: Sequence[tuple[int, bytes]], lines: int, rules: Rules) -> Checked | Mistake:
+    """Check the JSON of events, each with its line number, from a block of so many lines."""
+    lanes = [_Lane(rules) for _ in range(LANES)]
+    for start in range(0, len(some), _AT_ONCE):
+        few = some[start : start + _AT_ONCE]
+        events = _events(few, rules)
+        if isinstance(events, Mistake):
+            return events
+        for position, ((number, data), event) in enumerate(
+            zip(few, events, strict=True), start + 1
+        ):
+            lanes[lane_of(event)].add(position, number, data, event)
+    return Checked(lines, len(some), tuple(lane.part() for lane in lanes))
+
+
+def _events(few: Sequence[tuple[int, bytes]], rules: Rules) -> Sequence[Any] | Mistake:
+    events: list[Event] | None = parsed(rules.topic, [data for _, data in few])
+    if events is not None:
+        return events
+    events = []
+    for number, data in few:
+        try:
+            _, received = read_line(rules.topic, data, rules.now, is_csv=rules.is_csv)
+        except BadInputError as error:
+            return Mistake(number, str(error))
+        events.append(received.data)
+    return events
+
+
+class _Lane:
+    """A lane's events, while those of a block are checked."""
+
+    def __init__(self, rules: Rules) -> None:
+        self._rules = rules
+        self._events: list[tuple[int, Any]] = []
+        self._lines: list[Line] = []
+        self._refused: list[Noted] = []
+        self._unusable: list[Noted] = []
+
+    def add(self, position: int, number: int, data: bytes, event: Any) -> None:  # noqa: ANN401
+        """Add an event, which is about an account."""
+        if self._rules.topic not in _WRITTEN:
+            self._lines.append(Line(position, number, data))
+            return
+        if early := ahead(event, self._rules.now):
+            self._refused.append(Noted(position, number, early))
+        else:
+            self._events.append((position, event))
+        if isinstance(event, AccountEvent) and event.email_unusable:
+            what = "email: is not usable; recorded without it"
+            self._unusable.append(Noted(position, number, what))
+
+    def part(self) -> Part:
+        """Return the lane's part."""
+        write = _WRITTEN.get(self._rules.topic)
+        return Part(
+            write(self._events, self._rules.address_hash) if write else b"",
+            tuple(self._lines),
+            tuple(self._refused),
+            tuple(self._unusable),
+        )
+
+
+_WRITTEN: Final[dict[str, Callable[[Sequence[tuple[int, Any]], Callable[[str], bytes]], bytes]]] = {
+    "accounts": account_rows,
+    "collections": lambda events, _: collection_rows(events),
+}
