@@ -156,8 +156,9 @@ def record_account_rows(
         _erase_late(connection, [event for event in changed if _name(event) in written], written)
         new += sum(len(path.profiles) - 1 for path in written.values())
         # Another transaction has just added these accounts; now they are known.
-        left = [event.position for event in changed if _name(event) not in written]
-        changed = compared(connection, left) if left else []
+        left = {event.position for event in changed if _name(event) not in written}
+        again = compared(connection) if left else []
+        changed = [event for event in again if event.position in left]
     return Counts(new=new, unchanged=rows.count(b"\n") - new)
 
 

@@ -9,10 +9,9 @@ from psycopg.errors import UniqueViolation
 from reconsent.domain.account import Contact, Profile, Status
 from reconsent.store.copying import copy_text
 from reconsent.store.named import named
-from reconsent.store.rows import all_rows
+from reconsent.store.rows import all_rows, values
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from datetime import datetime
 
     from reconsent.store.postgres import Connection
@@ -57,18 +56,31 @@ def added_and_changed(connection: Connection, rows: bytes) -> tuple[int, list[Ch
 
     Also return the other events that differ from the known profiles.
     """
-    connection.execute(SQL["make_incoming"])
-    connection.execute(SQL["clear_incoming"])
+    for prepare in ("make_incoming", "make_compared", "clear_incoming"):
+        connection.execute(SQL[prepare])
     copy_text(connection, SQL["copy_incoming"], rows)
+    compared = _compare(connection)
+    if not compared:
+        return 0, []
     try:
         with connection.transaction():
-            found = connection.execute(SQL["add"]).fetchall()
+            [added] = values(connection, SQL["add"])
     except UniqueViolation:
         # Another transaction has just added one of them.
         return 0, changed(connection)
-    return found[0][0], [Changed._make(row[1:]) for row in found if row[1] is not None]
+    return added, [] if added == compared else _changed(connection, every=False)
 
 
-def changed(connection: Connection, positions: Sequence[int] | None = None) -> list[Changed]:
-    """Compare staged events with the known profiles, all or those at some positions."""
-    return all_rows(connection, Changed, SQL["compare"], {"positions": positions})
+def changed(connection: Connection) -> list[Changed]:
+    """Compare the staged events with the known profiles again, and return all that differ."""
+    _compare(connection)
+    return _changed(connection, every=True)
+
+
+def _compare(connection: Connection) -> int:
+    connection.execute(SQL["clear_compared"])
+    return connection.execute(SQL["compare"]).rowcount
+
+
+def _changed(connection: Connection, *, every: bool) -> list[Changed]:
+    return all_rows(connection, Changed, SQL["changed"], {"all": every})

@@ -62,21 +62,3 @@ CASE WHEN %(unsent)s THEN coalesce((
    + CASE reach.contact WHEN 'all' THEN 0 WHEN 'service' THEN 1 ELSE 2 END) * 2
   + reach.minor::integer) * 3
  + CASE reach.address WHEN 'ok' THEN 0 WHEN 'none' THEN 1 ELSE 2 END)
-
--- :name compared_accounts
--- The staged account events that differ from the known profiles, with the accounts' keys.
--- LATERAL with OFFSET 0 makes one index look-up per event: few are staged, millions may be known.
-SELECT incoming.*, account_key
-FROM incoming_accounts AS incoming
-LEFT JOIN LATERAL (
-    SELECT account_key, deleted_at IS NULL AND NOT minor
-           AND (updated_at, status, contact) = (incoming.updated_at, incoming.status, incoming.contact)
-           AND NOT incoming.minor
-           AND email IS NOT DISTINCT FROM incoming.email AND name IS NOT DISTINCT FROM incoming.name
-           AND locale IS NOT DISTINCT FROM incoming.locale
-           AND time_zone IS NOT DISTINCT FROM incoming.time_zone AS is_known
-    FROM accounts
-    WHERE bucket = bucket_of_name(incoming.property, incoming.account)
-      AND property = incoming.property AND account = incoming.account OFFSET 0
-) AS known ON true
-WHERE is_known IS NOT TRUE

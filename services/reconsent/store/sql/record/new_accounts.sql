@@ -6,25 +6,53 @@ CREATE TEMPORARY TABLE IF NOT EXISTS incoming_accounts (
     address_hash bytea, alone boolean, is_personal boolean
 ) ON COMMIT DELETE ROWS;
 
+-- :name make_compared
+-- Create the table for staged events that differ from the known profiles.
+CREATE TEMPORARY TABLE IF NOT EXISTS compared_accounts (
+    account_key bigint, position integer, property text, account text, email text, name text,
+    locale text, time_zone text, status text, contact text, minor boolean, updated_at timestamptz,
+    address_hash bytea, alone boolean, is_personal boolean
+) ON COMMIT DELETE ROWS;
+
 -- :name clear_incoming
 -- Clear the staging table of what the transaction recorded before.
 DELETE FROM incoming_accounts;
+
+-- :name clear_compared
+-- Clear what was compared before.
+DELETE FROM compared_accounts;
 
 -- :name copy_incoming
 -- Stage account events.
 COPY incoming_accounts FROM STDIN;
 
+-- :name compare
+-- Find the events that differ from the known profiles, with the accounts' keys.
+-- LATERAL with OFFSET 0 makes one index look-up per event: few are staged, millions may be known.
+INSERT INTO compared_accounts
+SELECT account_key, incoming.*
+FROM incoming_accounts AS incoming
+LEFT JOIN LATERAL (
+    SELECT account_key, deleted_at IS NULL AND NOT minor
+           AND (updated_at, status, contact) = (incoming.updated_at, incoming.status, incoming.contact)
+           AND NOT incoming.minor
+           AND email IS NOT DISTINCT FROM incoming.email AND name IS NOT DISTINCT FROM incoming.name
+           AND locale IS NOT DISTINCT FROM incoming.locale
+           AND time_zone IS NOT DISTINCT FROM incoming.time_zone AS is_known
+    FROM accounts
+    WHERE bucket = bucket_of_name(incoming.property, incoming.account)
+      AND property = incoming.property AND account = incoming.account OFFSET 0
+) AS known ON true
+WHERE is_known IS NOT TRUE;
+
 -- :name add
--- Add the accounts that are simply new, and the begin of their history. Each row has their number;
--- there is one for each other event that differs from the known profiles, or else one of nulls.
-WITH compared AS MATERIALIZED (
--- :include compared_accounts
-), added AS (
+-- Add the accounts that are simply new, and the begin of their history; count them.
+WITH added AS (
     INSERT INTO accounts (bucket, account_key, property, account, status, contact, minor, email,
                           name, locale, time_zone, updated_at, address_hash)
     SELECT bucket, nextval('account_numbers') << 6 | bucket, property, account, status, contact,
            minor, email, name, locale, time_zone, updated_at, address_hash
-    FROM compared CROSS JOIN LATERAL bucket_of_name(property, account) AS bucket
+    FROM compared_accounts CROSS JOIN LATERAL bucket_of_name(property, account) AS bucket
     WHERE account_key IS NULL AND alone
     ORDER BY property, account
     RETURNING bucket, account_key, updated_at, status, contact, minor
@@ -33,18 +61,12 @@ WITH compared AS MATERIALIZED (
     SELECT bucket, account_key, updated_at, status, contact, minor FROM added
 )
 -- :include accounts_added
-SELECT number, position, account_key, property, account, status, contact, minor, email, name,
-       locale, time_zone, updated_at, is_personal
-FROM (SELECT count(*) AS number FROM added) AS added
-LEFT JOIN compared ON account_key IS NOT NULL OR NOT alone
-ORDER BY position;
+SELECT count(*) FROM added;
 
--- :name compare
--- Find the events that differ from the known profiles, all or those at some positions.
+-- :name changed
+-- Return what was compared: all of it, or without the accounts that are simply new.
 SELECT position, account_key, property, account, status, contact, minor, email, name, locale,
        time_zone, updated_at, is_personal
-FROM (
--- :include compared_accounts
-) AS compared
-WHERE %(positions)s::integer[] IS NULL OR position = ANY(%(positions)s::integer[])
+FROM compared_accounts
+WHERE %(all)s OR account_key IS NOT NULL OR NOT alone
 ORDER BY position;
