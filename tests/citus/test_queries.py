@@ -38,12 +38,8 @@ _FILLED: Final = {
 _NOT_YET: Final[set[str]] = {
     # An outer join LATERAL of a temporary table.
     "record/new_accounts:compare",
-    # Subqueries of distributed tables that depend on the row of a temporary table.
-    "record/collections:drop_known",
-    "record/collections:ensure",
     "record/collections:find",
-    # OFFSET in a subquery that depends on the row of a temporary table.
-    "record/collections:erase",
+    # A join of a temporary table with the erasures that cover its rows.
     "record/collections:add",
 }
 # PostgreSQL cannot tell the types of their parameters, or they are no statements of their own.

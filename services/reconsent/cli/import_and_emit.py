@@ -23,6 +23,7 @@ from reconsent.files.staging import staged
 from reconsent.workers.running import collect_rarely
 
 if TYPE_CHECKING:
+    from reconsent.facts.record.imports import Progress
     from reconsent.program import Program
 
 _BATCH = 10_000
@@ -60,6 +61,10 @@ def import_(program: Program, topic: str, file: str, *, as_json: bool) -> None:
             raise
         except OutsideError as error:
             raise OutsideError(f"{error}; {AGAIN}") from error
+    _report(done, as_json=as_json)
+
+
+def _report(done: Progress, *, as_json: bool) -> None:
     if as_json:
         terminal.document(
             {

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconsent.domain.account import AccountName
-from reconsent.domain.bucket import by_bucket
 from reconsent.domain.event_rows import collection_rows
 from reconsent.domain.recorded import Counts
 from reconsent.facts.record.forgetting import erase_messages
@@ -25,8 +24,23 @@ if TYPE_CHECKING:
 SQL = named("record/collections")
 
 
+class _Owners(NamedTuple):
+    """The keys of a bucket's accounts as text, None if one of them is unknown."""
+
+    keys: str | None
+    bucket: int
+    erased: bool
+
+
 class _Deleted(NamedTuple):
     """An account that was ever deleted, and when last."""
+
+    account_key: int
+    deleted_at: datetime
+
+
+class _Late(NamedTuple):
+    """An account with an event dated up to its deletion."""
 
     property: str
     account: str
@@ -37,43 +51,58 @@ def record_collections(
     connection: Connection, events: Sequence[CollectionEvent], policies: Policies
 ) -> Counts:
     """Record collections and erasures, in any order; only their times matter."""
-    return record_collection_rows(connection, collection_rows(enumerate(events)), policies)
+    return record_collection_rows(connection, collection_rows(list(enumerate(events))), policies)
 
 
 def record_collection_rows(connection: Connection, rows: bytes, policies: Policies) -> Counts:
     """Record collections and erasures that are written as rows."""
-    events = rows.count(b"\n")
-    connection.execute(SQL["make_incoming"])
-    connection.execute(SQL["clear_incoming"])
-    copy_text(connection, SQL["copy_incoming"], rows)
-    known = connection.execute(SQL["drop_known"]).rowcount
-    if known == events:
-        return Counts(unchanged=known)
-    connection.execute(SQL["ensure"])
-    deleted = {
-        AccountName(row.property, row.account): row.deleted_at
-        for bucket, keys in by_bucket(values(connection, SQL["find"]))
-        for row in all_rows(connection, _Deleted, SQL["lock"], {"bucket": bucket, "keys": keys})
-    }
-    touched = values(connection, SQL["erase"])
-    if touched:
+    owners = _owners(connection, rows)
+    deleted = _lock(connection, owners)
+    touched: list[int] = []
+    if any(owner.erased for owner in owners):
+        touched = values(connection, SQL["erase"])
         connection.execute(SQL["drop_erased"], {"keys": touched})
-    added = all_rows(connection, Added, SQL["add"])
+    added: list[Added] = connection.execute(SQL["add"]).fetchall() if owners else []
     if touched or deleted:
-        refresh_holdings(connection, [*touched, *(row.account_key for row in added)], policies)
+        refresh_holdings(connection, [*touched, *(key for key, _, _ in added)], policies)
     else:
         add_to_holdings(connection, added, policies)
     if deleted:
-        late = all_rows(
-            connection,
-            AccountName,
-            SQL["late"],
-            {
-                "properties": [name.property for name in deleted],
-                "accounts": [name.account for name in deleted],
-                "times": list(deleted.values()),
-            },
+        late = all_rows(connection, _Late, SQL["late"])
+        erase_messages(
+            connection, {AccountName(one.property, one.account): one.deleted_at for one in late}
         )
-        erase_messages(connection, {name: deleted[name] for name in late})
     new = len(touched) + len(added)
-    return Counts(new=new, unchanged=events - new)
+    return Counts(new=new, unchanged=rows.count(b"\n") - new)
+
+
+def _owners(connection: Connection, rows: bytes) -> list[_Owners]:
+    """Stage events; find the accounts of those that are not known, adding stubs."""
+    connection.execute(SQL["make_incoming"])
+    connection.execute(SQL["clear_incoming"])
+    connection.execute(SQL["make_owned"])
+    connection.execute(SQL["clear_owned"])
+    copy_text(connection, SQL["copy_incoming"], rows)
+    connection.execute(SQL["find"])
+    owners = all_rows(connection, _Owners, SQL["owners"])
+    if any(owner.keys is None for owner in owners):
+        connection.execute(SQL["ensure"])
+        connection.execute(SQL["clear_owned"])
+        connection.execute(SQL["find"])
+        owners = all_rows(connection, _Owners, SQL["owners"])
+    return owners
+
+
+def _lock(connection: Connection, owners: Sequence[_Owners]) -> list[_Deleted]:
+    """Lock the accounts until the transaction ends; return those that were ever deleted."""
+    deleted = [
+        row
+        for owner in owners
+        for row in all_rows(
+            connection, _Deleted, SQL["lock"], {"bucket": owner.bucket, "keys": owner.keys}
+        )
+    ]
+    if deleted:
+        keys, times = zip(*deleted, strict=True)
+        connection.execute(SQL["mark_deleted"], {"keys": list(keys), "times": list(times)})
+    return deleted

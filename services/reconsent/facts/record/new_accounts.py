@@ -56,8 +56,9 @@ def added_and_changed(connection: Connection, rows: bytes) -> tuple[int, list[Ch
 
     Also return the other events that differ from the known profiles.
     """
-    for prepare in ("make_incoming", "make_compared", "clear_incoming"):
-        connection.execute(SQL[prepare])
+    connection.execute(SQL["make_incoming"])
+    connection.execute(SQL["clear_incoming"])
+    connection.execute(SQL["make_compared"])
     copy_text(connection, SQL["copy_incoming"], rows)
     compared = _compare(connection)
     if not compared:

@@ -22,19 +22,8 @@ if TYPE_CHECKING:
 SQL = named("record/standings")
 
 
-class Added(NamedTuple):
-    """A collection that was added: what the account holds now, whatever it held before."""
-
-    account_key: int
-    data_category: str
-    collected_under: str | None
-
-
-class _Before(NamedTuple):
-    """What an account held before."""
-
-    account_key: int
-    holdings_id: int
+Added = tuple[int, str, str | None]
+"""A collection that was added: the account's key, the data category and the version."""
 
 
 class _Set(NamedTuple):
@@ -77,15 +66,19 @@ def add_to_holdings(connection: Connection, added: Sequence[Added], policies: Po
     pairs: dict[int, set[tuple[str, str | None]]] = {}
     for key, category, version in added:
         pairs.setdefault(key, set()).add((category, version))
-    keys = sorted(pairs)
-    held = all_rows(connection, _Before, SQL["holdings_of"], {"keys": keys})
-    kinds = {key: (before, frozenset(pairs[key])) for key, before in held}
+    held = connection.execute(SQL["holdings_of"], {"keys": _array(pairs)}).fetchall()
+    kinds: dict[int, _Kind] = {key: (before, frozenset(pairs[key])) for key, before, _ in held}
     made = _made(connection, set(kinds.values()))
     connection.execute(
         SQL["point_to_made"],
-        {"keys": list(kinds), "holdings": [made[kind] for kind in kinds.values()]},
+        {"keys": _array(kinds), "holdings": _array(made[kind] for kind in kinds.values())},
     )
-    refresh_standings(connection, keys, policies)
+    refresh_standings(connection, [key for key, _, has_decided in held if has_decided], policies)
+
+
+def _array(numbers: Iterable[int]) -> str:
+    """Write an array of numbers as text, which takes a fraction of the time of a list."""
+    return "{" + ",".join(map(str, numbers)) + "}"
 
 
 def _made(connection: Connection, kinds: Iterable[_Kind]) -> dict[_Kind, int]:

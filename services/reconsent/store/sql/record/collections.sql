@@ -5,33 +5,51 @@ CREATE TEMPORARY TABLE IF NOT EXISTS incoming_collections (
     source text, erased boolean, at timestamptz
 ) ON COMMIT DELETE ROWS;
 
+-- :name make_owned
+-- Create the table for staged events that are new, with their accounts.
+CREATE TEMPORARY TABLE IF NOT EXISTS owned_collections (
+    bucket smallint, account_key bigint, property text, account text, data_category text,
+    collected_under text, source text, erased boolean, at timestamptz, deleted_at timestamptz
+) ON COMMIT DELETE ROWS;
+
+-- :name clear_incoming
+-- Clear the staging table of what the transaction recorded before.
+DELETE FROM incoming_collections;
+
+-- :name clear_owned
+-- Clear the events whose accounts were found before.
+DELETE FROM owned_collections;
+
 -- :name copy_incoming
 -- Stage collections and erasures.
 COPY incoming_collections FROM STDIN;
 
--- :name drop_known
--- Drop staged rows that are known, except of accounts that were ever deleted. One index look-up per
--- row: few are staged, millions may be known.
-DELETE FROM incoming_collections AS incoming WHERE (
-    SELECT CASE WHEN incoming.erased THEN EXISTS (
-            SELECT FROM collection_erasures AS erasure
-            WHERE erasure.bucket = known.bucket
-              AND erasure.account_key = known.account_key
-              AND erasure.data_category = incoming.data_category
-              AND erasure.collected_under IS NOT DISTINCT FROM incoming.collected_under
-              AND erasure.erased_at >= incoming.at)
-        ELSE EXISTS (
-            SELECT FROM collections AS collection
-            WHERE collection.bucket = known.bucket
-              AND collection.account_key = known.account_key
-              AND collection.data_category = incoming.data_category
-              AND collection.collected_under IS NOT DISTINCT FROM incoming.collected_under
-              AND collection.collected_at = incoming.at) END
-    FROM accounts AS known
-    WHERE known.bucket = bucket_of_name(incoming.property, incoming.account)
-      AND known.property = incoming.property AND known.account = incoming.account
-      AND known.deleted_at IS NULL
-);
+-- :name find
+-- Find the accounts of staged events, and leave out events that are known, except of accounts that
+-- were ever deleted. One index look-up per row: few are staged, millions may be known.
+INSERT INTO owned_collections
+SELECT bucket_of_name(property, account), known.account_key, property, account, data_category,
+       collected_under, source, erased, at
+FROM incoming_collections AS incoming
+LEFT JOIN LATERAL (
+    SELECT bucket, account_key, deleted_at FROM accounts
+    WHERE bucket = bucket_of_name(incoming.property, incoming.account)
+      AND property = incoming.property AND account = incoming.account OFFSET 0) AS known ON true
+WHERE known.account_key IS NULL OR known.deleted_at IS NOT NULL OR NOT CASE
+    WHEN incoming.erased THEN EXISTS (
+        SELECT FROM collection_erasures AS erasure
+        WHERE erasure.bucket = known.bucket
+          AND erasure.account_key = known.account_key
+          AND erasure.data_category = incoming.data_category
+          AND erasure.collected_under IS NOT DISTINCT FROM incoming.collected_under
+          AND erasure.erased_at >= incoming.at)
+    ELSE EXISTS (
+        SELECT FROM collections AS collection
+        WHERE collection.bucket = known.bucket
+          AND collection.account_key = known.account_key
+          AND collection.data_category = incoming.data_category
+          AND collection.collected_under IS NOT DISTINCT FROM incoming.collected_under
+          AND collection.collected_at = incoming.at) END;
 
 -- :name ensure
 -- Add a stub for each unknown account.
@@ -39,12 +57,9 @@ WITH added AS (
     INSERT INTO accounts (bucket, account_key, property, account)
     SELECT bucket, nextval('account_numbers') << 6 | bucket, property, account
     FROM (
-        SELECT DISTINCT bucket_of_name(property, account) AS bucket, property, account
-        FROM incoming_collections
-    ) AS incoming
-    WHERE (SELECT account_key FROM accounts AS known
-           WHERE known.bucket = incoming.bucket AND known.property = incoming.property
-             AND known.account = incoming.account) IS NULL
+        SELECT DISTINCT bucket, property, account
+        FROM owned_collections WHERE account_key IS NULL
+    ) AS unknown
     ORDER BY property, account
     ON CONFLICT DO NOTHING
     RETURNING bucket, account_key
@@ -52,32 +67,34 @@ WITH added AS (
 -- :include accounts_added
 SELECT FROM added;
 
--- :name find
--- Find the keys of the accounts.
-SELECT DISTINCT (
-    SELECT account_key FROM accounts AS known
-    WHERE known.bucket = bucket_of_name(incoming.property, incoming.account)
-      AND known.property = incoming.property AND known.account = incoming.account)
-FROM incoming_collections AS incoming;
+-- :name owners
+-- Return the keys of the accounts by bucket, and whether there are erasures; no keys where there are
+-- unknown accounts.
+SELECT CASE WHEN count(account_key) = count(*)
+            THEN array_agg(DISTINCT account_key ORDER BY account_key)::text END AS keys,
+       bucket, bool_or(erased) AS erased
+FROM owned_collections GROUP BY bucket ORDER BY bucket;
 
 -- :name lock
 -- Lock accounts of one bucket, in key order to avoid deadlocks; return those ever deleted.
 WITH locked AS (
-    SELECT property, account, deleted_at FROM accounts
+    SELECT account_key, deleted_at FROM accounts
     WHERE bucket = %(bucket)s AND account_key = ANY(%(keys)s::bigint[])
     ORDER BY account_key FOR NO KEY UPDATE
 )
-SELECT property, account, deleted_at FROM locked WHERE deleted_at IS NOT NULL;
+SELECT account_key, deleted_at FROM locked WHERE deleted_at IS NOT NULL;
+
+-- :name mark_deleted
+-- Mark the events of accounts that were ever deleted.
+UPDATE owned_collections AS owned SET deleted_at = deleted.deleted_at
+FROM unnest(%(keys)s::bigint[], %(times)s::timestamptz[]) AS deleted (account_key, deleted_at)
+WHERE owned.account_key = deleted.account_key;
 
 -- :name erase
 -- Record erasures, except those dated up to a deletion.
 INSERT INTO collection_erasures (bucket, account_key, data_category, collected_under, erased_at)
 SELECT DISTINCT bucket, account_key, data_category, collected_under, at
-FROM incoming_collections AS incoming
-CROSS JOIN LATERAL (
-    SELECT bucket, account_key, deleted_at FROM accounts
-    WHERE bucket = bucket_of_name(incoming.property, incoming.account)
-      AND property = incoming.property AND account = incoming.account OFFSET 0) AS owner
+FROM owned_collections
 WHERE erased AND (deleted_at IS NULL OR at > deleted_at)
 ON CONFLICT DO NOTHING
 RETURNING account_key;
@@ -86,25 +103,17 @@ RETURNING account_key;
 -- Add collections that are not erased by an erasure or a deletion.
 INSERT INTO collections (bucket, account_key, data_category, collected_under, collected_at, source)
 SELECT bucket, account_key, data_category, collected_under, at, min(source)
-FROM incoming_collections AS incoming
-CROSS JOIN LATERAL (
-    SELECT bucket, account_key, deleted_at FROM accounts
-    WHERE bucket = bucket_of_name(incoming.property, incoming.account)
-      AND property = incoming.property AND account = incoming.account OFFSET 0) AS owner
+FROM owned_collections AS owned
 WHERE NOT erased AND (deleted_at IS NULL OR at > deleted_at) AND NOT EXISTS (
     SELECT FROM collection_erasures AS erasure
-    WHERE erasure.bucket = owner.bucket
-      AND erasure.account_key = owner.account_key
-      AND erasure.data_category = incoming.data_category
-      AND erasure.collected_under IS NOT DISTINCT FROM incoming.collected_under
-      AND erasure.erased_at >= incoming.at)
+    WHERE erasure.bucket = owned.bucket
+      AND erasure.account_key = owned.account_key
+      AND erasure.data_category = owned.data_category
+      AND erasure.collected_under IS NOT DISTINCT FROM owned.collected_under
+      AND erasure.erased_at >= owned.at)
 GROUP BY bucket, account_key, data_category, collected_under, at
 ON CONFLICT DO NOTHING
 RETURNING account_key, data_category, collected_under;
-
--- :name clear_incoming
--- Clear the staging table of what the transaction recorded before.
-DELETE FROM incoming_collections;
 
 -- :name drop_erased
 -- Drop the collections that an erasure covers.
@@ -117,9 +126,5 @@ WHERE collections.bucket = erasure.bucket
   AND collections.collected_at <= erasure.erased_at;
 
 -- :name late
--- Find the accounts of staged events that are dated up to a deletion.
-SELECT DISTINCT property, account
-FROM incoming_collections
-JOIN unnest(%(properties)s::text[], %(accounts)s::text[], %(times)s::timestamptz[])
-     AS deleted (property, account, deleted_at) USING (property, account)
-WHERE at <= deleted_at;
+-- Find the accounts of events that are dated up to a deletion.
+SELECT DISTINCT property, account, deleted_at FROM owned_collections WHERE at <= deleted_at;

@@ -44,8 +44,11 @@ WITH written AS (
 -- :include accounts_written
 
 -- :name holdings_of
--- Read which set of holdings accounts refer to.
-SELECT account_key, holdings_id
+-- Read which set of holdings accounts refer to, and which accounts have ledger entries.
+SELECT account_key, holdings_id, EXISTS (
+    SELECT FROM consents
+    WHERE consents.bucket = account_sets.bucket
+      AND consents.account_key = account_sets.account_key) AS has_decided
 FROM account_sets JOIN listed(%(keys)s::bigint[]) USING (bucket, account_key);
 
 -- :name holdings
