@@ -11,6 +11,8 @@ from functools import cached_property
 from typing import Literal
 from uuid import UUID
 
+from typing_extensions import override
+
 _MARK = 16
 
 Purpose = Literal["choose", "unsubscribe"]
@@ -22,6 +24,11 @@ class Signer:
     """Signs and verifies with one secret."""
 
     secret: str = field(repr=False)
+
+    @override
+    def __reduce__(self) -> tuple[type[Signer], tuple[str]]:
+        # What was made of the secret cannot be sent to another process.
+        return Signer, (self.secret,)
 
     def address_hash(self, email: str) -> bytes:
         """Return a keyed hash of an address, ignoring case."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import replace
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -117,3 +118,11 @@ def test_tokens_say_nothing_of_a_person() -> None:
     token = SIGNER.token(uuid4(), "unsubscribe")
     assert len(token) == 43
     assert token.replace("-", "").replace("_", "").isalnum()
+
+
+def test_a_signer_can_be_sent_to_another_process() -> None:
+    """Also one that was used."""
+    signer = Signer("s")
+    hashed = signer.address_hash("ann@example.com")
+    sent: Signer = pickle.loads(pickle.dumps(signer))  # noqa: S301 -- our own
+    assert sent.address_hash("ann@example.com") == hashed
