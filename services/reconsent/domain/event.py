@@ -139,9 +139,7 @@ class AccountEvent(_Event):
     @cached_property
     def email(self) -> str | None:
         """The address, if it is usable."""
-        given = self.given_email
-        usable = given and len(given) <= _LONGEST_ADDRESS and _ADDRESS.fullmatch(given)
-        return given if usable else None
+        return usable_address(self.given_email)
 
     @cached_property
     def email_unusable(self) -> bool:
@@ -161,6 +159,12 @@ class AccountEvent(_Event):
             time_zone=self.time_zone,
             updated_at=self.updated_at,
         )
+
+
+def usable_address(given: str | None) -> str | None:
+    """Return an address if it is usable."""
+    usable = given and len(given) <= _LONGEST_ADDRESS and _ADDRESS.fullmatch(given)
+    return given if usable else None
 
 
 class CollectionEvent(_Event):

@@ -19,26 +19,31 @@ _ESCAPED: Final = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"
 
 
 def account_rows(
-    events: Sequence[tuple[int, AccountEvent]], address_hash: Callable[[str], bytes]
+    events: Sequence[tuple[int, AccountEvent, str | None]], address_hash: Callable[[str], bytes]
 ) -> bytes:
-    """Write account events, each with its position, as rows of `incoming_accounts`.
+    """Write account events, with position and usable address, as rows of `incoming_accounts`.
 
     `alone`: the event is the only one of its account here and no reason to forget anything, so that
     an unknown account will be as the event says. `is_personal`: it contains more than a deletion.
     """
-    times = Counter((event.property, event.account) for _, event in events)
+    times = Counter([(event.property, event.account) for _, event, _ in events])
     repeated = len(times) < len(events)
     rows = []
-    for position, event in events:
-        email, status, minor = event.email, event.status, event.minor
-        once = not repeated or times[event.property, event.account] == 1
-        alone = once and status != "deleted" and not minor
-        is_personal = status != "deleted" or bool(event.given_email or event.name)
+    for position, event, email in events:
+        name, status, minor = event.name, event.status, event.minor
         hashed = rf"\\x{address_hash(email).hex()}" if email else _NULL
-        texts = (event.property, event.account, email, event.name, event.locale, event.time_zone)
+        columns = _columns(
+            (event.property, event.account, email, name, event.locale, event.time_zone)
+        )
+        kept = status != "deleted"
+        alone = kept and not minor
+        if repeated:
+            alone = alone and times[event.property, event.account] == 1
+        is_personal = kept or event.given_email or name
         rows.append(
-            f"{position}\t{_columns(texts)}\t{status}\t{event.contact}\t{_bool(minor)}"
-            f"\t{event.updated_at}\t{hashed}\t{_bool(alone)}\t{_bool(is_personal)}\n"
+            f"{position}\t{columns}\t{status}\t{event.contact}\t{'t' if minor else 'f'}"
+            f"\t{event.updated_at}\t{hashed}\t{'t' if alone else 'f'}"
+            f"\t{'t' if is_personal else 'f'}\n"
         )
     return "".join(rows).encode()
 
@@ -49,7 +54,7 @@ def collection_rows(events: Iterable[tuple[int, CollectionEvent]]) -> bytes:
     for position, event in events:
         texts = (event.property, event.account, event.data_category, event.collected_under)
         rows.append(
-            f"{position}\t{_columns(texts)}\t{event.source}\t{_bool(event.erased)}"
+            f"{position}\t{_columns(texts)}\t{event.source}\t{'t' if event.erased else 'f'}"
             f"\t{event.collected_at}\n"
         )
     return "".join(rows).encode()
@@ -61,7 +66,3 @@ def _columns(texts: Sequence[str | None]) -> str:
     if given.isprintable() and "\\" not in given:
         return "\t".join([_NULL if text is None else text for text in texts])
     return "\t".join([_NULL if text is None else text.translate(_ESCAPED) for text in texts])
-
-
-def _bool(value: bool) -> str:  # noqa: FBT001 -- a column
-    return "t" if value else "f"

@@ -7,14 +7,16 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from reconsent.domain.errors import BadInputError
-from reconsent.domain.event import AccountEvent, ahead
+from reconsent.domain.event import ahead, usable_address
 from reconsent.domain.event_rows import account_rows, collection_rows
 from reconsent.domain.lane import LANES, lane_of
 from reconsent.files.events import parsed, read_line
 from reconsent.files.lines import LONGEST_LINE
 
 if TYPE_CHECKING:
-    from reconsent.domain.event import Event
+    from reconsent.domain.event import AccountEvent, Event
+
+    _Add = Callable[[int, int, bytes, Any], None]
 
 _AT_ONCE: Final = 2_000
 
@@ -135,36 +137,37 @@ class _Lane:
 
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
-        self._events: list[tuple[int, Any]] = []
+        self._events: list[tuple[int, Any, str | None]] = []
         self._lines: list[Line] = []
         self._refused: list[Noted] = []
         self._unusable: list[Noted] = []
-
-    def add(self, position: int, number: int, data: bytes, event: Any) -> None:  # noqa: ANN401
-        """Add an event, which is about an account."""
-        if self._rules.topic not in _WRITTEN:
-            self._lines.append(Line(position, number, data))
-            return
-        if early := ahead(event, self._rules.now):
-            self._refused.append(Noted(position, number, early))
-        else:
-            self._events.append((position, event))
-        if isinstance(event, AccountEvent) and event.email_unusable:
-            what = "email: is not usable; recorded without it"
-            self._unusable.append(Noted(position, number, what))
+        adds: dict[str, _Add] = {"accounts": self._add_account, "collections": self._add_event}
+        self.add = adds.get(rules.topic, self._add_line)
+        """Add an event, with its position, line number and data."""
 
     def part(self) -> Part:
         """Return the lane's part."""
-        write = _WRITTEN.get(self._rules.topic)
-        return Part(
-            write(self._events, self._rules.address_hash) if write else b"",
-            tuple(self._lines),
-            tuple(self._refused),
-            tuple(self._unusable),
-        )
+        rows = b""
+        if self._rules.topic == "accounts":
+            rows = account_rows(self._events, self._rules.address_hash)
+        elif self._rules.topic == "collections":
+            rows = collection_rows([(position, event) for position, event, _ in self._events])
+        return Part(rows, tuple(self._lines), tuple(self._refused), tuple(self._unusable))
 
+    def _add_account(self, position: int, number: int, data: bytes, event: AccountEvent) -> None:
+        email = usable_address(event.given_email)
+        if email is None and event.given_email is not None:
+            what = "email: is not usable; recorded without it"
+            self._unusable.append(Noted(position, number, what))
+        self._add_event(position, number, data, event, email)
 
-_WRITTEN: Final[dict[str, Callable[[Sequence[tuple[int, Any]], Callable[[str], bytes]], bytes]]] = {
-    "accounts": account_rows,
-    "collections": lambda events, _: collection_rows(events),
-}
+    def _add_event(
+        self, position: int, number: int, _: bytes, event: Event, email: str | None = None
+    ) -> None:
+        if early := ahead(event, self._rules.now):
+            self._refused.append(Noted(position, number, early))
+        else:
+            self._events.append((position, event, email))
+
+    def _add_line(self, position: int, number: int, data: bytes, _: Event) -> None:
+        self._lines.append(Line(position, number, data))

@@ -45,7 +45,7 @@ def _rows(path: Path, rules: Rules = _RULES) -> list[list[str]]:
     with staged(str(path), rules) as file:
         for block in file.blocks():
             for part in block.parts:
-                for row in part.rows.decode().splitlines():
+                for row in part.rows.decode().split("\n")[:-1]:
                     position, *columns = row.split("\t")
                     found[block.after + int(position)] = columns
         assert len(found) == file.count

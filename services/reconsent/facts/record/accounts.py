@@ -136,7 +136,9 @@ def record_accounts(
     address_hash: Callable[[str], bytes],
 ) -> Counts:
     """Record account events in order; the data of deleted accounts is erased at once."""
-    rows = account_rows(list(enumerate(events)), address_hash)
+    rows = account_rows(
+        [(position, event, event.email) for position, event in enumerate(events)], address_hash
+    )
     return record_account_rows(connection, rows, policies, address_hash)
 
 

@@ -59,7 +59,7 @@ def test_accounts(database: Database, events: list[AccountEvent]) -> None:
     names = [(event.property, event.account) for event in events]
     with database.connection() as connection:
         connection.execute(new_accounts.SQL["make_incoming"])
-        rows = account_rows(list(enumerate(events)), _HASHED)
+        rows = account_rows([(at, event, event.email) for at, event in enumerate(events)], _HASHED)
         copy_text(connection, new_accounts.SQL["copy_incoming"], rows)
         found = connection.execute("SELECT * FROM incoming_accounts ORDER BY position").fetchall()
         connection.rollback()
