@@ -6,6 +6,7 @@ its input ends: also when the process that started it was killed.
 
 from __future__ import annotations
 
+import gc
 import pickle
 import subprocess
 import sys
@@ -96,6 +97,8 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 def serve() -> None:
     """Check blocks until the input ends."""
+    # Blocks are full of objects, and hold no cycles.
+    gc.disable()
     while True:
         try:
             block, rules = pickle.load(sys.stdin.buffer)  # noqa: S301 -- from the process above
