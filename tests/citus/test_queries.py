@@ -41,6 +41,7 @@ _NOT_YET: Final[set[str]] = {
     "record/collections:find",
     # A join of a temporary table with the erasures that cover its rows.
     "record/collections:add",
+    "record/collections:add_unknown",
 }
 # PostgreSQL cannot tell the types of their parameters, or they are no statements of their own.
 _UTILITY: Final = re.compile(r"(COPY|NOTIFY|SET|LOCK|CREATE TEMPORARY TABLE|DROP TABLE)\b")

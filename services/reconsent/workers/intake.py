@@ -40,10 +40,14 @@ TOO_MANY_DEAD: Final = 100
 
 
 class _Read(NamedTuple):
-    """A batch as it was read: events with their positions, and the messages that are unreadable."""
+    """A batch as it was read: events with their positions, and the messages that are unreadable.
+
+    `rows` are the events as they are staged, if they can be.
+    """
 
     batch: Batch
     events: list[tuple[int, Received]]
+    rows: bytes | None
     unreadable: dict[int, ReconsentError]
 
 
@@ -85,7 +89,7 @@ class Intake(Service):
             if self._consumer is None:
                 self._consumer = self._consume()
             batch = self._consumer.poll(BATCH, 0 if self._recording else self._patience)
-            understood = batch and _read(batch)
+            understood = batch and self._read(batch)
             recorded = self._finish()
             if understood:
                 self._begin(understood)
@@ -109,6 +113,20 @@ class Intake(Service):
         consumer, self._consumer = self._consumer, None
         if consumer is not None:
             consumer.close()
+
+    def _read(self, batch: Batch) -> _Read:
+        """Read a batch's messages: some at once, so that one that is malformed delays few."""
+        events: list[tuple[int, Received]] = []
+        unreadable: dict[int, ReconsentError] = {}
+        for start in range(0, len(batch.messages), _AT_ONCE):
+            some = read_at_once(batch.messages[start : start + _AT_ONCE])
+            for position, found in enumerate(some, start):
+                if isinstance(found, BadInputError):
+                    unreadable[position] = found
+                else:
+                    events.append((position, found))
+        rows = self._recorder.rows([received for _, received in events])
+        return _Read(batch, events, rows, unreadable)
 
     def _begin(self, understood: _Read) -> None:
         """Begin to record a batch; on return its offset is moved and locked until that has ended.
@@ -145,9 +163,12 @@ class Intake(Service):
 
     def _record(self, connection: Connection, understood: _Read) -> int:
         """Record a batch; return how many messages in a row, up to its end, were dead-lettered."""
-        batch, events, unreadable = understood
+        batch, events, rows, unreadable = understood
         dead = dict(unreadable)
-        counts = self._recorder.record(connection, [received for _, received in events])
+        if rows is None:
+            counts = self._recorder.record(connection, [received for _, received in events])
+        else:
+            counts = self._recorder.record_rows(connection, batch.topic, rows)
         for at, why in counts.refused:
             dead[events[at][0]] = RefusedError(why)
         for position in sorted(dead):
@@ -167,17 +188,3 @@ class Intake(Service):
                 )
                 raise StoppedError(message_text)
         return run
-
-
-def _read(batch: Batch) -> _Read:
-    """Read a batch's messages: some at once, so that one that is malformed delays few."""
-    events: list[tuple[int, Received]] = []
-    unreadable: dict[int, ReconsentError] = {}
-    for start in range(0, len(batch.messages), _AT_ONCE):
-        some = read_at_once(batch.messages[start : start + _AT_ONCE])
-        for position, found in enumerate(some, start):
-            if isinstance(found, BadInputError):
-                unreadable[position] = found
-            else:
-                events.append((position, found))
-    return _Read(batch, events, unreadable)

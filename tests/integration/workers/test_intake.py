@@ -18,6 +18,7 @@ from reconsent.domain.bus import DEAD, Consumer, Message
 from reconsent.domain.cloudevents import pack, read
 from reconsent.domain.errors import OutsideError
 from reconsent.domain.event import AccountEvent
+from reconsent.domain.recorded import Counts
 from reconsent.domain.signing import Signer
 from reconsent.facts.record.accounts import record_accounts
 from reconsent.facts.record.recorder import Recorder
@@ -267,17 +268,19 @@ def test_a_batch_that_cannot_be_recorded_is_read_again(
     monkeypatch.setattr(intake_module, "BATCH", 1)
     events = [account(at=NOW - timedelta(minutes=left), email="a@b.example") for left in (2, 1, 0)]
     send(conninfo, [*events, account(at=NOW, contact="none", email="a@b.example")])
-    tries = iter([True, False])
+    tries, record = iter([True, False]), Recorder.record_rows
 
-    def failing_once(address: str) -> bytes:
+    def failing_once(self: Recorder, connection: Connection, topic: str, rows: bytes) -> Counts:
         if not next(tries, True):
             raise OutsideError("the second time")
-        return SIGNER.address_hash(address)
+        return record(self, connection, topic, rows)
+
+    monkeypatch.setattr(Recorder, "record_rows", failing_once)
 
     def consume() -> Consumer:
         return PostgresConsumer(partial(connect, conninfo, autocommit=True), GROUP)
 
-    with closing(Intake(database, consume, failing_once, patience=0, ahead=True)) as reader:
+    with closing(Intake(database, consume, SIGNER.address_hash, patience=0, ahead=True)) as reader:
         assert reader.work()
         assert reader.work()
         with pytest.raises(OutsideError, match="the second time"):

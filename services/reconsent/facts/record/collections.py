@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from psycopg.errors import UniqueViolation
+
 from reconsent.domain.account import AccountName
 from reconsent.domain.event_rows import collection_rows
 from reconsent.domain.recorded import Counts
@@ -62,7 +64,7 @@ def record_collection_rows(connection: Connection, rows: bytes, policies: Polici
     if any(owner.erased for owner in owners):
         touched = values(connection, SQL["erase"])
         connection.execute(SQL["drop_erased"], {"keys": touched})
-    added: list[Added] = connection.execute(SQL["add"]).fetchall() if owners else []
+    added = _add(connection) if owners else []
     if touched or deleted:
         refresh_holdings(connection, [*touched, *(key for key, _, _ in added)], policies)
     else:
@@ -74,6 +76,15 @@ def record_collection_rows(connection: Connection, rows: bytes, policies: Polici
         )
     new = len(touched) + len(added)
     return Counts(new=new, unchanged=rows.count(b"\n") - new)
+
+
+def _add(connection: Connection) -> list[Added]:
+    try:
+        with connection.transaction():
+            return connection.execute(SQL["add"]).fetchall()
+    except UniqueViolation:
+        # Collected again at the same time, by an account that was ever deleted or just now.
+        return connection.execute(SQL["add_unknown"]).fetchall()
 
 
 def _owners(connection: Connection, rows: bytes) -> list[_Owners]:

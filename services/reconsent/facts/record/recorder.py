@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from reconsent.domain.errors import BadInputError
 from reconsent.domain.event import AccountEvent, ChoiceEvent, CollectionEvent, MailEvent, ahead
+from reconsent.domain.event_rows import account_rows, collection_rows
 from reconsent.domain.policy import PolicyVersion
 from reconsent.domain.recorded import Counts
 from reconsent.facts.record.accounts import record_account_rows, record_accounts
@@ -108,6 +109,21 @@ class Recorder:
         self._means = Means(versions=versions, address_hash=address_hash)
         self._now = now
 
+    def rows(self, received: Sequence[Received]) -> bytes | None:
+        """Write events ahead of recording them, if they are of one topic that is staged as rows.
+
+        None if one of them is to be refused, or if there are none.
+        """
+        topics = {event.topic for event in received}
+        if topics == {"accounts"} and not self._early(received):
+            accounts = enumerate(_data(received, AccountEvent))
+            return account_rows(
+                [(at, event, event.email) for at, event in accounts], self._means.address_hash
+            )
+        if topics == {"collections"} and not self._early(received):
+            return collection_rows(list(enumerate(_data(received, CollectionEvent))))
+        return None
+
     def record(self, connection: Connection, received: Sequence[Received]) -> Counts:
         """Record events in order; refused ones are returned with their reasons."""
         early = self._early(received)
@@ -124,7 +140,7 @@ class Recorder:
         return replace(counts, refused=tuple(sorted(counts.refused)))
 
     def record_rows(self, connection: Connection, topic: str, rows: bytes) -> Counts:
-        """Record events of accounts or collections in order, none of which is too far ahead."""
+        """Record rows of accounts or collections in order, none of which is too far ahead."""
         means = self._means
         policies = means.versions.locked(connection)
         if topic == "accounts":

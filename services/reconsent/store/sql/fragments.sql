@@ -62,3 +62,16 @@ CASE WHEN %(unsent)s THEN coalesce((
    + CASE reach.contact WHEN 'all' THEN 0 WHEN 'service' THEN 1 ELSE 2 END) * 2
   + reach.minor::integer) * 3
  + CASE reach.address WHEN 'ok' THEN 0 WHEN 'none' THEN 1 ELSE 2 END)
+
+-- :name owned_to_add
+-- The staged collections that are not erased by an erasure or a deletion.
+SELECT bucket, account_key, data_category, collected_under, at, min(source)
+FROM owned_collections AS owned
+WHERE NOT erased AND (deleted_at IS NULL OR at > deleted_at) AND NOT EXISTS (
+    SELECT FROM collection_erasures AS erasure
+    WHERE erasure.bucket = owned.bucket
+      AND erasure.account_key = owned.account_key
+      AND erasure.data_category = owned.data_category
+      AND erasure.collected_under IS NOT DISTINCT FROM owned.collected_under
+      AND erasure.erased_at >= owned.at)
+GROUP BY bucket, account_key, data_category, collected_under, at

@@ -28,24 +28,26 @@ COPY incoming_collections FROM STDIN;
 -- Find the accounts of staged events, and leave out events that are known, except of accounts that
 -- were ever deleted. One index look-up per row: few are staged, millions may be known.
 INSERT INTO owned_collections
-SELECT bucket_of_name(property, account), known.account_key, property, account, data_category,
-       collected_under, source, erased, at
-FROM incoming_collections AS incoming
+SELECT incoming.bucket, known.account_key, property, account, data_category, collected_under, source,
+       erased, at
+FROM (
+    SELECT bucket_of_name(property, account) AS bucket, * FROM incoming_collections OFFSET 0
+) AS incoming
 LEFT JOIN LATERAL (
-    SELECT bucket, account_key, deleted_at FROM accounts
-    WHERE bucket = bucket_of_name(incoming.property, incoming.account)
-      AND property = incoming.property AND account = incoming.account OFFSET 0) AS known ON true
+    SELECT account_key, deleted_at FROM accounts
+    WHERE bucket = incoming.bucket AND property = incoming.property
+      AND account = incoming.account OFFSET 0) AS known ON true
 WHERE known.account_key IS NULL OR known.deleted_at IS NOT NULL OR NOT CASE
     WHEN incoming.erased THEN EXISTS (
         SELECT FROM collection_erasures AS erasure
-        WHERE erasure.bucket = known.bucket
+        WHERE erasure.bucket = incoming.bucket
           AND erasure.account_key = known.account_key
           AND erasure.data_category = incoming.data_category
           AND erasure.collected_under IS NOT DISTINCT FROM incoming.collected_under
           AND erasure.erased_at >= incoming.at)
     ELSE EXISTS (
         SELECT FROM collections AS collection
-        WHERE collection.bucket = known.bucket
+        WHERE collection.bucket = incoming.bucket
           AND collection.account_key = known.account_key
           AND collection.data_category = incoming.data_category
           AND collection.collected_under IS NOT DISTINCT FROM incoming.collected_under
@@ -100,18 +102,15 @@ ON CONFLICT DO NOTHING
 RETURNING account_key;
 
 -- :name add
--- Add collections that are not erased by an erasure or a deletion.
+-- Add collections that are not erased by an erasure or a deletion. Raises an error if one is known.
 INSERT INTO collections (bucket, account_key, data_category, collected_under, collected_at, source)
-SELECT bucket, account_key, data_category, collected_under, at, min(source)
-FROM owned_collections AS owned
-WHERE NOT erased AND (deleted_at IS NULL OR at > deleted_at) AND NOT EXISTS (
-    SELECT FROM collection_erasures AS erasure
-    WHERE erasure.bucket = owned.bucket
-      AND erasure.account_key = owned.account_key
-      AND erasure.data_category = owned.data_category
-      AND erasure.collected_under IS NOT DISTINCT FROM owned.collected_under
-      AND erasure.erased_at >= owned.at)
-GROUP BY bucket, account_key, data_category, collected_under, at
+-- :include owned_to_add
+RETURNING account_key, data_category, collected_under;
+
+-- :name add_unknown
+-- Add those that are not known.
+INSERT INTO collections (bucket, account_key, data_category, collected_under, collected_at, source)
+-- :include owned_to_add
 ON CONFLICT DO NOTHING
 RETURNING account_key, data_category, collected_under;
 

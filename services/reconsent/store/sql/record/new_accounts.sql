@@ -9,9 +9,9 @@ CREATE TEMPORARY TABLE IF NOT EXISTS incoming_accounts (
 -- :name make_compared
 -- Create the table for staged events that differ from the known profiles.
 CREATE TEMPORARY TABLE IF NOT EXISTS compared_accounts (
-    account_key bigint, position integer, property text, account text, email text, name text,
-    locale text, time_zone text, status text, contact text, minor boolean, updated_at timestamptz,
-    address_hash bytea, alone boolean, is_personal boolean
+    account_key bigint, bucket smallint, position integer, property text, account text, email text,
+    name text, locale text, time_zone text, status text, contact text, minor boolean,
+    updated_at timestamptz, address_hash bytea, alone boolean, is_personal boolean
 ) ON COMMIT DELETE ROWS;
 
 -- :name clear_incoming
@@ -31,7 +31,9 @@ COPY incoming_accounts FROM STDIN;
 -- LATERAL with OFFSET 0 makes one index look-up per event: few are staged, millions may be known.
 INSERT INTO compared_accounts
 SELECT account_key, incoming.*
-FROM incoming_accounts AS incoming
+FROM (
+    SELECT bucket_of_name(property, account) AS bucket, * FROM incoming_accounts OFFSET 0
+) AS incoming
 LEFT JOIN LATERAL (
     SELECT account_key, deleted_at IS NULL AND NOT minor
            AND (updated_at, status, contact) = (incoming.updated_at, incoming.status, incoming.contact)
@@ -40,8 +42,8 @@ LEFT JOIN LATERAL (
            AND locale IS NOT DISTINCT FROM incoming.locale
            AND time_zone IS NOT DISTINCT FROM incoming.time_zone AS is_known
     FROM accounts
-    WHERE bucket = bucket_of_name(incoming.property, incoming.account)
-      AND property = incoming.property AND account = incoming.account OFFSET 0
+    WHERE bucket = incoming.bucket AND property = incoming.property
+      AND account = incoming.account OFFSET 0
 ) AS known ON true
 WHERE is_known IS NOT TRUE;
 
@@ -52,7 +54,7 @@ WITH added AS (
                           name, locale, time_zone, updated_at, address_hash)
     SELECT bucket, nextval('account_numbers') << 6 | bucket, property, account, status, contact,
            minor, email, name, locale, time_zone, updated_at, address_hash
-    FROM compared_accounts CROSS JOIN LATERAL bucket_of_name(property, account) AS bucket
+    FROM compared_accounts
     WHERE account_key IS NULL AND alone
     ORDER BY property, account
     RETURNING bucket, account_key, updated_at, status, contact, minor
