@@ -1,7 +1,7 @@
 """Files of events to be recorded: checked in one pass, which writes their rows aside.
 
-A large file is checked by several processes, block by block. The rows are kept in a temporary file
-that has no name.
+A large file is checked by several processes, block by block. The rows of a large file
+are kept in a temporary file that has no name.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _BLOCK: Final = 3 * 1024 * 1024
 _ROWS: Final = 10_000
+_IN_MEMORY: Final = 16 * 1024 * 1024
 
 
 class Block(NamedTuple):
@@ -74,7 +75,7 @@ def staged(path: str, rules: Rules, show: Show = lambda *_: None) -> Iterator[St
     wrong`. The same pass computes the digest, and calls `show` now and then.
     """
     name = "standard input" if path == STDIN else path
-    with rereadable(path) as content, tempfile.TemporaryFile() as aside:
+    with rereadable(path) as content, tempfile.SpooledTemporaryFile(_IN_MEMORY) as aside:
         size = content.seek(0, os.SEEK_END)
         content.seek(0)
         digested = Digested(content)
@@ -96,7 +97,8 @@ def _put_aside(block: Block, aside: IO[bytes]) -> None:
         pickle.dump(block, aside, pickle.HIGHEST_PROTOCOL)
         aside.flush()
     except OSError as error:
-        raise OutsideError(f"{tempfile.gettempdir()}: {error.strerror}") from error
+        message = f"temporary folder: {error.strerror}; nothing was recorded"
+        raise OutsideError(message) from error
 
 
 def _table(content: Digested, name: str, rules: Rules) -> Iterator[Checked | Mistake]:

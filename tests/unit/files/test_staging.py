@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import subprocess
+import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -131,6 +132,20 @@ def test_a_killed_checker_ends_the_check(path: Path, monkeypatch: pytest.MonkeyP
     ):
         pytest.fail("half a file was accepted")
     assert [process.poll() for process in started] == [-signal.SIGKILL] * 2
+
+
+def test_a_full_temporary_folder_is_reported(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In one line; a file whose rows fit into memory needs none."""
+    path.write_text(_line("1"))
+    monkeypatch.setattr(tempfile, "tempdir", str(path / "missing"))
+    with staged(str(path), _RULES) as file:
+        assert file.count == 1
+    monkeypatch.setattr(staging, "_IN_MEMORY", 1)
+    with (
+        pytest.raises(OutsideError, match=r"^temporary folder: [^\n]+; nothing was recorded$"),
+        staged(str(path), _RULES),
+    ):
+        pytest.fail("a file without room for its rows was accepted")
 
 
 def test_a_checker_ends_with_the_process_that_started_it() -> None:
