@@ -168,7 +168,8 @@ class Intake(Service):
         if rows is None:
             counts = self._recorder.record(connection, [received for _, received in events])
         else:
-            counts = self._recorder.record_rows(connection, batch.topic, rows)
+            # The bus may have another name for the topic.
+            counts = self._recorder.record_rows(connection, events[0][1].topic, rows)
         for at, why in counts.refused:
             dead[events[at][0]] = RefusedError(why)
         for position in sorted(dead):

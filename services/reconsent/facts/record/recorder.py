@@ -145,7 +145,9 @@ class Recorder:
         policies = means.versions.locked(connection)
         if topic == "accounts":
             return record_account_rows(connection, rows, policies, means.address_hash)
-        return record_collection_rows(connection, rows, policies)
+        if topic == "collections":
+            return record_collection_rows(connection, rows, policies)
+        raise ValueError(topic)
 
     def _early(self, received: Sequence[Received]) -> dict[int, str]:
         """Return why events are too far ahead of now, by position."""
