@@ -50,7 +50,7 @@ def story(accounts: int) -> list[Message]:
         events += [
             account(number, email=f"{number}@example.com"),
             message("collections", number, collected),
-            account(number, at=later, email=f"{number}@example.com", name="Later"),
+            account(number, at=later, email=f"{number}@example.com", name="Later \ud83d"),
             account(number, name="Earlier"),
         ]
         if number % 5 == 0:

@@ -153,7 +153,7 @@ def _without(
     topic, envelope, _ = _read(message)
     data = {
         name: value
-        for name, value in from_json(envelope.data or b"{}").items()
+        for name, value in from_json(topic.readable(envelope.data or b"{}")).items()
         if name not in fields
     } | dict(instead or {})
     return _binary(topic, envelope._replace(data=to_json(data)), message)
@@ -181,7 +181,7 @@ def _data(topic: Topic, envelope: _Envelope, message: Message) -> Event:
         return parse(topic.name, envelope.data)
     if topic.model is not AccountEvent:
         raise BadInputError("data: missing")
-    subject = (envelope.subject or message.key or b"").decode(errors="replace")
+    subject = _text({"key": envelope.subject or message.key or b""}, "key") or ""
     property_name, slash, account = subject.partition("/")
     if not slash:
         raise BadInputError("key: should be PROPERTY/ACCOUNT, because there is no data")
@@ -222,7 +222,7 @@ def _open(topic: Topic, message: Message) -> _Envelope:
 
 def _structured(topic: Topic, value: bytes) -> _Envelope:
     try:
-        event: Any = from_json(value, allow_inf_nan=False)
+        event: Any = from_json(topic.readable(value), allow_inf_nan=False)
     except ValueError as error:
         raise BadInputError(f"not JSON: {error}") from error
     if not isinstance(event, dict):

@@ -40,6 +40,7 @@ from reconsent.domain.fields import (
 )
 from reconsent.domain.notice_id import one_spelling
 from reconsent.domain.policy import PolicyVersion
+from reconsent.domain.surrogates import storable, with_nul
 
 _RFC_3339 = re.compile(
     r"(19|[2-8]\d)\d\d-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII
@@ -70,20 +71,15 @@ def _time(value: object) -> datetime:
     )
 
 
-def _without_nul(text: str) -> str:
-    # The only character that PostgreSQL cannot store.
-    return text.replace("\0", "\ufffd")
-
-
 def _storable(value: JsonValue) -> JsonValue:
     """Return the same JSON value in a form that PostgreSQL can store. Raises ValueError."""
     match value:
         case str():
-            return _without_nul(value)
+            return storable(value)
         case list():
             return [_storable(item) for item in value]
         case dict():
-            return {_without_nul(name): _storable(item) for name, item in value.items()}
+            return {storable(name): _storable(item) for name, item in value.items()}
         # `not abs(value) < …` also rejects NaN.
         case int() | float() if not abs(value) < (
             _LARGEST_NUMBER if isinstance(value, int) else math.inf
@@ -96,7 +92,7 @@ def _default_if_null(default: object) -> Callable[[object], object]:
     return lambda value: default if value is None else value
 
 
-FreeText = Annotated[str, AfterValidator(_without_nul)]
+FreeText = Annotated[str, AfterValidator(storable)]
 Source = Literal["person", "third_party"]
 Time = Annotated[
     datetime, PlainValidator(_time), WithJsonSchema({"type": "string", "format": "date-time"})
@@ -222,6 +218,10 @@ class Topic:
         """The CloudEvents type of its messages."""
         return f"reconsent.{self.singular}.v1"
 
+    def readable(self, data: bytes) -> bytes:
+        """Return JSON without lone surrogates; a policy's unchanged, for it has no free text."""
+        return data if self.model is PolicyVersion else with_nul(data)
+
 
 _OF_ACCOUNT: Final = ("property", "account")
 _INPUTS: Final = (
@@ -245,7 +245,7 @@ def key_of(topic: str, data: Event) -> bytes:
 def parse(topic: str, data: bytes) -> Event:
     """Parse the JSON data of a topic's event. Raises BadInputError: `field: what is wrong`."""
     try:
-        return TOPICS[topic].model.model_validate_json(data)
+        return TOPICS[topic].model.model_validate_json(TOPICS[topic].readable(data))
     except ValidationError as error:
         raise BadInputError(mistake(error)) from error
 

@@ -17,9 +17,10 @@ _PARTY_KEY: Final = r"^[a-z0-9-]+$"
 
 FORMS: Final[Mapping[str, str]] = {
     _PROPERTY: "should be 1 to 200 characters without spaces and slashes",
-    _NAME: "should be 1 to 200 characters without control characters",
-    _SHORT_NAME: "should be 1 to 100 characters without control characters",
-    _VERSION: "should be 1 to 100 characters without control characters, and not *",
+    _NAME: "should be 1 to 200 characters without control characters or lone surrogates",
+    _SHORT_NAME: "should be 1 to 100 characters without control characters or lone surrogates",
+    _VERSION: "should be 1 to 100 characters without control characters or lone surrogates,"
+    " and not *",
     _DOTTED_KEY: "should be a dotted key such as user.contact.email",
     _PARTY_KEY: "should be a party's key: lower-case letters, digits and hyphens",
 }

@@ -24,6 +24,7 @@ from reconsent.domain.cloudevents import STRUCTURED, Received, binary
 from reconsent.domain.errors import BadInputError
 from reconsent.domain.event import Event
 from reconsent.domain.events_at_once import parse_at_once
+from reconsent.domain.surrogates import with_nul
 from reconsent.files.csv_events import csv_data
 from reconsent.files.lines import Readable, lines_of
 
@@ -202,7 +203,7 @@ def _is_cloudevent(data: bytes) -> bool:
     if _MARK not in data:
         return False
     try:
-        event = from_json(data)
+        event = from_json(with_nul(data))
     except ValueError:
         return False
     return isinstance(event, dict) and "specversion" in event

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from reconsent.domain.errors import BadInputError
 from reconsent.domain.event import NOT_THE_ADDRESS, MailEvent, ahead, mistake
+from reconsent.domain.surrogates import storable
 from reconsent.mail.address import without_addresses
 
 _REPORTED: Final = {
@@ -118,5 +119,4 @@ def _reason(kind: str, event: dict[str, Any]) -> str | None:
 
 
 def _text(value: object) -> str | None:
-    # JSON can carry lone surrogates; UTF-8 cannot.
-    return value.encode("utf-8", "replace").decode() if isinstance(value, str) and value else None
+    return storable(value) if isinstance(value, str) and value else None

@@ -123,6 +123,8 @@ def account(
     """Return all that is known and decided about one account, without its name or address."""
 
     def work(connection: Connection) -> dict[str, Any] | None:
+        if "\0" in property_name + account:
+            return None  # no key holds NUL, and no query
         policies = context.versions.now(connection)
         return account_json(connection, context.cohorts, policies, property_name, account)
 
