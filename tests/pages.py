@@ -24,7 +24,7 @@ from tests.asked import ASKED_AT, FIRST, SITE, asked, said
 
 def choose(now: Asked | None = None, **changed: object) -> str:
     """Return the choose page, with some fields of its view changed."""
-    view = ChooseView(asked=now or asked(), ask_hash="hash-of-the-ask", mailed_at=ASKED_AT)
+    view = ChooseView(asked=now or asked(), page_mark="mark-of-the-page", mailed_at=ASKED_AT)
     return choosing.choose(replace(view, **changed), SITE)  # type: ignore[arg-type]
 
 

@@ -12,6 +12,7 @@ from tests.acceptance.versions import OFFERS_BY_PARTNER, OFFERS_BY_US, later
 
 PEOPLE = [
     *map(account, ("ann", "bea", "cal", "dan", "eva", "fay", "gil", "hob", "ida", "jon", "kim")),
+    *map(account, ("lea", "mia")),
     account("ola", locale="nb-NO"),
     account("uwe", locale="de"),
     account("Åse/Øy 日本 😀", email="unicode@people.test"),
@@ -149,6 +150,30 @@ def test_a_question_that_grew_is_shown_again(world: World, web: httpx.Client) ->
     assert all("version v2" in question.text for question in shown.questions)
     assert post(web, url, shown, "allow").status_code == httpx.codes.SEE_OTHER
     assert reason(web, "gil") == reason(web, "gil", collected_under="v2") == "consented"
+
+
+def test_a_page_of_another_notice_is_answered_as_an_old_one(
+    world: World, web: httpx.Client
+) -> None:
+    """What was shown to somebody else, or altered, decides nothing: the own page is shown."""
+    world.take("import", "collections", [collection("lea", collected_under="v2")])
+    larger = opened(web, link(world, "lea"))
+    url = link(world, "mia")
+    own = opened(web, url).hidden["ask"]
+    words, _, mark = own.partition(".")
+    others = larger.hidden["ask"].partition(".")[0]
+    marks = [larger.hidden["ask"], others, f"{others}.{mark}", f"{words}.", f".{mark}"]
+    for given in [*marks, own.upper(), own + "0", "x", "\0", "ø." + mark]:
+        response = web.post(url, data={"ask": given, "all": "allow"})
+        assert response.status_code == httpx.codes.CONFLICT, given
+        shown = Page.of(response.text)
+        assert shown.hidden["ask"] == own
+        assert "version v2" not in response.text
+        assert ledger(world, "mia") == []
+    # A page of an earlier release, without a mark, counts if it asked what is this notice's.
+    response = web.post(url, data={"ask": words, "all": "allow"})
+    assert response.status_code == httpx.codes.SEE_OTHER
+    assert {entry["collected_under"] for entry in ledger(world, "mia")} == {"v1"}
 
 
 def test_the_same_answers_are_recorded_once(world: World, web: httpx.Client) -> None:

@@ -1,4 +1,4 @@
-"""Link tokens and address hashes, keyed with the secret; neither reveals anything about people."""
+"""Link tokens, page marks and address hashes, keyed with the secret. None says who somebody is."""
 
 from __future__ import annotations
 
@@ -52,6 +52,19 @@ class Signer:
             return None
         found = UUID(bytes=body)
         return found if self.token(found, purpose) == token else None
+
+    def page_mark(self, notice: UUID, text_hash: str) -> str:
+        """Return what a form says of its page: the hash of its words, bound to its notice."""
+        return f"{text_hash}.{self._page(notice, text_hash)}"
+
+    def shown(self, notice: UUID, page_mark: str) -> str | None:
+        """Return the hash of the words that a form's page showed; None if it was another's page."""
+        text_hash, _, given = page_mark.rpartition(".")
+        expected = self._page(notice, text_hash)
+        return text_hash if hmac.compare_digest(given.encode(), expected.encode()) else None
+
+    def _page(self, notice: UUID, text_hash: str) -> str:
+        return self._mark("page", notice.bytes + text_hash.encode()).hex()
 
     def _mark(self, purpose: str, body: bytes) -> bytes:
         # hmac.digest would release the interpreter's lock, and wait for it, for each of many links.

@@ -57,12 +57,12 @@ class Answered:
 class ChooseView:
     """The choose page of one person, with at least one question.
 
-    `ask_hash` is submitted with the form. `said` are earlier answers to the questions shown;
+    `page_mark` is submitted with the form. `said` are earlier answers to the questions shown;
     `answers_url` leads to the page of all earlier answers, if any.
     """
 
     asked: Asked
-    ask_hash: str
+    page_mark: str
     mailed_at: datetime | None = None
     refused_before: frozenset[Use] = frozenset()
     said: tuple[Answered, ...] = ()

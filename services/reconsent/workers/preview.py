@@ -138,7 +138,7 @@ def _choice(
         locale=best_locale(locale, policy.latest),
     )
     site = Site(public_url=public_url, contact=parseaddr(sender)[1])
-    page = choose(ChooseView(asked=asked, ask_hash="preview"), site)
+    page = choose(ChooseView(asked=asked, page_mark="preview"), site)
     return _mail("choice", policy, ask, locale, public_url, sender) | {"page.html": page}
 
 

@@ -34,6 +34,21 @@ def test_a_link_has_one_purpose(notice: UUID) -> None:
             assert SIGNER.notice(altered, purpose) is None  # type: ignore[arg-type]
 
 
+@given(st.uuids(), st.uuids(), st.text(max_size=5), st.text(max_size=5))
+def test_a_mark_is_of_one_page_of_one_notice(
+    notice: UUID, other: UUID, text_hash: str, another: str
+) -> None:
+    """It gives the hash back for its notice only, and cannot be moved to other words."""
+    mark = SIGNER.page_mark(notice, text_hash)
+    assert SIGNER.shown(notice, mark) == text_hash
+    assert (SIGNER.shown(other, mark) is None) == (other != notice)
+    assert Signer("another").shown(notice, mark) is None
+    moved = f"{another}.{mark.rpartition('.')[2]}"
+    assert (SIGNER.shown(notice, moved) is None) == (another != text_hash)
+    assert SIGNER.shown(notice, text_hash) is None
+    assert SIGNER.shown(notice, mark[:-1]) is None
+
+
 def test_links_that_were_mailed_stay() -> None:
     """A choose link of an earlier release still opens: what it is made of has not changed."""
     notice = UUID("39c051cd-1e9e-43ab-8dc0-91497e6d26ec")

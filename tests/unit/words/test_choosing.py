@@ -19,7 +19,7 @@ def test_one_form_asks_each_question_with_equal_answers() -> None:
     """A fieldset a question, two radio buttons of which none is checked, one form to post."""
     page = Page(choose())
     assert page.one("form").attributes == {"method": "post"}
-    assert page.one("input", type="hidden").attributes["value"] == "hash-of-the-ask"
+    assert page.one("input", type="hidden").attributes["value"] == "mark-of-the-page"
     fieldsets = page.all("fieldset")
     assert [(f.attributes["data-use"], f.attributes["data-recipient"]) for f in fieldsets] == [
         (question.data_use, question.recipient) for question in asked().questions

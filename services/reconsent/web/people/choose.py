@@ -1,12 +1,14 @@
 """The choose page, for the recipient of a mail. RULES 8, 12, 17; INTERFACES, HTTP.
 
 Opening a link decides nothing. An answer is recorded for the questions that its page showed, and
-only if no other question is open by now.
+only if no other question is open by now. A form's mark says which page of which notice it was.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from typing import Final
 
 from fastapi import APIRouter, Response
 from fastapi.responses import RedirectResponse
@@ -14,7 +16,7 @@ from fastapi.responses import RedirectResponse
 from reconsent.domain.consent import Answer
 from reconsent.domain.notice import Question, covered_by, questions
 from reconsent.domain.use import Use
-from reconsent.facts.read.asked import shown_questions
+from reconsent.facts.read.asked import ShownQuestions, shown_questions
 from reconsent.store.postgres import Connection
 from reconsent.web.access import Context, InjectedContext, page_response
 from reconsent.web.bodies import BoundedRoute, Form
@@ -27,6 +29,8 @@ from reconsent.web.people.choice_page import (
 from reconsent.web.people.links import ChooseLink, Link
 from reconsent.words import choosing
 from reconsent.words.views import ChooseView, NothingLeftView, ReceiptView
+
+_HASH: Final = re.compile("[0-9a-f]{64}")
 
 router = APIRouter(include_in_schema=False, route_class=BoundedRoute)
 
@@ -94,11 +98,8 @@ def _record(
 
     def record(connection: Connection) -> Response:
         page = find_choice_page(connection, context, link, lock=True)
-        # A form without the hash of its page can only answer what the mail asked.
-        shown = shown_questions(connection, page.name.property, form.get("ask", "")) or keep_shown(
-            connection, page, page.mailed | earlier_uses(page)
-        )
-        if not covered_by(page.ask, shown.uses):
+        shown = _shown(connection, context, page, form.get("ask"), earlier_uses(page))
+        if shown is None or not covered_by(page.ask, shown.uses):
             asked_now = page.ask | earlier_uses(page)
             return _choose(connection, context, page, asked_now, status=409, changed=True)
         answers = _answers(questions(shown.uses), form)
@@ -108,6 +109,31 @@ def _record(
         return RedirectResponse(f"{context.site.root}/c/{link.token}/receipt", 303)
 
     return context.database.transaction(record)
+
+
+def _shown(
+    connection: Connection,
+    context: Context,
+    page: ChoicePage,
+    page_mark: str | None,
+    earlier_uses: frozenset[Use],
+) -> ShownQuestions | None:
+    """Find what the page of a form asked; None if this notice has not shown it.
+
+    A form without a mark can only answer what the mail asked, and `earlier_uses`. A page of an
+    earlier release has the hash of its words alone: it counts if all that it asked is this
+    notice's.
+    """
+    if page_mark is None:
+        return keep_shown(connection, page, page.mailed | earlier_uses)
+    text_hash = context.signer.shown(page.notice_id, page_mark)
+    if text_hash is not None:
+        return shown_questions(connection, page.name.property, text_hash)
+    if not _HASH.fullmatch(page_mark):
+        return None
+    shown = shown_questions(connection, page.name.property, page_mark)
+    own = page.ask | page.mailed | page.decided
+    return shown if shown is not None and shown.uses <= own else None
 
 
 def _answers(asked: tuple[Question, ...], form: dict[str, str]) -> dict[Use, Answer]:
@@ -134,9 +160,10 @@ def _choose(
 ) -> Response:
     if not shown:
         return page_response(choosing.nothing_left(_nothing_left(page), context.site), status)
+    text_hash = keep_shown(connection, page, shown).text_hash
     view = ChooseView(
         asked=page.asked(shown),
-        ask_hash=keep_shown(connection, page, shown).text_hash,
+        page_mark=context.signer.page_mark(page.notice_id, text_hash),
         mailed_at=page.mailed_at,
         refused_before=page.refused_before(shown),
         said=page.answers(shown - page.ask),
