@@ -178,3 +178,10 @@ def test_an_unusable_address_is_reported(shop: World) -> None:
     ended = shop.run("import", "accounts", path, "--json")
     assert ended.json["new"] == 1
     assert f"{path}:1: email: " in ended.complaint
+
+
+def test_an_address_that_can_be_mended_is_no_matter(shop: World) -> None:
+    """Blanks around it and invisible characters are taken away."""
+    path = shop.lines([account("eve", email="\u200b eve@people.test\u200d\n")])
+    ended = shop.run("import", "accounts", path)
+    assert (ended.out, ended.err) == ("1 read: 1 new, 0 unchanged, 0 refused\n", "")

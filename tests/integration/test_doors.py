@@ -16,10 +16,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from reconsent.cli.importing import import_file
-from reconsent.facts.record.imports import LANES
+from reconsent.domain.lane import LANES
 from reconsent.facts.record.recorder import Recorder
 from reconsent.facts.versions import PublishedVersions
+from reconsent.files.checking import Rules
 from reconsent.files.events import validated
+from reconsent.files.staging import staged
 from tests.integration.stage import TOKEN, Stage, stage
 
 _AT: Final = "2026-11-01T10:00:00Z"
@@ -52,6 +54,7 @@ def _events(texts: list[str]) -> dict[str, list[dict[str, Any]]]:
     people = [{"property": "shop.example", "account": f"{n}"} for n in range(len(texts))]
     both = list(zip(people, texts, strict=True))
     opted_out = {"status": "active", "contact": "none", "updated_at": _AT}
+    opted_out |= {"email": "\u200b Ann@bücher.example\u2060 "}
     said = {"answer": "deny", "data_use": "marketing", "decided_at": _AT}
     return {
         "accounts": [who | opted_out | {"name": text, "locale": text} for who, text in both],
@@ -63,7 +66,7 @@ def _import(place: Stage, topic: str, path: str) -> None:
     recorders = [
         Recorder(PublishedVersions(), place.signer.address_hash, lambda: _NOW) for _ in range(LANES)
     ]
-    with validated(path, topic, _NOW) as file:
+    with staged(path, Rules(topic, _NOW, place.signer.address_hash)) as file:
         done = import_file(place.database, recorders, file, lambda *_: None)
     assert done.refused == 0
 
@@ -100,7 +103,7 @@ def test_no_text_loses_a_fact(
     assert facts == _facts(streamed)
     stored = {f"{n}": _stored(text) for n, text in enumerate(texts)}
     assert {name: text for name, text, *_ in accounts} == stored
-    assert {contact for *_, contact, _ in accounts} == {"none"}
+    assert {row[3:] for row in accounts} == {("none", "Ann@bücher.example")}
     assert dict(evidence) == {name: [{text: text}] for name, text in stored.items()}
 
 

@@ -28,6 +28,7 @@ from pydantic import (
 )
 
 from reconsent.domain.account import Contact, Profile, Status
+from reconsent.domain.address import UnusableAddressError, usable_address
 from reconsent.domain.errors import BadInputError
 from reconsent.domain.fields import (
     FORMS,
@@ -45,11 +46,6 @@ from reconsent.domain.surrogates import storable, with_nul
 _RFC_3339 = re.compile(
     r"(19|[2-8]\d)\d\d-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII
 )
-# One @, and nothing that would need quotes in a header (RFC 5322, specials).
-_ADDRESS = re.compile(
-    r'[^\s\x00-\x1f\x7f-\x9f()<>\[\]:;@\\,"]+@[^\s\x00-\x1f\x7f-\x9f()<>\[\]:;@\\,"]+'
-)
-_LONGEST_ADDRESS: Final = 254
 # PostgreSQL stores up to 131072 digits, Python prints up to 4300.
 _LARGEST_NUMBER: Final = 10**1000
 
@@ -134,8 +130,11 @@ class AccountEvent(_Event):
 
     @cached_property
     def email(self) -> str | None:
-        """The address, if it is usable."""
-        return usable_address(self.given_email)
+        """The address as it is kept, if it is usable."""
+        try:
+            return None if self.given_email is None else usable_address(self.given_email)
+        except UnusableAddressError:
+            return None
 
     @cached_property
     def email_unusable(self) -> bool:
@@ -155,12 +154,6 @@ class AccountEvent(_Event):
             time_zone=self.time_zone,
             updated_at=self.updated_at,
         )
-
-
-def usable_address(given: str | None) -> str | None:
-    """Return an address if it is usable."""
-    usable = given and len(given) <= _LONGEST_ADDRESS and _ADDRESS.fullmatch(given)
-    return given if usable else None
 
 
 class CollectionEvent(_Event):

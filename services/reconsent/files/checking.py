@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from reconsent.domain.address import UnusableAddressError, usable_address
 from reconsent.domain.errors import BadInputError
-from reconsent.domain.event import ahead, usable_address
+from reconsent.domain.event import ahead
 from reconsent.domain.event_rows import account_rows, collection_rows
 from reconsent.domain.lane import LANES, lane_of
 from reconsent.files.events import parsed, read_line
@@ -155,9 +156,12 @@ class _Lane:
         return Part(rows, tuple(self._lines), tuple(self._refused), tuple(self._unusable))
 
     def _add_account(self, position: int, number: int, data: bytes, event: AccountEvent) -> None:
-        email = usable_address(event.given_email)
-        if email is None and event.given_email is not None:
-            what = "email: is not usable; recorded without it"
+        email = None
+        try:
+            if event.given_email is not None:
+                email = usable_address(event.given_email)
+        except UnusableAddressError as error:
+            what = f"email: {error}; recorded without it"
             self._unusable.append(Noted(position, number, what))
         self._add_event(position, number, data, event, email)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from reconsent.mail.address import domain_name
+from reconsent.domain.address import domain_name
 
 if TYPE_CHECKING:
     from reconsent.domain.mail import Mail, Recipient

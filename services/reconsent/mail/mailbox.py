@@ -6,7 +6,7 @@ import heapq
 import os
 import re
 from dataclasses import dataclass
-from email import message_from_bytes
+from email import message_from_string
 from email.message import EmailMessage
 from email.policy import default
 from email.utils import parsedate_to_datetime
@@ -118,7 +118,9 @@ def _age(entry: os.DirEntry[str]) -> tuple[int, str]:
 
 
 def _parsed(content: bytes) -> EmailMessage:
-    return message_from_bytes(content, _class=EmailMessage, policy=default)
+    # A header with an international address is in UTF-8; everything else is ASCII.
+    text = content.decode(errors="replace")
+    return message_from_string(text, _class=EmailMessage, policy=default)
 
 
 def _headline(mail: str, message: EmailMessage) -> Headline:

@@ -7,9 +7,9 @@ import secrets
 import time
 from typing import TYPE_CHECKING, Final
 
+from reconsent.domain.address import UnusableAddressError, international_address
 from reconsent.domain.errors import OutsideError
 from reconsent.domain.mail import Result
-from reconsent.mail.address import UnusableAddressError, postal_address
 from reconsent.mail.mime import MimeMail
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Maildir:
                     results.append(Result("accepted"))
                     continue
                 try:
-                    content = message.addressed(recipient, postal_address(recipient.email))
+                    content = message.addressed(recipient, international_address(recipient.email))
                 except UnusableAddressError as error:
                     results.append(Result("rejected", str(error)))
                     continue

@@ -60,7 +60,7 @@ class MimeMail:
     def addressed(self, recipient: Recipient, address: str) -> bytes:
         """Return one recipient's message; lines end in LF.
 
-        `address` is theirs as `postal_address` or `international_address` returns it. With
+        `address` is theirs as `ascii_address` or `international_address` returns it. With
         non-ASCII characters before its @ the header is in UTF-8; everything else is ASCII.
         """
         link = _link(recipient.link)

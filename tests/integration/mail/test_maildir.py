@@ -103,10 +103,13 @@ def test_lines_are_short_and_headers_ours(name: str, subject: str, text: str, pa
     assert body(message, "plain") == plain.replace(MARK, recipient.link)
 
 
-def test_non_ascii_before_the_at_is_rejected(maildir: Maildir, folder: Path) -> None:
-    """Only mail servers with SMTPUTF8 take such an address."""
-    assert maildir.send(MAIL, [person("åse@example.com")])[0].outcome == "rejected"
-    assert not list((folder / "new").iterdir())
+def test_non_ascii_before_the_at_is_no_obstacle(maildir: Maildir, folder: Path) -> None:
+    """A file takes what a mail server with SMTPUTF8 does: a header in UTF-8 (RFC 6532)."""
+    recipient = person("åse@bücher.example", "Åse")
+    assert maildir.send(MAIL, [recipient])[0].outcome == "accepted"
+    assert b"<\xc3\xa5se@xn--bcher-kva.example>" in only_mail(folder)
+    [headline] = Mailbox(folder).newest()
+    assert headline.to == "Åse <åse@xn--bcher-kva.example>"
 
 
 def test_sending_again_leaves_one_message(maildir: Maildir, folder: Path) -> None:

@@ -27,9 +27,9 @@ from python_http_client.exceptions import (  # type: ignore[import-untyped]  # i
 )
 from sendgrid import SendGridAPIClient  # type: ignore[import-untyped]  # it has no types
 
+from reconsent.domain.address import UnusableAddressError, ascii_address
 from reconsent.domain.errors import BadInputError, OutsideError, StoppedError
 from reconsent.domain.mail import Result
-from reconsent.mail.address import UnusableAddressError, postal_address
 from reconsent.mail.sendgrid.request import Addressed, request_body
 from reconsent.mail.sendgrid.responses import Response, refusal
 from reconsent.mail.sendgrid.settings import HOST, Handling
@@ -187,7 +187,7 @@ def _usable(recipients: Iterable[Recipient], results: dict[int, Result]) -> Iter
     """Yield the recipients with a usable address, and add a rejection for each other one."""
     for place, recipient in enumerate(recipients):
         try:
-            address = postal_address(recipient.email)
+            address = ascii_address(recipient.email)
         except UnusableAddressError as error:
             results[place] = Result("rejected", str(error))
         else:

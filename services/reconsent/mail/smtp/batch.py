@@ -6,8 +6,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from reconsent.domain.address import UnusableAddressError, international_address
 from reconsent.domain.mail import Result
-from reconsent.mail.address import UnusableAddressError, international_address
 from reconsent.mail.smtp.backoff import A_WHILE
 from reconsent.mail.smtp.connection import Envelope
 
