@@ -17,4 +17,5 @@ if TYPE_CHECKING:
 def migrate(program: Program) -> None:
     """Apply the pending migrations."""
     applied = program.migrate()
+    _ = program.database  # hashes addresses anew where it is needed
     click.echo("\n".join(f"applied {name}" for name in applied) or "nothing to apply")

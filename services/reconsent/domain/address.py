@@ -1,4 +1,4 @@
-"""Addresses: which of them can get mail. RULES 15.
+"""Addresses: which of them can get mail, and which are one mailbox. RULES 15.
 
 One judgement, made when an address comes in: what was kept is never refused for its form when mail
 is sent, by any provider.
@@ -73,6 +73,19 @@ def international_address(email: str) -> str:
     """
     local, domain = _parts(email)
     return _checked(unicodedata.normalize("NFC", local), domain)
+
+
+def postal_form(email: str) -> str:
+    """Return the one spelling of an address by which mailboxes are compared.
+
+    The domain is in ASCII (IDNA 2008) and lower case. Before the @, case and the ways to compose a
+    character do not count; ß is not ss.
+    """
+    if email.isascii():
+        return email.lower()
+    local, at, domain = email.rpartition("@")
+    local = unicodedata.normalize("NFC", unicodedata.normalize("NFC", local).lower())
+    return local + at + (domain_name(domain) or domain).lower()
 
 
 def domain_name(text: str) -> str | None:

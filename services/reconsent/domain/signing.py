@@ -13,6 +13,8 @@ from uuid import UUID
 
 from typing_extensions import override
 
+from reconsent.domain.address import postal_form
+
 _MARK = 16
 
 Purpose = Literal["choose", "unsubscribe"]
@@ -31,8 +33,8 @@ class Signer:
         return Signer, (self.secret,)
 
     def address_hash(self, email: str) -> bytes:
-        """Return a keyed hash of an address, ignoring case."""
-        return self._mark("address", email.casefold().encode())
+        """Return a keyed hash of an address, the same for each spelling of it."""
+        return self._mark("address", postal_form(email).encode())
 
     def token(self, notice: UUID, purpose: Purpose = "choose") -> str:
         """Return the part of a link that names a notice."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections.abc import Callable
 from datetime import UTC, datetime
 from email import message_from_string, policy
@@ -17,6 +18,7 @@ from reconsent.domain.address import (
     UnusableAddressError,
     ascii_address,
     international_address,
+    postal_form,
     usable_address,
 )
 from reconsent.domain.event import AccountEvent, parse
@@ -151,3 +153,36 @@ def test_a_reason_does_not_repeat_the_address(address: str) -> None:
         reason = str(error)
     assert address not in reason
     assert reason.isprintable()
+
+
+_LETTERS: Final = st.text("aAbZzßẞsSåÅéşŞ\u0131İKжЖΣ\u03c3ς", min_size=1, max_size=6)
+
+
+@given(_LETTERS, st.sampled_from(["bücher", "straße", "EXAMPLE", "日本", "Øre", "a.b"]))
+def test_a_mailbox_has_one_postal_form(local: str, domain: str) -> None:
+    """It is the same for each spelling, and its own."""
+    email = f"{local}@{domain}.example"
+    form = postal_form(email)
+    assert postal_form(form) == form
+    for other in (
+        unicodedata.normalize("NFD", local) + f"@{domain}.example",
+        f"{local}@{domain.upper()}.EXAMPLE" if "ß" not in domain else email,
+        international_address(email),
+        international_address(email).upper() if local.isascii() else email,
+        usable_address(f" {email}\u200b"),
+    ):
+        assert postal_form(other) == form
+    assert form.rpartition("@")[2].isascii()
+
+
+@given(st.text(max_size=20))
+def test_any_text_has_a_postal_form(text: str) -> None:
+    """What is hashed may come from a report, or from a release that judged otherwise."""
+    assert postal_form(postal_form(text)) == postal_form(text)
+
+
+def test_sharp_s_is_not_ss() -> None:
+    """They are other people's mailboxes."""
+    for sharp, double in (("ß@a.example", "ss@a.example"), ("a@ß.example", "a@ss.example")):
+        assert postal_form(sharp) != postal_form(double)
+    assert postal_form("Ann@Straße.example") == "ann@xn--strae-oqa.example"

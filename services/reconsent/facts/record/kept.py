@@ -63,6 +63,7 @@ KEPT: Final[Mapping[str, Kept]] = {
     "properties": Kept("names", NO_ACCOUNT),
     "relay_intents": Kept("ids", NAMES_NO_ACCOUNT),
     "renderings": Kept("words of mails and pages, the same for all readers", NAMES_NO_ACCOUNT),
+    "stale_address_hashes": Kept("numbers of accounts, during an upgrade", NAMES_NO_ACCOUNT),
     "standings": _SHARED,
     "told_sets": _SHARED,
     "unsubscribes": Kept("unsubscribes: from which mail, when and how", "proves the request"),
