@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from tests.model.addresses import mailbox
 from tests.model.permission import Permissions
 from tests.model.register import Entry, Key, NoticeKey
 from tests.model.uses import ANY, Document, Item, covers, instant, material
@@ -153,9 +154,9 @@ class Notices(Permissions):
         return max(found, key=lambda notice: notice.sequence, default=None)
 
     def bounced(self, email: str) -> bool:
-        """RULES 15: a bounced address counts for every account with it, ignoring case."""
+        """RULES 15: a bounced address counts for every account with it, however it is written."""
         return any(
-            notice.undelivered and notice.email and notice.email.lower() == email.lower()
+            notice.undelivered and notice.email and mailbox(notice.email) == mailbox(email)
             for notice in self.notice_list
         )
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from tests.model.addresses import mended
 from tests.model.uses import (
     ANY,
     Document,
@@ -108,14 +109,15 @@ class Register:
         minor = any(event.get("minor") for event in equal)
         rest = max(
             json.dumps(
-                {name: event.get(name) for name in ("email", "locale", "name", "time_zone")},
+                {name: event.get(name) for name in ("locale", "name", "time_zone")}
+                | {"email": mended(event.get("email"))},
                 sort_keys=True,
                 ensure_ascii=False,
             )
             for event in equal
         )
         email = None if minor or status == "deleted" else json.loads(rest)["email"]
-        return Person(status=status, contact=contact, minor=minor, email=email or None)
+        return Person(status=status, contact=contact, minor=minor, email=email)
 
     def deletion(self, key: Key) -> datetime | None:
         """Return when the account was last deleted, however late the event arrived."""

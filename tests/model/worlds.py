@@ -31,7 +31,11 @@ from tests.model.steps import (
     Tombstone,
 )
 
-EMAILS = ("one@example.org", "two@example.org", "Two@Example.ORG", "three@example.org", None)
+EMAILS = (
+    "one@example.org", "two@example.org", " Two@Example.ORG\u200b", "three@example.org",
+    "four@bücher.example", "Four@xn--bcher-kva.example", "five@straße.example",
+    "five@strasse.example", None,
+)  # fmt: skip
 
 _LATE = [timedelta(), timedelta(), timedelta(hours=1), timedelta(days=1), timedelta(days=4)]
 _PAUSES = [timedelta(), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)]
