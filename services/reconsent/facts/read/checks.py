@@ -11,6 +11,7 @@ from typing_extensions import TypedDict
 from reconsent.domain.errors import BadInputError
 from reconsent.domain.event import Time
 from reconsent.domain.fields import CollectedUnder, DottedKey, Name, PartyKey, Property
+from reconsent.domain.surrogates import with_nul
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -61,7 +62,7 @@ def parse_check(line: bytes) -> CheckFields:
     try:
         return _LINE.validate_json(line)
     except ValidationError:
-        return Check.model_validate_json(line).model_dump()
+        return Check.model_validate_json(with_nul(line)).model_dump()
 
 
 def refuse_past(check: CheckFields, now: datetime) -> None:
