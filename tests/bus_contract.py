@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from threading import Event, Thread
 from typing import Protocol
@@ -84,6 +85,50 @@ class BusContract:
         member.close()
         taken = drain(join("accounts"), connection)
         assert [m.offset for m in taken] == [4, 5, 6, 7, 8, 9]
+
+    def test_a_batch_that_is_put_back_is_handed_out_again(
+        self, join: Join, connection: Connection, producer: Producer
+    ) -> None:
+        """So is what follows it, also what was handed out already; what was recorded is not."""
+        producer.send([account(1, name=str(number)) for number in range(10)])
+        member = join("accounts")
+        record(connection, some(member, 2))
+        one, two = some(member, 2), some(member, 2)
+        assert (one.start_offset, two.start_offset) == (2, 4)
+        member.put_back(one)
+        assert [m.offset for m in drain(member, connection)] == [2, 3, 4, 5, 6, 7, 8, 9]
+
+    def test_a_batch_can_be_put_back_in_part(
+        self, join: Join, connection: Connection, producer: Producer
+    ) -> None:
+        """The consumer begins again at what was not recorded of it."""
+        producer.send([account(1, name=str(number)) for number in range(6)])
+        member = join("accounts")
+        batch = some(member)
+        record(connection, replace(batch, next_offset=4, messages=batch.messages[:4]))
+        member.put_back(replace(batch, start_offset=4, messages=batch.messages[4:]))
+        assert [m.offset for m in drain(member, connection)] == [4, 5]
+
+    def test_a_topic_that_is_left_alone_keeps_its_messages(
+        self, join: Join, connection: Connection, producer: Producer
+    ) -> None:
+        """The others are read to their ends; later it is read from where it was left."""
+        sent = [account(number, name="x") for number in range(20)]
+        said = [message("choices", number, {"number": number}) for number in range(20)]
+        producer.send([*sent, *said])
+        member = join("accounts", "choices")
+        taken: list[Message] = []
+        while not {m.topic for m in taken} & {"accounts"}:
+            batch = some(member, 1)
+            record(connection, batch)
+            taken += batch.messages
+        while batch_of_others := member.poll(3, 0, {"accounts"}):
+            record(connection, batch_of_others)
+            taken += batch_of_others.messages
+        assert len([m for m in taken if m.topic == "accounts"]) == 1
+        assert len([m for m in taken if m.topic == "choices"]) == 20
+        taken += drain(member, connection)
+        assert sorted(plain(taken), key=repr) == sorted([*sent, *said], key=repr)
 
     def test_members_share_partitions(
         self, join: Join, connection: Connection, producer: Producer

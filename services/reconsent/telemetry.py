@@ -39,6 +39,18 @@ DEAD_LETTERS: Final = Metric(
     meaning="Dead letters of a topic that await a decision.",
     labels=("topic",),
 )
+TOPICS_STOPPED: Final = Metric(
+    name="reconsent_topic_stopped",
+    kind="gauge",
+    meaning="1 while a topic stands still: too many messages in a row cannot be used.",
+    labels=("topic",),
+)
+REPORTS_NOT_OURS: Final = Metric(
+    name="reconsent_reports_not_ours",
+    kind="gauge",
+    meaning="Mail events so far that named no notice of this database.",
+    labels=(),
+)
 NOTICES: Final = Metric(
     name="reconsent_notices",
     kind="gauge",
@@ -57,7 +69,15 @@ MAILS_NOT_WRITTEN: Final = Metric(
     meaning="Notices put off in this process because their mail could not be written.",
     labels=("policy", "policy_version"),
 )
-METRICS: Final = (CONSUMER_LAG, DEAD_LETTERS, NOTICES, SERVICE_RESTARTS, MAILS_NOT_WRITTEN)
+METRICS: Final = (
+    CONSUMER_LAG,
+    DEAD_LETTERS,
+    TOPICS_STOPPED,
+    REPORTS_NOT_OURS,
+    NOTICES,
+    SERVICE_RESTARTS,
+    MAILS_NOT_WRITTEN,
+)
 
 
 class Counters:
@@ -162,10 +182,28 @@ MESSAGE_DEAD_LETTERED: Final = LogEvent(
     level=logging.WARNING,
     sentence="intake: a message of %(topic)s was dead-lettered: %(reason)s",
 )
+TOPIC_STOPPED: Final = LogEvent(
+    name="topic.stopped",
+    level=logging.ERROR,
+    sentence="intake: %(error)s; the other topics go on, trying this one again in %(pause).0f s",
+)
+TOPIC_GOES_ON: Final = LogEvent(
+    name="topic.goes_on",
+    level=logging.INFO,
+    sentence="intake: %(topic)s: partition %(partition)s no longer stands still",
+)
 DEAD_LETTER_DECIDED: Final = LogEvent(
     name="dead_letter.decided",
     level=logging.INFO,
     sentence="%(at)s %(user)s %(decision)s %(letter)s: %(outcome)s",
+)
+TOPIC_ACCEPTED: Final = LogEvent(
+    name="topic.accepted",
+    level=logging.INFO,
+    sentence=(
+        "%(at)s %(user)s accepted %(topic)s: what %(partitions)d partitions of it stand at becomes "
+        "dead letters"
+    ),
 )
 PARTITION_LOCKED: Final = LogEvent(
     name="partition.locked",
@@ -206,7 +244,9 @@ def exposition(samples: Iterable[tuple[Metric, Iterable[tuple[tuple[str, ...], i
         for values, number in series:
             pairs = zip(metric.labels, map(_escaped, values), strict=True)
             labels = ",".join(f'{name}="{value}"' for name, value in pairs)
-            lines.append(f"{metric.name}{{{labels}}} {number}")
+            lines.append(
+                f"{metric.name}{{{labels}}} {number}" if labels else f"{metric.name} {number}"
+            )
     return "\n".join(lines) + "\n"
 
 

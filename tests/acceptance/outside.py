@@ -214,11 +214,14 @@ class World:
     # ---------------------------------------------------------------- pages
 
     @contextmanager
-    def serving(self) -> Iterator[httpx.Client]:
-        """Serve pages and API during the block; yield a client that does not follow redirects."""
+    def serving(self, *arguments: str) -> Iterator[httpx.Client]:
+        """Serve pages and API during the block; yield a client that does not follow redirects.
+
+        Another command than `run web` may do so.
+        """
         log = str(self.folder / "web.log")
         request = Request(
-            arguments=["run", "web"],
+            arguments=arguments or ("run", "web"),
             environment=self.environment,
             folder=str(self.folder),
             stdout=log,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import timedelta
 from functools import partial
@@ -176,8 +176,10 @@ def test_a_zombie_writes_nothing(
         def __init__(self) -> None:
             self._inner = join("accounts", group=GROUP)
 
-        def poll(self, limit: int, timeout: float) -> Batch | None:
-            batch = self._inner.poll(limit, timeout)
+        def poll(
+            self, limit: int, timeout: float, without: Collection[str] = frozenset()
+        ) -> Batch | None:
+            batch = self._inner.poll(limit, timeout, without)
             if not held:
                 held.append(self._inner)
                 self._inner.close()
@@ -185,6 +187,9 @@ def test_a_zombie_writes_nothing(
                     while other.work():
                         pass
             return batch
+
+        def put_back(self, batch: Batch) -> None:
+            self._inner.put_back(batch)
 
         def close(self) -> None:
             self._inner.close()

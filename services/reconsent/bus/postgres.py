@@ -22,7 +22,7 @@ from reconsent.store.offsets import TAKE_OVER_LIMIT, take_over
 from reconsent.store.postgres import in_one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from reconsent.store.postgres import Connection
 
@@ -81,18 +81,30 @@ class PostgresConsumer:
             self._leases = Leases(self._connection, _IDLE_LIMIT)
             self._leases.take(self._member)
 
-    def poll(self, limit: int, timeout: float) -> Batch | None:
-        """Return up to `limit` messages of one partition; None if none came in time (seconds)."""
+    def poll(
+        self, limit: int, timeout: float, without: Collection[str] = frozenset()
+    ) -> Batch | None:
+        """Return up to `limit` messages of one partition; None if none came in time (seconds).
+
+        Topics in `without` are left alone.
+        """
         deadline = time.monotonic() + timeout
         with in_one_line("bus"):
             while True:
                 self._share()
-                batch = self._next(limit)
+                batch = self._next(limit, without)
                 left = deadline - time.monotonic()
                 if batch or left <= 0:
                     return batch
                 for _ in self._connection.notifies(timeout=min(left, _SHARE_SECONDS), stop_after=1):
                     pass
+
+    def put_back(self, batch: Batch) -> None:
+        """Hand out a batch again that was not recorded, and what follows it."""
+        partition = (batch.topic, batch.partition)
+        epoch, _ = self._held.get(partition, (None, 0))
+        if epoch == batch.epoch:
+            self._held[partition] = (batch.epoch, batch.start_offset)
 
     def close(self) -> None:
         """Give the partitions back."""
@@ -145,13 +157,14 @@ class PostgresConsumer:
             "offsets": [position for _, position in self._held.values()],
         }
 
-    def _next(self, limit: int) -> Batch | None:
+    def _next(self, limit: int, without: Collection[str]) -> Batch | None:
         """Return a batch of the partition served least recently, of those that have one."""
         ahead = {
             (topic, partition): end
             for topic, partition, end in self._connection.execute(SQL["ahead"], self._positions())
         }
-        turn = next((partition for partition in self._held if partition in ahead), None)
+        having = (each for each in self._held if each in ahead and each[0] not in without)
+        turn = next(having, None)
         if turn is None:
             return None
         topic, partition = turn

@@ -1,6 +1,6 @@
-"""Commands for dead letters: list, show, retry, discard.
+"""Commands for dead letters: list, show, retry, discard; and accept, which lets a topic go on.
 
-Each letter that is retried or discarded is logged, with the time and the user.
+Each decision is logged, with the time and the user.
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ from reconsent.cli import dead_letter_report as report
 from reconsent.cli.with_program import with_program
 from reconsent.domain import dead_letters as rules
 from reconsent.domain.dead_letters import DeadLetter, Id, in_order
-from reconsent.domain.errors import BadInputError
+from reconsent.domain.errors import BadInputError, RefusedError
 from reconsent.domain.event import TOPICS
 from reconsent.facts.record.dead_letters import Retried, retry_lines
 from reconsent.facts.record.recorder import Recorder
 from reconsent.store.dead_letters import read, remove, waiting
-from reconsent.telemetry import DEAD_LETTER_DECIDED
+from reconsent.store.stops import accept
+from reconsent.telemetry import DEAD_LETTER_DECIDED, TOPIC_ACCEPTED
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -160,6 +161,22 @@ def discard(
     else:
         click.echo(f"{len(discarded):,} discarded")
     return 0
+
+
+@dead_letters_group.command("accept")
+@click.argument("topic", type=click.Choice(list(TOPICS)))
+@with_program
+def accept_(program: Program, topic: str) -> None:
+    """Let the messages at which a topic stands still become dead letters.
+
+    The intake does so within a minute, up to the next message that can be used.
+    """
+    partitions = program.database.transaction(lambda c: accept(c, topic))
+    if not partitions:
+        raise RefusedError(f"{topic}: does not stand still")
+    TOPIC_ACCEPTED.log(
+        at=f"{program.now():%Y-%m-%dT%H:%M:%SZ}", user=_user(), topic=topic, partitions=partitions
+    )
 
 
 def _chosen(

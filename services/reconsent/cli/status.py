@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 import click
 
 from reconsent import terminal
+from reconsent.cli.dead_letter_report import readable
 from reconsent.cli.with_program import with_program
 from reconsent.domain.times import rfc3339
 from reconsent.facts.read.counts import Status
 from reconsent.facts.read.counts import status as count
 from reconsent.store.postgres import Connection
+from reconsent.store.stops import by_topic
 
 if TYPE_CHECKING:
     from reconsent.program import Program
@@ -48,6 +50,11 @@ def _print_json(found: Status, held_since: str | None) -> None:
             "notices": by_state,
             "releases": [row._asdict() for row in found.notices],
             "sending_held_since": held_since,
+            "reports_not_ours": found.not_ours,
+            "stopped_topics": {
+                topic: {"since": rfc3339(stop.stopped_at), "why": stop.reason}
+                for topic, stop in by_topic(found.stopped).items()
+            },
         }
     )
 
@@ -58,6 +65,13 @@ def _print_tables(found: Status, held_since: str | None) -> None:
             f"Mail has been on hold since {held_since}: the database was restored.\n"
             "Decide about the notices that are due, then run:"
             " reconsent release resume --after-restore\n"
+        )
+    for topic, stop in by_topic(found.stopped).items():
+        click.echo(
+            f"{topic} has been standing still since {rfc3339(stop.stopped_at)}:\n"
+            f"{readable(stop.reason)}\n"
+            "It is tried again by itself. Find the cause; or, if the messages are at fault, run:"
+            f" reconsent dead-letters accept {topic}\n"
         )
     terminal.table(("service", "processes"), found.services.items())
     click.echo()
@@ -70,3 +84,5 @@ def _print_tables(found: Status, held_since: str | None) -> None:
         ("policy", "version", "kind", "state", "why", "notices"),
         ((*row[:-1], f"{row.notices:,}") for row in found.notices),
     )
+    if found.not_ours:
+        click.echo(f"\n{found.not_ours:,} mail events were about mails of other senders.")

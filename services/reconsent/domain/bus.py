@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from datetime import datetime
 
 DEAD: Final = ".dead"
@@ -65,13 +65,19 @@ class Producer(Protocol):
 class Consumer(Protocol):
     """Reads batches for one consumer group, sharing partitions with its other members."""
 
-    def poll(self, limit: int, timeout: float) -> Batch | None:
+    def poll(
+        self, limit: int, timeout: float, without: Collection[str] = frozenset()
+    ) -> Batch | None:
         """Return up to `limit` messages of one partition; None if none came in `timeout` seconds.
 
-        Each batch follows the previous one, recorded or not. After abandoning a batch, close the
-        consumer and open another, which starts from the stored offset. Raises OutsideError when
-        the bus cannot be reached.
+        Topics in `without` are left alone, as if they had no messages. Each batch follows the
+        previous one, recorded or not. After abandoning a batch, put it back, or close the consumer
+        and open another, which starts from the stored offset. Raises OutsideError when the bus
+        cannot be reached.
         """
+
+    def put_back(self, batch: Batch) -> None:
+        """Have the partition begin again at a batch, which was not recorded, nor a later one."""
 
     def close(self) -> None:
         """Release the partitions."""

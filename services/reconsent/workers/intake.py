@@ -2,7 +2,8 @@
 
 A batch and the offset after it are written in one transaction, which also checks that the partition
 is still ours. A message that cannot be read, or that the rules refuse, goes to the dead letters in
-the same transaction. Too many in a row stop the consumer: then the messages are not at fault.
+the same transaction. Too many in a row stop their topic: then the messages are not at fault. Other
+topics go on, and the topic is tried again after pauses that grow.
 
 While PostgreSQL records a batch, the next one is fetched and read. Its transaction begins when the
 one before has ended, so batches are still recorded one after another.
@@ -10,45 +11,65 @@ one before has ended, so batches are still recorded one after another.
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from typing_extensions import override
 
-from reconsent.domain.cloudevents import Received, read_at_once
-from reconsent.domain.errors import BadInputError, RefusedError, StoppedError
+from reconsent.domain.errors import RefusedError, StoppedError
 from reconsent.facts.record.recorder import Recorder
 from reconsent.facts.versions import PublishedVersions
 from reconsent.store.log import append_dead_letter
 from reconsent.store.offsets import FencedError, advance
-from reconsent.telemetry import MESSAGE_DEAD_LETTERED
+from reconsent.store.stops import clear_stop, is_accepted, record_stop
+from reconsent.telemetry import MESSAGE_DEAD_LETTERED, TOPIC_GOES_ON, TOPIC_STOPPED
+from reconsent.workers.batches import ReadBatch, read_batch
 from reconsent.workers.service import Service
+from reconsent.workers.stops import Stops
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
     from datetime import datetime
 
     from reconsent.domain.bus import Batch, Consumer, Message
     from reconsent.domain.errors import ReconsentError
     from reconsent.store.postgres import Connection, Database
+    from reconsent.workers.stops import Place
 
 GROUP: Final = "reconsent"
 BATCH: Final = 10_000
-_AT_ONCE: Final = 1_000
 PATIENCE: Final = 1.0
 TOO_MANY_DEAD: Final = 100
 
 
-class _Read(NamedTuple):
-    """A batch as it was read: events with their positions, and the messages that are unreadable.
+class _Dead(NamedTuple):
+    """How many messages in a row, up to the end of a batch, became dead letters."""
 
-    `rows` are the events as they are staged, if they can be.
+    place: Place
+    in_a_row: int
+
+    @property
+    def too_many(self) -> bool:
+        """Whether only somebody who accepted them let so many become dead letters."""
+        return self.in_a_row >= TOO_MANY_DEAD
+
+
+class _UnusableError(StoppedError):
+    """Too many messages in a row cannot be used.
+
+    `first` is the position of the first of them in the batch, `why` what is wrong with it.
     """
 
-    batch: Batch
-    events: list[tuple[int, Received]]
-    rows: bytes | None
-    unreadable: dict[int, ReconsentError]
+    def __init__(self, place: Place, first: int, run: int, why: ReconsentError) -> None:
+        super().__init__(
+            f"{place[0]}: partition {place[1]} stands still: {run} messages in a row cannot be "
+            f"used; the next one: {why}"
+        )
+        self.place = place
+        self.first = first
 
 
 class Intake(Service):
@@ -65,12 +86,13 @@ class Intake(Service):
         patience: float = PATIENCE,
         now: Callable[[], datetime] | None = None,
         ahead: bool = False,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Read from a consumer that `consume` opens, and from a new one after each failure.
 
         `patience` is how many seconds to wait for messages at a time; `now` as for a Recorder.
         `ahead` fetches the next batch while one is being recorded. It is not for a bus from which
-        recording erases messages.
+        recording erases messages. `clock` counts the seconds of pauses.
         """
         self._patience = patience
         self._ahead = ahead
@@ -79,8 +101,9 @@ class Intake(Service):
         self._recorder = Recorder(PublishedVersions(), address_hash, now)
         self._consumer: Consumer | None = None
         self._worker = ThreadPoolExecutor(1, "intake")
-        self._recording: Future[int] | None = None
-        self._dead_in_a_row = 0
+        self._recording: tuple[ReadBatch, Future[_Dead | None]] | None = None
+        self._dead_in_a_row: dict[str, int] = {}
+        self._stops = Stops(clock)
 
     @override
     def work(self) -> bool:
@@ -88,13 +111,18 @@ class Intake(Service):
         try:
             if self._consumer is None:
                 self._consumer = self._consume()
-            batch = self._consumer.poll(BATCH, 0 if self._recording else self._patience)
-            understood = batch and self._read(batch)
-            recorded = self._finish()
-            if understood:
+            patience = 0 if self._recording else self._patience
+            waiting = self._stops.waiting()
+            batch = self._consumer.poll(BATCH, patience, waiting)
+            understood = read_batch(batch, self._recorder.rows) if batch else None
+            recorded = self._recording is not None
+            stopped = self._finish_or_stop(self._consumer)
+            if understood and not _same_partition(understood, stopped):
                 self._begin(understood)
             if not self._ahead:
-                self._finish()
+                self._finish_or_stop(self._consumer)
+            if not batch and not recorded:
+                self._clear_stops(waiting)
         except FencedError:
             self.close()  # another consumer has the partition: begin again at the stored offset
         except BaseException:
@@ -105,43 +133,38 @@ class Intake(Service):
         return True
 
     @override
+    def standing(self) -> StoppedError | None:
+        """Return why messages that are there wait, after `work` found nothing else."""
+        reasons = self._stops.reasons()
+        if not reasons:
+            return None
+        place = min(reasons)
+        return StoppedError(reasons[place])
+
+    @override
     def close(self) -> None:
         """Give the partitions back, once the batch at work is recorded."""
         if self._recording is not None:
-            wait([self._recording])
+            wait([self._recording[1]])
             self._recording = None
         consumer, self._consumer = self._consumer, None
         if consumer is not None:
             consumer.close()
 
-    def _read(self, batch: Batch) -> _Read:
-        """Read a batch's messages: some at once, so that one that is malformed delays few."""
-        events: list[tuple[int, Received]] = []
-        unreadable: dict[int, ReconsentError] = {}
-        for start in range(0, len(batch.messages), _AT_ONCE):
-            some = read_at_once(batch.messages[start : start + _AT_ONCE])
-            for position, found in enumerate(some, start):
-                if isinstance(found, BadInputError):
-                    unreadable[position] = found
-                else:
-                    events.append((position, found))
-        rows = self._recorder.rows([received for _, received in events])
-        return _Read(batch, events, rows, unreadable)
-
-    def _begin(self, understood: _Read) -> None:
+    def _begin(self, understood: ReadBatch) -> None:
         """Begin to record a batch; on return its offset is moved and locked until that has ended.
 
         Until then nobody can take the partition over while the consumer is polled again.
         """
         advanced: Future[None] = Future()
 
-        def work(connection: Connection) -> int:
+        def work(connection: Connection) -> _Dead | None:
             advance(connection, GROUP, understood.batch)
             if not advanced.done():
                 advanced.set_result(None)
             return self._record(connection, understood)
 
-        def record() -> int:
+        def record() -> _Dead | None:
             try:
                 return self._database.transaction(work)
             except BaseException as error:
@@ -151,17 +174,60 @@ class Intake(Service):
 
         recording = self._worker.submit(record)
         advanced.result()
-        self._recording = recording
+        self._recording = (understood, recording)
 
-    def _finish(self) -> bool:
-        """Wait until the previous batch is recorded; False if there was none."""
+    def _finish(self) -> None:
+        """Wait until the previous batch, if there was one, is recorded."""
         if self._recording is None:
-            return False
-        recording, self._recording = self._recording, None
-        self._dead_in_a_row = recording.result()
-        return True
+            return
+        (understood, recording), self._recording = self._recording, None
+        dead = recording.result()
+        if dead is None:
+            return
+        self._dead_in_a_row[dead.place[0]] = dead.in_a_row
+        if not dead.too_many and self._stops.goes_on(dead.place, understood.batch.epoch):
+            TOPIC_GOES_ON.log(topic=dead.place[0], partition=dead.place[1])
 
-    def _record(self, connection: Connection, understood: _Read) -> int:
+    def _clear_stops(self, without: Collection[str]) -> None:
+        """Record that nothing is left to read where this process stood still.
+
+        That is not known of some topics.
+        """
+        for place in self._stops.besides(without):
+            self._database.transaction(partial(clear_stop, partition=place))
+            self._stops.forget(place)
+            TOPIC_GOES_ON.log(topic=place[0], partition=place[1])
+
+    def _finish_or_stop(self, consumer: Consumer) -> Batch | None:
+        """Finish recording; return the batch that was put back because its topic stands still."""
+        recording = self._recording
+        try:
+            self._finish()
+        except _UnusableError as error:
+            assert recording  # noqa: S101 -- only its recording raises this
+            left = self._record_before(recording[0], error)
+            reason = str(error)
+            self._database.transaction(partial(record_stop, partition=error.place, reason=reason))
+            consumer.put_back(left)
+            TOPIC_STOPPED.log(error=reason, pause=self._stops.stop(error.place, reason))
+            return left
+        return None
+
+    def _record_before(self, understood: ReadBatch, error: _UnusableError) -> Batch:
+        """Record what comes before the messages that cannot be used; return the rest."""
+        batch = understood.batch
+        if not error.first:
+            return batch
+        usable = understood.before(error.first)
+        try:
+            self._begin(usable)
+            self._finish()
+        except _UnusableError:  # refused only now: all of it waits
+            return batch
+        start = usable.batch.next_offset
+        return replace(batch, start_offset=start, messages=batch.messages[error.first :])
+
+    def _record(self, connection: Connection, understood: ReadBatch) -> _Dead | None:
         """Record a batch; return how many messages in a row, up to its end, were dead-lettered."""
         batch, events, rows, unreadable = understood
         dead = dict(unreadable)
@@ -172,20 +238,43 @@ class Intake(Service):
             counts = self._recorder.record_rows(connection, events[0][1].topic, rows)
         for at, why in counts.refused:
             dead[events[at][0]] = RefusedError(why)
+        place = understood.place
+        if place is None:
+            return None
+        run = self._dead_run(connection, place, batch.messages, dead)
         for position in sorted(dead):
             MESSAGE_DEAD_LETTERED.log(topic=batch.topic, reason=dead[position])
             append_dead_letter(connection, batch.messages[position], GROUP, dead[position])
-        return self._dead_run(batch.messages, dead)
-
-    def _dead_run(self, messages: Sequence[Message], dead: dict[int, ReconsentError]) -> int:
-        """Count dead letters in a row. Raises StoppedError when there are too many."""
-        run = self._dead_in_a_row
-        for position, message in enumerate(messages):
-            run = run + 1 if position in dead else 0
-            if run >= TOO_MANY_DEAD:
-                message_text = (
-                    f"{message.topic}: {run} messages in a row cannot be used, the last one "
-                    f"because of {dead[position]}; stopped rather than dead-letter them all"
-                )
-                raise StoppedError(message_text)
+        # What was accepted stays so until a message can be used.
+        if not run.too_many and self._stops.may_stand(place, batch.epoch):
+            clear_stop(connection, place)
         return run
+
+    def _dead_run(
+        self,
+        connection: Connection,
+        place: Place,
+        messages: Sequence[Message],
+        dead: dict[int, ReconsentError],
+    ) -> _Dead:
+        """Count dead letters in a row, up to the end.
+
+        Raises _UnusableError when there are too many, and nobody has accepted them.
+        """
+        run, first = self._dead_in_a_row.get(place[0], 0), 0
+        accepted = False
+        for position in range(len(messages)):
+            if position not in dead:
+                run, first = 0, position + 1
+                continue
+            run += 1
+            if run >= TOO_MANY_DEAD and not accepted:
+                accepted = is_accepted(connection, place)
+                if not accepted:
+                    raise _UnusableError(place, first, run, dead[first])
+        return _Dead(place, run)
+
+
+def _same_partition(understood: ReadBatch, other: Batch | None) -> bool:
+    batch = understood.batch
+    return other is not None and (batch.topic, batch.partition) == (other.topic, other.partition)

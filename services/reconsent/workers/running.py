@@ -41,7 +41,8 @@ def collect_rarely() -> None:
 def run_until_idle(services: Sequence[Service], each: Callable[[str], None] | None = None) -> None:
     """Work until no service has anything it can do now; each drains before the next begins.
 
-    Every error is raised at once.
+    Every error is raised at once. Where a service stands still, its StoppedError is raised once
+    nothing else is left.
     """
     stop = threading.Event()
     while True:
@@ -53,8 +54,15 @@ def run_until_idle(services: Sequence[Service], each: Callable[[str], None] | No
                     each(service.name)
         if not worked:
             if all(service.idle() for service in services):
+                _raise_standing(services)
                 return
             stop.wait(0.01)  # a transaction of another process is about to end
+
+
+def _raise_standing(services: Sequence[Service]) -> None:
+    for service in services:
+        if error := service.standing():
+            raise error
 
 
 def run(

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from reconsent.domain.errors import StoppedError
 
 
 class Service(ABC):
@@ -20,6 +24,13 @@ class Service(ABC):
         Only asked after `work` found nothing, which is enough for most.
         """
         return True
+
+    def standing(self) -> StoppedError | None:
+        """Return why something that is there to do waits for somebody to intervene.
+
+        Only asked after `work` found nothing. None where nothing waits.
+        """
+        return None
 
     def close(self) -> None:  # noqa: B027 (most services hold nothing between steps)
         """Give back what is held between steps; the next step takes it again."""

@@ -153,3 +153,22 @@ def test_a_script_sees_every_error(error: Exception) -> None:
     """With `until idle` nothing is retried: the error is raised."""
     with pytest.raises(type(error)):
         run_until_idle([Scripted("script", error)])
+
+
+def test_a_script_ends_with_what_stands_still() -> None:
+    """With `until idle` all services work first; then the first reason is raised."""
+
+    class Standing(Scripted):
+        @override
+        def standing(self) -> StoppedError | None:
+            return StoppedError(f"{self.name} stands still")
+
+        @override
+        def work(self) -> bool:
+            super().work()
+            return self.steps < 3
+
+    services = [Standing("one"), Standing("other")]
+    with pytest.raises(StoppedError, match="one stands still"):
+        run_until_idle(services)
+    assert all(service.steps > 3 for service in services)

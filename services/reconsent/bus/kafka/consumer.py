@@ -27,7 +27,7 @@ from reconsent.domain.event import TOPICS
 from reconsent.domain.topics import LARGEST_MESSAGE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from reconsent.bus.kafka.settings import KafkaSettings
     from reconsent.domain.bus import Message
@@ -104,11 +104,14 @@ class KafkaConsumer:
         self._recorded: dict[TopicPartition, int] = {}
         self._committed_at = time.monotonic()
 
-    def poll(self, limit: int, timeout: float) -> Batch | None:
+    def poll(
+        self, limit: int, timeout: float, without: Collection[str] = frozenset()
+    ) -> Batch | None:
         """Return up to `limit` messages of one partition; None if none came in `timeout` seconds.
 
-        None also means that this member has its share of the partitions and has reached their
-        ends. It may wait longer for that; raises OutsideError if it takes too long.
+        Topics in `without` are left alone. None also means that this member has its share of the
+        partitions and has reached their ends. It may wait longer for that; raises OutsideError if
+        it takes too long.
         """
         # The last batch may not be recorded yet. Kafka must never be ahead of the database:
         # a restored database is detected by that.
@@ -117,6 +120,7 @@ class KafkaConsumer:
         deadline = time.monotonic() + timeout
         since = last_reason()
         with in_one_line(self._settings):
+            self._leave(without)
             self._commit_now_and_then()
             if not self._fetched:
                 # Even with timeout 0: only a poll delivers rebalances.
@@ -133,6 +137,15 @@ class KafkaConsumer:
                     raise outside(self._settings, reason_since(since) or self._partitions.waits_for)
                 self._fetch(limit, left)
 
+    def put_back(self, batch: Batch) -> None:
+        """Hand out a batch again that was not recorded, and what follows it."""
+        [topic] = (name for name, stored in self._stored.items() if stored == batch.topic)
+        place = TopicPartition(topic, batch.partition)
+        if self._partitions.put_back(place, batch.epoch, batch.start_offset):
+            self._drop(lambda fetched: fetched == place)
+        self._handed_out.pop(place, None)
+        self._recording.pop(place, None)
+
     def close(self) -> None:
         """Give the partitions back."""
         recorded, self._recorded = self._recorded, {}
@@ -141,6 +154,17 @@ class KafkaConsumer:
                 self._client.commit(copies(recorded, self._stored), timeout_ms=_CLOSE_MS)
         with suppress(KafkaError):
             self._client.close(autocommit=False, timeout_ms=_CLOSE_MS)
+
+    def _leave(self, without: Collection[str]) -> None:
+        left = frozenset(full for full, topic in self._topics.items() if topic in without)
+        if left:
+            self._drop(lambda fetched: fetched.topic in left)
+        self._partitions.leave(left)
+
+    def _drop(self, unwanted: Callable[[TopicPartition], bool]) -> None:
+        """Drop what was fetched of some partitions; the caller has it fetched again."""
+        kept = (fetched for fetched in self._fetched if not unwanted(fetched[0]))
+        self._fetched = deque(kept)
 
     def _commit_now_and_then(self) -> None:
         """Copy the recorded offsets to Kafka; nothing depends on them."""

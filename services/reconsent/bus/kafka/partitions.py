@@ -98,6 +98,7 @@ class Partitions:
         self._name = name
         self._lost_time = lost_time
         self._new: set[TopicPartition] = set()
+        self._left: frozenset[str] = frozenset()
         self.joined = False
 
     def follow(self) -> None:
@@ -116,13 +117,39 @@ class Partitions:
         if self._new:
             self._begin(self._taken_over())
 
+    def leave(self, topics: frozenset[str]) -> None:
+        """Leave some topics alone, and go on with those that were left before.
+
+        What was fetched of them and not handed out is fetched again later.
+        """
+        for place, held in self.held.items():
+            if place.topic in topics - self._left:
+                self._client.pause(place)
+                self._client.seek(place, held.position)
+            elif place.topic in self._left - topics:
+                self._client.resume(place)
+        self._left = topics
+
+    def put_back(self, place: TopicPartition, epoch: int, offset: int) -> bool:
+        """Begin again at an offset; False if the partition was lost since this epoch."""
+        held = self.held.get(place)
+        if held is None or held.epoch != epoch:
+            return False
+        self.held[place] = Held(epoch, offset)
+        self._client.seek(place, offset)
+        return True
+
     def settled(self, timeout: float) -> bool:
-        """Return whether this member has its share and has read it to the ends (timeout in s)."""
+        """Return whether this member has its share and has read it to the ends (timeout in s).
+
+        Topics that are left alone do not count.
+        """
         if self._new or not self.joined or not self.listener.waiting.empty():
             return False
-        if not self.held:
+        read = [place for place in self.held if place.topic not in self._left]
+        if not read:
             return True
-        ends = self._client.end_offsets(list(self.held), timeout_ms=timeout * 1000)
+        ends = self._client.end_offsets(read, timeout_ms=timeout * 1000)
         return all(self._client.position(place) >= end for place, end in ends.items())
 
     @property
@@ -191,6 +218,7 @@ class Partitions:
                     start=start,
                 )
             self._client.seek(place, start)
-            self._client.resume(place)
+            if place.topic not in self._left:
+                self._client.resume(place)
             self.held[place] = held
         self._new -= taken.keys()

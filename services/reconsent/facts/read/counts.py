@@ -11,7 +11,8 @@ from reconsent.facts.versions import Policies
 from reconsent.store import dead_letters
 from reconsent.store.named import named
 from reconsent.store.postgres import Connection
-from reconsent.store.rows import all_rows
+from reconsent.store.rows import all_rows, values
+from reconsent.store.stops import StoppedPartition, stopped_partitions
 
 SQL = named("read/counts")
 
@@ -39,6 +40,9 @@ class Status:
     dead_letters: dict[str, int]
     notices: list[NoticeCount]
     held_since: datetime | None
+    not_ours: int
+    """Reports about mails of other senders, so far."""
+    stopped: list[StoppedPartition]
 
 
 class _Service(NamedTuple):
@@ -64,6 +68,8 @@ def status(connection: Connection, policies: Policies, lags: dict[str, int]) -> 
         dead_letters=dead_letters.count(connection),
         notices=count_notices(connection, policies),
         held_since=held_since(connection),
+        not_ours=values(connection, SQL["not_ours"])[0],
+        stopped=stopped_partitions(connection),
     )
 
 

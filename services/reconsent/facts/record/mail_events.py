@@ -11,6 +11,7 @@ from reconsent.domain.recorded import Counts
 from reconsent.facts.notice_ids import accounts_of, as_columns, in_buckets
 from reconsent.facts.record.forgetting import erase_reports
 from reconsent.facts.record.locks import lock_keys
+from reconsent.facts.record.not_ours import count_not_ours
 from reconsent.facts.record.unsubscribes import Reason, Unsubscribe, record_unsubscribes
 from reconsent.store.named import named
 from reconsent.store.rows import all_rows, values
@@ -56,20 +57,34 @@ class _Rejected(NamedTuple):
 
 
 def record_mail_events(connection: Connection, events: Sequence[MailEvent]) -> Counts:
-    """Record reports, in any order; those about notices that were never sent are refused."""
+    """Record reports, in any order.
+
+    Those about notices of ours that were never sent are refused; those about mails of other senders
+    are only counted.
+    """
     ids = [notice_id(event.notice) for event in events]
     sent = _lock(connection, {notice_id for notice_id in ids if notice_id})
     known = [(i, event) for i, event in zip(ids, events, strict=True) if i in sent]
+    unsent = _unsent(connection, {i for i in ids if i and i not in sent})
     refused = tuple(
         (position, f"notice: {event.notice!r} was never sent")
         for position, (notice_id, event) in enumerate(zip(ids, events, strict=True))
-        if notice_id not in sent
+        if notice_id in unsent
     )
     new = _add(connection, known, sent)
     if new:
         _apply(connection, new, sent)
     erase_reports(connection, [e.notice for i, e in known if sent[i].forgotten])
-    return Counts(new=len(new), unchanged=len(known) - len(new), refused=refused)
+    not_ours = len(events) - len(known) - len(refused)
+    if not_ours:
+        count_not_ours(connection, not_ours)
+    return Counts(new=len(new), unchanged=len(known) - len(new), not_ours=not_ours, refused=refused)
+
+
+def _unsent(connection: Connection, notice_ids: Iterable[UUID]) -> set[UUID]:
+    """Return which of some notices are ours, of those that no provider was handed."""
+    owners = accounts_of(connection, notice_ids)
+    return set(values(connection, SQL["planned"], as_columns(owners))) if owners else set()
 
 
 def _lock(connection: Connection, notice_ids: Iterable[UUID]) -> dict[UUID, _Sent]:

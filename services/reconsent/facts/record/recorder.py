@@ -135,6 +135,7 @@ class Recorder:
             counts = Counts(
                 new=counts.new + part.new,
                 unchanged=counts.unchanged + part.unchanged,
+                not_ours=counts.not_ours + part.not_ours,
                 refused=counts.refused + tuple((events[at][0], why) for at, why in part.refused),
             )
         return replace(counts, refused=tuple(sorted(counts.refused)))

@@ -51,7 +51,10 @@ def sendgrid(
     result = {
         "new": counts.new,
         "unchanged": counts.unchanged,
-        "ignored": reports.ignored.total() + len(counts.refused) + len(reports.unreadable),
+        "ignored": reports.ignored.total()
+        + counts.not_ours
+        + len(counts.refused)
+        + len(reports.unreadable),
     }
     return JSONResponse(result)
 
@@ -84,6 +87,7 @@ def _record(context: Context, reports: Reports) -> Counts:
 def _log(reports: Reports, counts: Counts) -> None:
     ignored = reports.ignored.copy()
     ignored["about notices that were never sent"] = len(counts.refused)
+    ignored["about notices that are not ours"] = counts.not_ours
     ignored["unreadable"] = len(reports.unreadable)
     skipped = ", ".join(f"{number} {reason}" for reason, number in ignored.items() if number)
     WEBHOOK_RECORDED.log(

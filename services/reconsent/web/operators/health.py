@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import Any, Final
+
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 
 from reconsent.domain.errors import OutsideError
 from reconsent.domain.times import rfc3339
 from reconsent.facts.restores import held_since
+from reconsent.store.postgres import Connection
+from reconsent.store.stops import StoppedPartition, by_topic, stopped_partitions
 from reconsent.web.access import InjectedContext
 from reconsent.web.bodies import BoundedRoute
+
+_UNUSABLE: Final = "too many messages in a row cannot be used; `reconsent status` quotes the last"
 
 router = APIRouter(route_class=BoundedRoute)
 
@@ -22,11 +29,25 @@ def alive() -> Response:
 
 @router.get("/readyz")
 def ready(context: InjectedContext) -> Response:
-    """Report whether the database can be reached, and whether mail waits after a restore."""
+    """Report whether the database can be reached, whether mail waits, and which topics stand still.
+
+    Neither keeps the pages from being served. Why a topic stands still is for `status`: the reason
+    may quote a message.
+    """
+
+    def work(connection: Connection) -> tuple[datetime | None, list[StoppedPartition]]:
+        return held_since(connection), stopped_partitions(connection)
+
     try:
-        held = context.database.transaction(held_since)
+        held, stopped = context.database.transaction(work)
     except OutsideError as error:
         return JSONResponse({"status": "not ready", "error": str(error)}, 503)
+    found: dict[str, Any] = {"status": "ready"}
     if held and context.mailbox is None:
-        return JSONResponse({"status": "ready", "sending_held_since": rfc3339(held)})
-    return JSONResponse({"status": "ready"})
+        found["sending_held_since"] = rfc3339(held)
+    if stopped:
+        found["stopped_topics"] = {
+            topic: {"since": rfc3339(stop.stopped_at), "why": _UNUSABLE}
+            for topic, stop in by_topic(stopped).items()
+        }
+    return JSONResponse(found)

@@ -13,6 +13,8 @@ from reconsent.telemetry import (
     DEAD_LETTERS,
     METRICS,
     NOTICES,
+    REPORTS_NOT_OURS,
+    TOPICS_STOPPED,
     Metric,
     exposition,
 )
@@ -36,6 +38,11 @@ def _exposed(found: Status) -> str:
     gauges: dict[Metric, list[tuple[tuple[str, ...], int]]] = {
         CONSUMER_LAG: [((topic,), lag) for topic, lag in found.lags.items()],
         DEAD_LETTERS: [((topic,), waiting) for topic, waiting in found.dead_letters.items()],
+        TOPICS_STOPPED: [
+            ((topic,), int(any(topic == stop.topic for stop in found.stopped)))
+            for topic in found.dead_letters
+        ],
+        REPORTS_NOT_OURS: [((), found.not_ours)],
         NOTICES: [
             (
                 (row.policy, row.policy_version, row.kind, row.state, row.suppression or ""),

@@ -14,6 +14,7 @@ import pytest
 from reconsent.bus.postgres import PostgresConsumer
 from reconsent.domain import cloudevents
 from reconsent.domain.bus import Message
+from reconsent.domain.change import as_event
 from reconsent.domain.cloudevents import pack
 from reconsent.domain.dead_letters import with_later
 from reconsent.domain.errors import BadInputError
@@ -26,6 +27,7 @@ from reconsent.store.log import append_dead_letter
 from reconsent.store.offsets import advance
 from reconsent.store.postgres import connect
 from reconsent.workers import dead_letter_relay as relay
+from tests.drafts import draft
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -66,10 +68,10 @@ def garbage(topic: str, account: str, number: int = 0) -> Message:
     return event(topic, account, number)._replace(value=b"{")
 
 
-def mail_report(notice: str = "39c051cd-1e9e-43ab-8dc0-91497e6d26ec") -> Message:
-    """Make a report of a mail that was never sent: readable, and refused by the rules."""
-    data = {"notice": notice, "event": "bounced", "occurred_at": NOW.isoformat()}
-    return Message("mail-events", notice.encode(), json.dumps(data).encode(), (), NOW, 0, 0)
+def follower() -> Message:
+    """Make a version whose predecessor is missing: readable, and refused by the rules."""
+    value = as_event(draft(version="v2", follows="v1"))
+    return Message("policy-versions", b"campaigner", value, (), NOW, 0, 0)
 
 
 def bury_all(database: Database, messages: Sequence[Message]) -> list[Id]:
@@ -122,7 +124,7 @@ def test_a_retried_letter_is_recorded_and_removed(database: Database) -> None:
 
 def test_a_letter_that_is_refused_again_stays(database: Database) -> None:
     """It keeps its id, place and content; its reason is the new one."""
-    ids = bury_all(database, [garbage("accounts", "ann", 7), mail_report()])
+    ids = bury_all(database, [garbage("accounts", "ann", 7), follower()])
     before = database.transaction(lambda c: read(c, ids))
     done = retry_all(database, [[id_] for id_ in ids])
     assert done.taken == ()
@@ -132,7 +134,7 @@ def test_a_letter_that_is_refused_again_stays(database: Database) -> None:
         str(id_): after[id_].reason for id_ in ids
     }
     assert "not JSON" in after[ids[0]].reason
-    assert "never sent" in after[ids[1]].reason
+    assert "follows" in after[ids[1]].reason
     assert [after[id_].exception for id_ in ids] == ["BadInputError", "RefusedError"]
     assert [after[id_].group for id_ in ids] == ["reconsent", "reconsent"]
 

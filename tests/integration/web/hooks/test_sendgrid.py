@@ -241,7 +241,7 @@ def test_what_is_not_ours_is_ignored(place: Place, caplog: pytest.LogCaptureFixt
     assert (answer.status_code, answer.json()) == (200, {"new": 1, "unchanged": 0, "ignored": 5})
     assert place.state(account) == "delivered"
     assert "2 about other mail" in caplog.text
-    assert "1 about notices that were never sent" in caplog.text
+    assert "1 about notices that are not ours" in caplog.text
     assert place.post().status_code == 200
 
 

@@ -13,3 +13,7 @@ CROSS JOIN LATERAL unnest(string_to_array(split_part(application_name, ' ', 2), 
 WHERE datname = current_database() AND application_name LIKE 'reconsent %%'
   AND service <> 'command'
 GROUP BY service ORDER BY service;
+
+-- :name not_ours
+-- Count the reports that were not about our notices.
+SELECT coalesce(sum(reports), 0)::bigint FROM reports_not_ours;

@@ -7,6 +7,11 @@ WHERE notices.bucket = %(bucket)s AND notices.account_key = ANY(%(keys)s::bigint
   AND notice_id = ANY(%(notice_ids)s::uuid[]) AND attempt_id IS NOT NULL
 ORDER BY account_key, version_id, sequence FOR NO KEY UPDATE OF notices;
 
+-- :name planned
+-- Find the notices that exist, of those that reports are about.
+SELECT notice_id FROM listed(%(account_key)s::bigint[], %(notice_id)s::uuid[])
+JOIN notices USING (bucket, account_key, notice_id);
+
 -- :name add
 -- Add reports; a repeated one adds nothing. For deleted accounts and minors the text is left out,
 -- except the mark that the address is not to blame.

@@ -1,0 +1,22 @@
+-- :name stopped
+-- List the partitions that stand still.
+SELECT topic, partition, stopped_at, reason, accepted FROM stopped_partitions
+ORDER BY topic, partition;
+
+-- :name stop
+-- Record that a partition stands still.
+INSERT INTO stopped_partitions (topic, partition, reason)
+VALUES (%(topic)s, %(partition)s, %(reason)s)
+ON CONFLICT (topic, partition) DO UPDATE SET reason = excluded.reason;
+
+-- :name clear
+-- Record that a partition goes on.
+DELETE FROM stopped_partitions WHERE topic = %(topic)s AND partition = %(partition)s;
+
+-- :name is_accepted
+-- Tell whether the messages that a partition stands at may become dead letters.
+SELECT accepted FROM stopped_partitions WHERE topic = %(topic)s AND partition = %(partition)s;
+
+-- :name accept
+-- Let the messages that a topic stands at become dead letters.
+UPDATE stopped_partitions SET accepted = true WHERE topic = %(topic)s;

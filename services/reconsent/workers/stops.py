@@ -1,0 +1,66 @@
+"""What the intake remembers of the topics that stand still, and when it tries them again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+FIRST_PAUSE: Final = 1.0
+LONGEST_PAUSE: Final = 60.0
+Place = tuple[str, int]
+"""A topic, by its own name, and a partition."""
+
+
+class _Stop(NamedTuple):
+    """A place that stands still until it is tried again; `pause` was the last one, in seconds."""
+
+    pause: float
+    until: float
+    reason: str
+
+
+class Stops:
+    """The places where this process stands still, and those that it knows to go on.
+
+    `clock` counts seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._stopped: dict[Place, _Stop] = {}
+        self._epochs: dict[Place, int] = {}
+
+    def stop(self, place: Place, reason: str) -> float:
+        """Remember a stop; return for how long, which grows while nothing is recorded."""
+        before = self._stopped.get(place)
+        pause = min(before.pause * 2, LONGEST_PAUSE) if before else FIRST_PAUSE
+        self._stopped[place] = _Stop(pause, self._clock() + pause, reason)
+        return pause
+
+    def waiting(self) -> frozenset[str]:
+        """Return the topics that are not tried yet."""
+        now = self._clock()
+        return frozenset(topic for (topic, _), stop in self._stopped.items() if stop.until > now)
+
+    def reasons(self) -> dict[Place, str]:
+        """Return where this process stands still, and why."""
+        return {place: stop.reason for place, stop in self._stopped.items()}
+
+    def besides(self, topics: Collection[str]) -> list[Place]:
+        """List where this process stands still, except in some topics."""
+        return [place for place in self._stopped if place[0] not in topics]
+
+    def forget(self, place: Place) -> None:
+        """Forget a place at which nothing is left."""
+        del self._stopped[place]
+
+    def may_stand(self, place: Place, epoch: int) -> bool:
+        """Tell whether a place may be recorded as standing still, by us or an earlier owner."""
+        return place in self._stopped or self._epochs.get(place) != epoch
+
+    def goes_on(self, place: Place, epoch: int) -> bool:
+        """Remember that a place does not stand still; tell whether it did, in this process."""
+        self._epochs[place] = epoch
+        return self._stopped.pop(place, None) is not None

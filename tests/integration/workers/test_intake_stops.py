@@ -1,0 +1,347 @@
+"""A topic whose messages cannot be used stands still; the others go on. RULES 15 for reports."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+import pytest
+from typing_extensions import override
+
+from reconsent.bus.postgres import PostgresConsumer, PostgresProducer
+from reconsent.domain.bus import DEAD, Batch, Consumer, Message
+from reconsent.domain.change import as_event
+from reconsent.domain.cloudevents import pack, read
+from reconsent.domain.errors import StoppedError
+from reconsent.domain.signing import Signer
+from reconsent.facts.read.counts import Status, status
+from reconsent.facts.record.recorder import Recorder
+from reconsent.facts.versions import Policies, PublishedVersions
+from reconsent.store.postgres import Database, connect
+from reconsent.store.stops import StoppedPartition, accept, stopped_partitions
+from reconsent.workers import intake as intake_module
+from reconsent.workers.intake import GROUP, TOO_MANY_DEAD, Intake
+from reconsent.workers.running import run_until_idle
+from reconsent.workers.stops import FIRST_PAUSE, LONGEST_PAUSE
+from tests.drafts import draft
+
+NOW = datetime(2026, 6, 1, 8, tzinfo=UTC)
+SIGNER = Signer("secret")
+AHEAD = pytest.mark.parametrize("ahead", [False, True])
+
+
+class Clock:
+    """Seconds that pass when the test says so."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def __call__(self) -> float:
+        """Return the seconds so far."""
+        return self.seconds
+
+
+@contextmanager
+def intake(
+    database: Database, conninfo: str, clock: Clock, *, ahead: bool = False
+) -> Iterator[Intake]:
+    """Yield an intake on the embedded bus that does not wait."""
+
+    def consume() -> Consumer:
+        return PostgresConsumer(partial(connect, conninfo, autocommit=True), GROUP)
+
+    with intake_of(database, consume, clock, ahead=ahead) as made:
+        yield made
+
+
+@contextmanager
+def intake_of(
+    database: Database, consume: Callable[[], Consumer], clock: Clock, *, ahead: bool = False
+) -> Iterator[Intake]:
+    """Yield an intake that does not wait."""
+    hashed = SIGNER.address_hash
+    made = Intake(database, consume, hashed, patience=0, ahead=ahead, clock=clock)
+    with closing(made):
+        yield made
+
+
+def event(topic: str, name: str, **data: Any) -> Message:  # noqa: ANN401 -- JSON
+    """Make an event about an account on the first partition."""
+    fields = {"property": "shop.example", "account": name} | data
+    value = json.dumps(fields).encode()
+    key = f"shop.example/{name}".encode()
+    made = pack(topic, value, source="urn:test", id=name, time=NOW, key=key)
+    return made._replace(partition=0)
+
+
+def account(name: str, **data: Any) -> Message:  # noqa: ANN401 -- JSON
+    """Make an account event."""
+    usual = {"status": "active", "contact": "all", "updated_at": NOW.isoformat()}
+    return event("accounts", name, **usual | data)
+
+
+def poison(count: int) -> list[Message]:
+    """Make messages about accounts that nobody can read."""
+    return [account(f"poison {number}")._replace(value=b"{") for number in range(count)]
+
+
+def denial(name: str) -> Message:
+    """Make a choice."""
+    return event(
+        "choices", name, answer="deny", data_use="marketing", decided_at=NOW.isoformat()
+    )  # fmt: skip
+
+
+def send(conninfo: str, messages: Sequence[Message]) -> None:
+    """Put messages on the bus, on the partitions that they name."""
+    with closing(PostgresProducer(partial(connect, conninfo))) as producer:
+        producer.send(messages)
+
+
+def drain(reader: Intake) -> None:
+    """Take everything that can be taken now."""
+    while reader.work():
+        pass
+
+
+def rows(conninfo: str, query: str) -> list[Any]:
+    """Return the first column of a query."""
+    with psycopg.connect(conninfo) as connection:
+        return [row[0] for row in connection.execute(query.encode()).fetchall()]
+
+
+def accounts(conninfo: str) -> list[str]:
+    """Return the names of the accounts that events were recorded of, in order."""
+    query = "SELECT account FROM accounts WHERE updated_at IS NOT NULL ORDER BY account"
+    return rows(conninfo, query)
+
+
+def choices(conninfo: str) -> int:
+    """Count the recorded choices."""
+    return len(rows(conninfo, "SELECT 1 FROM consents"))
+
+
+def dead(conninfo: str) -> int:
+    """Count the dead letters."""
+    return len(rows(conninfo, f"SELECT 1 FROM bus_messages WHERE topic LIKE '%{DEAD}'"))  # noqa: S608
+
+
+def stops(database: Database) -> list[StoppedPartition]:
+    """List what stands still."""
+    return database.transaction(stopped_partitions)
+
+
+def counted(database: Database) -> Status:
+    """Return what `status` shows."""
+    return database.transaction(lambda connection: status(connection, Policies(), {}))
+
+
+@AHEAD
+def test_a_topic_stands_still_alone(
+    database: Database, conninfo: str, caplog: pytest.LogCaptureFixture, *, ahead: bool
+) -> None:
+    """What came before its unusable messages is recorded, and so are all other topics."""
+    before, after = [account("ann"), account("bo")], [account("cy")]
+    send(conninfo, [*before, *poison(TOO_MANY_DEAD), *after, denial("ann")])
+    with intake(database, conninfo, Clock(), ahead=ahead) as reader:
+        drain(reader)
+        assert (accounts(conninfo), choices(conninfo), dead(conninfo)) == (["ann", "bo"], 1, 0)
+        [stop] = stops(database)
+        assert (stop.topic, stop.partition, stop.accepted) == ("accounts", 0, False)
+        assert "100 messages in a row cannot be used" in stop.reason
+        assert "not JSON" in stop.reason
+        send(conninfo, [denial("bo")])
+        drain(reader)
+    assert choices(conninfo) == 2
+    [line] = [each.getMessage() for each in caplog.records if each.levelno == logging.ERROR]
+    assert "accounts: partition 0 stands still" in line
+
+
+@AHEAD
+def test_fewer_are_dead_letters(database: Database, conninfo: str, *, ahead: bool) -> None:
+    """Unusable messages stop nothing as long as one that can be used comes in between."""
+    send(
+        conninfo,
+        [*poison(TOO_MANY_DEAD - 1), account("ann"), *poison(TOO_MANY_DEAD - 1), account("bo")],
+    )
+    with intake(database, conninfo, Clock(), ahead=ahead) as reader:
+        drain(reader)
+    assert (accounts(conninfo), dead(conninfo)) == (["ann", "bo"], 2 * (TOO_MANY_DEAD - 1))
+    assert stops(database) == []
+
+
+@AHEAD
+@pytest.mark.parametrize("batch", [1, 7, 1000])
+def test_a_stop_does_not_depend_on_batches(
+    database: Database,
+    conninfo: str,
+    monkeypatch: pytest.MonkeyPatch,
+    batch: int,
+    *,
+    ahead: bool,
+) -> None:
+    """However few messages are read at a time, the topic stops, and goes on when it can."""
+    monkeypatch.setattr(intake_module, "BATCH", batch)
+    send(conninfo, [account("ann"), *poison(TOO_MANY_DEAD + 5), account("bo"), denial("ann")])
+    clock = Clock()
+    with intake(database, conninfo, clock, ahead=ahead) as reader:
+        drain(reader)
+        assert (accounts(conninfo), choices(conninfo)) == (["ann"], 1)
+        assert dead(conninfo) < TOO_MANY_DEAD
+        assert len(stops(database)) == 1
+        database.transaction(partial(accept, topic="accounts"))
+        clock.seconds += FIRST_PAUSE
+        drain(reader)
+    assert (accounts(conninfo), dead(conninfo)) == (["ann", "bo"], TOO_MANY_DEAD + 5)
+    assert stops(database) == []
+
+
+def test_it_is_tried_again_after_growing_pauses(database: Database, conninfo: str) -> None:
+    """Each failure doubles the pause, up to a limit; the time of the first stop stays."""
+    send(conninfo, poison(TOO_MANY_DEAD))
+    clock = Clock()
+    with intake(database, conninfo, clock) as reader:
+        drain(reader)
+        [first] = stops(database)
+        pause = FIRST_PAUSE
+        for _ in range(9):
+            clock.seconds += pause - 0.1
+            assert not reader.work()
+            clock.seconds += 0.1
+            assert reader.work()
+            assert not reader.work()
+            pause = min(2 * pause, LONGEST_PAUSE)
+        assert stops(database) == [first]
+    assert dead(conninfo) == 0
+
+
+def test_it_goes_on_once_the_cause_is_repaired(
+    database: Database, conninfo: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nothing became a dead letter, nothing is lost, and nobody has to say that it is repaired."""
+    missing = draft(version="v0")
+    chain = [
+        Message(
+            "policy-versions",
+            b"campaigner",
+            as_event(draft(version=f"v{number + 1}", follows=f"v{number}")),
+            (),
+            NOW,
+        )
+        for number in range(TOO_MANY_DEAD + 20)
+    ]
+    send(conninfo, chain)
+    clock = Clock()
+    with caplog.at_level(logging.INFO), intake(database, conninfo, clock) as reader:
+        drain(reader)
+        assert [stop.topic for stop in stops(database)] == ["policy-versions"]
+        first = Message("policy-versions", b"campaigner", as_event(missing), (), NOW)
+        recorder = Recorder(PublishedVersions(), SIGNER.address_hash)
+        assert not database.transaction(lambda c: recorder.record(c, [read(first)])).refused
+        clock.seconds += FIRST_PAUSE
+        drain(reader)
+        assert reader.standing() is None
+    assert len(rows(conninfo, "SELECT 1 FROM policy_versions")) == len(chain) + 1
+    assert (stops(database), dead(conninfo)) == ([], 0)
+    assert "no longer stands still" in caplog.text
+
+
+def test_a_new_process_stands_at_the_same_place(database: Database, conninfo: str) -> None:
+    """It finds the stop recorded, and clears it when it gets past the messages."""
+    send(conninfo, [*poison(TOO_MANY_DEAD), account("ann")])
+    with intake(database, conninfo, Clock()) as reader:
+        drain(reader)
+    [first] = stops(database)
+    with intake(database, conninfo, Clock()) as reader:
+        drain(reader)
+        assert stops(database) == [first]
+    with psycopg.connect(conninfo) as connection:
+        connection.execute("DELETE FROM bus_messages WHERE value = '{' AND \"offset\" > 50")
+    with intake(database, conninfo, Clock()) as reader:
+        drain(reader)
+    assert (stops(database), accounts(conninfo), dead(conninfo)) == ([], ["ann"], 51)
+
+
+def test_a_stop_ends_when_nothing_is_left_to_read(database: Database, conninfo: str) -> None:
+    """Messages that are gone, by erasure or retention, keep nothing standing."""
+    send(conninfo, poison(TOO_MANY_DEAD))
+    clock = Clock()
+    with intake(database, conninfo, clock) as reader:
+        drain(reader)
+        with psycopg.connect(conninfo) as connection:
+            connection.execute("DELETE FROM bus_messages")
+        clock.seconds += FIRST_PAUSE
+        drain(reader)
+        drain(reader)
+        assert reader.standing() is None
+    assert stops(database) == []
+
+
+def test_a_pause_that_ends_while_others_are_awaited_clears_nothing(
+    database: Database, conninfo: str
+) -> None:
+    """Only a topic that was read to its end without an obstacle is known to go on."""
+    send(conninfo, poison(TOO_MANY_DEAD))
+    clock = Clock()
+
+    class Slow(PostgresConsumer):
+        """The first pause ends while it waits."""
+
+        @override
+        def poll(
+            self, limit: int, timeout: float, without: Collection[str] = frozenset()
+        ) -> Batch | None:
+            found = super().poll(limit, timeout, without)
+            clock.seconds += FIRST_PAUSE
+            return found
+
+    def consume() -> Consumer:
+        return Slow(partial(connect, conninfo, autocommit=True), GROUP)
+
+    with intake_of(database, consume, clock) as reader:
+        assert reader.work()
+        assert not reader.work()
+        assert [stop.topic for stop in stops(database)] == ["accounts"]
+
+
+def test_until_idle_ends_with_what_stands_still(database: Database, conninfo: str) -> None:
+    """All else is done first; then the error names the topic and the reason."""
+    send(conninfo, [*poison(TOO_MANY_DEAD), denial("ann")])
+    with (
+        intake(database, conninfo, Clock()) as reader,
+        pytest.raises(
+            StoppedError, match=r"accounts: partition 0 stands still: .*not JSON"
+        ) as raised,
+    ):
+        run_until_idle([reader])
+    assert choices(conninfo) == 1
+    assert raised.value.exit_code == 3
+
+
+def test_reports_that_are_not_ours_are_counted(database: Database, conninfo: str) -> None:
+    """However many come, they are neither refused nor dead letters, and stop nothing."""
+    reports = [
+        Message(
+            "mail-events",
+            name.encode(),
+            json.dumps(
+                {"notice": name, "event": "bounced", "occurred_at": NOW.isoformat()}
+            ).encode(),
+            (),
+            NOW,
+        )
+        for name in [*(str(uuid4()) for _ in range(3 * TOO_MANY_DEAD)), "somebody else's"]
+    ]
+    send(conninfo, reports)
+    with intake(database, conninfo, Clock()) as reader:
+        drain(reader)
+    found = counted(database)
+    assert (found.not_ours, found.stopped) == (len(reports), [])
+    assert dead(conninfo) == 0
