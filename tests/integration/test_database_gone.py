@@ -63,6 +63,7 @@ COMMANDS: Final[dict[str, list[str]]] = {
     "dead-letters show": ["accounts:0:0"],
     "dead-letters retry": ["--all"],
     "dead-letters discard": ["--all", "--yes"],
+    "dead-letters accept": ["accounts"],
 }
 NO_DATABASE: Final = {"policy diff", "topics create", "topics check"}
 

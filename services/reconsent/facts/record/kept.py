@@ -22,6 +22,7 @@ _SHARED: Final = Kept("a set that any number of accounts share", NAMES_NO_ACCOUN
 _COUNTERS: Final = (
     "buckets", "bus_partitions", "clusters", "consumer_offsets", "followers", "leases",
     "notice_counts", "paces", "planning_progress", "relay_full_sweeps", "relay_sweeps", "releases",
+    "reports_not_ours",
 )  # fmt: skip
 _DIGESTS: Final = (
     "relayed_consents", "relayed_notices", "relayed_permissions", "relayed_unsubscribes",
@@ -65,6 +66,9 @@ KEPT: Final[Mapping[str, Kept]] = {
     "renderings": Kept("words of mails and pages, the same for all readers", NAMES_NO_ACCOUNT),
     "stale_address_hashes": Kept("numbers of accounts, during an upgrade", NAMES_NO_ACCOUNT),
     "standings": _SHARED,
+    "stopped_partitions": Kept(
+        "what is wrong with the next message of a topic that stands still", NAMES_NO_ACCOUNT
+    ),
     "told_sets": _SHARED,
     "unsubscribes": Kept("unsubscribes: from which mail, when and how", "proves the request"),
 }

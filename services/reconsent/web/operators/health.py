@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
@@ -15,8 +15,6 @@ from reconsent.store.postgres import Connection
 from reconsent.store.stops import StoppedPartition, by_topic, stopped_partitions
 from reconsent.web.access import InjectedContext
 from reconsent.web.bodies import BoundedRoute
-
-_UNUSABLE: Final = "too many messages in a row cannot be used; `reconsent status` quotes the last"
 
 router = APIRouter(route_class=BoundedRoute)
 
@@ -31,8 +29,7 @@ def alive() -> Response:
 def ready(context: InjectedContext) -> Response:
     """Report whether the database can be reached, whether mail waits, and which topics stand still.
 
-    Neither keeps the pages from being served. Why a topic stands still is for `status`: the reason
-    may quote a message.
+    Neither keeps the pages from being served.
     """
 
     def work(connection: Connection) -> tuple[datetime | None, list[StoppedPartition]]:
@@ -47,7 +44,7 @@ def ready(context: InjectedContext) -> Response:
         found["sending_held_since"] = rfc3339(held)
     if stopped:
         found["stopped_topics"] = {
-            topic: {"since": rfc3339(stop.stopped_at), "why": _UNUSABLE}
+            topic: {"since": rfc3339(stop.stopped_at), "why": stop.reason}
             for topic, stop in by_topic(stopped).items()
         }
     return JSONResponse(found)
