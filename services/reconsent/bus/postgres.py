@@ -74,12 +74,11 @@ class PostgresConsumer:
         self._held: dict[Partition, tuple[int, int]] = {}
         self._shared_at: float | None = None
         self._connection = connect()
-        with in_one_line("bus"):
-            self._set("idle_session_timeout", _IDLE_LIMIT)
-            self._set("lock_timeout", TAKE_OVER_LIMIT)
-            self._connection.execute("LISTEN bus")
-            self._leases = Leases(self._connection, _IDLE_LIMIT)
-            self._leases.take(self._member)
+        try:
+            self._join()
+        except OutsideError:
+            self._connection.close()
+            raise
 
     def poll(
         self, limit: int, timeout: float, without: Collection[str] = frozenset()
@@ -109,6 +108,14 @@ class PostgresConsumer:
     def close(self) -> None:
         """Give the partitions back."""
         self._leases.close()
+
+    def _join(self) -> None:
+        with in_one_line("bus"):
+            self._set("idle_session_timeout", _IDLE_LIMIT)
+            self._set("lock_timeout", TAKE_OVER_LIMIT)
+            self._connection.execute("LISTEN bus")
+            self._leases = Leases(self._connection, _IDLE_LIMIT)
+            self._leases.take(self._member)
 
     def _set(self, setting: str, value: str) -> None:
         self._connection.execute("SELECT set_config(%s, %s, false)", (setting, value))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Self
 
@@ -69,36 +70,49 @@ def run(arguments: Sequence[str], make: Callable[[Settings], Program]) -> int:
     # Database failures are reported where they are handled.
     logging.getLogger("psycopg").setLevel(logging.ERROR)
     try:
-        context = _Lazy(make)
-        # Not cli.main, which exits with 1 ("the answer is no") on a closed pipe.
-        with context, cli.make_context("reconsent", list(arguments), obj=context) as called:
-            result = cli.invoke(called)
-        sys.stdout.flush()
+        return _invoke(arguments, make)
     except click.exceptions.Exit as ended:
         return ended.exit_code
-    except click.exceptions.NoArgsIsHelpError as error:
-        complain(error.format_message())
-        return BadInputError.exit_code
-    except click.ClickException as error:
-        complain(f"reconsent: {' '.join(error.format_message().split())}")
-        return BadInputError.exit_code
     except (click.exceptions.Abort, KeyboardInterrupt):
         return INTERRUPTED
-    except PolicyFileError as error:
-        complain(str(error))
-        return error.exit_code
-    except ReconsentError as error:
-        complain(f"reconsent: {error}")
-        return error.exit_code
     except BrokenPipeError:
         _discard_output()
         return 0
-    except OSError as error:
-        place = f"{error.filename}: " if error.filename else ""
-        complain(f"reconsent: {place}{error.strerror or error}")
-        _discard_output()
-        return OutsideError.exit_code
+    except Exception as error:  # noqa: BLE001 -- Python would exit with 1: "the answer is no"
+        return _report(error)
+
+
+def _invoke(arguments: Sequence[str], make: Callable[[Settings], Program]) -> int:
+    context = _Lazy(make)
+    # Not cli.main, which exits with 1 ("the answer is no") on a closed pipe.
+    with context, cli.make_context("reconsent", list(arguments), obj=context) as called:
+        result = cli.invoke(called)
+    sys.stdout.flush()
     return result if isinstance(result, int) else 0
+
+
+def _report(error: Exception) -> int:
+    """Report an error in one line, with a traceback if it is a bug; return the exit code."""
+    match error:
+        case click.exceptions.NoArgsIsHelpError():
+            complain(error.format_message())
+            return BadInputError.exit_code
+        case click.ClickException():
+            complain(f"reconsent: {' '.join(error.format_message().split())}")
+            return BadInputError.exit_code
+        case PolicyFileError():
+            complain(str(error))
+            return error.exit_code
+        case ReconsentError():
+            complain(f"reconsent: {error}")
+            return error.exit_code
+        case OSError():
+            place = f"{error.filename}: " if error.filename else ""
+            complain(f"reconsent: {place}{error.strerror or error}")
+            _discard_output()
+            return OutsideError.exit_code
+    complain("".join(traceback.format_exception(error)).rstrip())
+    return OutsideError.exit_code
 
 
 def _discard_output() -> None:

@@ -15,7 +15,7 @@ import psycopg
 
 from reconsent.domain.errors import OutsideError
 from reconsent.store.named import named
-from reconsent.store.postgres import connect, first_line, in_one_line
+from reconsent.store.postgres import FAILURES, connect, first_line, in_one_line
 from reconsent.store.rows import all_rows, one_row, values
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def _connected(conninfo: str, lasting: str, holder: UUID) -> Leases:
     made = connect(conninfo, autocommit=True)
     try:
         return Leases(made, lasting, holder)
-    except psycopg.OperationalError:
+    except FAILURES:
         made.close()
         raise
 
@@ -155,7 +155,7 @@ class Lease:
             leases = _connected(self._conninfo, self._idle, self._holder)
             try:
                 leases.take(self._name)
-            except psycopg.OperationalError:
+            except FAILURES:
                 leases.close()
                 raise
         return leases
@@ -193,7 +193,7 @@ class SoleRight:
             if self._leases is None:
                 self._leases = _connected(self._conninfo, self._idle, self._holder)
             taken = self._leases.take(self._name)
-        except psycopg.OperationalError as error:
+        except FAILURES as error:
             self.close()
             raise OutsideError(f"database: {first_line(error)}") from error
         if not taken:

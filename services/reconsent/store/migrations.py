@@ -23,7 +23,7 @@ import psycopg
 from psycopg import errors
 
 from reconsent.domain.errors import OutsideError, StoppedError
-from reconsent.store.postgres import connect, in_one_line
+from reconsent.store.postgres import connect, first_line, in_one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -62,19 +62,45 @@ def migrate(conninfo: str, folder: Traversable = _FOLDER) -> list[str]:
     """
     known = migrations(folder)
     with in_one_line(), closing(connect(conninfo, autocommit=True)) as connection:
-        version = connection.info.server_version // 10000
-        if version not in SUPPORTED:
-            message = f"database: PostgreSQL {version} is not supported, 15 to 18 are"
-            raise OutsideError(message)
-        if not _missing(known, _applied(connection)):
+        _check_server(connection)
+        missing = _missing(known, _applied(connection))
+        if not missing:
             return []
-        with _alone(connection):
+        with _allowed(connection, missing), _alone(connection):
             _prepare(connection, known)
             missing = _missing(known, _applied(connection))
             for migration in missing:
                 with in_one_line(f"database: migration {migration.name}", (psycopg.Error,)):
                     _apply(connection, migration)
     return [migration.name for migration in missing]
+
+
+def _check_server(connection: Connection) -> None:
+    encoding = connection.info.parameter_status("server_encoding")
+    if encoding != "UTF8":
+        message = (
+            f"database: its encoding is {encoding}, and only UTF8 holds every name; create it with "
+            "`createdb --encoding UTF8 --template template0`"
+        )
+        raise OutsideError(message)
+    version = connection.info.server_version // 10000
+    if version not in SUPPORTED:
+        message = f"database: PostgreSQL {version} is not supported, 15 to 18 are"
+        raise OutsideError(message)
+
+
+@contextmanager
+def _allowed(connection: Connection, missing: Sequence[Migration]) -> Iterator[None]:
+    """Say what to do if the role must not change tables."""
+    try:
+        yield
+    except (errors.InsufficientPrivilege, errors.InvalidSchemaName) as error:
+        message = (
+            f"database: {len(missing)} migrations from {missing[0].name} on are missing, and the "
+            f"role {connection.info.user} cannot apply them ({first_line(error)}): run `reconsent "
+            "migrate` as the role that owns the tables"
+        )
+        raise OutsideError(message) from error
 
 
 def migrations(folder: Traversable = _FOLDER) -> list[Migration]:

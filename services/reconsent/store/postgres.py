@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import psycopg
@@ -38,7 +38,21 @@ _CLUSTER = (
     " FROM pg_control_system()"
 )
 _NEVER = 2**31
-_LOST = (psycopg.OperationalError, psycopg.InterfaceError)
+FAILURES = (
+    # Connections, limits, disks, orders of an administrator.
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    # A role that lacks a right, or the schema.
+    psycopg.errors.InsufficientPrivilege,
+    psycopg.errors.InvalidSchemaName,
+    psycopg.errors.ReadOnlySqlTransaction,
+    psycopg.errors.IdleInTransactionSessionTimeout,
+    # Damaged files.
+    psycopg.errors.InternalError_,
+    psycopg.errors.DataCorrupted,
+    psycopg.errors.IndexCorrupted,
+)
+"""Failures of the database, its server or the role; no statement of ours is at fault."""
 
 
 class Database:
@@ -94,10 +108,10 @@ class Database:
             raise
         except PoolTimeout as error:
             # The pool does not know why it has none: the error of a direct connection does.
-            connect(make_conninfo(self._conninfo, connect_timeout=_CONNECT_SECONDS)).close()
+            _try(make_conninfo(self._conninfo, connect_timeout=_CONNECT_SECONDS))
             message = f"database: no connection was free for {self.patience:.0f} s"
             raise OutsideError(message) from error
-        except _LOST as error:
+        except FAILURES as error:
             # Connections are often lost together. Found one at a time, each would cost a pause.
             self._pool.check()
             raise OutsideError(f"database: {first_line(error)}") from error
@@ -140,7 +154,7 @@ def open_database(
 
     `revive` is called when the server has not answered for a while.
     """
-    connect(conninfo).close()  # a wrong address is reported at once rather than after a time-out
+    _try(conninfo)  # a wrong address is reported at once rather than after a time-out
     pool: ConnectionPool[Connection] = ConnectionPool(
         conninfo,
         min_size=1,
@@ -158,6 +172,12 @@ def open_database(
         yield Database(conninfo, pool)
 
 
+def _try(conninfo: str) -> None:
+    """Connect as the pool does. Raises OutsideError if that fails."""
+    with closing(connect(conninfo)) as connection, in_one_line():
+        connection.execute(_CLUSTER)
+
+
 def connect(conninfo: str, *, autocommit: bool = False) -> Connection:
     """Open one connection. Raises OutsideError in one line."""
     try:
@@ -170,7 +190,7 @@ def connect(conninfo: str, *, autocommit: bool = False) -> Connection:
 
 @contextmanager
 def in_one_line(
-    what: str = "database", errors: tuple[type[psycopg.Error], ...] = _LOST
+    what: str = "database", errors: tuple[type[psycopg.Error], ...] = FAILURES
 ) -> Iterator[None]:
     """Report in one line that the database failed. Raises OutsideError."""
     try:
