@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tests.acceptance.outside import Json, World
-from tests.acceptance.versions import EMAIL, OFFERS, PHONE, SERVICE, V2, V3, version
+from tests.acceptance.people import account, collection
+from tests.acceptance.versions import CALLS, EMAIL, OFFERS, PHONE, SERVICE, V2, V3, Row, version
 
 
 def test_a_published_version_never_changes(shop: World) -> None:
@@ -93,3 +96,52 @@ def test_preview_counts_before_anything_is_published(shop: World) -> None:
     assert any("<fieldset" in text for text in written.values())
     assert shop.run("notices", "--policy-version", "v4").out == ""
     shop.run("policy", "preview", path, "--mail", path, code=2)
+
+
+def test_the_mails_that_would_go_are_written(shop: World) -> None:
+    """Each question and locale, most frequent first, as they are sent; none that nobody gets."""
+    people = {"ada": "nb", "ben": "nb", "cleo": "en", "dan": "nb", "eva": "en", "fay": "nb"}
+    silent: dict[str, Json] = {"eva": {"minor": True}, "fay": {"status": "deactivated"}}
+    texts = {
+        locale: {"title": f"Policy {locale}", "summary": "What changes.", "body": "Words."}
+        for locale in ("en", "nb", "da")
+    }
+    site = {"policy": "previewed", "properties": ["previewed.example"], "texts": texts}
+    first = version("a1", None, (EMAIL, [SERVICE], []), (PHONE, [SERVICE], []), **site)
+    shop.run("policy", "publish", shop.policy_file(first))
+    at = {"property": "previewed.example"}
+    known = [
+        account(name, **at, locale=locale, **silent.get(name, {}))
+        for name, locale in people.items()
+    ]
+    shop.take("import", "accounts", known)
+    held = [collection(name, **at, collected_under="a1") for name in people]
+    # Only they hold a telephone number, and nobody may write to them.
+    phones = {"collected_under": "a1", "data_category": PHONE}
+    held += [collection(name, **at, **phones) for name in silent]
+    shop.take("import", "collections", held)
+    more: list[Row] = [(EMAIL, [SERVICE, OFFERS], []), (PHONE, [SERVICE, CALLS], [])]
+    path = shop.policy_file(version("a2", "a1", *more, **site))
+    folder = shop.folder / "previewed"
+    told = shop.run("policy", "preview", path, "--mail", folder).out
+    index = json.loads((folder / "mails.json").read_text("utf-8"))
+    assert [(row["kind"], row["locale"], row["accounts"], row["questions"]) for row in index] == [
+        ("choice", "nb", 3, 1), ("choice", "en", 1, 1),
+    ]  # fmt: skip
+    assert {file.name for file in folder.iterdir()} == {
+        "mails.json", *(name for row in index for name in row["files"]),
+    }  # fmt: skip
+    assert "3 would get" in told
+    written = (folder / "01-choice.nb.mail.txt").read_text("utf-8")
+
+    few = shop.folder / "few"
+    told = shop.run("policy", "preview", path, "--mail", few, "--at-most", "1").out
+    assert "not written: 1 of the mails, which 1 accounts would get" in told
+    assert len(json.loads((few / "mails.json").read_text("utf-8"))) == 1
+
+    shop.run("policy", "publish", path)
+    shop.work()
+    sent = shop.mails("ada@people.test")[-1]
+    assert sent.link
+    link = f"{shop.url}/c/preview"
+    assert f"{sent.subject}\n\n{sent.text}".replace(sent.link, link).split() == written.split()

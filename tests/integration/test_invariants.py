@@ -20,7 +20,8 @@ from reconsent.facts.ledgers import read_ledgers
 from reconsent.facts.sets import as_standing
 from reconsent.facts.versions import PublishedVersions
 from reconsent.store.postgres import Connection, Database
-from reconsent.workers.preview import preview
+from reconsent.workers.preview import Preview, preview
+from reconsent.workers.preview_mails import mails
 from tests.integration.messages import MESSAGES, interleaved
 from tests.integration.pipeline import Both, Pipeline
 from tests.integration.stage import Stage, stage
@@ -112,7 +113,24 @@ def test_a_preview_counts_what_the_rules_say(place: Stage, story: Sequence[Step]
             assert {name: getattr(found, name) for name in counts} == counts
             told = found.choice + found.information + sum(found.suppressed.values())
             assert found.accounts == told + found.untouched
+            _check_mails(place, step, found)
         both.take(step)
+
+
+def _check_mails(place: Stage, step: Publish, found: Preview) -> None:
+    """Each previewed mail has readers, and they are exactly those who would be mailed."""
+    version = PolicyVersion.model_validate(step.document)
+    previewed = mails(place.database, version)
+    sent = Counter[str]()
+    for mail in previewed:
+        assert mail.accounts > 0
+        assert mail.locale in version.texts
+        assert bool(mail.ask) == (mail.kind == "choice")
+        sent[mail.kind] += mail.accounts
+    assert sent == +Counter({"choice": found.choice, "information": found.information})
+    assert len({(mail.kind, mail.ask, mail.locale) for mail in previewed}) == len(previewed)
+    counts = [mail.accounts for mail in previewed]
+    assert counts == sorted(counts, reverse=True)
 
 
 def _is_published(world: World, step: Publish) -> bool:

@@ -28,6 +28,7 @@ Result = TypeVar("Result")
 _FILE = click.Path(path_type=Path)
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 _HAS_MISTAKES = 2
+_MAILS = 20
 
 
 @click.group()
@@ -125,30 +126,26 @@ def diff(old: Path, new: Path, *, as_json: bool) -> int:
 @policy.command("preview")
 @click.argument("file", type=_FILE)
 @click.option("--mail", type=_FOLDER, help="Write the mails and pages into this folder.")
+@click.option(
+    "--at-most",
+    type=click.IntRange(min=1),
+    default=_MAILS,
+    show_default=True,
+    help="With --mail: how many different mails, the most frequent first.",
+)
 @terminal.json_option
 @with_program
-def preview(program: Program, file: Path, *, mail: Path | None, as_json: bool) -> None:
+def preview(
+    program: Program, file: Path, *, mail: Path | None, at_most: int, as_json: bool
+) -> None:
     """Count who would be asked, informed and left out if a policy FILE were published now."""
     from reconsent.workers.preview import preview as count  # noqa: PLC0415 -- loads the mail templates
-    from reconsent.workers.preview import write_mails  # noqa: PLC0415
 
     loaded = load(file)
     found = _placed(loaded, file, lambda: count(program.database, loaded.version))
-    written = []
-    if mail:
-        settings = program.settings
-        written = write_mails(
-            found, mail, public_url=settings.public_url, sender=settings.mail_from
-        )
-    counts = {
-        "accounts": found.accounts,
-        "choice": found.choice,
-        "information": found.information,
-        "suppressed": found.suppressed,
-        "untouched": found.untouched,
-    }
+    told = _write_mails(program, loaded.version, mail, at_most) if mail else []
     if as_json:
-        terminal.document(counts)
+        terminal.document(asdict(found))
         return
     terminal.table(
         ("", "accounts"),
@@ -160,8 +157,27 @@ def preview(program: Program, file: Path, *, mail: Path | None, as_json: bool) -
             ("total", f"{found.accounts:,}"),
         ],
     )
-    for path in written:
-        click.echo(f"wrote {path}")
+    for line in told:
+        click.echo(line)
+
+
+def _write_mails(program: Program, version: PolicyVersion, folder: Path, at_most: int) -> list[str]:
+    """Write the mails of a draft; return what to say of them."""
+    from reconsent.workers.preview_mails import mails, write  # noqa: PLC0415 -- loads the templates
+
+    settings = program.settings
+    found = mails(program.database, version)
+    written = write(
+        found[:at_most], folder, public_url=settings.public_url, sender=settings.mail_from
+    )
+    told = [f"{each.mail.accounts:,} would get {each.files[0]}" for each in written]
+    left = found[at_most:]
+    if left:
+        accounts = sum(mail.accounts for mail in left)
+        told.append(
+            f"not written: {len(left):,} of the mails, which {accounts:,} accounts would get"
+        )
+    return told or ["nobody would get a mail, so none was written"]
 
 
 @policy.command("publish")

@@ -25,3 +25,20 @@ FROM (
 ) AS reach
 GROUP BY holdings_id, standing_id, status = 'active', contact = 'all', contact = 'none', minor,
          address = 'ok', address = 'none', passes_on;
+
+-- :name readers
+-- Count them by property and locale too, which decide the words of a mail.
+SELECT holdings_id, standing_id, number, passes_on, property_name, locale, count(*) AS accounts
+FROM (
+    SELECT holdings_id, standing_id, passes_on, property_name, locale,
+-- :include reach_number
+           AS number
+    FROM (
+        SELECT holdings_id, standing_id, status, contact, minor, address, property AS property_name, locale,
+-- :include passes_on
+               AS passes_on
+        FROM account_reach AS reach
+        WHERE property = ANY(%(properties)s) AND status <> 'deleted'
+    ) AS reach
+) AS reach
+GROUP BY holdings_id, standing_id, number, passes_on, property_name, locale;
