@@ -136,6 +136,14 @@ SERVICE_NOT_CLOSED: Final = LogEvent(
     level=logging.ERROR,
     sentence="%(service)s could not be closed before its restart (%(error)s)",
 )
+SERVICE_STANDS: Final = LogEvent(
+    name="service.stands",
+    level=logging.ERROR,
+    sentence=(
+        "%(service)s stands still until somebody intervenes: %(error)s; the other services go on, "
+        "trying again in %(pause).0f s"
+    ),
+)
 SERVICE_STOPPED: Final = LogEvent(
     name="service.stopped",
     level=logging.ERROR,

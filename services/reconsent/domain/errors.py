@@ -32,4 +32,4 @@ class OutsideError(ReconsentError):
 
 
 class StoppedError(OutsideError):
-    """Retrying will not help until somebody intervenes: the service ends."""
+    """Retrying will not help until somebody intervenes."""

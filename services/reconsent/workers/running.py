@@ -1,7 +1,8 @@
 """Run services side by side: for ever, or until none of them can do anything now.
 
 For ever means: a failure outside is waited for, and a service that failed unexpectedly is started
-again, while the others go on. Only an error that somebody has to see to ends the process.
+again, while the others go on. What somebody has to see to is tried again after long pauses: a mail
+provider that refuses the key must not take the pages down.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from reconsent.telemetry import (
     SERVICE_NOT_CLOSED,
     SERVICE_RESTARTS,
     SERVICE_RETRIES,
+    SERVICE_STANDS,
     SERVICE_STOPPED,
 )
 
@@ -72,8 +74,9 @@ def run(
 ) -> None:
     """Work until told to stop, each service in a thread of its own.
 
-    Raises the error of a service that must stop, once all others have finished their step. Pauses
-    go through `wait`, which is to return early when `stop` is set.
+    A service that fails is tried again. Pauses go through `wait`, which is to return early when
+    `stop` is set. What no service may catch, such as the end of the interpreter, is raised once all
+    others have finished their step.
     """
     broken: list[BaseException] = []
 
@@ -104,12 +107,12 @@ def _work(service: Service, stop: threading.Event, wait: Callable[[float], objec
     while not stop.is_set():
         try:
             pause = 0.0 if service.work() else REST
-        except StoppedError:
-            raise
-        except OutsideError as error:
-            SERVICE_RETRIES.log(service=service.name, error=error, pause=rest)
-        except ReconsentError:
-            raise  # what it was given is wrong, and will be the next time
+        except ReconsentError as error:
+            if isinstance(error, StoppedError) or not isinstance(error, OutsideError):
+                rest = LONGEST_REST
+                SERVICE_STANDS.log(service=service.name, error=error, pause=rest)
+            else:
+                SERVICE_RETRIES.log(service=service.name, error=error, pause=rest)
         except Exception as error:  # noqa: BLE001 (no service may end the others)
             logged = _restart(service, error, rest, logged)
         else:

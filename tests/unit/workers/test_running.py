@@ -119,9 +119,31 @@ def test_pauses_grow_until_a_step_succeeds(error: Exception) -> None:
 
 
 @pytest.mark.parametrize("error", [StoppedError("account barred"), BadInputError("bad setting")])
-def test_a_service_that_must_stop_ends_the_process(
+def test_a_service_that_needs_somebody_stands_still_alone(
     error: ReconsentError, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """The others go on; it is tried again after the longest pause, and goes on once it can."""
+    stop = threading.Event()
+    other = Scripted("other")
+
+    def both_went_on() -> None:
+        if other.steps > 3:
+            stop.set()
+
+    standing = Scripted("standing", error, error, then=both_went_on)
+    with caplog.at_level(logging.ERROR, "reconsent"):
+        pauses = _run([standing, other], stop)
+    assert standing.steps > 2
+    assert standing.closed == other.closed == 0
+    assert pauses == [LONGEST_REST, LONGEST_REST]
+    line = (
+        f"standing stands still until somebody intervenes: {error}; the other services go on, "
+        "trying again in 30 s"
+    )
+    assert [record.getMessage() for record in caplog.records] == [line, line]
+
+
+def test_what_no_service_may_catch_ends_the_process(caplog: pytest.LogCaptureFixture) -> None:
     """The others finish their step first; the log says why, and the error is raised."""
     stop = threading.Event()
     begun = threading.Event()
@@ -132,20 +154,16 @@ def test_a_service_that_must_stop_ends_the_process(
         assert stop.wait(PATIENCE)
         finished.append(True)
 
-    class Late(Scripted):
-        @override
-        def work(self) -> bool:
-            assert begun.wait(PATIENCE)
-            return super().work()
+    def leave() -> None:
+        assert begun.wait(PATIENCE)
+        raise SystemExit
 
-    stopping = Late("stopping", error)
-    with caplog.at_level(logging.ERROR, "reconsent"), pytest.raises(type(error)) as raised:
+    stopping = Scripted("stopping", then=leave)
+    with caplog.at_level(logging.ERROR, "reconsent"), pytest.raises(SystemExit):
         _run([stopping, Scripted("working", then=step)], stop)
-    assert raised.value is error
-    assert stopping.steps == 1
     assert finished == [True]
     [record] = caplog.records
-    assert record.getMessage().startswith(f"stopping must stop: {error};")
+    assert record.getMessage().startswith("stopping must stop: ")
 
 
 @pytest.mark.parametrize("error", [KeyError("lost"), OutsideError("down"), StoppedError("barred")])
