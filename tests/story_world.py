@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from reconsent.cli.explain_report import story
-from reconsent.domain.cloudevents import Received
 from reconsent.domain.event import parse
+from reconsent.domain.received import Received
 from reconsent.domain.signing import Signer
 from reconsent.facts.read.account_story import account_json
 from reconsent.facts.read.permissions import Permissions

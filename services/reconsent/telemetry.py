@@ -57,6 +57,12 @@ NOTICES: Final = Metric(
     meaning="Notices by policy version, kind, state and suppression.",
     labels=("policy", "policy_version", "kind", "state", "suppression"),
 )
+EARLY_EVENTS: Final = Metric(
+    name="reconsent_early_events",
+    kind="gauge",
+    meaning="Events whose times were ahead of when they came in by more than 5 minutes.",
+    labels=("topic", "source"),
+)
 SERVICE_RESTARTS: Final = Metric(
     name="reconsent_service_restarts_total",
     kind="counter",
@@ -75,6 +81,7 @@ METRICS: Final = (
     TOPICS_STOPPED,
     REPORTS_NOT_OURS,
     NOTICES,
+    EARLY_EVENTS,
     SERVICE_RESTARTS,
     MAILS_NOT_WRITTEN,
 )

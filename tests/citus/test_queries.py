@@ -39,9 +39,6 @@ _NOT_YET: Final[set[str]] = {
     # An outer join LATERAL of a temporary table.
     "record/new_accounts:compare",
     "record/collections:find",
-    # A join of a temporary table with the erasures that cover its rows.
-    "record/collections:add",
-    "record/collections:add_unknown",
 }
 # PostgreSQL cannot tell the types of their parameters, or they are no statements of their own.
 _UTILITY: Final = re.compile(r"(COPY|NOTIFY|SET|LOCK|CREATE TEMPORARY TABLE|DROP TABLE)\b")

@@ -123,6 +123,7 @@ class Stage:
             consume or embedded,
             self.signer.address_hash,
             patience=0,
+            now=self.now,
         )
         resources.callback(self.intake.close)
         self.runner = resources.enter_context(asyncio.Runner())

@@ -77,7 +77,8 @@ def test_the_standing_is_the_ledger_replayed(place: Stage, story: Sequence[Step]
 def _collected(connection: Connection, key: int) -> set[tuple[Any, ...]]:
     return set(
         connection.execute(
-            "SELECT data_category, collected_under FROM collections WHERE account_key = %s", (key,)
+            "SELECT data_category, collected_under FROM held_collections WHERE account_key = %s",
+            (key,),
         ).fetchall()
     )
 

@@ -35,8 +35,8 @@ def message(topic: str, number: int, data: Mapping[str, object] | None) -> Messa
 
 
 def plain(messages: Sequence[Message]) -> list[Message]:
-    """Return messages without partition and offset, as they were sent."""
-    return [message._replace(partition=-1, offset=-1) for message in messages]
+    """Return messages as they were sent, without what the bus has added."""
+    return [message._replace(partition=-1, offset=-1, appended=False) for message in messages]
 
 
 def drain(consumer: Consumer, connection: Connection, limit: int = 1000) -> list[Message]:

@@ -12,13 +12,14 @@ from reconsent.domain.topics import LAYOUTS, TopicLayout
 
 @dataclass(frozen=True, kw_only=True)
 class _OfAnyTime(TopicLayout):
-    """A topic that accepts any time, and keeps everything."""
+    """A topic that has its senders' times, accepts any, and keeps everything."""
 
     @property
     @override
     def config(self) -> dict[str, str]:
+        theirs = {"message.timestamp.type": "CreateTime"}
         for_ever = {"message.timestamp.after.max.ms": str(2**63 - 1), "retention.ms": "-1"}
-        return super().config | for_ever
+        return super().config | theirs | for_ever
 
 
 def of_any_time(names: Iterable[str], partitions: int) -> list[TopicLayout]:

@@ -23,6 +23,8 @@ from tests.kafka.events import GROUP, account, drain, drain_until, record, some,
 class TestKafkaBus(BusContract):
     """Kafka keeps the contract of every bus."""
 
+    dates_messages = True
+
 
 def test_a_dead_members_partitions_go_to_the_rest(
     join: Join, connection: Connection, producer: KafkaProducer

@@ -119,14 +119,6 @@ def test_missing_topics_are_named(
     assert len(check(settings, LAYOUTS.values())) == len(LAYOUTS)
 
 
-def test_a_time_that_the_broker_rejects(producer: KafkaProducer) -> None:
-    """A message dated years ahead is refused in one line; the next one passes."""
-    ahead = account(1)._replace(timestamp=account(1).timestamp.replace(year=2100))
-    with pytest.raises(OutsideError, match=r"^Kafka at [^\n]+: accounts: InvalidTimestampError$"):
-        producer.send([ahead])
-    producer.send([account(1)])
-
-
 @pytest.mark.usefixtures("impatient")
 def test_a_broker_that_crashes_loses_nothing(
     join: Join,

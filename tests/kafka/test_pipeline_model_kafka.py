@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typing_extensions import override
 
 from reconsent.bus.kafka.consumer import KafkaConsumer
 from reconsent.bus.kafka.producer import KafkaProducer
 from reconsent.bus.kafka.settings import KafkaSettings
 from reconsent.bus.kafka.topics import create
+from reconsent.domain.bus import Batch
 from reconsent.domain.event import TOPICS
 from reconsent.store.offsets import take_over_idle
 from reconsent.workers.intake import GROUP
@@ -26,6 +29,19 @@ from tests.model.worlds import stories
 pytestmark = pytest.mark.engines
 
 
+class _Dated(KafkaConsumer):
+    """A consumer of messages whose times are those of the worlds' steps."""
+
+    @override
+    def poll(
+        self, limit: int, timeout: float, without: Collection[str] = frozenset()
+    ) -> Batch | None:
+        batch = super().poll(limit, timeout, without)
+        if batch is None:
+            return None
+        return replace(batch, messages=[one._replace(appended=True) for one in batch.messages])
+
+
 @pytest.fixture(scope="module")
 def place(make_database: Callable[[], str], module_settings: KafkaSettings) -> Iterator[Stage]:
     """Yield a place for worlds whose bus is Kafka."""
@@ -35,7 +51,7 @@ def place(make_database: Callable[[], str], module_settings: KafkaSettings) -> I
     take_over = partial(take_over_idle, conninfo, GROUP)
     with (
         closing(KafkaProducer(module_settings)) as producer,
-        stage(conninfo, producer, lambda: KafkaConsumer(module_settings, take_over, GROUP)) as made,
+        stage(conninfo, producer, lambda: _Dated(module_settings, take_over, GROUP)) as made,
     ):
         yield made
 

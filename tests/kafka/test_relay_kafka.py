@@ -137,7 +137,7 @@ def _held(place: Stage, account: str) -> list[Any]:
     with place.database.connection() as connection:
         rows = connection.execute(
             "SELECT DISTINCT data_category"
-            " FROM collections JOIN accounts USING (bucket, account_key) WHERE account = %s",
+            " FROM held_collections JOIN accounts USING (bucket, account_key) WHERE account = %s",
             (account,),
         )
         return sorted(category for (category,) in rows)

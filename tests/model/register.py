@@ -71,6 +71,21 @@ class Register:
     choices: dict[tuple[str, str, str], Mapping[str, Any]] = field(default_factory=dict)
     """The first choice of each account and id."""
     ledger: dict[Key, list[Entry]] = field(default_factory=dict)
+    stated: list[tuple[str, Mapping[str, Any], datetime]] = field(default_factory=list)
+    """Everything said on a topic, and from when it counts."""
+
+    # ------------------------------------------------------------------ time
+
+    def counted(
+        self, topic: str, event: Mapping[str, Any], time: str, now: datetime
+    ) -> Mapping[str, Any]:
+        """RULES 27: a fact counts no later than it came in; said again, from when it first did."""
+        for said_on, said, since in self.stated:
+            if (said_on, said) == (topic, event):
+                return {**event, time: since.isoformat()}
+        since = min(instant(event[time]), now)
+        self.stated.append((topic, event, since))
+        return {**event, time: since.isoformat()}
 
     # ------------------------------------------------------------------ policies
 

@@ -196,18 +196,22 @@ class Player:
             case Publish():
                 self.world.publish(step.document)
             case Record(topic="accounts"):
-                self.world.account(step.data)
+                self.world.account(self._counted(step, "updated_at"))
             case Record(topic="collections"):
-                self.world.collection(step.data)
+                self.world.collection(self._counted(step, "collected_at"))
             case Record(topic="choices"):
-                self.world.choice(step.data, step.identity)
+                self.world.choice(self._counted(step, "decided_at"), step.identity)
             case Tombstone():
                 self.world.delete(*step.key, step.at)
             case Report():
                 if name := self.target(step):
-                    self.world.mail_event(*name, step.event, step.occurred_at)
+                    occurred_at = min(step.occurred_at, step.now)
+                    self.world.mail_event(*name, step.event, occurred_at)
             case _:
                 raise TypeError(f"not a known step: {step}")
+
+    def _counted(self, step: Record, time: str) -> Mapping[str, Any]:
+        return self.world.counted(step.topic, step.data, time, step.now)
 
     def _page(self, step: Look | Click, name: NoticeKey) -> Page | None:
         if isinstance(step, Click) and step.slot and step.slot in self.pages:

@@ -1,8 +1,8 @@
 """Random worlds for hypothesis: small ones, so that the same few keys interact often.
 
 `stories()` generates lists of steps (steps.py). Topics are interleaved at random. Messages of one
-topic and key stay in order, but the last ones may be replayed. No event is dated after its first
-arrival; many are dated days before.
+topic and key stay in order, but the last ones may be replayed. Many events are dated days before
+their arrival, and some after it.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ EMAILS = (
 )  # fmt: skip
 
 _LATE = [timedelta(), timedelta(), timedelta(hours=1), timedelta(days=1), timedelta(days=4)]
+_AHEAD = [timedelta(minutes=2), timedelta(hours=30), timedelta(days=5), timedelta(days=90)]
 _PAUSES = [timedelta(), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)]
 _PAUSES += [timedelta(days=6)]
 
@@ -63,9 +64,20 @@ class _Story:
 
     def when(self) -> datetime:
         """A time up to now; often that of another event."""
-        if self.times and self.chance.random() < 0.3:
-            return self.one(self.times)
+        past = [time for time in self.times if time <= self.now]
+        if past and self.chance.random() < 0.3:
+            return self.one(past)
         self.times.append(self.now - self.one(_LATE))
+        return self.times[-1]
+
+    def stated(self) -> datetime:
+        """A time as another clock shows it: sometimes ahead."""
+        if self.chance.random() < 0.8:
+            return self.when()
+        ahead = [time for time in self.times if time > self.now]
+        if ahead and self.chance.random() < 0.5:
+            return self.one(ahead)
+        self.times.append(self.now + self.one(_AHEAD))
         return self.times[-1]
 
     def key(self) -> Key:
@@ -90,7 +102,7 @@ class _Story:
         data: dict[str, Any] = {"property": site, "account": name}
         data["status"] = self.one(["active"] * 12 + ["deactivated", "deactivated", "deleted"])
         data["contact"] = self.one(["all", "all", "all", "all", "service", "service", "none"])
-        data["updated_at"] = self.when().isoformat()
+        data["updated_at"] = self.stated().isoformat()
         optional: dict[str, Any] = {
             "email": self.one(EMAILS),
             "name": self.one([None, "Somebody"]),
@@ -107,7 +119,7 @@ class _Story:
         site, name = self.key()
         data: dict[str, Any] = {"property": site, "account": name}
         data |= {"data_category": self.one(CATEGORIES), "collected_under": self.under()}
-        data["collected_at"] = self.when().isoformat()
+        data["collected_at"] = self.stated().isoformat()
         if self.one([False] * 5 + [True]):
             data["erased"] = True
         self._record("collections", data)
@@ -115,7 +127,7 @@ class _Story:
     def choice(self) -> None:
         site, name = self.key()
         data = {"property": site, "account": name, "answer": self.one(["allow", "deny"])}
-        data |= {"data_use": self.one(USES), "decided_at": self.when().isoformat()}
+        data |= {"data_use": self.one(USES), "decided_at": self.stated().isoformat()}
         optional: dict[str, Any] = {
             "recipient": self.one([None, *PARTIES]),
             "data_category": self.one([None, *CATEGORIES]),

@@ -15,6 +15,7 @@ from reconsent.cli.with_program import with_program
 from reconsent.domain.errors import OutsideError
 from reconsent.domain.event import TOPICS
 from reconsent.domain.lane import LANES
+from reconsent.facts.record.clocks import early_span
 from reconsent.facts.record.recorder import Recorder
 from reconsent.facts.versions import PublishedVersions
 from reconsent.files.checking import Rules
@@ -43,7 +44,13 @@ def import_(program: Program, topic: str, file: str, *, as_json: bool) -> None:
     """
     collect_rarely()
     is_csv = file.lower().endswith(".csv")
-    rules = Rules(topic, program.now(), program.signer.address_hash, is_csv=is_csv)
+    rules = Rules(
+        topic,
+        program.now(),
+        program.signer.address_hash,
+        is_csv=is_csv,
+        early=program.database.transaction(early_span),
+    )
     recorders = [
         Recorder(PublishedVersions(), program.signer.address_hash, program.now)
         for _ in range(LANES)

@@ -125,12 +125,12 @@ class _Importing:
             read_line(rules.topic, data, rules.now, is_csv=rules.is_csv)[1]
             for _, _, data in part.lines
         ]
-        return Batch(part.rows, received, len(part.refused))
+        return Batch(part.rows, received)
 
 
 def _reported(part: Part, counts: Counts, lines: int) -> Iterator[tuple[int, str]]:
     """Yield what is to be reported about a part's events, whose block begins after some lines."""
     for at, reason in counts.refused:
         yield lines + part.lines[at].number, reason
-    for noted in (*part.refused, *part.unusable):
+    for noted in part.unusable:
         yield lines + noted.number, noted.what

@@ -16,6 +16,8 @@ from reconsent.store.postgres import Connection
 from reconsent.store.stops import by_topic
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from reconsent.program import Program
 
 
@@ -48,6 +50,15 @@ def _print_json(found: Status, held_since: str | None) -> None:
             "lags": found.lags,
             "dead_letters": found.dead_letters,
             "notices": by_state,
+            "early": [
+                {
+                    "topic": row.topic,
+                    "source": row.source,
+                    "events": row.statements,
+                    "ahead_seconds": round(row.ahead.total_seconds()),
+                }
+                for row in found.early
+            ],
             "releases": [row._asdict() for row in found.notices],
             "sending_held_since": held_since,
             "reports_not_ours": found.not_ours,
@@ -86,3 +97,13 @@ def _print_tables(found: Status, held_since: str | None) -> None:
     )
     if found.not_ours:
         click.echo(f"\n{found.not_ours:,} mail events were about mails of other senders.")
+    if found.early:
+        click.echo("\nEvents whose times were ahead of when they came in; they count from then:")
+        terminal.table(
+            ("topic", "source", "events", "up to"),
+            ((row.topic, row.source, row.statements, _round(row.ahead)) for row in found.early),
+        )
+
+
+def _round(ahead: timedelta) -> str:
+    return f"{ahead.days} d" if ahead.days else f"{ahead.seconds // 60} min"

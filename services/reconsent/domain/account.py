@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
     from reconsent.domain.consent import Decision
@@ -73,6 +74,34 @@ class PermissionSubject(AccountState):
     """What a permission depends on: the account's state and its standing decisions."""
 
     decisions: Sequence[Decision] = ()
+
+
+class Past(NamedTuple):
+    """What an account was from a time on."""
+
+    since: datetime
+    status: Status
+    contact: Contact
+    minor: bool
+
+
+def history(said: Iterable[Past]) -> list[Past]:
+    """Return what an account was over time from all that was ever said of it. RULES 27.
+
+    Of what was said as of the same time, the strictest counts.
+    """
+    found: list[Past] = []
+    for since, group in groupby(sorted(said, key=lambda past: past.since), lambda past: past.since):
+        equal = list(group)
+        past = Past(
+            since=since,
+            status=max((one.status for one in equal), key=_STRICTER_STATUS.__getitem__),
+            contact=max((one.contact for one in equal), key=_STRICTER_CONTACT.__getitem__),
+            minor=any(one.minor for one in equal),
+        )
+        if not found or found[-1][1:] != past[1:]:
+            found.append(past)
+    return found
 
 
 def merged(known: Profile, event: Profile) -> Profile:

@@ -21,7 +21,10 @@ _EXCEPTION_MESSAGE_CHARACTERS: Final = 1000
 
 
 class Message(NamedTuple):
-    """One message; a null value is a tombstone. Before it is sent, partition and offset are -1."""
+    """One message; a null value is a tombstone. Before it is sent, partition and offset are -1.
+
+    `appended`: the timestamp is the bus's own, of when it took the message in.
+    """
 
     topic: str
     key: bytes | None
@@ -30,6 +33,12 @@ class Message(NamedTuple):
     timestamp: datetime
     partition: int = -1
     offset: int = -1
+    appended: bool = False
+
+    @property
+    def came_in(self) -> datetime | None:
+        """When the bus took the message in; None where nobody but its sender says so."""
+        return self.timestamp if self.appended else None
 
 
 @dataclass(frozen=True, kw_only=True)

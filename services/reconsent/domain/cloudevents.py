@@ -26,6 +26,7 @@ from reconsent.domain.event import (
     parse,
 )
 from reconsent.domain.events_at_once import parse_at_once
+from reconsent.domain.received import Received
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -38,15 +39,6 @@ _CONTENT_TYPE: Final = "content-type"
 _ATTRIBUTES: Final = ("specversion", "type", "source", "id", "time", "subject")
 # Source and id of a choice share an index entry, which PostgreSQL limits to 2700 bytes.
 _LONGEST_IDENTITY: Final = 1000
-
-
-class Received(NamedTuple):
-    """One decoded event; source and id identify a choice within its account."""
-
-    topic: str
-    source: str
-    id: str
-    data: Event
 
 
 class _Envelope(NamedTuple):
@@ -77,8 +69,10 @@ def read_at_once(messages: Sequence[Message]) -> list[Received | BadInputError]:
         topic = _topic(messages[0]).name
         events = parse_at_once(topic, [one.data or b"" for one in envelopes])
         if events is not None:
-            both = zip(envelopes, events, strict=True)
-            return [Received(topic, one.source, one.id, event) for one, event in both]
+            return [
+                Received(topic, one.source, one.id, event, message.came_in)
+                for one, event, message in zip(envelopes, events, messages, strict=True)
+            ]
     return [_read_or_error(message) for message in messages]
 
 
@@ -166,7 +160,8 @@ def _read(message: Message) -> tuple[Topic, _Envelope, Received]:
         data = _data(topic, envelope, message)
     except BadInputError as error:
         raise BadInputError(f"{message.topic}: {error}") from error
-    return topic, envelope, Received(topic.name, envelope.source, envelope.id, data)
+    source, identity = envelope.source, envelope.id
+    return topic, envelope, Received(topic.name, source, identity, data, message.came_in)
 
 
 def _topic(message: Message) -> Topic:

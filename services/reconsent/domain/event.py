@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Annotated, Any, Final, Literal
 
@@ -48,9 +48,6 @@ _RFC_3339 = re.compile(
 )
 # PostgreSQL stores up to 131072 digits, Python prints up to 4300.
 _LARGEST_NUMBER: Final = 10**1000
-
-# Clocks differ, and a date may be announced; but a wrong year would win over all later events.
-FARTHEST_AHEAD: Final = timedelta(days=365)
 
 NOT_THE_ADDRESS: Final = "blocked: "
 """Prefix of a bounce's or drop's reason if the address is not to blame."""
@@ -111,7 +108,16 @@ class _Event(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
 
-class AccountEvent(_Event):
+class _Fact(_Event):
+    """The data of an event that has a time."""
+
+    @cached_property
+    def stated_at(self) -> datetime | None:
+        """The time that the event states, if it counts from an earlier one."""
+        return None
+
+
+class AccountEvent(_Fact):
     """The whole account as of `updated_at`; an absent field is empty.
 
     An unusable address counts as none; the rest of the event still applies.
@@ -156,7 +162,7 @@ class AccountEvent(_Event):
         )
 
 
-class CollectionEvent(_Event):
+class CollectionEvent(_Fact):
     """Data of a category was collected under a version (null: unknown), or erased."""
 
     property: Property
@@ -168,7 +174,7 @@ class CollectionEvent(_Event):
     collected_at: Time
 
 
-class ChoiceEvent(_Event):
+class ChoiceEvent(_Fact):
     """A person's decision about a use; a null field counts as left out."""
 
     property: Property
@@ -184,7 +190,7 @@ class ChoiceEvent(_Event):
     decided_at: Time
 
 
-class MailEvent(_Event):
+class MailEvent(_Fact):
     """A provider's report about a notice's mail."""
 
     notice: NoticeName
@@ -194,7 +200,14 @@ class MailEvent(_Event):
     provider_id: FreeText | None = None
 
 
-Event = AccountEvent | CollectionEvent | ChoiceEvent | MailEvent | PolicyVersion
+DatedEvent = AccountEvent | CollectionEvent | ChoiceEvent | MailEvent
+Event = DatedEvent | PolicyVersion
+_TIMES: Final[Mapping[type[Event], str]] = {
+    AccountEvent: "updated_at",
+    CollectionEvent: "collected_at",
+    ChoiceEvent: "decided_at",
+    MailEvent: "occurred_at",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -243,28 +256,19 @@ def parse(topic: str, data: bytes) -> Event:
         raise BadInputError(mistake(error)) from error
 
 
-def ahead(data: Event, now: datetime) -> str | None:
-    """Return what is wrong if an event's time is too far ahead of now; else None.
+def time_of(data: Event) -> datetime | None:
+    """Return the time of a fact; None for a policy version, which may take effect at any time."""
+    field = _TIMES.get(type(data))
+    return None if field is None else getattr(data, field)
 
-    Such an event would win over all later ones. A policy version may take effect at any time.
-    """
-    match data:
-        case AccountEvent():
-            field, at = "updated_at", data.updated_at
-        case CollectionEvent():
-            field, at = "collected_at", data.collected_at
-        case ChoiceEvent():
-            field, at = "decided_at", data.decided_at
-        case MailEvent():
-            field, at = "occurred_at", data.occurred_at
-        case _:
-            return None
-    if at <= now + FARTHEST_AHEAD:
-        return None
-    return (
-        f"{field}: {at.isoformat()} is more than a year ahead of the time it was read, "
-        f"{now.isoformat(timespec='seconds')}"
-    )
+
+def counting_from(data: DatedEvent, at: datetime) -> DatedEvent:
+    """Return an event that counts from a time earlier than the one it states. RULES 27."""
+    counted = data.model_copy(update={_TIMES[type(data)]: at})
+    # Both are looked up before they would be derived.
+    vars(counted).pop("profile", None)
+    vars(counted)["stated_at"] = time_of(data)
+    return counted
 
 
 def mistake(error: ValidationError) -> str:

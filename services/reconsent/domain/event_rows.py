@@ -25,6 +25,7 @@ def account_rows(
 
     `alone`: the event is the only one of its account here and no reason to forget anything, so that
     an unknown account will be as the event says. `is_personal`: it contains more than a deletion.
+    The last column is the time that is stated, if the event counts from an earlier one.
     """
     times = Counter([(event.property, event.account) for _, event, _ in events])
     repeated = len(times) < len(events)
@@ -43,7 +44,7 @@ def account_rows(
         rows.append(
             f"{position}\t{columns}\t{status}\t{event.contact}\t{'t' if minor else 'f'}"
             f"\t{event.updated_at}\t{hashed}\t{'t' if alone else 'f'}"
-            f"\t{'t' if is_personal else 'f'}\n"
+            f"\t{'t' if is_personal else 'f'}\t{_stated(event)}\n"
         )
     return "".join(rows).encode()
 
@@ -55,9 +56,13 @@ def collection_rows(events: Iterable[tuple[int, CollectionEvent]]) -> bytes:
         texts = (event.property, event.account, event.data_category, event.collected_under)
         rows.append(
             f"{position}\t{_columns(texts)}\t{event.source}\t{'t' if event.erased else 'f'}"
-            f"\t{event.collected_at}\n"
+            f"\t{event.collected_at}\t{_stated(event)}\n"
         )
     return "".join(rows).encode()
+
+
+def _stated(event: AccountEvent | CollectionEvent) -> object:
+    return vars(event).get("stated_at") or _NULL
 
 
 def _columns(texts: Sequence[str | None]) -> str:

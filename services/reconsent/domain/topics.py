@@ -1,8 +1,8 @@
 """The Kafka topics: their purpose, partitions and retention.
 
-`reconsent topics create` creates them, and schemas/asyncapi.yaml documents them. Input topics keep
-the producer's timestamp, because a tombstone has no other time. All others have the broker's:
-otherwise retention would delete a message at once if it had waited long before it was sent.
+`reconsent topics create` creates them, and schemas/asyncapi.yaml documents them. All have the
+broker's timestamps: a fact counts no later than it came in (RULES 27), and retention would delete a
+message at once if it had waited long before it was sent.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class TopicLayout:
             "cleanup.policy": "compact" if self.compacted else "delete",
             "retention.ms": str(kept),
             "max.message.bytes": str(LARGEST_MESSAGE),
-            "message.timestamp.type": "CreateTime" if self.role == "input" else "LogAppendTime",
+            "message.timestamp.type": "LogAppendTime",
         }
 
 

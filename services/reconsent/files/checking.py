@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from reconsent.domain.address import UnusableAddressError, usable_address
 from reconsent.domain.errors import BadInputError
-from reconsent.domain.event import ahead
+from reconsent.domain.event import time_of
 from reconsent.domain.event_rows import account_rows, collection_rows
 from reconsent.domain.lane import LANES, lane_of
 from reconsent.files.events import parsed, read_line
@@ -20,15 +20,20 @@ if TYPE_CHECKING:
     _Add = Callable[[int, int, bytes, Any], None]
 
 _AT_ONCE: Final = 2_000
+_NEVER: Final = datetime.min.replace(tzinfo=UTC)
 
 
 class Rules(NamedTuple):
-    """How the lines of a file are read, and what writing their events takes."""
+    """How the lines of a file are read, and what writing their events takes.
+
+    `early`: between which times lie those that statements ahead of them have stated. RULES 27.
+    """
 
     topic: str
     now: datetime
     address_hash: Callable[[str], bytes]
     is_csv: bool = False
+    early: tuple[datetime, datetime] | None = None
 
 
 class Noted(NamedTuple):
@@ -50,13 +55,13 @@ class Line(NamedTuple):
 class Part(NamedTuple):
     """A lane's events of one block.
 
-    `rows` are written as by domain/event_rows.py; other topics have `lines` instead. `refused` are
-    events too far ahead of the time of the check, `unusable` those whose address counts as none.
+    `rows` are written as by domain/event_rows.py. Other topics have `lines` instead, and so have
+    events that may count from another time than they state. `unusable` are those whose address
+    counts as none.
     """
 
     rows: bytes = b""
     lines: tuple[Line, ...] = ()
-    refused: tuple[Noted, ...] = ()
     unusable: tuple[Noted, ...] = ()
 
     def after(self, position: int) -> Part:
@@ -67,7 +72,6 @@ class Part(NamedTuple):
         return Part(
             b"".join(row for row in rows if int(row.split(b"\t", 1)[0]) > position),
             tuple(line for line in self.lines if line.position > position),
-            tuple(noted for noted in self.refused if noted.position > position),
             tuple(noted for noted in self.unusable if noted.position > position),
         )
 
@@ -138,9 +142,11 @@ class _Lane:
 
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
+        self._now = rules.now
+        # Without any, nothing lies between these.
+        self._first, self._last = rules.early or (rules.now, _NEVER)
         self._events: list[tuple[int, Any, str | None]] = []
         self._lines: list[Line] = []
-        self._refused: list[Noted] = []
         self._unusable: list[Noted] = []
         adds: dict[str, _Add] = {"accounts": self._add_account, "collections": self._add_event}
         self.add = adds.get(rules.topic, self._add_line)
@@ -153,7 +159,7 @@ class _Lane:
             rows = account_rows(self._events, self._rules.address_hash)
         elif self._rules.topic == "collections":
             rows = collection_rows([(position, event) for position, event, _ in self._events])
-        return Part(rows, tuple(self._lines), tuple(self._refused), tuple(self._unusable))
+        return Part(rows, tuple(self._lines), tuple(self._unusable))
 
     def _add_account(self, position: int, number: int, data: bytes, event: AccountEvent) -> None:
         email = None
@@ -166,10 +172,11 @@ class _Lane:
         self._add_event(position, number, data, event, email)
 
     def _add_event(
-        self, position: int, number: int, _: bytes, event: Event, email: str | None = None
+        self, position: int, number: int, data: bytes, event: Event, email: str | None = None
     ) -> None:
-        if early := ahead(event, self._rules.now):
-            self._refused.append(Noted(position, number, early))
+        at = time_of(event)
+        if at is None or at > self._now or self._first <= at <= self._last:
+            self._lines.append(Line(position, number, data))
         else:
             self._events.append((position, event, email))
 

@@ -20,10 +20,11 @@ from typing import IO, TYPE_CHECKING, Final, NamedTuple
 from pydantic_core import from_json
 
 from reconsent.domain.bus import Message
-from reconsent.domain.cloudevents import STRUCTURED, Received, binary
+from reconsent.domain.cloudevents import STRUCTURED, binary
 from reconsent.domain.errors import BadInputError
 from reconsent.domain.event import Event
 from reconsent.domain.events_at_once import parse_at_once
+from reconsent.domain.received import Received
 from reconsent.domain.surrogates import with_nul
 from reconsent.files.csv_events import csv_data
 from reconsent.files.lines import Readable, lines_of

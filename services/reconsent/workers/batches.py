@@ -6,12 +6,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from reconsent.domain.bus import Batch
-from reconsent.domain.cloudevents import Received, read_at_once
+from reconsent.domain.cloudevents import read_at_once
 from reconsent.domain.errors import BadInputError, ReconsentError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from reconsent.domain.received import Received
+    from reconsent.facts.record.recorder import Rows
     from reconsent.workers.stops import Place
 
 _AT_ONCE: Final = 1_000
@@ -25,7 +27,7 @@ class ReadBatch(NamedTuple):
 
     batch: Batch
     events: list[tuple[int, Received]]
-    rows: bytes | None
+    rows: Rows | None
     unreadable: dict[int, ReconsentError]
 
     @property
@@ -46,7 +48,7 @@ class ReadBatch(NamedTuple):
         )
 
 
-def read_batch(batch: Batch, as_rows: Callable[[Sequence[Received]], bytes | None]) -> ReadBatch:
+def read_batch(batch: Batch, as_rows: Callable[[Sequence[Received]], Rows | None]) -> ReadBatch:
     """Read a batch's messages: some at once, so that one that is malformed delays few.
 
     `as_rows` stages events ahead of recording them; None where that cannot be done.

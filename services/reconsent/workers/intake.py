@@ -231,11 +231,11 @@ class Intake(Service):
         """Record a batch; return how many messages in a row, up to its end, were dead-lettered."""
         batch, events, rows, unreadable = understood
         dead = dict(unreadable)
-        if rows is None:
+        if rows is None or self._recorder.may_count_otherwise(connection, rows):
             counts = self._recorder.record(connection, [received for _, received in events])
         else:
             # The bus may have another name for the topic.
-            counts = self._recorder.record_rows(connection, events[0][1].topic, rows)
+            counts = self._recorder.record_rows(connection, events[0][1].topic, rows.text)
         for at, why in counts.refused:
             dead[events[at][0]] = RefusedError(why)
         place = understood.place

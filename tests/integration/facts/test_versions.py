@@ -7,8 +7,8 @@ from itertools import pairwise
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
-from reconsent.domain.cloudevents import Received
 from reconsent.domain.policy import PolicyVersion
+from reconsent.domain.received import Received
 from reconsent.facts.record.publishing import publish
 from reconsent.facts.record.recorder import Recorder
 from reconsent.facts.versions import PublishedVersions

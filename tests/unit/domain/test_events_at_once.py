@@ -11,10 +11,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from reconsent.domain.bus import Message
-from reconsent.domain.cloudevents import STRUCTURED, Received, read, read_at_once
+from reconsent.domain.cloudevents import STRUCTURED, read, read_at_once
 from reconsent.domain.errors import BadInputError
 from reconsent.domain.event import TOPICS, parse
 from reconsent.domain.events_at_once import parse_at_once
+from reconsent.domain.received import Received
 
 _NOW: Final = datetime(2026, 12, 1, tzinfo=UTC)
 _AT: Final = "2026-11-01T10:00:00Z"

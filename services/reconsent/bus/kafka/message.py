@@ -12,6 +12,7 @@ from reconsent.domain.topics import LARGEST_MESSAGE
 # Room for what Kafka adds to a message.
 _OVERHEAD: Final = 4096
 _SMALL: Final = LARGEST_MESSAGE - _OVERHEAD
+_LOG_APPEND_TIME: Final = 1
 _FIRST_TIME: Final = datetime.min.replace(tzinfo=UTC)
 _LAST_TIME: Final = datetime.max.replace(tzinfo=UTC)
 
@@ -42,6 +43,7 @@ def from_record(topic: str, record: Any) -> Message:  # noqa: ANN401 -- the libr
         _time(record.timestamp),
         record.partition,
         record.offset,
+        record.timestamp_type == _LOG_APPEND_TIME,
     )
 
 

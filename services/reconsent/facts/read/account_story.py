@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from reconsent.domain.account import Contact, PermissionSubject, Status
+from reconsent.domain.account import Contact, Past, PermissionSubject, Status, history
 from reconsent.domain.notice import Address, part_refused, questions
 from reconsent.domain.permission import permit
 from reconsent.domain.times import rfc3339
@@ -46,15 +46,6 @@ class _Account(NamedTuple):
     address: Address
     unsubscribed_at: datetime | None
     at: datetime
-
-
-class _Past(NamedTuple):
-    """What the account was from a time on."""
-
-    since: datetime
-    status: Status
-    contact: Contact
-    minor: bool
 
 
 class _Holding(NamedTuple):
@@ -133,8 +124,8 @@ def _profile(found: _Account) -> dict[str, Any]:
 
 
 def _history(connection: Connection, found: _Account) -> list[dict[str, Any]]:
-    past = all_rows(connection, _Past, SQL["history"], {"account_key": found.account_key})
-    return [state._asdict() | {"since": rfc3339(state.since)} for state in past]
+    said = all_rows(connection, Past, SQL["history"], {"account_key": found.account_key})
+    return [past._asdict() | {"since": rfc3339(past.since)} for past in history(said)]
 
 
 def _data(connection: Connection, found: _Account, policy: Policy | None) -> dict[str, Any]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
-from typing import NamedTuple
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple
 
 from reconsent.facts.restores import held_since
 from reconsent.facts.versions import Policies
@@ -15,6 +15,7 @@ from reconsent.store.rows import all_rows, values
 from reconsent.store.stops import StoppedPartition, stopped_partitions
 
 SQL = named("read/counts")
+_CLOCKS_DIFFER: Final = timedelta(minutes=5)
 
 
 class NoticeCount(NamedTuple):
@@ -28,17 +29,28 @@ class NoticeCount(NamedTuple):
     notices: int
 
 
+class EarlyCount(NamedTuple):
+    """How many events of a source stated a time ahead of when they came in, and how far at most."""
+
+    topic: str
+    source: str
+    statements: int
+    ahead: timedelta
+
+
 @dataclass(frozen=True, kw_only=True)
 class Status:
     """Running services, backlogs and dead letters by topic, and counts of notices.
 
-    `held_since`: since when no mail is sent because the database was restored.
+    `early`: whose clocks are ahead. `held_since`: since when no mail is sent because the database
+    was restored.
     """
 
     services: dict[str, int]
     lags: dict[str, int]
     dead_letters: dict[str, int]
     notices: list[NoticeCount]
+    early: list[EarlyCount]
     held_since: datetime | None
     not_ours: int
     """Reports about mails of other senders, so far."""
@@ -67,10 +79,17 @@ def status(connection: Connection, policies: Policies, lags: dict[str, int]) -> 
         lags=lags,
         dead_letters=dead_letters.count(connection),
         notices=count_notices(connection, policies),
+        early=count_early(connection),
         held_since=held_since(connection),
         not_ours=values(connection, SQL["not_ours"])[0],
         stopped=stopped_partitions(connection),
     )
+
+
+def count_early(connection: Connection) -> list[EarlyCount]:
+    """Count what came in ahead of its time by more than clocks may differ. RULES 27."""
+    wanted = {"longer_than": _CLOCKS_DIFFER}
+    return all_rows(connection, EarlyCount, SQL["early"], wanted)
 
 
 def count_notices(connection: Connection, policies: Policies) -> list[NoticeCount]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from reconsent.domain.account import AccountName, Contact, Profile, Status, merged
@@ -35,7 +34,7 @@ _STAGED: Final = (
     "int8", "text", "text", "text", "text", "bool", "text", "text", "text", "text", "timestamptz",
     "timestamptz", "bytea",
 )  # fmt: skip
-_HISTORY: Final = ("int2", "int8", "timestamptz", "text", "text", "bool")
+_HISTORY: Final = ("int2", "int8", "timestamptz", "text", "text", "bool", "timestamptz")
 _STUB: Final = Profile()
 
 
@@ -153,9 +152,10 @@ def record_account_rows(
     while changed:
         paths = _paths(connection, changed)
         written = _write(connection, paths, address_hash)
-        _write_history(connection, written)
+        recorded = [event for event in changed if _name(event) in written]
+        _write_history(connection, recorded, written)
         _after(connection, written, policies)
-        _erase_late(connection, [event for event in changed if _name(event) in written], written)
+        _erase_late(connection, recorded, written)
         new += sum(len(path.profiles) - 1 for path in written.values())
         # Another transaction has just added these accounts; now they are known.
         left = {event.position for event in changed if _name(event) not in written}
@@ -200,10 +200,6 @@ def _erase_late(
     erase_messages(connection, late)
 
 
-def _state(profile: Profile) -> tuple[str, str, bool]:
-    return profile.status, profile.contact, profile.minor
-
-
 def _write(
     connection: Connection,
     paths: Mapping[AccountName, _Path],
@@ -240,16 +236,24 @@ def _rows(
         )  # fmt: skip
 
 
-def _write_history(connection: Connection, written: Mapping[AccountName, _Path]) -> None:
-    steps = [
-        (bucket_of(path.key), path.key, after.updated_at, *_state(after))
-        for path in written.values()
-        if path.key is not None
-        for before, after in pairwise(path.profiles)
-        if before.updated_at is None or _state(after) != _state(before)
+def _write_history(
+    connection: Connection, events: Sequence[Changed], written: Mapping[AccountName, _Path]
+) -> None:
+    """Add states to the history as they were said, also those that a later one outranks."""
+    said = {
+        (key, event.updated_at, event.status, event.contact, event.minor): event.stated_at
+        for event in events
+        if (key := written[_name(event)].key) is not None
+    }
+    keys = {"keys": sorted({key for key, *_ in said})}
+    known = set(connection.execute(SQL["history"], keys).fetchall()) if said else set()
+    new = [
+        (bucket_of(state[0]), *state, stated_at)
+        for state, stated_at in said.items()
+        if state not in known
     ]
-    if steps:
-        copy_in(connection, SQL["write_history"], _HISTORY, steps)
+    if new:
+        copy_in(connection, SQL["write_history"], _HISTORY, new)
 
 
 def _after(

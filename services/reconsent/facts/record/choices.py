@@ -31,7 +31,10 @@ SQL = named("record/choices")
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """One decision of a person, identified within its account by source, event id and item."""
+    """One decision of a person, identified within its account by source, event id and item.
+
+    `stated_at` is the time that was stated, if the decision counts from an earlier one.
+    """
 
     name: AccountName
     answer: Answer
@@ -45,6 +48,7 @@ class Choice:
     notice_id: UUID | None = None
     text_hash: str | None = None
     evidence: Any = None
+    stated_at: datetime | None = None
 
 
 class _Added(NamedTuple):
@@ -79,6 +83,7 @@ def as_choice(event: ChoiceEvent, source: str, event_id: str) -> Choice:
         policy_version=event.policy_version,
         channel=event.channel,
         evidence=event.evidence,
+        stated_at=event.stated_at,
     )
 
 
@@ -118,6 +123,7 @@ def _columns(choices: Sequence[Choice], known: Mapping[AccountName, Known]) -> d
         "notice_id": [choice.notice_id for choice in choices],
         "text_hash": [choice.text_hash for choice in choices],
         "decided_at": [choice.decided_at for choice in choices],
+        "stated_at": [choice.stated_at for choice in choices],
         "source": [choice.source for choice in choices],
         "event_id": [choice.event_id for choice in choices],
         "item": [choice.item for choice in choices],

@@ -63,9 +63,8 @@ def record_collection_rows(connection: Connection, rows: bytes, policies: Polici
     touched: list[int] = []
     if any(owner.erased for owner in owners):
         touched = values(connection, SQL["erase"])
-        connection.execute(SQL["drop_erased"], {"keys": touched})
     added = _add(connection) if owners else []
-    if touched or deleted:
+    if touched or deleted or (added and values(connection, SQL["any_erased"])):
         refresh_holdings(connection, [*touched, *(key for key, _, _ in added)], policies)
     else:
         add_to_holdings(connection, added, policies)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from reconsent.domain.dead_letters import DeadLetter, Id
+    from reconsent.domain.received import Received
     from reconsent.facts.record.recorder import Recorder
     from reconsent.store.postgres import Connection, Database
 
@@ -47,7 +48,7 @@ def retry(connection: Connection, recorder: Recorder, ids: Sequence[Id]) -> Retr
     lock(connection, ids)
     found = read(connection, ids)
     letters = [found[each] for each in ids if each in found]
-    readable: list[tuple[DeadLetter, cloudevents.Received]] = []
+    readable: list[tuple[DeadLetter, Received]] = []
     wrong: dict[Id, ReconsentError] = {}
     for letter in letters:
         try:

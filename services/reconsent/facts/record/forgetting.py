@@ -80,14 +80,6 @@ def _close_notices(
     connection.execute(SQL["close_notices"], {"keys": _keys(accounts), "latest": latest})
 
 
-def _forget_collections(connection: Connection, accounts: Sequence[Forgotten], _: Policies) -> None:
-    connection.execute(SQL["forget_collections"], {"keys": _keys(accounts)})
-
-
-def _forget_erasures(connection: Connection, accounts: Sequence[Forgotten], _: Policies) -> None:
-    connection.execute(SQL["forget_erasures"], {"keys": _keys(accounts)})
-
-
 def _forget_holdings(
     connection: Connection, accounts: Sequence[Forgotten], policies: Policies
 ) -> None:
@@ -162,12 +154,6 @@ _REPORT_MESSAGES: Final = Step(
 
 AT_DELETION: Final = (
     _PROFILE,
-    Step(takes="the data that the account holds", tables=("collections",), run=_forget_collections),
-    Step(
-        takes="the record of earlier erasures",
-        tables=("collection_erasures",),
-        run=_forget_erasures,
-    ),
     Step(
         takes="open notices: unsent ones are never sent, links in sent ones stop working",
         tables=("notices",),
@@ -181,7 +167,7 @@ AT_DELETION: Final = (
         run=_erase_messages,
     ),
     _REPORT_MESSAGES,
-    Step(takes="the link to a set of holdings", tables=("account_sets",), run=_forget_holdings),
+    Step(takes="what the account holds", tables=("account_sets",), run=_forget_holdings),
 )
 """What is erased when a deletion is recorded."""
 

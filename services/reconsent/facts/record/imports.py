@@ -14,12 +14,12 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconsent.domain.errors import OutsideError
+from reconsent.domain.recorded import Counts
 from reconsent.store.named import named
 from reconsent.store.rows import all_rows
 
 if TYPE_CHECKING:
-    from reconsent.domain.cloudevents import Received
-    from reconsent.domain.recorded import Counts
+    from reconsent.domain.received import Received
     from reconsent.facts.record.recorder import Recorder
     from reconsent.store.postgres import Connection
 
@@ -37,11 +37,10 @@ class Progress:
 
 
 class Batch(NamedTuple):
-    """Some events of a lane, as rows or decoded, and how many others were refused."""
+    """Some events of a lane, as rows or decoded."""
 
     rows: bytes = b""
     received: Sequence[Received] = ()
-    refused: int = 0
 
 
 def begin(connection: Connection, lanes: Sequence[Lane]) -> list[Progress]:
@@ -77,16 +76,17 @@ class Lane:
         Raises OutsideError if another import of the same file has moved the position; the
         transaction must then be rolled back.
         """
-        counts = (
+        counts = self._recorder.record(connection, batch.received)
+        rows = (
             self._recorder.record_rows(connection, self._topic, batch.rows)
             if batch.rows
-            else self._recorder.record(connection, batch.received)
+            else Counts()
         )
         after = Progress(
             events=upto,
-            new=before.new + counts.new,
-            unchanged=before.unchanged + counts.unchanged,
-            refused=before.refused + batch.refused + len(counts.refused),
+            new=before.new + counts.new + rows.new,
+            unchanged=before.unchanged + counts.unchanged + rows.unchanged,
+            refused=before.refused + len(counts.refused),
         )
         noted = self._file | vars(after) | {"before": before.events}
         if not connection.execute(SQL["advance"], noted).rowcount:

@@ -45,11 +45,18 @@ KEPT: Final[Mapping[str, Kept]] = {
     "bus_messages": Kept(
         "choices without evidence, and deletions, in the embedded bus", "a replay needs them"
     ),
+    **dict.fromkeys(
+        ("collections", "collection_erasures"),
+        Kept("which data was held, by category and version, with dates", "proves what was held"),
+    ),
     "consents": Kept(
         "the ledger: decisions, their times, channels and event ids", "proves decisions"
     ),
     "changes": Kept("numbers of accounts and transactions", "others must be told of the deletion"),
     "early_notices": Kept("ids of notices and accounts", "a late report still finds its notice"),
+    "early_statements": Kept(
+        "keyed hashes of events that were dated ahead", "a repeated one must not count later"
+    ),
     "holdings": _SHARED,
     "imports": Kept("hashes of files and counters", NO_ACCOUNT),
     "mailbox_marks": Kept(

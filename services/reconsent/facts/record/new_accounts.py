@@ -35,6 +35,7 @@ class Changed(NamedTuple):
     time_zone: str | None
     updated_at: datetime
     is_personal: bool
+    stated_at: datetime | None
 
 
 def profile_of(event: Changed) -> Profile:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from reconsent.domain.errors import BadInputError
-from reconsent.domain.event import AccountEvent, ChoiceEvent, CollectionEvent, MailEvent, ahead
+from reconsent.domain.event import AccountEvent, ChoiceEvent, CollectionEvent, MailEvent, time_of
 from reconsent.domain.event_rows import account_rows, collection_rows
 from reconsent.domain.policy import PolicyVersion
 from reconsent.domain.recorded import Counts
 from reconsent.facts.record.accounts import record_account_rows, record_accounts
 from reconsent.facts.record.choices import as_choice, record_choices
+from reconsent.facts.record.clocks import ahead, as_they_count, early_span
 from reconsent.facts.record.collections import record_collection_rows, record_collections
 from reconsent.facts.record.mail_events import record_mail_events
 from reconsent.facts.record.publishing import publish
@@ -21,7 +22,7 @@ from reconsent.facts.record.publishing import publish
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from reconsent.domain.cloudevents import Received
+    from reconsent.domain.received import Received
     from reconsent.facts.versions import PublishedVersions
     from reconsent.store.postgres import Connection
 
@@ -35,6 +36,14 @@ class Means:
 
     versions: PublishedVersions
     address_hash: Callable[[str], bytes]
+
+
+class Rows(NamedTuple):
+    """Events of accounts or collections as they are staged, and between which times they lie."""
+
+    text: bytes
+    first: datetime
+    last: datetime
 
 
 Handler = Callable[["Connection", Sequence["Received"], Means], Counts]
@@ -104,32 +113,40 @@ class Recorder:
     ) -> None:
         """Take the published versions, the keyed hash of addresses, and the clock.
 
-        Events too far ahead of `now` are refused; without `now` every time is accepted.
+        An event counts no later than it came in: to the bus, or else `now`. Without `now` every
+        event counts from the time that it states.
         """
         self._means = Means(versions=versions, address_hash=address_hash)
         self._now = now
 
-    def rows(self, received: Sequence[Received]) -> bytes | None:
+    def rows(self, received: Sequence[Received]) -> Rows | None:
         """Write events ahead of recording them, if they are of one topic that is staged as rows.
 
-        None if one of them is to be refused, or if there are none.
+        None if one of them is ahead of its time, or if there are none.
         """
         topics = {event.topic for event in received}
-        if topics == {"accounts"} and not self._early(received):
+        if topics not in ({"accounts"}, {"collections"}) or self._any_ahead(received):
+            return None
+        times = [at for event in received if (at := time_of(event.data))]
+        if topics == {"accounts"}:
             accounts = enumerate(_data(received, AccountEvent))
-            return account_rows(
+            rows = account_rows(
                 [(at, event, event.email) for at, event in accounts], self._means.address_hash
             )
-        if topics == {"collections"} and not self._early(received):
-            return collection_rows(list(enumerate(_data(received, CollectionEvent))))
-        return None
+        else:
+            rows = collection_rows(list(enumerate(_data(received, CollectionEvent))))
+        return Rows(rows, min(times), max(times))
+
+    def _any_ahead(self, received: Sequence[Received]) -> bool:
+        return self._now is not None and bool(ahead(received, self._now()))
 
     def record(self, connection: Connection, received: Sequence[Received]) -> Counts:
         """Record events in order; refused ones are returned with their reasons."""
-        early = self._early(received)
-        counts = Counts(refused=tuple(early.items()))
-        timely = [(at, event) for at, event in enumerate(received) if at not in early]
-        for topic, run in groupby(timely, key=lambda item: item[1].topic):
+        if self._now is not None:
+            keyed_hash = self._means.address_hash
+            received = as_they_count(connection, received, self._now(), keyed_hash)
+        counts = Counts()
+        for topic, run in groupby(enumerate(received), key=lambda item: item[1].topic):
             events = list(run)
             part = HANDLERS[topic](connection, [event for _, event in events], self._means)
             counts = Counts(
@@ -138,10 +155,15 @@ class Recorder:
                 not_ours=counts.not_ours + part.not_ours,
                 refused=counts.refused + tuple((events[at][0], why) for at, why in part.refused),
             )
-        return replace(counts, refused=tuple(sorted(counts.refused)))
+        return counts
+
+    def may_count_otherwise(self, connection: Connection, rows: Rows) -> bool:
+        """Tell whether one of the events may count from an earlier time than it states."""
+        early = early_span(connection) if self._now else None
+        return early is not None and rows.first <= early[1] and early[0] <= rows.last
 
     def record_rows(self, connection: Connection, topic: str, rows: bytes) -> Counts:
-        """Record rows of accounts or collections in order, none of which is too far ahead."""
+        """Record events of accounts or collections, none of which counts from another time."""
         means = self._means
         policies = means.versions.locked(connection)
         if topic == "accounts":
@@ -149,10 +171,3 @@ class Recorder:
         if topic == "collections":
             return record_collection_rows(connection, rows, policies)
         raise ValueError(topic)
-
-    def _early(self, received: Sequence[Received]) -> dict[int, str]:
-        """Return why events are too far ahead of now, by position."""
-        if self._now is None:
-            return {}
-        now = self._now()
-        return {at: why for at, event in enumerate(received) if (why := ahead(event.data, now))}

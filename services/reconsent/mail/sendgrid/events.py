@@ -12,7 +12,7 @@ from uuid import UUID
 from pydantic import ValidationError
 
 from reconsent.domain.errors import BadInputError
-from reconsent.domain.event import NOT_THE_ADDRESS, MailEvent, ahead, mistake
+from reconsent.domain.event import NOT_THE_ADDRESS, MailEvent, mistake
 from reconsent.domain.surrogates import storable
 from reconsent.mail.address import without_addresses
 
@@ -77,13 +77,11 @@ def _read(event: dict[str, Any], now: datetime, reports: Reports) -> None:
             {
                 "notice": notice,
                 "event": _REPORTED[kind],
-                "occurred_at": _moment(event.get("timestamp")),
+                "occurred_at": min(_moment(event.get("timestamp")), now),
                 "reason": _reason(kind, event),
                 "provider_id": _text(event.get("sg_event_id")),
             }
         )
-        if early := ahead(said, now):
-            raise BadInputError(early)
         reports.mail.append(said)
 
 

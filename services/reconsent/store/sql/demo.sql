@@ -45,9 +45,8 @@ SELECT property, account FROM accounts JOIN account_sets USING (bucket, account_
 WHERE property = ANY(%(properties)s) AND status = 'active' AND contact = %(contact)s
   AND NOT minor AND standing_id = 0
   AND EXISTS (
-      SELECT FROM collections
-      WHERE collections.bucket = accounts.bucket
-        AND collections.account_key = accounts.account_key
+      SELECT FROM held_collections AS held
+      WHERE held.bucket = accounts.bucket AND held.account_key = accounts.account_key
         AND data_category = %(data_category)s AND collected_under = %(collected_under)s)
 ORDER BY account_key LIMIT 1;
 

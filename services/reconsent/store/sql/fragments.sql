@@ -42,7 +42,7 @@ SELECT
               ORDER BY data_category COLLATE "C", collected_under COLLATE "C" NULLS FIRST) AS members
 FROM (
     SELECT DISTINCT bucket, account_key, data_category, collected_under
-    FROM collections JOIN listed(%(keys)s::bigint[]) USING (bucket, account_key)
+    FROM held_collections JOIN listed(%(keys)s::bigint[]) USING (bucket, account_key)
 ) AS pairs
 GROUP BY bucket, account_key
 
@@ -64,14 +64,8 @@ CASE WHEN %(unsent)s THEN coalesce((
  + CASE reach.address WHEN 'ok' THEN 0 WHEN 'none' THEN 1 ELSE 2 END)
 
 -- :name owned_to_add
--- The staged collections that are not erased by an erasure or a deletion.
-SELECT bucket, account_key, data_category, collected_under, at, min(source)
-FROM owned_collections AS owned
-WHERE NOT erased AND (deleted_at IS NULL OR at > deleted_at) AND NOT EXISTS (
-    SELECT FROM collection_erasures AS erasure
-    WHERE erasure.bucket = owned.bucket
-      AND erasure.account_key = owned.account_key
-      AND erasure.data_category = owned.data_category
-      AND erasure.collected_under IS NOT DISTINCT FROM owned.collected_under
-      AND erasure.erased_at >= owned.at)
+-- The staged collections.
+SELECT bucket, account_key, data_category, collected_under, at, min(source), min(stated_at)
+FROM owned_collections
+WHERE NOT erased
 GROUP BY bucket, account_key, data_category, collected_under, at

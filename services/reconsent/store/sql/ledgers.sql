@@ -3,7 +3,7 @@
 -- `first_collections`, which would be computed for all accounts.
 SELECT account_key, data_category, collected_under, min(collected_at) AS first_collected_at
 FROM listed(%(keys)s::bigint[])
-JOIN accounts USING (bucket, account_key) JOIN collections USING (bucket, account_key)
+JOIN accounts USING (bucket, account_key) JOIN held_collections USING (bucket, account_key)
 WHERE status <> 'deleted'
 GROUP BY bucket, account_key, data_category, collected_under;
 

@@ -11,6 +11,7 @@ from reconsent.telemetry import (
     CONSUMER_LAG,
     COUNTERS,
     DEAD_LETTERS,
+    EARLY_EVENTS,
     METRICS,
     NOTICES,
     REPORTS_NOT_OURS,
@@ -50,6 +51,7 @@ def _exposed(found: Status) -> str:
             )
             for row in found.notices
         ],
+        EARLY_EVENTS: [((row.topic, row.source), row.statements) for row in found.early],
     }
     return exposition(
         (metric, COUNTERS.read(metric) if metric.kind == "counter" else gauges[metric])

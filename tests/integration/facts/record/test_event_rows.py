@@ -59,6 +59,8 @@ def test_accounts(database: Database, events: list[AccountEvent]) -> None:
     names = [(event.property, event.account) for event in events]
     with database.connection() as connection:
         connection.execute(new_accounts.SQL["make_incoming"])
+        for early in events[1:2]:
+            vars(early)["stated_at"] = early.updated_at
         rows = account_rows([(at, event, event.email) for at, event in enumerate(events)], _HASHED)
         copy_text(connection, new_accounts.SQL["copy_incoming"], rows)
         found = connection.execute("SELECT * FROM incoming_accounts ORDER BY position").fetchall()
@@ -79,6 +81,7 @@ def test_accounts(database: Database, events: list[AccountEvent]) -> None:
             _HASHED(event.email) if event.email else None,
             event.status != "deleted" and not event.minor and names.count(names[position]) == 1,
             event.status != "deleted" or bool(event.given_email or event.name),
+            event.stated_at,
         )
         for position, event in enumerate(events)
     ]
@@ -106,6 +109,7 @@ def test_collections(database: Database, events: list[CollectionEvent]) -> None:
             event.source,
             event.erased,
             event.collected_at,
+            event.stated_at,
         )
         for position, event in enumerate(events)
     ]

@@ -15,6 +15,7 @@ from reconsent.domain.errors import OutsideError
 from reconsent.domain.lane import LANES
 from reconsent.domain.recorded import Counts
 from reconsent.domain.signing import Signer
+from reconsent.facts.record.clocks import early_span
 from reconsent.facts.record.imports import Batch, Lane, Progress, begin
 from reconsent.facts.record.recorder import Recorder
 from reconsent.facts.versions import PublishedVersions
@@ -79,6 +80,32 @@ def test_each_lane_is_resumed_where_it_stopped(
         emails = connection.execute("SELECT email FROM accounts ORDER BY account").fetchall()
         assert emails == [(f"{number}-3@example.com",) for number in range(10)]
         assert connection.execute("SELECT FROM imports").fetchall() == []
+
+
+def test_what_is_dated_ahead_counts_from_its_first_import(
+    database: Database, tmp_path: Path
+) -> None:
+    """On its day the same file changes nothing, whatever was said between the two."""
+    early = _RULES._replace(now=datetime(2026, 11, 2, tzinfo=UTC))
+    path = _file(tmp_path, [1, 9])
+    # What counts from now is recorded first, so that what is older changes nothing.
+    for new in (10, 0):
+        with staged(path, early) as file:
+            recorders = [
+                Recorder(PublishedVersions(), early.address_hash, lambda: early.now)
+                for _ in range(LANES)
+            ]
+            done = import_file(database, recorders, file, lambda *_: None)
+        assert done == Progress(events=20, new=new, unchanged=20 - new)
+    with staged(_file(tmp_path, [5]), _RULES) as file:
+        import_file(database, _recorders(), file, lambda *_: None)
+    later = _RULES._replace(early=database.transaction(early_span))
+    with staged(_file(tmp_path, [1, 9]), later) as file:
+        done = import_file(database, _recorders(), file, lambda *_: None)
+    assert done == Progress(events=20, unchanged=20)
+    with database.connection() as connection:
+        emails = connection.execute("SELECT email FROM accounts ORDER BY account").fetchall()
+        assert emails == [(f"{number}-5@example.com",) for number in range(10)]
 
 
 def test_an_import_begun_in_one_lane_is_carried_on(database: Database, tmp_path: Path) -> None:

@@ -1,5 +1,5 @@
 -- :name history
--- Read the history of one account, oldest first.
+-- Read what was ever said of one account, oldest first.
 SELECT since, status, contact, minor FROM account_history
 WHERE bucket = bucket_of(%(account_key)s::bigint) AND account_key = %(account_key)s
 ORDER BY since, recorded_at;
@@ -11,10 +11,11 @@ FROM first_collections
 WHERE bucket = bucket_of(%(account_key)s::bigint) AND account_key = %(account_key)s;
 
 -- :name erased
--- Read which of an account's data was erased, and when last.
+-- Read which of an account's data was erased, and when last, since its latest deletion.
 SELECT data_category, collected_under, max(erased_at) AS erased_at
-FROM collection_erasures
+FROM collection_erasures JOIN accounts USING (bucket, account_key)
 WHERE bucket = bucket_of(%(account_key)s::bigint) AND account_key = %(account_key)s
+  AND (deleted_at IS NULL OR erased_at > deleted_at)
 GROUP BY data_category, collected_under;
 
 -- :name account

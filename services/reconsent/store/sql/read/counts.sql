@@ -17,3 +17,10 @@ GROUP BY service ORDER BY service;
 -- :name not_ours
 -- Count the reports that were not about our notices.
 SELECT coalesce(sum(reports), 0)::bigint FROM reports_not_ours;
+
+-- :name early
+-- Count the statements of each topic and source that came in ahead of their time by more than a while,
+-- of the sources with most of them.
+SELECT topic, source, count(*) AS statements, max(stated_at - counts_from) AS ahead
+FROM early_statements WHERE stated_at - counts_from > %(longer_than)s
+GROUP BY topic, source ORDER BY statements DESC, topic, source LIMIT 50;

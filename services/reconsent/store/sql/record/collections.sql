@@ -2,14 +2,15 @@
 -- Create the staging table for collections and erasures; it is empty at the start of a transaction.
 CREATE TEMPORARY TABLE IF NOT EXISTS incoming_collections (
     position integer, property text, account text, data_category text, collected_under text,
-    source text, erased boolean, at timestamptz
+    source text, erased boolean, at timestamptz, stated_at timestamptz
 ) ON COMMIT DELETE ROWS;
 
 -- :name make_owned
 -- Create the table for staged events that are new, with their accounts.
 CREATE TEMPORARY TABLE IF NOT EXISTS owned_collections (
     bucket smallint, account_key bigint, property text, account text, data_category text,
-    collected_under text, source text, erased boolean, at timestamptz, deleted_at timestamptz
+    collected_under text, source text, erased boolean, at timestamptz, stated_at timestamptz,
+    deleted_at timestamptz
 ) ON COMMIT DELETE ROWS;
 
 -- :name clear_incoming
@@ -29,7 +30,7 @@ COPY incoming_collections FROM STDIN;
 -- were ever deleted. One index look-up per row: few are staged, millions may be known.
 INSERT INTO owned_collections
 SELECT incoming.bucket, known.account_key, property, account, data_category, collected_under, source,
-       erased, at
+       erased, at, stated_at
 FROM (
     SELECT bucket_of_name(property, account) AS bucket, * FROM incoming_collections OFFSET 0
 ) AS incoming
@@ -44,7 +45,7 @@ WHERE known.account_key IS NULL OR known.deleted_at IS NOT NULL OR NOT CASE
           AND erasure.account_key = known.account_key
           AND erasure.data_category = incoming.data_category
           AND erasure.collected_under IS NOT DISTINCT FROM incoming.collected_under
-          AND erasure.erased_at >= incoming.at)
+          AND erasure.erased_at = incoming.at)
     ELSE EXISTS (
         SELECT FROM collections AS collection
         WHERE collection.bucket = incoming.bucket
@@ -93,36 +94,41 @@ FROM unnest(%(keys)s::bigint[], %(times)s::timestamptz[]) AS deleted (account_ke
 WHERE owned.account_key = deleted.account_key;
 
 -- :name erase
--- Record erasures, except those dated up to a deletion.
-INSERT INTO collection_erasures (bucket, account_key, data_category, collected_under, erased_at)
-SELECT DISTINCT bucket, account_key, data_category, collected_under, at
+-- Record erasures; all are kept, also those that a later one covers.
+INSERT INTO collection_erasures (bucket, account_key, data_category, collected_under, erased_at,
+                                 stated_at)
+SELECT bucket, account_key, data_category, collected_under, at, min(stated_at)
 FROM owned_collections
-WHERE erased AND (deleted_at IS NULL OR at > deleted_at)
+WHERE erased
+GROUP BY bucket, account_key, data_category, collected_under, at
 ON CONFLICT DO NOTHING
 RETURNING account_key;
 
 -- :name add
--- Add collections that are not erased by an erasure or a deletion. Raises an error if one is known.
-INSERT INTO collections (bucket, account_key, data_category, collected_under, collected_at, source)
+-- Add collections, also those that an erasure or a deletion covers: they were held once. Raises an
+-- error if one is known.
+INSERT INTO collections (bucket, account_key, data_category, collected_under, collected_at, source,
+                         stated_at)
 -- :include owned_to_add
 RETURNING account_key, data_category, collected_under;
 
 -- :name add_unknown
 -- Add those that are not known.
-INSERT INTO collections (bucket, account_key, data_category, collected_under, collected_at, source)
+INSERT INTO collections (bucket, account_key, data_category, collected_under, collected_at, source,
+                         stated_at)
 -- :include owned_to_add
 ON CONFLICT DO NOTHING
 RETURNING account_key, data_category, collected_under;
 
--- :name drop_erased
--- Drop the collections that an erasure covers.
-DELETE FROM collections
-USING collection_erasures AS erasure JOIN listed(%(keys)s::bigint[]) USING (bucket, account_key)
-WHERE collections.bucket = erasure.bucket
-  AND collections.account_key = erasure.account_key
-  AND collections.data_category = erasure.data_category
-  AND collections.collected_under IS NOT DISTINCT FROM erasure.collected_under
-  AND collections.collected_at <= erasure.erased_at;
+-- :name any_erased
+-- Return a row if an erasure covers one of the staged collections.
+SELECT true FROM owned_collections AS owned
+JOIN collection_erasures AS erasure
+  ON erasure.bucket = owned.bucket AND erasure.account_key = owned.account_key
+ AND erasure.data_category = owned.data_category
+ AND erasure.collected_under IS NOT DISTINCT FROM owned.collected_under
+ AND erasure.erased_at >= owned.at
+WHERE NOT owned.erased LIMIT 1;
 
 -- :name late
 -- Find the accounts of events that are dated up to a deletion.

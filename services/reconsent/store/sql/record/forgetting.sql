@@ -34,22 +34,6 @@ WHERE consent_evidence.bucket = consents.bucket
   AND consent_evidence.entry = consents.entry
   AND consents.decided_at <= accounts.deleted_at;
 
--- :name forget_collections
--- Erase the collections dated up to the deletion.
-DELETE FROM collections
-USING accounts JOIN listed(%(keys)s::bigint[]) USING (bucket, account_key)
-WHERE collections.bucket = accounts.bucket
-  AND collections.account_key = accounts.account_key
-  AND collections.collected_at <= accounts.deleted_at;
-
--- :name forget_erasures
--- Drop the erasures dated up to the deletion: they have no effect any more.
-DELETE FROM collection_erasures AS erasure
-USING accounts JOIN listed(%(keys)s::bigint[]) USING (bucket, account_key)
-WHERE erasure.bucket = accounts.bucket
-  AND erasure.account_key = accounts.account_key
-  AND erasure.erased_at <= accounts.deleted_at;
-
 -- :name lock_notices
 -- Lock the notices of some accounts of a bucket, so that no report or outcome is recorded meanwhile.
 SELECT notice_id FROM notices

@@ -3,7 +3,7 @@
 CREATE TEMPORARY TABLE IF NOT EXISTS incoming_accounts (
     position integer, property text, account text, email text, name text, locale text,
     time_zone text, status text, contact text, minor boolean, updated_at timestamptz,
-    address_hash bytea, alone boolean, is_personal boolean
+    address_hash bytea, alone boolean, is_personal boolean, stated_at timestamptz
 ) ON COMMIT DELETE ROWS;
 
 -- :name make_compared
@@ -11,7 +11,8 @@ CREATE TEMPORARY TABLE IF NOT EXISTS incoming_accounts (
 CREATE TEMPORARY TABLE IF NOT EXISTS compared_accounts (
     account_key bigint, bucket smallint, position integer, property text, account text, email text,
     name text, locale text, time_zone text, status text, contact text, minor boolean,
-    updated_at timestamptz, address_hash bytea, alone boolean, is_personal boolean
+    updated_at timestamptz, address_hash bytea, alone boolean, is_personal boolean,
+    stated_at timestamptz
 ) ON COMMIT DELETE ROWS;
 
 -- :name clear_incoming
@@ -51,16 +52,16 @@ WHERE is_known IS NOT TRUE;
 -- Add the accounts that are simply new, and the begin of their history; count them.
 WITH added AS (
     INSERT INTO accounts (bucket, account_key, property, account, status, contact, minor, email,
-                          name, locale, time_zone, updated_at, address_hash)
+                          name, locale, time_zone, updated_at, address_hash, stated_at)
     SELECT bucket, nextval('account_numbers') << 6 | bucket, property, account, status, contact,
-           minor, email, name, locale, time_zone, updated_at, address_hash
+           minor, email, name, locale, time_zone, updated_at, address_hash, stated_at
     FROM compared_accounts
     WHERE account_key IS NULL AND alone
     ORDER BY property, account
-    RETURNING bucket, account_key, updated_at, status, contact, minor
+    RETURNING bucket, account_key, updated_at, status, contact, minor, stated_at
 ), history AS (
-    INSERT INTO account_history (bucket, account_key, since, status, contact, minor)
-    SELECT bucket, account_key, updated_at, status, contact, minor FROM added
+    INSERT INTO account_history (bucket, account_key, since, status, contact, minor, stated_at)
+    SELECT bucket, account_key, updated_at, status, contact, minor, stated_at FROM added
 )
 -- :include accounts_added
 SELECT count(*) FROM added;
@@ -68,7 +69,7 @@ SELECT count(*) FROM added;
 -- :name changed
 -- Return what was compared: all of it, or without the accounts that are simply new.
 SELECT position, account_key, property, account, status, contact, minor, email, name, locale,
-       time_zone, updated_at, is_personal
+       time_zone, updated_at, is_personal, stated_at
 FROM compared_accounts
 WHERE %(all)s OR account_key IS NOT NULL OR NOT alone
 ORDER BY position;

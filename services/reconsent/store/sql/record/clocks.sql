@@ -1,0 +1,18 @@
+-- :name span
+-- Read between which times lie those that statements ahead of their time have stated.
+SELECT (SELECT min(stated_at) FROM early_statements) AS first,
+       (SELECT max(stated_at) FROM early_statements) AS last;
+
+-- :name remember
+-- Remember statements that are ahead of their time, from when each counts: the first time stays.
+INSERT INTO early_statements (digest, topic, source, stated_at, counts_from)
+SELECT DISTINCT ON (digest) digest, topic, source, stated_at, counts_from
+FROM unnest(%(digest)s::bytea[], %(topic)s::text[], %(source)s::text[],
+            %(stated_at)s::timestamptz[], %(counts_from)s::timestamptz[])
+     AS said (digest, topic, source, stated_at, counts_from)
+ORDER BY digest, counts_from
+ON CONFLICT (digest) DO NOTHING;
+
+-- :name known
+-- Read from when statements count that were ahead of their time.
+SELECT digest, counts_from FROM early_statements WHERE digest = ANY(%(digest)s::bytea[]);
