@@ -71,7 +71,7 @@ def test_a_topic_stands_still_alone(
         drain(reader)
         stops = stopped_partitions(connection)
         assert {stop.topic for stop in stops} == {"accounts"}
-        assert reader.standing() is not None
+        assert reader.obstacle() is not None
         for number in range(20):
             choice = {"property": "shop.example", "account": str(number)} | said
             producer.send([message("choices", number, choice)])
@@ -85,7 +85,7 @@ def test_a_topic_stands_still_alone(
             connection.commit()
             clock.seconds += 100 * FIRST_PAUSE
             drain(reader)
-        assert reader.standing() is None
+        assert reader.obstacle() is None
         assert stopped_partitions(connection) == []
         assert set(_lag(topics, connection).values()) == {0}
         known = "SELECT count(*) FROM accounts WHERE updated_at IS NOT NULL"

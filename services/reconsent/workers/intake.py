@@ -133,7 +133,7 @@ class Intake(Service):
         return True
 
     @override
-    def standing(self) -> StoppedError | None:
+    def obstacle(self) -> StoppedError | None:
         """Return why messages that are there wait, after `work` found nothing else."""
         reasons = self._stops.reasons()
         if not reasons:

@@ -56,14 +56,14 @@ def run_until_idle(services: Sequence[Service], each: Callable[[str], None] | No
                     each(service.name)
         if not worked:
             if all(service.idle() for service in services):
-                _raise_standing(services)
+                _raise_obstacle(services)
                 return
             stop.wait(0.01)  # a transaction of another process is about to end
 
 
-def _raise_standing(services: Sequence[Service]) -> None:
+def _raise_obstacle(services: Sequence[Service]) -> None:
     for service in services:
-        if error := service.standing():
+        if error := service.obstacle():
             raise error
 
 

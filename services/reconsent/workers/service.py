@@ -25,7 +25,7 @@ class Service(ABC):
         """
         return True
 
-    def standing(self) -> StoppedError | None:
+    def obstacle(self) -> StoppedError | None:
         """Return why something that is there to do waits for somebody to intervene.
 
         Only asked after `work` found nothing. None where nothing waits.

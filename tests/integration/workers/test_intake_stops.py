@@ -247,7 +247,7 @@ def test_it_goes_on_once_the_cause_is_repaired(
         assert not database.transaction(lambda c: recorder.record(c, [read(first)])).refused
         clock.seconds += FIRST_PAUSE
         drain(reader)
-        assert reader.standing() is None
+        assert reader.obstacle() is None
     assert len(rows(conninfo, "SELECT 1 FROM policy_versions")) == len(chain) + 1
     assert (stops(database), dead(conninfo)) == ([], 0)
     assert "no longer stands still" in caplog.text
@@ -280,7 +280,7 @@ def test_a_stop_ends_when_nothing_is_left_to_read(database: Database, conninfo: 
         clock.seconds += FIRST_PAUSE
         drain(reader)
         drain(reader)
-        assert reader.standing() is None
+        assert reader.obstacle() is None
     assert stops(database) == []
 
 

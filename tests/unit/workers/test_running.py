@@ -178,7 +178,7 @@ def test_a_script_ends_with_what_stands_still() -> None:
 
     class Standing(Scripted):
         @override
-        def standing(self) -> StoppedError | None:
+        def obstacle(self) -> StoppedError | None:
             return StoppedError(f"{self.name} stands still")
 
         @override
