@@ -65,6 +65,30 @@ def test_check_explains_every_mistake(shop: World) -> None:
     assert "juggling" in warned.err
 
 
+def test_check_warns_of_what_readers_would_stumble_over(shop: World) -> None:
+    """Each flaw of a text comes with the file and the line where it stands; it can be published."""
+    body = (
+        "---\nlayout: legal\n---\n\n# Privacy\n\n<!-- Ask Bob. -->\n\n"
+        "We, [COMPANY], keep [some](#gone)\nand [more](../more.html) for {{ period }}.\u202e\n"
+    )
+    texts = {"en": {"title": "Privacy", "summary": "Click %choose_link%", "body": body}}
+    path = shop.policy_file(version("v4", "v3", (EMAIL, [SERVICE], []), texts=texts))
+    told = shop.run("policy", "check", path).err.splitlines()
+    [summary] = [line for line in told if "%choose_link%" in line]
+    assert summary.startswith(f"{path}:")
+    assert ": texts.en.summary: " in summary
+    beside = str(path.with_suffix(".en.md"))
+    found = [line.removeprefix(f"{beside}:") for line in told if line.startswith(beside)]
+    assert [line.split(" ")[0] for line in found] == ["9:", "9:", "10:", "10:", "10:"]
+    for flaw in ("[COMPANY]", "#gone", "../more.html", "{{ period }}", "U+202E"):
+        assert sum(flaw in line for line in found) == 1
+    as_json = shop.run("policy", "check", path, "--json").json
+    assert {(one["file"], one["line"]) for one in as_json["warnings"]} >= {
+        (beside, 9),
+        (beside, 10),
+    }
+
+
 def test_diff_says_what_changes(shop: World) -> None:
     """Exit 1 if versions differ; a new use is material and concerns stored data."""
     old, new = shop.policy_file(V2), shop.policy_file(V3)

@@ -29,6 +29,24 @@ HOSTILE = """\
 |---|---|
 | 1 | <svg onload=alert(6)> |
 """
+OF_A_SITE = """\
+---
+layout: secret
+---
+# Privacy <!-- secret -->
+
+See [changes](#changes), [rights][1] and a note.[^a]
+
+## Changes
+
+[1]: #your-rights
+[^a]: The note.
+
+## Your rights
+<!--
+secret
+-->
+"""
 EFFECTIVE = later(days=10)
 
 
@@ -43,6 +61,7 @@ def _published(world: World, web: httpx.Client) -> None:
     """Policies with material, immaterial, past and malicious changes."""
     assert web.get("/policies").is_success
     words_only = {"version": "v2", "follows": "v1"}
+    of_a_site = {"title": "T<!-- secret -->", "summary": "S<!-- secret -->", "body": OF_A_SITE}
     hostile = {"title": "<b>Title</b><script>", "summary": "<i>S</i>&amp;", "body": HOSTILE}
     [v3] = of("soon", V3, effective_at=EFFECTIVE, texts=IN_TWO_LANGUAGES)
     world.take(
@@ -56,6 +75,7 @@ def _published(world: World, web: httpx.Client) -> None:
             v3,
             v3 | {"version": "v4", "follows": "v3"},
             *of("both", V1, V2 | {"effective_at": later(days=5)}, V3 | {"effective_at": EFFECTIVE}),
+            *of("site", V4 | {"follows": None, "texts": {"en": of_a_site}}),
             *of("hostile", V4 | {"follows": None, "texts": {"en": hostile}}),
         ],
     )
@@ -110,6 +130,23 @@ def test_a_notice_is_in_the_requested_language(
     assert notice(web, "soon", language).json()["title"] == title
 
 
+def test_a_text_is_shown_as_on_the_site_that_it_comes_from(web: httpx.Client) -> None:
+    """Its links lead to its headings, and what is not for readers never leaves."""
+    paths = (
+        "/policies",
+        "/policies/site",
+        "/policies/site/v4",
+        "/properties/site.example/notice.json",
+    )
+    for path in paths:
+        assert "secret" not in web.get(path).text
+    html = web.get("/policies/site/v4").text
+    within = [where[1:] for where in hrefs(html) if where.startswith("#")]
+    assert within == ["main", "text-changes", "your-rights", "fn1", "fnref1"]
+    for where in within:
+        assert html.count(f'id="{where}"') == 1
+
+
 def test_the_history_leads_to_every_version(web: httpx.Client) -> None:
     """Every policy is listed with all its versions, each with its text and what it changed."""
     listed = {where for where in hrefs(web.get("/policies").text) if "/policies/" in where}
@@ -120,6 +157,7 @@ def test_the_history_leads_to_every_version(web: httpx.Client) -> None:
         "soon",
         "both",
         "hostile",
+        "site",
     }
     history = web.get("/policies/soon")
     links = [where for where in hrefs(history.text) if "/policies/soon/" in where]

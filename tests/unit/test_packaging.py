@@ -129,6 +129,14 @@ def _imported(node: ast.AST) -> list[str]:
 # ---------------------------------------------------------------------- a client's rooms
 
 
+def test_commands_start_without_the_words_of_mails_and_pages(tmp_path: Path) -> None:
+    """Translations, templates and languages are loaded by the commands that need them."""
+    unwanted = {"babel", "jinja2", "langcodes", "markdown_it", "reconsent.words.translation"}
+    code = f"import reconsent.cli.main, sys; print(*sorted({unwanted!r} & sys.modules.keys()))"
+    ended = _run(code, tmp_path)
+    assert (ended.stdout.split(), ended.stderr) == ([], "")
+
+
 @pytest.mark.parametrize("room", ["domain", "files", "bus/kafka"])
 def test_a_client_needs_no_web_server_and_no_database(tmp_path: Path, room: str) -> None:
     """The rooms for reconsent-client import none of them."""

@@ -9,6 +9,7 @@ import click
 from reconsent import terminal
 from reconsent.cli.with_program import with_program
 from reconsent.domain.errors import BadInputError
+from reconsent.facts.read.account_story import account_json
 from reconsent.facts.read.ledger import account_ledger
 from reconsent.store.postgres import Connection
 
@@ -23,22 +24,32 @@ if TYPE_CHECKING:
 @with_program
 def consents(program: Program, account: str, property_name: str, *, as_json: bool) -> None:
     """List what an account said, oldest first: the ledger."""
+    for_people = terminal.for_people(as_json=as_json)
 
     def work(connection: Connection) -> list[dict[str, Any]]:
         policies = program.versions.now(connection)
-        entries = account_ledger(connection, policies, property_name, account)
+        if for_people:
+            story = account_json(connection, program.cohorts, policies, property_name, account)
+            entries = _in_words(story) if story else None
+        else:
+            entries = account_ledger(connection, policies, property_name, account)
         if entries is None:
             raise BadInputError(f"{property_name}/{account}: no such account")
         return entries
 
     entries = program.database.transaction(work)
-    if not terminal.for_people(as_json=as_json):
+    if not for_people:
         terminal.lines(entries)
         return
     terminal.table(
         ("decided", "state", "use", "channel"),
-        (
-            (e["decided_at"], e["event_state"], terminal.use_in_words(e), e["channel"])
-            for e in entries
-        ),
+        ((e["decided"], e["event_state"], terminal.use_in_words(e), e["channel"]) for e in entries),
     )
+
+
+def _in_words(story: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return an account's ledger entries with the time of each as `explain` shows it."""
+    from reconsent.cli.explain_times import in_zone, moment, zone_of  # noqa: PLC0415 -- loads words
+
+    said = in_zone(story["consents"], zone_of(story))
+    return [entry | {"decided": moment(entry["decided_at"])} for entry in said]

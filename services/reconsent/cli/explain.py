@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reconsent import terminal
-from reconsent.cli.explain_report import story
 from reconsent.cli.with_program import with_program
 from reconsent.domain.errors import BadInputError
 from reconsent.facts.read.account_story import account_json
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 @with_program
 def explain(program: Program, account: str, property_name: str, *, as_json: bool) -> None:
     """Tell one account's story, with the rule behind each step."""
+    from reconsent.cli.explain_report import story  # noqa: PLC0415 -- loads the words of pages
 
     def work(connection: Connection) -> dict[str, Any] | None:
         policies = program.versions.now(connection)

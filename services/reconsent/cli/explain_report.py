@@ -5,10 +5,10 @@ Headings are not indented or end in a colon; every other line ends with the rule
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
+from reconsent.cli.explain_times import day, in_zone, moment, zone_of
 from reconsent.cli.explain_words import (
     ADDRESS,
     CONTACT,
@@ -31,7 +31,11 @@ _INDENT: Final = "  "
 
 
 def story(account: Json) -> list[str]:
-    """Return the lines of an account's story, from the JSON of `account_json`."""
+    """Return the lines of an account's story, from the JSON of `account_json`.
+
+    Times are in the account's zone, else in the offset that the latest version is written in.
+    """
+    account = in_zone(account, zone_of(account))
     parts = [
         ("Who it is", _table(_who(account))),
         ("What it was before", _table(_was(account))),
@@ -71,12 +75,12 @@ def _who(account: Json) -> list[Row]:
     if account["stub"]:
         return [("policy", _policy(account)), ("status", _by(27, STUB))]
     if account["status"] == "deleted":
-        when = f"deleted on {_moment(account['deleted_at'])}"
+        when = f"deleted on {moment(account['deleted_at'])}"
         words = status.replace("deleted", when, 1)
         return [("policy", _policy(account)), ("status", _by(status_rule, words))]
     rows: list[Row] = [
         ("policy", _policy(account)),
-        ("status", _by(status_rule, f"{status}, as reported on {_moment(account['updated_at'])}")),
+        ("status", _by(status_rule, f"{status}, as reported on {moment(account['updated_at'])}")),
         ("contact", _by(contact_rule, contact)),
     ]
     if account["minor"]:
@@ -84,7 +88,7 @@ def _who(account: Json) -> list[Row]:
         return [*rows, ("minor", _by(20, words))]
     rows.append(("address", _by(address_rule, address)))
     if account["deleted_at"]:
-        words = f"deleted on {_moment(account['deleted_at'])}, registered again since"
+        words = f"deleted on {moment(account['deleted_at'])}, registered again since"
         rows.append(("before", _by(28, words)))
     return rows
 
@@ -100,7 +104,7 @@ def _was(account: Json) -> list[Row]:
         return []
     return [
         (
-            _moment(was["since"]),
+            moment(was["since"]),
             was["status"],
             _by(27, f"contact {was['contact']}{', a minor' if was['minor'] else ''}"),
         )
@@ -113,7 +117,7 @@ def _holds(account: Json) -> list[Row]:
         (
             row["data_category"],
             _under(row["collected_under"]),
-            f"since {_day(row['first_collected_at'])}",
+            f"since {day(row['first_collected_at'])}",
             f"last on {row['last_collected_on']}",
             _by(4, _origin(row)),
         )
@@ -125,7 +129,7 @@ def _holds(account: Json) -> list[Row]:
             _under(row["collected_under"]),
             "",
             "",
-            _by(27, f"erased on {_moment(row['erased_at'])}"),
+            _by(27, f"erased on {moment(row['erased_at'])}"),
         )
         for row in account["erased"]
     ]
@@ -199,7 +203,7 @@ def _fate(notice: Json, account: Json) -> str:
         return "not mailed: " + _replaced(notice, older=older)
     words, rule = STATE[state]
     if notice["accepted_at"]:
-        words = words.replace("mailed", f"mailed on {_moment(notice['accepted_at'])}", 1)
+        words = words.replace("mailed", f"mailed on {moment(notice['accepted_at'])}", 1)
     if notice["kind"] != "choice" or state in {"planned", "due"}:
         return _by(16 if notice["kind"] == "reminder" else rule, words)
     if settled is None:
@@ -236,7 +240,7 @@ def _said(account: Json) -> list[str]:
 
 def _occasion(said: Json) -> str:
     channel = f", channel {said['channel']}" if said["channel"] else ""
-    return f"{_moment(said['decided_at'])}{channel}"
+    return f"{moment(said['decided_at'])}{channel}"
 
 
 def _allowed(account: Json) -> list[str]:
@@ -264,7 +268,7 @@ def _reason(use: Json) -> str:
     if reason == "declared":
         return f"{use['policy_version']} declares it"
     if reason == "not_effective_yet":
-        return f"said yes, and {use['policy_version']} is in force from {_day(use['effective_at'])}"
+        return f"said yes, and {use['policy_version']} is in force from {day(use['effective_at'])}"
     if reason == "suppressed":
         return SUPPRESSED[use["suppression"]]
     if reason == "unknown_version":
@@ -289,11 +293,3 @@ def _under(version: str | None) -> str:
     if version is None:
         return "under an unknown version"
     return "under any version" if version == "*" else f"under {version}"
-
-
-def _moment(at: str) -> str:
-    return f"{datetime.fromisoformat(at).astimezone(UTC):%Y-%m-%d %H:%M} UTC"
-
-
-def _day(at: str) -> str:
-    return f"{datetime.fromisoformat(at).astimezone(UTC):%Y-%m-%d}"

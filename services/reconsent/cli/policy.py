@@ -42,14 +42,15 @@ def policy() -> None:
 @with_program
 def check_(program: Program, file: Path, *, as_json: bool) -> int:
     """Report every mistake in a policy FILE, one per line; exit 2 if there is any."""
-    from reconsent.words.phrases import has_phrase  # noqa: PLC0415 -- loads the page templates
+    from reconsent.words import flaws  # noqa: PLC0415 -- loads the page templates
+    from reconsent.words.phrases import has_phrase  # noqa: PLC0415
 
     reading = read(file)
     with program.database.connection() as connection:
         policies = program.versions.now(connection)
     version = reading.version
     line = _line(version, file, policies) if version else None
-    findings = check(reading, line, policies.owners, has_phrase)
+    findings = check(reading, line, policies.owners, has_phrase, flaws)
     if as_json:
         terminal.document(
             {

@@ -11,6 +11,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from reconsent.domain.times import as_written, rfc3339
 from reconsent.domain.use import Declared, narrower, over
 
 if TYPE_CHECKING:
@@ -233,20 +234,25 @@ def _text_hash(text: Text | None) -> str | None:
 
 
 def as_event(version: PolicyVersion) -> bytes:
-    """Return a version as the data of its event; the same content gives the same bytes.
+    """Return a version as the data of its event; the same file gives the same bytes.
 
-    UTF-8 JSON with sorted keys, without fields at their defaults, and with times in UTC. The
+    UTF-8 JSON with sorted keys, without fields at their defaults, and with times as written. The
     locales of `texts` keep their order, because the first is the fallback.
     """
-    fields = version.model_dump(mode="json", exclude_defaults=True)
-    ordered = {key: _sorted(fields[key]) for key in sorted(fields)}
-    ordered["texts"] = {locale: _sorted(text) for locale, text in fields["texts"].items()}
-    return _json(ordered)
+    return _json(_canonical(version))
 
 
 def content_hash(version: PolicyVersion) -> str:
-    """Return the SHA-256 of a version's content, in hexadecimal."""
-    return hashlib.sha256(as_event(version)).hexdigest()
+    """Return the SHA-256 of a version's content, with times in UTC, in hexadecimal."""
+    return _hash(_canonical(version) | {"effective_at": rfc3339(version.effective_at)})
+
+
+def _canonical(version: PolicyVersion) -> dict[str, Any]:
+    fields = version.model_dump(mode="json", exclude_defaults=True)
+    fields["effective_at"] = as_written(version.effective_at)
+    ordered = {key: _sorted(fields[key]) for key in sorted(fields)}
+    ordered["texts"] = {locale: _sorted(text) for locale, text in fields["texts"].items()}
+    return ordered
 
 
 def _sorted(value: Any) -> Any:  # noqa: ANN401 (any JSON)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
@@ -63,15 +63,16 @@ def _not_a_number(given: object) -> object:
     raise ValueError(f"{given!r} is not a time such as 2027-01-15T00:00:00Z")
 
 
-def _in_utc(instant: datetime) -> datetime:
+def _in_range(instant: datetime) -> datetime:
     try:
-        return instant.astimezone(UTC)
+        instant.astimezone(UTC)
     except OverflowError as error:
         raise ValueError(f"{instant.isoformat()} is out of range for a time") from error
+    return instant
 
 
-Instant = Annotated[AwareDatetime, BeforeValidator(_not_a_number), AfterValidator(_in_utc)]
-"""A time in RFC 3339 with its zone, converted to UTC."""
+Instant = Annotated[AwareDatetime, BeforeValidator(_not_a_number), AfterValidator(_in_range)]
+"""A time in RFC 3339 with the offset as written, so that people read the day that was meant."""
 
 PolicyName = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)
@@ -156,6 +157,11 @@ class PolicyVersion(_Strict):
     def declares_use(self, category: str, data_use: str, recipient: str) -> bool:
         """Tell whether a use that this version declares covers the given one."""
         return declares(self.declared, category, data_use, recipient)
+
+    @property
+    def zone(self) -> tzinfo:
+        """The offset of `effective_at` as written."""
+        return self.effective_at.tzinfo or UTC
 
     @property
     def first_locale(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from reconsent.domain.policy import duration
 
@@ -16,6 +16,31 @@ Place = tuple[str | int, ...]
 
 HasPhrase = Callable[[str, str], bool]
 """Tells whether reconsent has a phrase of its own for a key in a locale."""
+
+
+class TextFlaws(Protocol):
+    """Finds what readers of a policy's words would stumble over."""
+
+    def of_body(self, text: str, locale: str) -> Iterable[tuple[int, str]]:
+        """Return the flaws of a Markdown text, with their lines."""
+
+    def of_words(self, text: str, locale: str | None, *, is_summary: bool = False) -> Iterable[str]:
+        """Return the flaws of a title, summary, name or phrase."""
+
+
+def word_flaws(version: PolicyVersion, flaws: TextFlaws) -> Iterator[tuple[Place, str]]:
+    """Yield places of titles, summaries, names and phrases, and what is wrong with these."""
+    words: list[tuple[Place, str, str | None]] = []
+    for locale, text in version.texts.items():
+        words.append((("texts", locale, "title"), text.title, locale))
+        words.append((("texts", locale, "summary"), text.summary, locale))
+    for key, party in version.parties.items():
+        words.append((("parties", key, "name"), party.name, None))
+    for locale, phrases in version.words.items():
+        words += [(("words", locale, key), phrase, None) for key, phrase in phrases.items()]
+    for place, text_, language in words:
+        for message in flaws.of_words(text_, language, is_summary=place[-1] == "summary"):
+            yield place, message
 
 
 def warnings(

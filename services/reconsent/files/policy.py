@@ -7,8 +7,8 @@ and warnings; `load` returns a version or raises an error.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import ValidationError
@@ -18,8 +18,8 @@ from reconsent.domain.change import content_hash
 from reconsent.domain.errors import BadInputError
 from reconsent.domain.policy import Policy, PolicyVersion
 from reconsent.domain.policy_line import mistakes
-from reconsent.domain.policy_warnings import HasPhrase, warnings
-from reconsent.files.lined_yaml import Document, Place, parse
+from reconsent.domain.policy_warnings import HasPhrase, TextFlaws, warnings, word_flaws
+from reconsent.files.lined_yaml import Place, parse
 from reconsent.files.policy_mistakes import field_of, in_words, is_echo, unknown_key
 
 if TYPE_CHECKING:
@@ -73,6 +73,8 @@ class Reading:
     version: PolicyVersion | None
     mistakes: tuple[Mistake, ...]
     lines: Callable[[Place], int]
+    bodies: Mapping[str, str] = field(default_factory=dict)
+    """The Markdown file of each locale whose text is not in the policy file itself."""
 
     def mistake(self, place: Place, message: str) -> Mistake:
         """Return a mistake at a place of the file."""
@@ -112,26 +114,31 @@ def read(path: Path) -> Reading:
         line = document.line(place)
         found.append(Mistake(file=str(path), line=line, field=field_of(place), message=message))
 
-    version = None
+    version, bodies = None, dict[str, str]()
     if document.root is not None:
-        version = _version(_with_bodies(document.value, path.parent, note), note)
+        version = _version(_with_bodies(document.value, path.parent, note, bodies), note)
     found.sort(key=lambda mistake: mistake.line or 0)
     return Reading(
-        file=str(path), version=version, mistakes=tuple(found), lines=_lines_of(document)
+        file=str(path),
+        version=version,
+        mistakes=tuple(found),
+        lines=document.line,
+        bodies=bodies,
     )
 
 
-def _lines_of(document: Document) -> Callable[[Place], int]:
-    return document.line
-
-
 def check(
-    reading: Reading, line: Policy | None, owners: dict[str, str], has_phrase: HasPhrase
+    reading: Reading,
+    line: Policy | None,
+    owners: dict[str, str],
+    has_phrase: HasPhrase,
+    flaws: TextFlaws,
 ) -> Findings:
     """List all mistakes and warnings of a version that is to continue its policy's line.
 
     `line` is the published line of the policy that the version names; `owners` gives the policy of
-    each known property. An unchanged version that is already published has no mistakes.
+    each known property; `flaws` finds what readers of a text would stumble over. An unchanged
+    version that is already published has no mistakes.
     """
     version = reading.version
     if version is None:
@@ -151,8 +158,24 @@ def check(
     ]
     return Findings(
         mistakes=_in_order(*reading.mistakes, *(reading.mistake(*one) for one in against)),
-        warnings=_in_order(*(reading.mistake(*one) for one in warnings(version, line, has_phrase))),
+        warnings=(
+            *_in_order(
+                *(reading.mistake(*one) for one in warnings(version, line, has_phrase)),
+                *(reading.mistake(*one) for one in word_flaws(version, flaws)),
+            ),
+            *_of_bodies(reading, version, flaws),
+        ),
     )
+
+
+def _of_bodies(reading: Reading, version: PolicyVersion, flaws: TextFlaws) -> Iterator[Mistake]:
+    for locale, text in version.texts.items():
+        file, place = reading.bodies.get(locale), ("texts", locale, "body")
+        for line, message in sorted(flaws.of_body(text.body, locale)):
+            if file:
+                yield Mistake(file=file, line=line, field="", message=message)
+            else:
+                yield reading.mistake(place, f"in line {line} of the text: {message}")
 
 
 def _in_order(*found: Mistake) -> tuple[Mistake, ...]:
@@ -182,8 +205,13 @@ def _reason(error: OSError) -> str:
     return (error.strerror or str(error)).lower()
 
 
-def _with_bodies(value: object, folder: Path, note: Callable[[Place, str], None]) -> object:
-    """Return the content of the file, with each text's file name replaced by its Markdown."""
+def _with_bodies(
+    value: object, folder: Path, note: Callable[[Place, str], None], bodies: dict[str, str]
+) -> object:
+    """Return the content of the file, with each text's file name replaced by its Markdown.
+
+    The path of each such file is put into `bodies`.
+    """
     if not isinstance(value, dict) or not isinstance(value.get("texts"), dict):
         return value
     texts = {}
@@ -192,6 +220,8 @@ def _with_bodies(value: object, folder: Path, note: Callable[[Place, str], None]
         if isinstance(text, dict) and isinstance(text.get("body"), str):
             try:
                 texts[locale] = {**text, "body": _body(text["body"], folder)}
+                if texts[locale] != text:
+                    bodies[locale] = str(folder / text["body"])
             except ValueError as error:
                 note(("texts", locale, "body"), str(error))
     return {**value, "texts": texts}

@@ -52,7 +52,7 @@ def choose(view: ChooseView, site: Site) -> str:
         words=words,
         introduction=_introduction(view.asked),
         questions=[_shown(view, words, question) for question in view.asked.questions],
-        mailed_on=words.date(view.mailed_at) if view.mailed_at else None,
+        mailed_on=words.day(view.mailed_at, view.time_zone) if view.mailed_at else None,
         first_field=field_name(view.asked.questions[0]),
         version_path=version_path(site, view.asked.version),
     )
@@ -116,7 +116,7 @@ def _introduction(asked: Asked) -> str:
 
 def _fieldset(asked: Asked, question: Question) -> str:
     words = _words(asked)
-    rows = words.held(question, asked.published)
+    rows = words.held(question.concerns, asked.published)
     lines = sum(len(row.collected_under) for row in rows)
     return render(
         "question",
@@ -137,7 +137,7 @@ def _shown(view: ChooseView, words: Words, question: Question) -> dict[str, obje
         "said": [
             {
                 "answer": answered.answer,
-                "on": words.date(answered.said_at),
+                "on": words.day(answered.said_at, view.time_zone),
                 "about": None
                 if answered.question.concerns == question.concerns
                 else words.data(held.data_category for held in answered.question.concerns),

@@ -8,7 +8,7 @@ because it is more specific. A policy's texts stay in the locale they were writt
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
@@ -17,6 +17,7 @@ from babel.lists import format_list
 
 from reconsent.domain.locales import match
 from reconsent.domain.use import ANY, meet
+from reconsent.words.markdown import without_comments
 from reconsent.words.translation import (
     LANGUAGES,
     calendar,
@@ -24,6 +25,7 @@ from reconsent.words.translation import (
     language_of,
     moment,
     phrases,
+    zone,
 )
 
 if TYPE_CHECKING:
@@ -35,9 +37,16 @@ if TYPE_CHECKING:
 
     from reconsent.domain.notice import Question
     from reconsent.domain.policy import PolicyVersion, Text
-    from reconsent.domain.use import Declared, Use
+    from reconsent.domain.use import Declared, Held, Use
 
 _PERIOD: Final = re.compile(r"P(?:(\d+)Y)?(?:(\d+)M)?(?:(\d+)W)?(?:(\d+)D)?(?:T(?:(\d+)H)?.*)?")
+
+LONGEST_SUMMARY: Final = 1000
+"""The most characters of a summary that a mail shows."""
+_LONGEST_TITLE: Final = 150
+_LONGEST_PHRASE: Final = 200
+_MOST_NAMED: Final = 5
+"""The most kinds of data that a sentence in a mail names; its table has them all."""
 
 
 def has_phrase(key: str, locale: str) -> bool:
@@ -51,14 +60,6 @@ def _lineage(key: str) -> Iterable[str]:
     while key:
         yield key
         key = key.rpartition(".")[0]
-
-
-def _tables(version: PolicyVersion, locale: str) -> list[Mapping[str, str]]:
-    """Return the phrase tables for a locale's sentences: the policy's, then the program's."""
-    language = language_of(locale)
-    wanted = locale if match(locale, LANGUAGES) else language
-    own = match(wanted, version.words)
-    return [*([version.words[own]] if own else []), phrases(language)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,10 +80,14 @@ class HeldRow:
 
 @dataclass(frozen=True, kw_only=True)
 class Words:
-    """A policy version in the words of one of its locales."""
+    """A policy version in the words of one of its locales.
+
+    With `brief`, for mails, each text is cut to a length that leaves room for all the others.
+    """
 
     version: PolicyVersion
     locale: str
+    brief: bool = False
 
     @cached_property
     def language(self) -> str:
@@ -94,25 +99,35 @@ class Words:
         """The program's own sentences."""
         return catalogue(self.language)
 
-    @property
+    @cached_property
     def text(self) -> Text:
         """The version's title, summary and body."""
-        return self.version.texts[self.locale]
+        text = self.version.texts[self.locale]
+        shown = {
+            "title": self._cut(without_comments(text.title), _LONGEST_TITLE),
+            "summary": self._cut(without_comments(text.summary), LONGEST_SUMMARY),
+        }
+        return text.model_copy(update=shown)
 
     @cached_property
     def calendar(self) -> Locale:
         """How dates and lists are written."""
         return calendar(self.locale)
 
+    @cached_property
+    def _tables(self) -> list[Mapping[str, str]]:
+        """The phrases for the locale's sentences, the policy's first; then those of the locale."""
+        wanted = self.locale if match(self.locale, LANGUAGES) else self.language
+        own, given = match(wanted, self.version.words), self.version.words
+        tables = [*([given[own]] if own else []), phrases(self.language)]
+        return [*tables, given[self.locale]] if self.locale in given else tables
+
     def phrase(self, key: str) -> str:
         """Return the phrase of a category or use, else of its nearest parent, else the key."""
         if key == ANY:
             return self._say("any of your data")
-        tables = _tables(self.version, self.locale)
-        if self.locale in self.version.words:
-            tables.append(self.version.words[self.locale])
-        known = (table[name] for name in _lineage(key) for table in tables if name in table)
-        return next(known, key)
+        known = (table[name] for name in _lineage(key) for table in self._tables if name in table)
+        return self._cut(next(known, key))
 
     def legal_basis(self, basis: str) -> str:
         """Return the phrase for a legal basis, or else the basis as written."""
@@ -121,7 +136,7 @@ class Words:
     def party(self, key: str) -> str:
         """Return a party's name, or its key if the policy does not name it."""
         named = self.version.parties.get(key)
-        return named.name if named else key
+        return self._cut(named.name if named else key)
 
     def party_and_country(self, key: str) -> str:
         """Return a party's name, with its country in parentheses if the policy gives one."""
@@ -142,7 +157,14 @@ class Words:
 
     def data(self, categories: Iterable[str]) -> str:
         """Return categories as one phrase: your name, your email address and your messages."""
-        return self.listed(self.phrase(category) for category in categories)
+        named = list(dict.fromkeys(self.phrase(category) for category in dict.fromkeys(categories)))
+        if self.brief and len(named) > _MOST_NAMED:
+            more = len(named) - _MOST_NAMED + 1
+            form = self.catalogue.ngettext(
+                "%(num)d more kind of data", "%(num)d more kinds of data", more
+            )
+            named[-more:] = [form % {"num": more}]
+        return self.listed(named)
 
     def listed(self, parts: Iterable[str]) -> str:
         """Join phrases without repetitions: this, that and the other."""
@@ -182,11 +204,11 @@ class Words:
         return self._say("%(party)s uses %(data)s to %(use)s.")
 
     def held(
-        self, question: Question, published: Mapping[str, PolicyVersion]
+        self, concerned: Iterable[Held], published: Mapping[str, PolicyVersion]
     ) -> tuple[HeldRow, ...]:
-        """Return the data that a question concerns, a row for each phrase."""
+        """Return the data that questions concern, a row for each phrase."""
         rows: dict[str, list[CollectedUnder]] = {}
-        for category, name in question.concerns:
+        for category, name in concerned:
             under = CollectedUnder(version=name, text=self._under(name, published))
             versions = rows.setdefault(sentence_case(self.phrase(category)), [])
             if under not in versions:
@@ -207,18 +229,13 @@ class Words:
         self, questions: Iterable[Question], published: Mapping[str, PolicyVersion]
     ) -> str | None:
         """Return the names of earlier controllers of the data, if another controller asks now."""
-        earlier = [
-            published[name]
-            for question in questions
-            for _, name in question.concerns
-            if name is not None and name in published
-        ]
+        held = dict.fromkeys(name for one in questions for _, name in one.concerns if name)
         names = [
-            Words(version=version, locale=self.locale).controller
-            for version in earlier
-            if version.controller != self.version.controller
+            replace(self, version=published[name]).controller
+            for name in held
+            if name in published and published[name].controller != self.version.controller
         ]
-        return self.listed(names) if names else None
+        return self._cut(self.listed(names), 2 * _LONGEST_PHRASE) if names else None
 
     def period(self, duration: str) -> str:
         """Return an ISO 8601 duration in words, whole units only: 7 years."""
@@ -237,12 +254,19 @@ class Words:
         return self.listed(named) if named else duration
 
     def date(self, at: datetime) -> str:
-        """Return the date of a time, in its own zone."""
+        """Return the date of a time, in the offset that it is written in."""
         return format_date(at, "long", locale=self.calendar)
 
-    def moment(self, at: datetime, time_zone: str = "UTC") -> str:
-        """Return a time to the minute in a time zone; in UTC if the zone is unknown."""
-        return moment(at, self.calendar, time_zone)
+    def day(self, at: datetime, time_zone: str | None) -> str:
+        """Return the date of a person's own time: in their zone, else in the version's offset."""
+        return self.date(at.astimezone(zone(time_zone, self.version.zone)))
+
+    def moment(self, at: datetime, time_zone: str | None) -> str:
+        """Return a person's own time to the minute: in their zone, else in the version's offset."""
+        return moment(at.astimezone(zone(time_zone, self.version.zone)), self.calendar)
+
+    def _cut(self, text: str, longest: int = _LONGEST_PHRASE) -> str:
+        return cut(text, longest) if self.brief else text
 
     def _say(self, message: str) -> str:
         return str(self.catalogue.gettext(message))
@@ -251,6 +275,15 @@ class Words:
 def touches(question: Question, refusals: Iterable[Use]) -> bool:
     """Return whether a question overlaps an earlier refusal. RULES 7."""
     return any(meet(no, use) for no in refusals for use in question.uses)
+
+
+def cut(text: str, longest: int) -> str:
+    """Return a text of at most so many characters, cut between words if they are short."""
+    if len(text) <= longest:
+        return text
+    head = text[: longest - 1]
+    word = head.rfind(" ")
+    return f"{head[:word] if word > longest * 3 // 4 else head}…"
 
 
 def sentence_case(phrase: str) -> str:

@@ -5,15 +5,13 @@ Texts are untrusted Markdown: they are shown without scripts, styles or images.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
-import nh3
-from markdown_it import MarkdownIt
+from typing import TYPE_CHECKING
 
 from reconsent.domain.change import changes
 from reconsent.domain.locales import best_locale
 from reconsent.domain.use import Declared
 from reconsent.words.frame import page, version_path
+from reconsent.words.markdown import html
 from reconsent.words.phrases import Words, sentence_case
 from reconsent.words.translation import autonym
 
@@ -28,11 +26,6 @@ if TYPE_CHECKING:
         PolicyVersionView,
         Site,
     )
-
-_TAGS: Final = {
-    "a", "blockquote", "br", "code", "em", "h2", "h3", "h4", "h5", "h6", "hr", "li", "ol", "p",
-    "pre", "strong", "table", "tbody", "td", "th", "thead", "tr", "ul",
-}  # fmt: skip
 
 
 def policies(view: PoliciesView, site: Site) -> str:
@@ -75,7 +68,7 @@ def policy_version(view: PolicyVersionView, site: Site) -> str:
         site,
         view=view,
         words=words,
-        body=markdown(words.text.body),
+        body=html(words.text.body),
         effective_on=words.date(view.version.effective_at),
         changed=changed(words, view.followed),
         rows=[
@@ -89,23 +82,6 @@ def policy_version(view: PolicyVersionView, site: Site) -> str:
             for row in view.version.declares
         ],
         languages=_languages(words),
-    )
-
-
-def markdown(text: str) -> str:
-    """Return Markdown as HTML without scripts, styles or images; no heading is an h1."""
-    parser = MarkdownIt("commonmark", {"html": False}).enable("table")
-    tokens = parser.parse(text)
-    shift = any(token.tag == "h1" for token in tokens)
-    for token in tokens:
-        if shift and token.type in ("heading_open", "heading_close"):
-            token.tag = f"h{min(int(token.tag[1]) + 1, 6)}"
-    return nh3.clean(
-        parser.renderer.render(tokens, parser.options, {}),
-        tags=_TAGS,
-        attributes={"a": {"href"}, "ol": {"start"}},
-        url_schemes={"http", "https", "mailto", "tel"},
-        link_rel="noopener noreferrer",
     )
 
 

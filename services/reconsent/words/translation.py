@@ -24,7 +24,7 @@ from reconsent.domain.locales import best_of, match, normal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from datetime import datetime
+    from datetime import datetime, tzinfo
     from importlib.resources.abc import Traversable
 
 LANGUAGES: Final = ("en", "nb")
@@ -66,16 +66,23 @@ def autonym(locale: str) -> str:
         return locale
 
 
-def moment(at: datetime, written: Locale, time_zone: str = "UTC") -> str:
-    """Format a time to the minute with its zone; in UTC if the zone is unknown."""
+def zone(time_zone: str | None, otherwise: tzinfo) -> tzinfo:
+    """Return a time zone by its name, or another one if there is no such zone."""
     try:
-        zone = get_timezone(time_zone)
+        return get_timezone(time_zone) if time_zone else otherwise
     except (LookupError, ValueError):
-        zone = get_timezone("UTC")
-    local = at.astimezone(zone)
-    offset = local.strftime("%z")
-    name = f"UTC{offset[:3]}:{offset[3:5]}" if local.utcoffset() else "UTC"
-    return f"{format_date(local, 'long', locale=written)}, {local:%H:%M} {name}"
+        return otherwise
+
+
+def moment(at: datetime, written: Locale) -> str:
+    """Format a time to the minute with its offset."""
+    return f"{format_date(at, 'long', locale=written)}, {at:%H:%M} {offset(at)}"
+
+
+def offset(at: datetime) -> str:
+    """Return the offset of a time from UTC, such as UTC+01:00."""
+    written = at.strftime("%z")
+    return f"UTC{written[:3]}:{written[3:5]}" if at.utcoffset() else "UTC"
 
 
 @cache

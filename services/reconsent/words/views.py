@@ -58,7 +58,8 @@ class ChooseView:
     """The choose page of one person, with at least one question.
 
     `page_mark` is submitted with the form. `said` are earlier answers to the questions shown;
-    `answers_url` leads to the page of all earlier answers, if any.
+    `answers_url` leads to the page of all earlier answers, if any. Days are those in `time_zone`,
+    else in the offset that the version is written in.
     """
 
     asked: Asked
@@ -69,13 +70,15 @@ class ChooseView:
     nothing_chosen: bool = False
     question_changed: bool = False
     answers_url: str | None = None
+    time_zone: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReceiptView:
     """A person's answers, with the number of questions that are still open.
 
-    `change_url` leads to the questions, answered or open; times are shown in `time_zone`.
+    `change_url` leads to the questions, answered or open. Times are shown in `time_zone`, else in
+    the offset that the version is written in.
     """
 
     version: PolicyVersion
@@ -84,7 +87,7 @@ class ReceiptView:
     answers: tuple[Answered, ...]
     still_open: int = 0
     change_url: str | None = None
-    time_zone: str = "UTC"
+    time_zone: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -196,7 +196,7 @@ def test_the_content_hash_does_not_depend_on_key_order(
     again = shuffled(written) | {"effective_at": "2027-01-15T01:00:00+01:00", "words": {}}
     again["texts"] = {locale: again["texts"][locale] for locale in written["texts"]}
     one, other = PolicyVersion.model_validate(written), PolicyVersion.model_validate(again)
-    assert as_event(one) == as_event(other)
+    assert as_event(one) == as_event(other).replace(b"T01:00:00+01:00", b"T00:00:00Z")
     assert content_hash(one) == content_hash(other)
 
 
@@ -209,7 +209,7 @@ def test_different_content_has_a_different_hash(one: PolicyVersion, other: Polic
 
 @given(any_version())
 def test_the_event_gives_the_version_back(version: PolicyVersion) -> None:
-    """What is announced is the version, first language included, with its time in UTC."""
+    """What is announced is the version, first language included, with its time as written."""
     again = PolicyVersion.model_validate_json(as_event(version))
     assert again == version
     assert again.first_locale == version.first_locale

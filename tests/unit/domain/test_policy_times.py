@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 from pydantic import ValidationError
 
+from reconsent.domain.change import as_event, content_hash
 from reconsent.domain.policy import PolicyVersion, duration
 from tests.drafts import draft, fields
 
@@ -43,6 +44,13 @@ def test_times_without_a_zone_are_refused(written: object) -> None:
         PolicyVersion.model_validate_json(json.dumps(fields(effective_at=written)))
 
 
-def test_times_are_kept_in_utc() -> None:
-    """The same instant written in two zones is the same version."""
-    assert draft(effective_at="2027-01-15T01:30:00+01:30") == draft()
+def test_times_are_kept_as_written() -> None:
+    """The same instant written in two zones is the same version, and each keeps its offset."""
+    other = draft(effective_at="2027-01-15T01:30:00+01:30")
+    assert other == draft()
+    assert content_hash(other) == content_hash(draft())
+    assert other.effective_at.isoformat() == "2027-01-15T01:30:00+01:30"
+    event = json.loads(as_event(other))
+    assert event["effective_at"] == "2027-01-15T01:30:00+01:30"
+    again = PolicyVersion.model_validate(event)
+    assert again.effective_at.isoformat() == "2027-01-15T01:30:00+01:30"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from reconsent.domain.policy import Policy
 from reconsent.files.policy import Findings, check, load, read
+from reconsent.words import flaws
 from tests.drafts import POLICY_FILE, draft, written
 
 
@@ -93,7 +94,9 @@ def test_warnings_about_missing_words(tmp_path: Path) -> None:
 
 def test_an_invalid_version_has_only_mistakes_of_form(tmp_path: Path) -> None:
     """Without a valid version, rules and warnings are not checked."""
-    found = check(read(written(tmp_path, POLICY_FILE.replace("P7Y", "7Y"))), None, {}, _every)
+    found = check(
+        read(written(tmp_path, POLICY_FILE.replace("P7Y", "7Y"))), None, {}, _every, flaws
+    )
     assert [one.line for one in found.mistakes] == [12]
     assert found.warnings == ()
 
@@ -110,5 +113,9 @@ def _checked(
 ) -> Findings:
     known = phrases if phrases is not None else set()
     return check(
-        read(path), line, owners, lambda key, locale: phrases is None or (key, locale) in known
+        read(path),
+        line,
+        owners,
+        lambda key, locale: phrases is None or (key, locale) in known,
+        flaws,
     )

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from reconsent.domain.locales import best_locale, best_of
 from reconsent.domain.use import Use
 from reconsent.words.phrases import Words, has_phrase, touches
-from reconsent.words.translation import calendar, moment, own_language, phrases
+from reconsent.words.translation import own_language, phrases
 from tests.asked import FIRST, asked, question, second
 from tests.drafts import draft
 
@@ -30,7 +30,7 @@ _TEXT = {"title": "T", "summary": "S", "body": "B"}
         ("en-GB", "en"),
         ("de", "de"),
         ("sv", "de"),
-        ("nn", "de"),
+        ("nn", "nb"),
         ("", "de"),
         (None, "de"),
         ("not a locale;;q", "de"),
@@ -123,7 +123,7 @@ def test_a_question_names_each_kind_of_data_once() -> None:
     )
     words = Words(version=second(), locale="nb")
     assert words.question(one).startswith("Får vi bruke betalingsopplysningene dine og navnet ditt")
-    rows = words.held(one, {"v1": FIRST})
+    rows = words.held(one.concerns, {"v1": FIRST})
     assert [(held.data, [under.text for under in held.collected_under]) for held in rows] == [
         ("Betalingsopplysningene dine", ["versjon v1, fra 1. mai 2013", "en ukjent versjon"]),
         ("Navnet ditt", ["versjon v1, fra 1. mai 2013"]),
@@ -186,10 +186,13 @@ def test_periods_are_written_in_words(duration: str, english: str, norwegian: st
 
 
 def test_times_are_shown_in_the_readers_zone() -> None:
-    """A receipt's time names its zone; an unknown zone becomes UTC."""
+    """A person's own time names its offset; without a valid zone it is the policy's."""
     at = datetime(2026, 11, 3, 23, 5, tzinfo=timezone(timedelta(hours=-3)))
-    english = calendar("en")
-    assert moment(at, english, "Europe/Oslo") == "4 November 2026, 03:05 UTC+01:00"
-    assert moment(at, english, "Nowhere/At_All") == "4 November 2026, 02:05 UTC"
-    assert moment(at.astimezone(UTC), english, "../../etc/passwd") == "4 November 2026, 02:05 UTC"
-    assert moment(at, calendar("en-US"), "UTC") == "November 4, 2026, 02:05 UTC"
+    words = Words(version=second(effective_at="2027-01-01T00:00:00+05:30"), locale="en")
+    assert words.moment(at, "Europe/Oslo") == "4 November 2026, 03:05 UTC+01:00"
+    assert words.day(at, "America/New_York") == "3 November 2026"
+    for unknown in (None, "", "Nowhere/At_All", "../../etc/passwd"):
+        assert words.moment(at, unknown) == "4 November 2026, 07:35 UTC+05:30"
+        assert words.day(at, unknown) == "4 November 2026"
+    american = Words(version=second(), locale="en-US")
+    assert american.moment(at.astimezone(UTC), "UTC") == "November 4, 2026, 02:05 UTC"

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from reconsent.domain.account import Contact, Past, PermissionSubject, Status, history
 from reconsent.domain.notice import Address, part_refused, questions
 from reconsent.domain.permission import permit
-from reconsent.domain.times import rfc3339
+from reconsent.domain.times import as_written, rfc3339
 from reconsent.domain.use import ANY, Held, Use, narrower, sort_key
 from reconsent.facts.ledgers import read_ledgers
 from reconsent.facts.read.ledger import ledger_json
 from reconsent.facts.read.notices import Filters, list_notices
 from reconsent.store.named import named
-from reconsent.store.rows import all_rows, one_row
+from reconsent.store.rows import all_rows, one_row, values
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -99,7 +99,9 @@ def account_json(
         **name,
         "policy": policy.name if policy else None,
         "latest_version": policy.latest.version if policy else None,
+        "latest_effective_at": as_written(policy.latest.effective_at) if policy else None,
         **_profile(found),
+        "time_zone": values(connection, SQL["time_zone"], {"account_key": key})[0],
         "history": _history(connection, found),
         **_data(connection, found, policy),
         "asked": _asked(connection, cohorts, policy, found, standing),
@@ -250,7 +252,7 @@ def _permission(
         "suppression": answer.suppression,
         "rule": answer.rule,
         "policy_version": answer.version,
-        "effective_at": rfc3339(version.effective_at) if version else None,
+        "effective_at": as_written(version.effective_at) if version else None,
         "decision": {"event_state": answer.decision.event_state.value}
         | answer.decision.use._asdict()
         if answer.decision

@@ -30,6 +30,7 @@ class ChoiceNotice:
     property: str
     account: str
     locale: str | None
+    time_zone: str | None
     holdings_id: int
     standing_id: int
 

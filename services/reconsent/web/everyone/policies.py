@@ -7,11 +7,12 @@ from fastapi.responses import JSONResponse
 
 from reconsent.domain.locales import best_locale
 from reconsent.domain.policy import PROPERTY_NOTICE_LASTS
-from reconsent.domain.times import rfc3339
+from reconsent.domain.times import as_written
 from reconsent.facts.versions import Policies
 from reconsent.web.access import Context, InjectedContext, error_page, page_response
 from reconsent.web.bodies import BoundedRoute
 from reconsent.words import policies as policy_pages
+from reconsent.words.phrases import Words
 from reconsent.words.translation import own_language
 from reconsent.words.views import (
     PoliciesView,
@@ -86,14 +87,14 @@ def property_notice(name: str, request: Request, context: InjectedContext) -> Re
     if context.now() > until:
         return Response(status_code=204, headers=headers)
     locale = best_locale(_wanted(request), version)
-    words = version.texts[locale]
+    words = Words(version=version, locale=locale).text
     notice = {
         "policy": version.policy,
         "policy_version": version.version,
         "title": words.title,
         "summary": words.summary,
         "url": f"{context.site.public_url}/policies/{version.policy}/{version.version}",
-        "effective_at": rfc3339(version.effective_at),
-        "until": rfc3339(until),
+        "effective_at": as_written(version.effective_at),
+        "until": as_written(until),
     }
     return JSONResponse(notice, headers=headers | {"Content-Language": locale})

@@ -42,7 +42,7 @@ def mailbox(
                 url=f"{url}/{headline.mail}",
                 subject=headline.subject,
                 recipient=headline.to,
-                sent_at=headline.date or _EPOCH,
+                sent_at=(headline.date or _EPOCH).astimezone(),
             )
             for headline in kept.newest(limit=_PAGE, skip=older)
         ),
@@ -64,7 +64,7 @@ def mail(mail: str, request: Request, context: InjectedContext) -> Response:
         subject=found.headline.subject,
         sender=context.site.contact,
         recipient=found.headline.to,
-        sent_at=found.headline.date or _EPOCH,
+        sent_at=(found.headline.date or _EPOCH).astimezone(),
         text=found.text,
         html_url=f"{context.site.root}/mailbox/{mail}/html",
         mailbox_url=f"{context.site.root}/mailbox",

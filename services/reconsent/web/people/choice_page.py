@@ -43,6 +43,7 @@ class ChoicePage:
     policies: Policies
     policy: Policy
     locale: str
+    time_zone: str | None
     ask: frozenset[Use]
     mailed: frozenset[Use]
     mailed_at: datetime | None
@@ -108,6 +109,7 @@ def find_choice_page(
         policies=policies,
         policy=policy,
         locale=best_locale(wanted, policy.latest),
+        time_zone=found.time_zone,
         ask=ask,
         mailed=mailed,
         mailed_at=found.accepted_at,

@@ -70,6 +70,7 @@ def receipt(link: ChooseLink, context: InjectedContext) -> Response:
             answers=page.answers(page.decided),
             still_open=len(questions(page.ask)),
             change_url=page.answers_url,
+            time_zone=page.time_zone,
         )
         return page_response(choosing.receipt(view, context.site))
 
@@ -170,6 +171,7 @@ def _choose(
         nothing_chosen=nothing_chosen,
         question_changed=changed,
         answers_url=page.answers_url if shown == page.ask and page.decided else None,
+        time_zone=page.time_zone,
     )
     return page_response(choosing.choose(view, context.site), status)
 

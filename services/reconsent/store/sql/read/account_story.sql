@@ -28,6 +28,11 @@ WHERE bucket = bucket_of_name(%(property)s, %(account)s)
   AND property = %(property)s AND account = %(account)s
 FOR SHARE OF accounts;
 
+-- :name time_zone
+-- Read one account's time zone.
+SELECT time_zone FROM accounts
+WHERE bucket = bucket_of(%(account_key)s::bigint) AND account_key = %(account_key)s;
+
 -- :name accepted
 -- Read when the mail provider accepted one account's notices.
 SELECT notice_id::text AS notice, accepted_at FROM notices

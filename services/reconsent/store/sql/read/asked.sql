@@ -6,7 +6,7 @@ WHERE rendering = %(rendering)s AND property = %(property)s AND template = 'page
 -- :name choice_notice
 -- Read a choice notice with its account; no row if its link does not work.
 SELECT notices.ask_id, notices.accepted_at, accounts.account_key, accounts.property,
-       accounts.account, accounts.locale, holdings_id, standing_id
+       accounts.account, accounts.locale, accounts.time_zone, holdings_id, standing_id
 FROM notices
 JOIN accounts USING (bucket, account_key) JOIN account_sets USING (bucket, account_key)
 WHERE notices.bucket = bucket_of(%(account_key)s::bigint)

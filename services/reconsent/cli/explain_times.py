@@ -1,0 +1,45 @@
+"""The times in an account's story, as `explain` shows them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, tzinfo
+from typing import Any, Final
+
+from reconsent.words.translation import offset, zone
+
+_TIMES: Final = {
+    "accepted_at", "decided_at", "deleted_at", "erased_at", "first_collected_at", "since",
+    "updated_at",
+}  # fmt: skip
+
+
+def zone_of(account: dict[str, Any]) -> tzinfo:
+    """Return the account's time zone, else the offset that the latest version is written in."""
+    effective_at = account["latest_effective_at"]
+    written = datetime.fromisoformat(effective_at).tzinfo if effective_at else None
+    return zone(account["time_zone"], written or UTC)
+
+
+def in_zone(value: Any, where: tzinfo) -> Any:  # noqa: ANN401 (any JSON)
+    """Return JSON with each time in a zone; an effective date keeps the offset as written."""
+    if isinstance(value, list):
+        return [in_zone(item, where) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        key: datetime.fromisoformat(item).astimezone(where).isoformat()
+        if key in _TIMES and item
+        else in_zone(item, where)
+        for key, item in value.items()
+    }
+
+
+def moment(at: str) -> str:
+    """Format a time to the minute with its offset."""
+    found = datetime.fromisoformat(at)
+    return f"{found:%Y-%m-%d %H:%M} {offset(found)}"
+
+
+def day(at: str) -> str:
+    """Format the day of a time, in the offset that it is written in."""
+    return f"{datetime.fromisoformat(at):%Y-%m-%d}"
