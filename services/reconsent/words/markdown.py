@@ -140,6 +140,7 @@ class _Parsed:
         parsed = cls(parser, source, parser.parse(source, environment), environment, [], {})
         parsed._name_anchors()
         parsed._follow_links()
+        parsed._lead_back()
         return parsed
 
     def _name_anchors(self) -> None:
@@ -175,6 +176,21 @@ class _Parsed:
             line = token.map[0] + 1 if token.map else line
             if token.children:
                 token.children = list(self._followed(token.children, line))
+
+    def _lead_back(self) -> None:
+        """Leave out the links from footnotes to places that are not shown."""
+        shown_places = {
+            (child.meta["id"], child.meta.get("subId", 0))
+            for token in self.tokens
+            for child in token.children or ()
+            if child.type == "footnote_ref"
+        }
+        self.tokens = [
+            token
+            for token in self.tokens
+            if token.type != "footnote_anchor"
+            or (token.meta["id"], token.meta.get("subId", 0)) in shown_places
+        ]
 
     def _followed(self, children: list[Token], line: int) -> Iterator[Token]:
         dead = False

@@ -56,7 +56,7 @@ def _shown(now: Asked) -> dict[str, str]:
     return {
         **{f"{kind} mail": mail.text for kind, mail in mails.items()},
         **{f"{kind} mail in HTML": mail.html for kind, mail in mails.items()},
-        "choose": choosing.choose(ChooseView(asked=now, ask_hash="hash"), SITE),
+        "choose": choosing.choose(ChooseView(asked=now, page_mark="hash"), SITE),
         "receipt": choosing.receipt(receipt, SITE),
         "history": policy_history(history, SITE),
         "version": policy_version(version, SITE),
@@ -82,7 +82,7 @@ def test_any_day_is_shown_as_it_was_written(day: date, hours: int) -> None:
     for hour in (0, 23):
         at = datetime(day.year, day.month, day.day, hour, 59, tzinfo=zone)
         page = choosing.choose(
-            ChooseView(asked=asked(second(effective_at=at.isoformat())), ask_hash="hash"), SITE
+            ChooseView(asked=asked(second(effective_at=at.isoformat())), page_mark="hash"), SITE
         )
         assert f"It applies from {format_date(day, 'long', locale='en_001')}." in page
 
@@ -104,7 +104,9 @@ def test_a_persons_own_times_are_in_their_zone(
     now = asked(second(effective_at=NEW_YEAR))
     [answered] = [replace(one, said_at=at) for one in said(now, "deny")]
     page = choosing.choose(
-        ChooseView(asked=now, ask_hash="hash", mailed_at=at, said=(answered,), time_zone=time_zone),
+        ChooseView(
+            asked=now, page_mark="hash", mailed_at=at, said=(answered,), time_zone=time_zone
+        ),
         SITE,
     )
     assert f"our mail of {mailed} about" in page
