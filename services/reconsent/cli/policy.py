@@ -196,9 +196,11 @@ def publish(program: Program, file: Path, *, as_json: bool) -> None:
             lambda connection: record(connection, version, program.versions)
         ),
     )
+    published = program.database.transaction(program.versions.now)
+    published_at = published.published_at[published.ids[version.policy, version.version]]
     announcement = pack(
         "policy-versions",
-        as_event(version),
+        as_event(version, published_at),
         source="urn:reconsent:publish",
         id=content_hash(version),
         time=program.now(),

@@ -16,7 +16,7 @@ from reconsent.domain.use import Declared, narrower, over
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-    from datetime import timedelta
+    from datetime import datetime, timedelta
 
     from reconsent.domain.policy import PolicyVersion, Row, Text
 
@@ -233,13 +233,14 @@ def _text_hash(text: Text | None) -> str | None:
     return _hash(_sorted(text.model_dump())) if text else None
 
 
-def as_event(version: PolicyVersion) -> bytes:
+def as_event(version: PolicyVersion, published_at: datetime | None = None) -> bytes:
     """Return a version as the data of its event; the same file gives the same bytes.
 
     UTF-8 JSON with sorted keys, without fields at their defaults, and with times as written. The
     locales of `texts` keep their order, because the first is the fallback.
     """
-    return _json(_canonical(version))
+    published = {"published_at": rfc3339(published_at)} if published_at else {}
+    return _json(_canonical(version) | published)
 
 
 def content_hash(version: PolicyVersion) -> str:
@@ -248,7 +249,7 @@ def content_hash(version: PolicyVersion) -> str:
 
 
 def _canonical(version: PolicyVersion) -> dict[str, Any]:
-    fields = version.model_dump(mode="json", exclude_defaults=True)
+    fields = version.model_dump(mode="json", exclude_defaults=True, exclude={"published_at"})
     fields["effective_at"] = as_written(version.effective_at)
     ordered = {key: _sorted(fields[key]) for key in sorted(fields)}
     ordered["texts"] = {locale: _sorted(text) for locale, text in fields["texts"].items()}

@@ -200,6 +200,12 @@ class MailEvent(_Fact):
     provider_id: FreeText | None = None
 
 
+class PolicyVersionEvent(PolicyVersion):
+    """A policy version as it was published, and when: a replay has the same past. RULES 30."""
+
+    published_at: Time | None = None
+
+
 DatedEvent = AccountEvent | CollectionEvent | ChoiceEvent | MailEvent
 Event = DatedEvent | PolicyVersion
 _TIMES: Final[Mapping[type[Event], str]] = {
@@ -231,7 +237,7 @@ class Topic:
 
 _OF_ACCOUNT: Final = ("property", "account")
 _INPUTS: Final = (
-    ("policy-versions", "policy-version", PolicyVersion, ("policy",)),
+    ("policy-versions", "policy-version", PolicyVersionEvent, ("policy",)),
     ("accounts", "account", AccountEvent, _OF_ACCOUNT),
     ("collections", "collection", CollectionEvent, _OF_ACCOUNT),
     ("choices", "choice", ChoiceEvent, _OF_ACCOUNT),

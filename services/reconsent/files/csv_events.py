@@ -70,7 +70,7 @@ def _fields(topic: str) -> dict[str, FieldInfo]:
 
 
 def _mistake_in_header(columns: list[str], topic: str) -> str | None:
-    if TOPICS[topic].model is PolicyVersion:
+    if issubclass(TOPICS[topic].model, PolicyVersion):
         return f"{topic} cannot be read from CSV"
     fields = _fields(topic)
     for column in columns:

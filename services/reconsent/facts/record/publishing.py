@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
@@ -36,8 +37,13 @@ class _Mailed(NamedTuple):
         return self.holdings_id, self.standing_id
 
 
-def publish(connection: Connection, version: PolicyVersion, versions: PublishedVersions) -> bool:
-    """Publish a version; False if the same one is already published.
+def publish(
+    connection: Connection,
+    version: PolicyVersion,
+    versions: PublishedVersions,
+    published_at: datetime | None = None,
+) -> bool:
+    """Publish a version, now or as of when it was; False if the same one is already published.
 
     Raises BadInputError if it does not continue its line, or if its name is published with other
     content: a published version never changes.
@@ -55,7 +61,9 @@ def publish(connection: Connection, version: PolicyVersion, versions: PublishedV
     admit(version, policies.by_name.get(version.policy), policies.owners)
     _settle(connection, policies, version.policy)
     document = as_event(version).decode()
-    row = names | {"document": document, "content_hash": digest}
+    row = names | {
+        "document": document, "content_hash": digest, "published_at": published_at,
+    }  # fmt: skip
     [version_id] = values(connection, SQL["publish"], row)
     connection.execute(SQL["begin_planning"], {"version_id": version_id})
     properties = list(version.properties)

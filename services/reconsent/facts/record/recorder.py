@@ -8,9 +8,15 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from reconsent.domain.errors import BadInputError
-from reconsent.domain.event import AccountEvent, ChoiceEvent, CollectionEvent, MailEvent, time_of
+from reconsent.domain.event import (
+    AccountEvent,
+    ChoiceEvent,
+    CollectionEvent,
+    MailEvent,
+    PolicyVersionEvent,
+    time_of,
+)
 from reconsent.domain.event_rows import account_rows, collection_rows
-from reconsent.domain.policy import PolicyVersion
 from reconsent.domain.recorded import Counts
 from reconsent.facts.record.accounts import record_account_rows, record_accounts
 from reconsent.facts.record.choices import as_choice, record_choices
@@ -54,10 +60,14 @@ def _record_policy_versions(
 ) -> Counts:
     new = 0
     refused = []
-    for position, version in enumerate(_data(received, PolicyVersion)):
+    for position, event in enumerate(received):
+        if not isinstance(version := event.data, PolicyVersionEvent):
+            continue
+        times = [at for at in (version.published_at, event.came_in) if at]
+        published_at = min(times, default=None)
         try:
             with connection.transaction():
-                new += publish(connection, version, means.versions)
+                new += publish(connection, version, means.versions, published_at)
         except BadInputError as error:
             refused.append((position, str(error)))
     return Counts(new=new, unchanged=len(received) - new - len(refused), refused=tuple(refused))

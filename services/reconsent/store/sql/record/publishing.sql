@@ -19,13 +19,14 @@ LOCK TABLE policies IN EXCLUSIVE MODE;
 SELECT content_hash FROM policy_versions WHERE policy = %(policy)s AND version = %(version)s;
 
 -- :name publish
--- Add a version to its policy's line, with its release; its id is the next one.
+-- Add a version to its policy's line, with its release; its id is the next one. It was published no
+-- later than now.
 WITH line AS (
     INSERT INTO policies (policy) VALUES (%(policy)s) ON CONFLICT DO NOTHING
 ), version AS (
-    INSERT INTO policy_versions (version_id, policy, version, document, content_hash)
+    INSERT INTO policy_versions (version_id, policy, version, document, content_hash, published_at)
     SELECT coalesce(max(version_id), 0) + 1, %(policy)s, %(version)s, %(document)s::json,
-           %(content_hash)s
+           %(content_hash)s, least(%(published_at)s::timestamptz, clock_timestamp())
     FROM policy_versions
     RETURNING version_id
 )
