@@ -51,7 +51,7 @@ class ReadBatch(NamedTuple):
 def read_batch(batch: Batch, as_rows: Callable[[Sequence[Received]], Rows | None]) -> ReadBatch:
     """Read a batch's messages: some at once, so that one that is malformed delays few.
 
-    `as_rows` stages events ahead of recording them; None where that cannot be done.
+    `as_rows` writes events ahead of recording them; None where that is not worth it, or impossible.
     """
     events: list[tuple[int, Received]] = []
     unreadable: dict[int, ReconsentError] = {}

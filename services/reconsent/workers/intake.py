@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from typing_extensions import override
 
 from reconsent.domain.errors import RefusedError, StoppedError
-from reconsent.facts.record.recorder import Recorder
+from reconsent.facts.record.recorder import Recorder, Rows
 from reconsent.facts.versions import PublishedVersions
 from reconsent.store.log import append_dead_letter
 from reconsent.store.offsets import FencedError, advance
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from reconsent.domain.bus import Batch, Consumer, Message
     from reconsent.domain.errors import ReconsentError
+    from reconsent.domain.received import Received
     from reconsent.store.postgres import Connection, Database
     from reconsent.workers.stops import Place
 
@@ -114,7 +115,7 @@ class Intake(Service):
             patience = 0 if self._recording else self._patience
             waiting = self._stops.waiting()
             batch = self._consumer.poll(BATCH, patience, waiting)
-            understood = read_batch(batch, self._recorder.rows) if batch else None
+            understood = read_batch(batch, self._rows) if batch else None
             recorded = self._recording is not None
             stopped = self._finish_or_stop(self._consumer)
             if understood and not _same_partition(understood, stopped):
@@ -140,6 +141,12 @@ class Intake(Service):
             return None
         place = min(reasons)
         return StoppedError(reasons[place])
+
+    def _rows(self, received: Sequence[Received]) -> Rows | None:
+        """Write events as they are staged while the batch before is still being recorded."""
+        if self._recording is None or self._recording[1].done():
+            return None
+        return self._recorder.rows(received)
 
     @override
     def close(self) -> None:

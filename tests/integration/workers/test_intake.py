@@ -18,13 +18,12 @@ from reconsent.domain.bus import DEAD, Consumer, Message
 from reconsent.domain.cloudevents import pack, read
 from reconsent.domain.errors import OutsideError
 from reconsent.domain.event import AccountEvent
-from reconsent.domain.recorded import Counts
 from reconsent.domain.signing import Signer
 from reconsent.facts.record.accounts import record_accounts
-from reconsent.facts.record.recorder import Recorder
 from reconsent.facts.versions import Policies
 from reconsent.store.postgres import Connection, Database, connect, open_database
 from reconsent.workers import intake as intake_module
+from reconsent.workers.batches import ReadBatch
 from reconsent.workers.intake import GROUP, Intake
 
 NOW = datetime(2026, 6, 1, 8, tzinfo=UTC)
@@ -238,14 +237,14 @@ def test_a_batch_that_cannot_be_recorded_is_read_again(
     monkeypatch.setattr(intake_module, "BATCH", 1)
     events = [account(at=NOW - timedelta(minutes=left), email="a@b.example") for left in (2, 1, 0)]
     send(conninfo, [*events, account(at=NOW, contact="none", email="a@b.example")])
-    tries, record = iter([True, False]), Recorder.record_rows
+    tries, record = iter([True, False]), Intake._record  # noqa: SLF001 -- one batch
 
-    def failing_once(self: Recorder, connection: Connection, topic: str, rows: bytes) -> Counts:
+    def failing_once(self: Intake, connection: Connection, understood: ReadBatch) -> object:
         if not next(tries, True):
             raise OutsideError("the second time")
-        return record(self, connection, topic, rows)
+        return record(self, connection, understood)
 
-    monkeypatch.setattr(Recorder, "record_rows", failing_once)
+    monkeypatch.setattr(Intake, "_record", failing_once)
 
     def consume() -> Consumer:
         return PostgresConsumer(partial(connect, conninfo, autocommit=True), GROUP)
