@@ -178,8 +178,7 @@ class PostgresConsumer:
         epoch, position = self._held.pop(turn)
         at = {"topic": topic, "partition": partition, "offset": position, "limit": limit}
         messages = [
-            from_row(row)._replace(appended=True)
-            for row in self._connection.execute(SQL["fetch"], at, binary=True)
+            from_row(row) for row in self._connection.execute(SQL["fetch"], at, binary=True)
         ]
         after_last = messages[-1].offset + 1 if messages else 0
         # Fewer than the limit: between the last one and the end there is nothing any more.

@@ -11,7 +11,7 @@ import zlib
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
-from reconsent.domain.bus import DEAD, Message, dead_letter
+from reconsent.domain.bus import DEAD, Message, came_in_when_dated, dead_letter
 from reconsent.domain.cloudevents import read, without_address, without_evidence, without_reason
 from reconsent.domain.errors import BadInputError
 from reconsent.domain.event import (
@@ -99,7 +99,7 @@ def lag(connection: Connection, group: str, topics: Iterable[str] = TOPICS) -> d
 def erase(connection: Connection, deletions: Mapping[bytes, datetime]) -> None:
     """Erase what the bus knows of deleted accounts, given by key with the time of deletion.
 
-    Of accounts and collections what is dated up to a deletion is removed, choices lose their
+    Of accounts and collections what counts up to a deletion is removed, choices lose their
     evidence, and unreadable messages are removed; the same goes for dead letters. Tombstones stay.
     The facts need none of it, consumed or not.
     """
@@ -152,13 +152,15 @@ def _rewrite(
 def _left(message: Message, deleted_at: datetime) -> Message | None:
     """Return what stays of a message after a deletion."""
     try:
-        data = read(message).data
+        received = read(message)
     except BadInputError:
         return None
-    match data:
-        case AccountEvent(updated_at=at) | CollectionEvent(collected_at=at) if at <= deleted_at:
+    if not received.counts_by(deleted_at):
+        return message
+    match received.data:
+        case AccountEvent() | CollectionEvent():
             return None
-        case ChoiceEvent(decided_at=at) if at <= deleted_at and data.evidence is not None:
+        case ChoiceEvent(evidence=evidence) if evidence is not None:
             return without_evidence(message)
     return message
 
@@ -166,10 +168,11 @@ def _left(message: Message, deleted_at: datetime) -> Message | None:
 def _left_of_minor(message: Message, minor_at: datetime) -> Message | None:
     """Return what stays of a message about a minor."""
     try:
-        data = read(message).data
+        received = read(message)
     except BadInputError:
         return None
-    if isinstance(data, AccountEvent) and data.updated_at <= minor_at:
+    data = received.data
+    if isinstance(data, AccountEvent) and received.counts_by(minor_at):
         has_any = data.given_email is not None or data.name is not None
         return without_address(message) if has_any else message
     return message
@@ -190,7 +193,10 @@ def from_row(row: tuple[Any, ...]) -> Message:
     """Return the message that a row of the log holds."""
     topic, key, value, headers, recorded, partition, offset = row
     pairs = tuple((name, text.encode("utf-8", "surrogateescape")) for name, text in headers)
-    return Message(topic, key, value, pairs, recorded, partition, offset)
+    message = Message(topic, key, value, pairs, recorded, partition, offset)
+    # The log is the bus of all but dead letters, which may have come from another.
+    appended = came_in_when_dated(message) if topic.endswith(DEAD) else True
+    return message._replace(appended=appended)
 
 
 def headers_json(message: Message) -> str:

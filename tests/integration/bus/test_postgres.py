@@ -16,7 +16,7 @@ from reconsent.domain.bus import Batch, Message
 from reconsent.domain.cloudevents import read
 from reconsent.domain.errors import OutsideError
 from reconsent.store import log
-from reconsent.store.log import append, append_dead_letter, erase
+from reconsent.store.log import append, append_dead_letter, erase, hide
 from reconsent.store.offsets import FencedError, advance, take_over
 from reconsent.store.postgres import Connection, connect
 from tests.bus_contract import PARTITIONS, BusContract, Join, Lag
@@ -200,10 +200,12 @@ def test_a_deletion_erases_messages_of_the_account(
     later = NOW + timedelta(days=1)
     stays = [
         account(2, email="other@example.com"),
-        account(1, at=later, email="again@example.com"),
+        account(1, at=later, email="again@example.com")._replace(timestamp=later),
         message("accounts", 1, None),
         message("choices", 1, choice),
-        message("choices", 1, choice | {"decided_at": later.isoformat(), "evidence": "later"}),
+        message(
+            "choices", 1, choice | {"decided_at": later.isoformat(), "evidence": "later"}
+        )._replace(timestamp=later),
     ]
     unreadable = Message("accounts", b"shop.example/1", b"{ann@example.com", (), NOW)
     goes = [account(1, email="ann@example.com"), message("collections", 1, collection)]
@@ -233,6 +235,47 @@ def test_a_deletion_erases_messages_of_the_account(
     dead = drain(join("choices.dead", "accounts.dead"), connection)
     assert [m.topic for m in dead] == ["choices.dead"]
     assert b"dead-letter-exception-class" in str(dead[0].headers).encode()
+
+
+def test_a_deletion_erases_messages_that_were_dated_ahead(
+    connection: Connection, producer: PostgresProducer
+) -> None:
+    """They count from when they came in; of dead letters that is known if their bus said it."""
+    later = NOW + timedelta(days=1)
+    of_account: dict[str, object] = {"property": "shop.example", "account": "1"}
+    choice = of_account | {"answer": "deny", "data_use": "marketing", "evidence": "ip"}
+    ahead = [
+        account(1, at=later, email="ann@example.com"),
+        message("choices", 1, choice | {"decided_at": later.isoformat()}),
+    ]
+    producer.send(ahead)
+    for number, one in enumerate(ahead):
+        placed = one._replace(partition=0, offset=number, appended=True)
+        append_dead_letter(connection, placed, GROUP, ValueError("no"))
+    dated_by_sender = account(1, at=later, email="bo@example.com")
+    append_dead_letter(
+        connection, dated_by_sender._replace(partition=0, offset=9), GROUP, ValueError("no")
+    )
+    hide(connection, {b"shop.example/1": NOW - timedelta(seconds=1)})
+    assert len(stored(connection, "accounts.dead")) == 2
+    erase(connection, {b"shop.example/1": NOW})
+    assert stored(connection, "accounts") == []
+    [(_, left)] = stored(connection, "accounts.dead")
+    assert left == dated_by_sender.value
+    for topic in ("choices", "choices.dead"):
+        [(_, value)] = stored(connection, topic)
+        assert b"evidence" not in (value or b"")
+
+
+def test_nothing_stays_of_the_address_of_a_minor_that_was_dated_ahead(
+    connection: Connection, producer: PostgresProducer
+) -> None:
+    """It counts from when it came in."""
+    producer.send([account(1, at=NOW + timedelta(days=1), email="ann@example.com")])
+    hide(connection, {b"shop.example/1": NOW})
+    [(_, value)] = stored(connection, "accounts")
+    assert value
+    assert b"ann@example.com" not in value
 
 
 def test_erased_messages_are_skipped(

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final, NamedTuple, cast
+from datetime import datetime
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from reconsent.domain.event import DatedEvent, counting_from, time_of
+from reconsent.domain.received import is_ahead
 from reconsent.store.named import named
 from reconsent.store.rows import all_rows
 
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from reconsent.store.postgres import Connection
 
 SQL = named("record/clocks")
-# Kafka's timestamps are whole milliseconds, rounded down.
-_ROUNDING: Final = timedelta(milliseconds=1)
 
 
 class _Span(NamedTuple):
@@ -52,7 +51,7 @@ def ahead(received: Iterable[Received], now: datetime) -> list[datetime]:
     return [
         stated_at
         for event in received
-        if (stated_at := time_of(event.data)) and _is_ahead(stated_at, event.came_in or now)
+        if (stated_at := time_of(event.data)) and is_ahead(stated_at, event.came_in or now)
     ]
 
 
@@ -95,15 +94,11 @@ def as_they_count(
     return counted
 
 
-def _is_ahead(stated_at: datetime, came_in: datetime) -> bool:
-    return stated_at >= came_in + _ROUNDING
-
-
 def _remembered(
     connection: Connection, received: Sequence[Received], statements: Sequence[_Statement]
 ) -> dict[bytes, datetime]:
     """Remember the statements that are ahead; return from when the known ones count."""
-    new = [one for one in statements if _is_ahead(one.stated_at, one.came_in)]
+    new = [one for one in statements if is_ahead(one.stated_at, one.came_in)]
     columns = {
         "digest": [one.digest for one in new],
         "topic": [received[one.position].topic for one in new],

@@ -18,11 +18,12 @@ from reconsent.domain.change import as_event
 from reconsent.domain.cloudevents import pack
 from reconsent.domain.dead_letters import with_later
 from reconsent.domain.errors import BadInputError
+from reconsent.domain.signing import Signer
 from reconsent.facts.record.accounts import lock_accounts
 from reconsent.facts.record.dead_letters import Retried, retry, retry_lines
 from reconsent.facts.record.recorder import Recorder
 from reconsent.facts.versions import PublishedVersions
-from reconsent.store.dead_letters import count, lock, read, remove, waiting
+from reconsent.store.dead_letters import count, lock, read, remove, renew, waiting
 from reconsent.store.log import append_dead_letter
 from reconsent.store.offsets import advance
 from reconsent.store.postgres import connect
@@ -120,6 +121,19 @@ def test_a_retried_letter_is_recorded_and_removed(database: Database) -> None:
     # The choice keeps the id from its sender, so that sending it again adds nothing.
     assert recorded(database, "SELECT source, event_id FROM consents") == [("urn:test", "ann 2")]
     assert retry_all(database, [[id_] for id_ in ids]).gone == tuple(ids)
+
+
+def test_a_letter_dated_ahead_counts_from_when_it_came_in(database: Database) -> None:
+    """However late it is retried: it does not outrank what was said in between."""
+    agreed = denial("ann", answer="allow", decided_at=(NOW + timedelta(days=2)).isoformat())
+    ids = bury_all(database, [agreed._replace(appended=True)])
+    database.transaction(lambda c: renew(c, {ids[0]: BadInputError("again")}))
+    later = NOW + timedelta(days=3)
+    recorder = Recorder(PublishedVersions(), Signer("secret").address_hash, lambda: later)
+    database.transaction(lambda c: retry(c, recorder, ids))
+    assert recorded(database, "SELECT decided_at, stated_at FROM consents") == [
+        (NOW, NOW + timedelta(days=2))
+    ]
 
 
 def test_a_letter_that_is_refused_again_stays(database: Database) -> None:
