@@ -18,6 +18,7 @@ from reconsent.facts.sending.due import Claimed, Lane, claim_due
 from reconsent.facts.sending.renderings import Wording
 from reconsent.store.named import named
 from reconsent.store.postgres import look_up_by_index
+from reconsent.store.rows import values
 from reconsent.telemetry import COUNTERS, MAIL_NOT_WRITTEN, MAILS_NOT_WRITTEN
 
 if TYPE_CHECKING:
@@ -171,15 +172,15 @@ class Claims:
     ) -> Attempt:
         kept = self._renderings.keep(connection, policies, wording)
         payload = "".join([kept.rendering, *(notice.notice_id.hex for notice in members)])
-        [(attempt_id,)] = connection.execute(
-            SQL["begin_attempt"],
-            {
-                "provider": self._provider.name,
-                "lease": self._lease.number,
-                "members": len(members),
-                "payload_hash": hashlib.sha256(payload.encode()).hexdigest(),
-            },
-        ).fetchall()
+        begun = {
+            "provider": self._provider.name,
+            "lease": self._lease.number,
+            "members": len(members),
+            "payload_hash": hashlib.sha256(payload.encode()).hexdigest(),
+        }
+        while not (numbers := values(connection, SQL["begin_attempt"], begun)):
+            pass  # another claim has taken the number of this microsecond
+        [attempt_id] = numbers
         connection.execute(
             SQL["attempt"],
             {

@@ -23,10 +23,11 @@ WHERE notices.bucket = bucket_of(waiting.account_key)
 
 -- :name begin_attempt
 -- Note that notices are about to be handed to a provider. An attempt is numbered by the microsecond
--- in which it begins and by its sender.
+-- in which it begins and by its sender; nothing is returned if that number is taken.
 INSERT INTO attempts (attempt_id, provider, lease, members, payload_hash)
 VALUES ((extract(epoch FROM clock_timestamp()) * 1000000)::bigint << 10 | (%(lease)s & 1023),
         %(provider)s, %(lease)s, %(members)s, %(payload_hash)s)
+ON CONFLICT (attempt_id) DO NOTHING
 RETURNING attempt_id;
 
 -- :name attempt
