@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -110,7 +111,13 @@ class Dispatcher(Service):
             ),
         )
         self._stopped = None
-        worked, stopped = self._pump.run(self._keep_size)
+        try:
+            worked, stopped = self._pump.run(self._keep_size)
+        except BaseException:
+            # No step may follow, and what is not recorded would be unknown for good.
+            with suppress(Exception):
+                self._record_handed()
+            raise
         if stopped:
             raise stopped
         return bool(recovered or worked)

@@ -12,12 +12,16 @@ from reconsent.domain.event import MailEvent
 from reconsent.domain.mail import Delivery, Outcome
 from reconsent.facts.record.mail_events import record_mail_events
 from reconsent.facts.restores import record_lost_time, resume_sending
+from reconsent.facts.sending.claims import Claim
+from reconsent.facts.sending.due import Lane
+from reconsent.workers.dispatcher import Dispatcher
 from tests.chaos.people import asked
 from tests.integration.senders import (
     NEVER,
     SIX,
     Interrupted,
     Sender,
+    outcomes,
     proven,
     sending,
     settle,
@@ -147,3 +151,27 @@ def test_a_reported_notice_is_not_sent_again(conninfo: str) -> None:
     assert not provider.kept
     assert notice["state"] == "accepted"
     assert [attempt["outcome"] for attempt in notice["attempts"]] == ["accepted"]
+
+
+def test_a_claim_that_fails_leaves_no_result_unrecorded(
+    conninfo: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Perhaps no step follows: what left is not unknown to the next sender."""
+    claim = Dispatcher._next  # noqa: SLF001 -- one claim, with its commit
+    claims: list[Lane] = []
+
+    def fail_after_one(dispatcher: Dispatcher, lane: Lane) -> Claim:
+        claims.append(lane)
+        if len(claims) > 1:
+            raise ZeroDivisionError
+        return claim(dispatcher, lane)
+
+    monkeypatch.setattr(Dispatcher, "_next", fail_after_one)
+    provider = Mailbox()
+    with sending(conninfo, provider) as sender:
+        asked(sender.database, SIX)
+        with pytest.raises(ZeroDivisionError):
+            sender.dispatcher.work()
+        assert len(provider.kept) == 6
+        assert states(sender.database) == {"accepted": 6}
+        assert not outcomes(sender.database)[""]
