@@ -216,8 +216,8 @@ TOPIC_ACCEPTED: Final = LogEvent(
     name="topic.accepted",
     level=logging.INFO,
     sentence=(
-        "%(at)s %(user)s accepted %(topic)s: what %(partitions)d partitions of it stand at becomes "
-        "dead letters"
+        "%(at)s %(user)s accepted %(topic)s: the messages at which it stands still become dead "
+        "letters (partitions: %(partitions)d)"
     ),
 )
 PARTITION_LOCKED: Final = LogEvent(

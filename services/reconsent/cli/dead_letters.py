@@ -39,7 +39,7 @@ _ids = click.argument("ids", nargs=-1, metavar="[ID]...")
 
 @click.group("dead-letters")
 def dead_letters_group() -> None:
-    """List, show, retry or discard messages that could not be used."""
+    """List, show, retry, discard or accept messages that could not be used."""
 
 
 @dead_letters_group.command("list")
@@ -164,7 +164,7 @@ def discard(
 
 
 @dead_letters_group.command("accept")
-@click.argument("topic", type=click.Choice(list(TOPICS)))
+@click.argument("topic", metavar="TOPIC", type=click.Choice(list(TOPICS)))
 @with_program
 def accept_(program: Program, topic: str) -> None:
     """Let the messages at which a topic stands still become dead letters.

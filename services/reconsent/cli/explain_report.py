@@ -8,7 +8,7 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
-from reconsent.cli.explain_times import day, in_zone, moment, zone_of
+from reconsent.cli.explain_times import day, in_zone, last_day, moment, zone_of
 from reconsent.cli.explain_words import (
     ADDRESS,
     CONTACT,
@@ -118,7 +118,7 @@ def _holds(account: Json) -> list[Row]:
             row["data_category"],
             _under(row["collected_under"]),
             f"since {day(row['first_collected_at'])}",
-            f"last on {row['last_collected_on']}",
+            f"last on {last_day(row)}",
             _by(4, _origin(row)),
         )
         for row in account["holds"]

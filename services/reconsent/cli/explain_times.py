@@ -43,3 +43,8 @@ def moment(at: str) -> str:
 def day(at: str) -> str:
     """Format the day of a time, in the offset that it is written in."""
     return f"{datetime.fromisoformat(at):%Y-%m-%d}"
+
+
+def last_day(held: dict[str, Any]) -> str:
+    """Return the last day on which data was collected, a day in UTC; never before the first."""
+    return max(day(held["first_collected_at"]), str(held["last_collected_on"]))

@@ -47,7 +47,7 @@ def usable_address(given: str) -> str:
     if len(given) <= _LONGEST_ADDRESS and _USABLE.fullmatch(given):
         return given
     if len(given) > _LONGEST_GIVEN:
-        raise UnusableAddressError("the address is longer than 254 characters")
+        raise UnusableAddressError("the address is longer than 254 bytes")
     mended = _mended(given)
     local, _, domain = international_address(mended).rpartition("@")
     if not _USABLE.fullmatch(f"{_in_ascii(local)}@{domain}"):
@@ -137,10 +137,12 @@ def _parts(email: str) -> tuple[str, str]:
 
 def _checked(local: str, domain: str) -> str:
     if not _LOCAL_PART.fullmatch(_in_ascii(local)) or len(local.encode()) > _LONGEST_LOCAL_PART:
-        raise _odd_local_part()
+        raise UnusableAddressError(
+            "the address has characters before its @ that are not allowed there"
+        )
     address = f"{local}@{domain}"
     if len(address.encode()) > _LONGEST_ADDRESS:
-        raise UnusableAddressError("the address is longer than 254 characters")
+        raise UnusableAddressError("the address is longer than 254 bytes")
     return address
 
 
@@ -153,9 +155,3 @@ def _in_ascii(local: str) -> str:
 
 def _is_foreign(character: str) -> bool:
     return not character.isascii() and character.isprintable() and character != _REPLACED
-
-
-def _odd_local_part() -> UnusableAddressError:
-    return UnusableAddressError(
-        "the address has characters before its @ that are not allowed there"
-    )

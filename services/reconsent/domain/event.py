@@ -143,11 +143,6 @@ class AccountEvent(_Fact):
             return None
 
     @cached_property
-    def email_unusable(self) -> bool:
-        """Whether an unusable address was given."""
-        return self.given_email is not None and self.email is None
-
-    @cached_property
     def profile(self) -> Profile:
         """The account as the event describes it."""
         return Profile(

@@ -222,9 +222,7 @@ class _Parsed:
             return None if found else f"the link to {address} leads nowhere: no heading has this id"
         if _SCHEME.match(address):
             return None
-        return (
-            f"the relative link to {address or 'nothing'} leads nowhere: write all of the address"
-        )
+        return f"the relative link to {address or 'nothing'} leads nowhere: write the full address"
 
 
 def _own_id(heading: Token) -> str | None:

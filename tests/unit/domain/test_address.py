@@ -138,7 +138,7 @@ def test_what_an_event_gives_as_an_address(
         "email": given_email,
     }
     event = read("accounts", json.dumps(fact).encode())
-    assert (event.email, event.email_unusable) == (kept, kept is None)
+    assert event.email == kept
     assert (event.profile.email, event.profile.contact) == (kept, "none")
 
 
