@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     from reconsent.domain.recorded import Counts
     from reconsent.facts.record.recorder import Recorder
     from reconsent.files.checking import Part
-    from reconsent.files.events import Show
-    from reconsent.files.staging import Block, StagedFile
+    from reconsent.files.staging import Block, Show, StagedFile
     from reconsent.store.postgres import Connection, Database
 
 # Read ahead, so that no lane waits for the other one.

@@ -6,12 +6,10 @@ same line always gives the same event id.
 
 from __future__ import annotations
 
-import hashlib
-import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -39,10 +37,6 @@ _AT_ONCE: Final = 2_000
 _MARK: Final = b'"specversion"'
 
 
-Show = Callable[[int, int, int], None]
-"""Reports progress: the bytes read so far, the total bytes, and the events so far."""
-
-
 class Line(NamedTuple):
     """One event of a file: the line it begins on, its message, and the decoded event."""
 
@@ -60,8 +54,6 @@ class EventFile:
     now: datetime
     content: IO[bytes]
     is_csv: bool
-    size: int
-    digest: bytes = b""
     count: int = 0
 
     def __iter__(self) -> Iterator[Line]:
@@ -69,21 +61,13 @@ class EventFile:
         self.content.seek(0)
         return (_line(number, data, self) for number, data in _data(self.content, self))
 
-    @property
-    def position(self) -> int:
-        """How many of the `size` bytes were read."""
-        return self.content.tell()
-
 
 @contextmanager
-def validated(
-    path: str, topic: str, now: datetime, show: Show = lambda *_: None
-) -> Iterator[EventFile]:
+def validated(path: str, topic: str, now: datetime) -> Iterator[EventFile]:
     """Open a file of events (`-` is standard input), and check every line before the block runs.
 
     One malformed line rejects the whole file: it raises BadInputError, `FILE:LINE: field: what is
-    wrong`. The same pass computes the digest, and calls `show` now and then. `now` is the timestamp
-    of the messages.
+    wrong`. `now` is the timestamp of the messages.
     """
     with rereadable(path) as content:
         unread = EventFile(
@@ -92,37 +76,13 @@ def validated(
             now=now,
             content=content,
             is_csv=path.lower().endswith(".csv"),
-            size=content.seek(0, os.SEEK_END),
         )
         content.seek(0)
-        digested = Digested(content)
         count = 0
-        for some in _some(_data(digested, unread)):
+        for some in _some(_data(content, unread)):
             _check(some, unread)
             count += len(some)
-            show(unread.position, unread.size, count)
-        yield replace(unread, count=count, digest=digested.sha256.digest())
-
-
-class Digested:
-    """Lines, and the digest of the lines read so far."""
-
-    def __init__(self, content: IO[bytes]) -> None:
-        """Read from the start of a file."""
-        self._content = content
-        self.sha256 = hashlib.sha256()
-
-    def readline(self, limit: int, /) -> bytes:
-        """Read a line, or this many bytes of it."""
-        line = self._content.readline(limit)
-        self.sha256.update(line)
-        return line
-
-    def read(self, size: int, /) -> bytes:
-        """Read up to this many bytes."""
-        some = self._content.read(size)
-        self.sha256.update(some)
-        return some
+        yield replace(unread, count=count)
 
 
 @contextmanager

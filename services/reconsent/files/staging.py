@@ -7,10 +7,12 @@ are kept in a temporary file that has no name.
 from __future__ import annotations
 
 import codecs
+import hashlib
 import os
 import pickle
 import tempfile
 from collections import deque
+from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Final, NamedTuple
@@ -19,7 +21,7 @@ from reconsent.domain.errors import BadInputError, OutsideError
 from reconsent.files.checkers import PROCESSES, Checkers
 from reconsent.files.checking import Checked, Mistake, Part, Rules, check_block, check_lines
 from reconsent.files.csv_events import csv_data
-from reconsent.files.events import STDIN, Digested, Show, rereadable
+from reconsent.files.events import STDIN, rereadable
 from reconsent.files.lines import LONGEST_LINE
 
 if TYPE_CHECKING:
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
 _BLOCK: Final = 3 * 1024 * 1024
 _ROWS: Final = 10_000
 _IN_MEMORY: Final = 16 * 1024 * 1024
+
+Show = Callable[[int, int, int], None]
+"""Reports progress: the bytes read so far, the total bytes, and the events so far."""
 
 
 class Block(NamedTuple):
@@ -78,7 +83,7 @@ def staged(path: str, rules: Rules, show: Show = lambda *_: None) -> Iterator[St
     with rereadable(path) as content, tempfile.SpooledTemporaryFile(_IN_MEMORY) as aside:
         size = content.seek(0, os.SEEK_END)
         content.seek(0)
-        digested = Digested(content)
+        digested = _Digested(content)
         found = _table(digested, name, rules) if rules.is_csv else _lines(digested, rules)
         events = lines = 0
         for checked in found:
@@ -92,6 +97,24 @@ def staged(path: str, rules: Rules, show: Show = lambda *_: None) -> Iterator[St
         yield StagedFile(name=name, rules=rules, digest=digest, count=events, content=aside)
 
 
+class _Digested:
+    """A file that is read once, and the digest of what was read so far."""
+
+    def __init__(self, content: IO[bytes]) -> None:
+        self._content = content
+        self.sha256 = hashlib.sha256()
+
+    def readline(self, limit: int, /) -> bytes:
+        line = self._content.readline(limit)
+        self.sha256.update(line)
+        return line
+
+    def read(self, size: int, /) -> bytes:
+        some = self._content.read(size)
+        self.sha256.update(some)
+        return some
+
+
 def _put_aside(block: Block, aside: IO[bytes]) -> None:
     try:
         pickle.dump(block, aside, pickle.HIGHEST_PROTOCOL)
@@ -101,7 +124,7 @@ def _put_aside(block: Block, aside: IO[bytes]) -> None:
         raise OutsideError(message) from error
 
 
-def _table(content: Digested, name: str, rules: Rules) -> Iterator[Checked | Mistake]:
+def _table(content: _Digested, name: str, rules: Rules) -> Iterator[Checked | Mistake]:
     """Check the rows of CSV. Those before one that cannot be read come before its error."""
     found: list[tuple[int, bytes]] = []
     try:
@@ -116,7 +139,7 @@ def _table(content: Digested, name: str, rules: Rules) -> Iterator[Checked | Mis
     yield check_lines(found, 0, rules)
 
 
-def _lines(content: Digested, rules: Rules) -> Iterator[Checked | Mistake]:
+def _lines(content: _Digested, rules: Rules) -> Iterator[Checked | Mistake]:
     """Check the lines of NDJSON; more than one block in several processes."""
     blocks = _blocks(content)
     first = next(blocks, b"").removeprefix(codecs.BOM_UTF8)
@@ -134,7 +157,7 @@ def _lines(content: Digested, rules: Rules) -> Iterator[Checked | Mistake]:
             yield checking.popleft().result()
 
 
-def _blocks(content: Digested) -> Iterator[bytes]:
+def _blocks(content: _Digested) -> Iterator[bytes]:
     """Read blocks of whole lines; a line that is too long to keep in memory ends a block."""
     while block := content.read(_BLOCK):
         yield block if block.endswith(b"\n") else block + content.readline(LONGEST_LINE + 1)

@@ -157,7 +157,7 @@ def test_standard_input_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_file_is_read_once_to_check_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    """Checking every line and computing the digest take one pass; the digest is of every byte."""
+    """Every line is checked in one pass."""
     rows = "\r\n".join(["", HEADER, "", *(ROW % number for number in range(3)), ""])
     events = "\n\n".join(ACCOUNT % number for number in range(3))
     content = b"\xef\xbb\xbf" + (rows.lstrip() if name.endswith("csv") else events).encode()
@@ -174,7 +174,7 @@ def test_a_file_is_read_once_to_check_it(
     (tmp_path / name).write_bytes(content)
     monkeypatch.setattr(Path, "open", lambda *_: Counting(content))
     with validated(str(tmp_path / name), "accounts", NOW) as file:
-        assert (file.count, file.digest) == (3, hashlib.sha256(content).digest())
+        assert file.count == 3
         assert read == len(content)
 
 
