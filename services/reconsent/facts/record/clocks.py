@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 from reconsent.domain.event import DatedEvent, counting_from, time_of
 from reconsent.domain.received import is_ahead
 from reconsent.store.named import named
-from reconsent.store.rows import all_rows
+from reconsent.store.rows import all_rows, values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -61,6 +61,11 @@ def early_span(connection: Connection) -> tuple[datetime, datetime] | None:
     return None if first is None or last is None else (first, last)
 
 
+def any_stated(connection: Connection, first: datetime, last: datetime) -> bool:
+    """Tell whether a statement ahead of its time has stated a time between two."""
+    return values(connection, SQL["any_stated"], {"first": first, "last": last}) == [True]
+
+
 def as_they_count(
     connection: Connection,
     received: Sequence[Received],
@@ -71,15 +76,14 @@ def as_they_count(
 
     Those that no bus has dated came in `now`.
     """
-    early = ahead(received, now)
-    early += early_span(connection) or ()
-    if not early:
-        return received
-    first, last = min(early), max(early)
+    times = {at for event in received if (at := time_of(event.data))}
+    early = set(ahead(received, now))
+    if times and any_stated(connection, min(times), max(times)):
+        early.update(values(connection, SQL["stated"], {"times": list(times)}))
     statements = [
         _Statement(position, _digest(event, stated_at, keyed_hash), stated_at, event.came_in or now)
         for position, event in enumerate(received)
-        if (stated_at := time_of(event.data)) and first <= stated_at <= last
+        if (stated_at := time_of(event.data)) in early and stated_at is not None
     ]
     if not statements:
         return received

@@ -20,7 +20,7 @@ from reconsent.domain.event_rows import account_rows, collection_rows
 from reconsent.domain.recorded import Counts
 from reconsent.facts.record.accounts import record_account_rows, record_accounts
 from reconsent.facts.record.choices import as_choice, record_choices
-from reconsent.facts.record.clocks import ahead, as_they_count, early_span
+from reconsent.facts.record.clocks import ahead, any_stated, as_they_count
 from reconsent.facts.record.collections import record_collection_rows, record_collections
 from reconsent.facts.record.mail_events import record_mail_events
 from reconsent.facts.record.publishing import publish
@@ -169,8 +169,7 @@ class Recorder:
 
     def may_count_otherwise(self, connection: Connection, rows: Rows) -> bool:
         """Tell whether one of the events may count from an earlier time than it states."""
-        early = early_span(connection) if self._now else None
-        return early is not None and rows.first <= early[1] and early[0] <= rows.last
+        return self._now is not None and any_stated(connection, rows.first, rows.last)
 
     def record_rows(self, connection: Connection, topic: str, rows: bytes) -> Counts:
         """Record events of accounts or collections, none of which counts from another time."""

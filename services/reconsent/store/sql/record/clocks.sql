@@ -3,6 +3,14 @@
 SELECT (SELECT min(stated_at) FROM early_statements) AS first,
        (SELECT max(stated_at) FROM early_statements) AS last;
 
+-- :name any_stated
+-- Tell whether a statement ahead of its time has stated one of a range of times.
+SELECT EXISTS (SELECT FROM early_statements WHERE stated_at BETWEEN %(first)s AND %(last)s);
+
+-- :name stated
+-- Return those of some times that statements ahead of them have stated.
+SELECT DISTINCT stated_at FROM early_statements WHERE stated_at = ANY(%(times)s::timestamptz[]);
+
 -- :name remember
 -- Remember statements that are ahead of their time, from when each counts: the first time stays.
 INSERT INTO early_statements (digest, topic, source, stated_at, counts_from)
