@@ -192,7 +192,9 @@ class Intake(Service):
         if dead is None:
             return
         self._dead_in_a_row[dead.place[0]] = dead.in_a_row
-        if not dead.too_many and self._stops.goes_on(dead.place, understood.batch.epoch):
+        if dead.too_many:
+            self._stops.accepted(dead.place)
+        elif self._stops.goes_on(dead.place, understood.batch.epoch):
             TOPIC_GOES_ON.log(topic=dead.place[0], partition=dead.place[1])
 
     def _clear_stops(self, without: Collection[str]) -> None:

@@ -39,6 +39,10 @@ class Stops:
         self._stopped[place] = _Stop(pause, self._clock() + pause, reason)
         return pause
 
+    def accepted(self, place: Place) -> None:
+        """Remember that somebody let a place go on, which another process may have stopped at."""
+        self._stopped.setdefault(place, _Stop(FIRST_PAUSE, self._clock(), "accepted"))
+
     def waiting(self) -> frozenset[str]:
         """Return the topics that are not tried yet."""
         now = self._clock()

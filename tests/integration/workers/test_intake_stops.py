@@ -284,6 +284,17 @@ def test_a_stop_ends_when_nothing_is_left_to_read(database: Database, conninfo: 
     assert stops(database) == []
 
 
+def test_a_new_process_ends_a_stop_that_was_accepted(database: Database, conninfo: str) -> None:
+    """Once nothing is left to read, nothing stands still, whichever process stopped there."""
+    send(conninfo, poison(TOO_MANY_DEAD))
+    with intake(database, conninfo, Clock()) as reader:
+        drain(reader)
+    assert database.transaction(lambda c: accept(c, "accounts")) == 1
+    with intake(database, conninfo, Clock()) as reader:
+        run_until_idle([reader])
+    assert (stops(database), dead(conninfo)) == ([], TOO_MANY_DEAD)
+
+
 def test_a_pause_that_ends_while_others_are_awaited_clears_nothing(
     database: Database, conninfo: str
 ) -> None:
