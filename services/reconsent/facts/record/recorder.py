@@ -17,6 +17,7 @@ from reconsent.domain.event import (
     time_of,
 )
 from reconsent.domain.event_rows import account_rows, collection_rows
+from reconsent.domain.policy import PolicyVersion
 from reconsent.domain.recorded import Counts
 from reconsent.facts.record.accounts import record_account_rows, record_accounts
 from reconsent.facts.record.choices import as_choice, record_choices
@@ -61,10 +62,10 @@ def _record_policy_versions(
     new = 0
     refused = []
     for position, event in enumerate(received):
-        if not isinstance(version := event.data, PolicyVersionEvent):
+        if not isinstance(version := event.data, PolicyVersion):
             continue
-        times = [at for at in (version.published_at, event.came_in) if at]
-        published_at = min(times, default=None)
+        stated = version.published_at if isinstance(version, PolicyVersionEvent) else None
+        published_at = min((at for at in (stated, event.came_in) if at), default=None)
         try:
             with connection.transaction():
                 new += publish(connection, version, means.versions, published_at)
