@@ -10,13 +10,15 @@ _FACTS = (
         "SELECT property, account, status, contact, minor, email, name, updated_at FROM accounts"
         " ORDER BY property, account"
     ),
+    # What a deletion covers is history, and the embedded bus may erase it before it is read.
     (
         "SELECT property, account, data_category, collected_under, collected_at, source"
-        " FROM collections JOIN accounts USING (bucket, account_key) ORDER BY 1, 2, 3, 4, 5"
+        " FROM held_collections JOIN accounts USING (bucket, account_key) ORDER BY 1, 2, 3, 4, 5"
     ),
     (
         "SELECT property, account, data_category, collected_under, erased_at"
-        " FROM collection_erasures JOIN accounts USING (bucket, account_key) ORDER BY 1, 2, 3, 4"
+        " FROM collection_erasures JOIN accounts USING (bucket, account_key)"
+        " WHERE deleted_at IS NULL OR erased_at > deleted_at ORDER BY 1, 2, 3, 4, 5"
     ),
     (
         "SELECT property, account, holdings.members, standings.members FROM accounts"
