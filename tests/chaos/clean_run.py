@@ -63,12 +63,18 @@ def clean_run(conninfo: str, happenings: Happenings) -> Outcome:
         )  # fmt: skip
 
         def tell(messages: Sequence[Message]) -> None:
-            producer.send(messages)
+            producer.send(_coming_in_now(messages))
             run_until_idle([intake, planner, dispatcher])
 
-        producer.send(happenings.facts)
+        producer.send(_coming_in_now(happenings.facts))
         run_until_idle([intake])
         tell(happenings.release)
         tell(happenings.answers(last_mailed(conninfo)))
         tell(happenings.last)
     return outcome(conninfo)
+
+
+def _coming_in_now(messages: Sequence[Message]) -> list[Message]:
+    """Date messages as this bus would; a tombstone has no other time than its message's."""
+    now = datetime.now(UTC)
+    return [one if one.value is None else one._replace(timestamp=now) for one in messages]
