@@ -27,7 +27,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from reconsent.domain.account import Contact, Profile, Status
+from reconsent.domain.account import Contact, Status
 from reconsent.domain.address import UnusableAddressError, usable_address
 from reconsent.domain.errors import BadInputError
 from reconsent.domain.fields import (
@@ -142,20 +142,6 @@ class AccountEvent(_Fact):
         except UnusableAddressError:
             return None
 
-    @cached_property
-    def profile(self) -> Profile:
-        """The account as the event describes it."""
-        return Profile(
-            status=self.status,
-            contact=self.contact,
-            minor=self.minor,
-            email=self.email,
-            name=self.name,
-            locale=self.locale,
-            time_zone=self.time_zone,
-            updated_at=self.updated_at,
-        )
-
 
 class CollectionEvent(_Fact):
     """Data of a category was collected under a version (null: unknown), or erased."""
@@ -266,8 +252,7 @@ def time_of(data: Event) -> datetime | None:
 def counting_from(data: DatedEvent, at: datetime) -> DatedEvent:
     """Return an event that counts from a time earlier than the one it states. RULES 27."""
     counted = data.model_copy(update={_TIMES[type(data)]: at})
-    # Both are looked up before they would be derived.
-    vars(counted).pop("profile", None)
+    # It is looked up before it would be derived.
     vars(counted)["stated_at"] = time_of(data)
     return counted
 

@@ -139,7 +139,7 @@ def test_what_an_event_gives_as_an_address(
     }
     event = read("accounts", json.dumps(fact).encode())
     assert event.email == kept
-    assert (event.profile.email, event.profile.contact) == (kept, "none")
+    assert (event.email, event.contact) == (kept, "none")
 
 
 @given(_ADDRESSES)

@@ -239,8 +239,8 @@ def test_an_unusable_address_loses_no_fact(address: str) -> None:
     event = said("accounts", ACCOUNT | {"email": address, "contact": "none"})
     assert isinstance(event, AccountEvent)
     assert (event.email, event.contact) == (None, "none")
-    assert event.profile.email is None
-    assert event.profile.contact == "none"
+    assert event.email is None
+    assert event.contact == "none"
 
 
 def test_an_address_is_kept_as_it_is() -> None:

@@ -110,7 +110,7 @@ def test_a_table_gives_the_same_events_as_lines(ndjson: Path, table: Path) -> No
     ndjson.write_text(ACCOUNT % "1")
     assert plain.received.data == lines(ndjson)[0].received.data
     assert isinstance(full.received.data, AccountEvent)
-    assert full.received.data.profile.name == 'Ann "A"\r\n,B'
+    assert full.received.data.name == 'Ann "A"\r\n,B'
     assert full.received.data.minor is True
     assert isinstance(last.received.data, AccountEvent)
     assert (last.received.data.minor, last.received.data.name) == (False, "å")
