@@ -48,11 +48,11 @@ def usable_address(given: str) -> str:
         return given
     if len(given) > _LONGEST_GIVEN:
         raise UnusableAddressError("the address is longer than 254 bytes")
-    mended = _mended(given)
-    local, _, domain = international_address(mended).rpartition("@")
+    cleaned = _cleaned(given)
+    local, _, domain = international_address(cleaned).rpartition("@")
     if not _USABLE.fullmatch(f"{_in_ascii(local)}@{domain}"):
         raise UnusableAddressError("the address is not of the form name@example.com")
-    return mended
+    return cleaned
 
 
 def ascii_address(email: str) -> str:
@@ -99,7 +99,7 @@ def domain_name(text: str) -> str | None:
     return text if _DOMAIN.fullmatch(text) else None
 
 
-def _mended(given: str) -> str:
+def _cleaned(given: str) -> str:
     local, at, domain = _INVISIBLE.sub("", given).rpartition("@")
     domain = _without_stray_joiners(domain.rstrip(_BLANKS))
     return _JOINERS.sub("", local.lstrip(_BLANKS)) + at + domain

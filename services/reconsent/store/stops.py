@@ -32,7 +32,7 @@ class StoppedPartition(NamedTuple):
 
 
 def stopped_partitions(connection: Connection) -> list[StoppedPartition]:
-    """List what stands still, ordered by topic and partition."""
+    """List the stopped partitions, ordered by topic and partition."""
     return all_rows(connection, StoppedPartition, SQL["stopped"])
 
 

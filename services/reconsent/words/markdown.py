@@ -107,7 +107,7 @@ def _blank(found: re.Match[str]) -> str:
 
 
 def _is_data(fence: str, content: str) -> bool:
-    """Tell whether what stands between fences is front matter, rather than text between rules."""
+    """Tell whether the text between fences is front matter, rather than text between rules."""
     try:
         found = tomllib.loads(content) if fence == "+++" else yaml.safe_load(content)
     except (ValueError, yaml.YAMLError, RecursionError):
