@@ -20,6 +20,8 @@ from reconsent.domain.errors import BadInputError, OutsideError
 from reconsent.domain.mail import Delivery
 from reconsent.domain.policy import duration
 from reconsent.mail.address import sender_parts
+from reconsent.mail.return_path import SETTING as RETURN_PATH
+from reconsent.mail.return_path import return_mailbox
 from reconsent.mail.sendgrid.settings import SendGridSettings, sendgrid_settings
 from reconsent.mail.smtp.settings import SCHEMES, SmtpSettings, smtp_settings
 
@@ -52,6 +54,7 @@ class Settings:
     mail_url: str = field(repr=False)  # may contain a password
     mail_from: str
     mail_from_information: str
+    return_path: str | None
     sendgrid: SendGridSettings
     public_url: str
     listen: tuple[str, int]
@@ -100,6 +103,7 @@ def settings(environ: Mapping[str, str] = os.environ) -> Settings:
         mail_url=mail_url,
         mail_from=mail_from,
         mail_from_information=_sender(environ, "MAIL_FROM_INFORMATION", mail_from),
+        return_path=_return_path(environ.get(RETURN_PATH) or None),
         sendgrid=sendgrid,
         public_url=_public_url(environ.get("PUBLIC_URL") or PUBLIC_URL),
         listen=_listen(environ.get("RECONSENT_LISTEN") or ":".join(map(str, LISTEN))),
@@ -156,6 +160,10 @@ def _sender(environ: Mapping[str, str], name: str, default: str) -> str:
         )
     sender_parts(text, name)
     return text
+
+
+def _return_path(text: str | None) -> str | None:
+    return None if text is None else return_mailbox(text)
 
 
 def _public_url(text: str) -> str:

@@ -27,6 +27,7 @@ from reconsent.facts.restores import record_lost_time, sending_held
 from reconsent.facts.sets import Cohorts
 from reconsent.facts.versions import PublishedVersions
 from reconsent.mail.maildir import Maildir
+from reconsent.mail.return_path import ReturnPath
 from reconsent.store import log
 from reconsent.store.leases import Lease, SoleRight
 from reconsent.store.migrations import migrate
@@ -91,6 +92,12 @@ class Program:
         database = self._stack.enter_context(opened)
         rehash_addresses(database, self.signer.address_hash)
         return database
+
+    @cached_property
+    def return_path(self) -> ReturnPath | None:
+        """Where bounces of mails over SMTP come back to; None if to their sender."""
+        mailbox = self.settings.return_path
+        return ReturnPath(mailbox, self.signer) if mailbox else None
 
     def migrate(self) -> list[str]:
         """Apply the pending migrations; return their names."""
@@ -251,7 +258,7 @@ class Program:
         if self.settings.smtp:
             from reconsent.mail.smtp.provider import Smtp  # noqa: PLC0415
 
-            provider = Smtp(self.settings.smtp, now)
+            provider = Smtp(self.settings.smtp, now, return_path=self.return_path)
             self._stack.callback(provider.close)
             return provider
         sendgrid = self.settings.sendgrid

@@ -12,6 +12,7 @@ from email.policy import default
 from typing import Final
 
 from reconsent.domain.mail import Result
+from reconsent.mail.return_path import ReturnPath
 from reconsent.mail.smtp.connection import Patience
 from reconsent.mail.smtp.provider import Smtp
 from reconsent.mail.smtp.settings import smtp_settings
@@ -40,11 +41,12 @@ def sending(
     *,
     user: str = "",
     clock: Clock | None = None,
+    return_path: ReturnPath | None = None,
 ) -> Iterator[Smtp]:
     """Run a server; yield a provider that sends to it, with the options of a MAIL_URL."""
     with running(server):
         url = smtp_settings(server.url(options, user))
-        smtp = Smtp(url, clock or Clock(), patience=PATIENCE)
+        smtp = Smtp(url, clock or Clock(), return_path=return_path, patience=PATIENCE)
         try:
             yield smtp
         finally:

@@ -1,4 +1,7 @@
-"""Link tokens, page marks and address hashes, keyed with the secret. None says who somebody is."""
+"""Tokens of links and return paths, page marks and address hashes, keyed with the secret.
+
+None says who somebody is.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,8 @@ from typing_extensions import override
 from reconsent.domain.address import postal_form
 
 _MARK = 16
+# With the notice, 25 bytes: 40 characters of base32 without padding.
+_RETURN_MARK = 9
 
 Purpose = Literal["choose", "unsubscribe"]
 """What a link is for; a token for one purpose is not valid for another."""
@@ -54,6 +59,21 @@ class Signer:
             return None
         found = UUID(bytes=body)
         return found if self.token(found, purpose) == token else None
+
+    def return_token(self, notice: UUID) -> str:
+        """Return the part of a return path that names a notice; in it, case does not count."""
+        marked = notice.bytes + self._mark("return", notice.bytes)[:_RETURN_MARK]
+        return base64.b32encode(marked).decode().lower()
+
+    def returned(self, token: str) -> UUID | None:
+        """Return the notice that a return path's token names; None if it is not valid."""
+        try:
+            marked = base64.b32decode(token.encode("ascii"), casefold=True)
+        except (binascii.Error, UnicodeEncodeError):
+            return None
+        body, mark = marked[:16], marked[16:]
+        valid = hmac.compare_digest(mark, self._mark("return", body)[:_RETURN_MARK])
+        return UUID(bytes=body) if valid and len(marked) == 16 + _RETURN_MARK else None
 
     def page_mark(self, notice: UUID, text_hash: str) -> str:
         """Return what a form says of its page: the hash of its words, bound to its notice."""

@@ -53,6 +53,7 @@ def program(mail_server: MailServer, conninfo: str, home: Path) -> Program:
         "RECONSENT_API_TOKEN": "token of the tests",
         "MAIL_URL": mail_server.url("starttls=never&connections=1"),
         "MAIL_FROM": "Privacy <privacy@example.no>",
+        "RECONSENT_RETURN_PATH": "bounces@example.no",
     }
     return Program(settings(environment))
 
@@ -92,7 +93,10 @@ def test_the_servers_replies_are_recorded(
         part = message.get_body(("plain",))
         assert part
         assert part.get_content().count("/c/") == 1
-        assert message["Message-ID"] == f"<{message['X-Reconsent-Notice']}@example.no>"
+        notice = message["X-Reconsent-Notice"]
+        assert message["Message-ID"] == f"<{notice}@example.no>"
+        assert running_.return_path
+        assert taken.sender == running_.return_path.of(notice)
 
 
 def test_a_failing_server_loses_nothing(mail_server: MailServer, conninfo: str, home: Path) -> None:

@@ -15,6 +15,7 @@ from reconsent.config import settings
 from reconsent.domain.errors import BadInputError
 from reconsent.domain.signing import Signer
 from reconsent.mail.list_headers import list_headers
+from reconsent.mail.return_path import ReturnPath
 from tests.mails import MAIL, person
 
 SIGNER = Signer("secret of the tests")
@@ -109,6 +110,54 @@ def test_information_has_a_sender_of_its_own(tmp_path: Path) -> None:
         "News <n@example.com>",
     )
     assert both.contact == "p@example.com"
+
+
+@given(st.uuids(), st.sampled_from(["bounces", "a+b", "B" * 23]), st.integers(0, 39))
+def test_a_return_path_names_its_notice(notice: UUID, local: str, place: int) -> None:
+    """In whatever case it comes back; an altered one, or one of another secret, names none."""
+    returns = ReturnPath(f"{local}@returns.example", SIGNER)
+    address = returns.of(str(notice))
+    assert len(address.partition("@")[0]) <= 64
+    assert returns.notice(address) == returns.notice(address.swapcase()) == notice
+    assert ReturnPath(returns.mailbox, Signer("another")).notice(address) is None
+    at = len(local) + 1 + place
+    altered = address[:at] + ("b" if address[at] == "a" else "a") + address[at + 1 :]
+    assert returns.notice(altered) is None
+    assert returns.has(altered)
+    for other in (address.replace("returns", "x"), "x" + address, returns.mailbox, "", "@", "é+@"):
+        assert returns.notice(other) is None
+        assert not returns.has(other)
+
+
+@pytest.mark.parametrize("cut", ["", "a", "a" * 39, "a" * 41, "é" * 40, "1" * 40, "=" * 40])
+def test_a_return_path_without_a_whole_token_names_none(cut: str) -> None:
+    """It is told from an address of somebody else."""
+    returns = ReturnPath("bounces@returns.example", SIGNER)
+    assert returns.has(f"bounces+{cut}@returns.example")
+    assert returns.notice(f"bounces+{cut}@returns.example") is None
+
+
+def test_return_paths_that_were_mailed_stay() -> None:
+    """A bounce of a mail that an earlier release sent still names its notice."""
+    notice = UUID("39c051cd-1e9e-43ab-8dc0-91497e6d26ec")
+    assert SIGNER.return_token(notice) == "hhafdti6tzb2xdoasfex43jg5rjprcwplgmarmfs"
+    assert SIGNER.returned("hhafdti6tzb2xdoasfex43jg5rjprcwplgmarmfs") == notice
+
+
+@pytest.mark.parametrize(
+    "mailbox",
+    [
+        "bounces",
+        "B <b@example.com>",
+        "<b@example.com>",
+        "a@b.no, c@d.no",
+        "b" * 24 + "@example.com",
+    ],
+)
+def test_a_return_path_that_is_not_one_mailbox_is_reported(tmp_path: Path, mailbox: str) -> None:
+    """The message names the setting."""
+    with pytest.raises(BadInputError, match=r"^RECONSENT_RETURN_PATH: "):
+        settings({"RECONSENT_HOME": str(tmp_path), "RECONSENT_RETURN_PATH": mailbox})
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from reconsent.domain.mail import Recipient
     from reconsent.mail.mime import MimeMail
+    from reconsent.mail.return_path import ReturnPath
     from reconsent.mail.smtp.backoff import Backoff
     from reconsent.mail.smtp.replies import Refusal, Reply
 
@@ -50,6 +51,7 @@ class Batch:
     recipients: Sequence[Recipient]
     backoff: Backoff
     now: datetime
+    return_path: ReturnPath | None = None
     stopped: str | None = None
     stopped_until: datetime | None = None
     accepted: int = 0
@@ -96,8 +98,9 @@ class Batch:
             return Result("retry", self.stopped, self.stopped_until)
         size = f" SIZE={len(content)}" if "SIZE" in extensions else ""
         wide = "" if address.isascii() else " BODY=8BITMIME SMTPUTF8"
+        sender = self.return_path.of(recipient.notice) if self.return_path else self.mail.sender
         envelope = Envelope(
-            f"MAIL FROM:<{self.mail.sender}>{size}{wide}\r\n".encode(),
+            f"MAIL FROM:<{sender}>{size}{wide}\r\n".encode(),
             f"RCPT TO:<{address}>\r\n".encode(),
         )
         return Message(place, domain, envelope, content)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from reconsent.domain.mail import Mail, Recipient, Result
+    from reconsent.mail.return_path import ReturnPath
     from reconsent.mail.smtp.batch import Message
     from reconsent.mail.smtp.settings import SmtpSettings
 
@@ -55,12 +56,17 @@ class Smtp:
         settings: SmtpSettings,
         now: Callable[[], datetime],
         *,
+        return_path: ReturnPath | None = None,
         patience: Patience | None = None,
     ) -> None:
-        """Connect to nothing yet; raises BadInputError where ca_file has no certificates."""
+        """Connect to nothing yet; raises BadInputError where ca_file has no certificates.
+
+        Without a return path, bounces come back to the sender of the mail.
+        """
         self._settings = settings
         self._patience = patience or Patience()
         self._now = now
+        self._return_path = return_path
         self._context = trusting(settings)
         self._runner = asyncio.Runner()
         self._idle: list[SmtpConnection] = []
@@ -78,6 +84,7 @@ class Smtp:
             recipients=recipients,
             backoff=self._backoff,
             now=now,
+            return_path=self._return_path,
         )
         return self._runner.run(self._send(batch))
 

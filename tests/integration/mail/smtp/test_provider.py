@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reconsent.domain.signing import Signer
 from reconsent.mail.mime import MimeMail
+from reconsent.mail.return_path import ReturnPath
 from reconsent.mail.smtp.provider import Smtp
 from tests.integration.smtp_sending import NOON, outcomes, parsed, reached, sending
 from tests.mails import MAIL, MARK, people, person
@@ -53,6 +55,20 @@ def test_a_mail_equals_the_mailboxs(smtp: Smtp, server: MailServer) -> None:
             assert part
             content = part.get_content().replace("\r\n", "\n")
             assert content == text.replace(MARK, recipient.link)
+
+
+def test_each_mail_has_a_return_path_of_its_own(server: MailServer) -> None:
+    """It names the notice; the mail itself does not change, and its sender is as before."""
+    returns = ReturnPath("bounces@returns.example", Signer("secret of the tests"))
+    everyone = people(60)
+    with sending(server, return_path=returns) as smtp:
+        assert set(outcomes(smtp.send(MAIL, everyone))) == {"accepted"}
+    assert [str(returns.notice(taken.sender)) for taken in server.taken] == [
+        recipient.notice for recipient in everyone
+    ]
+    for taken, recipient in zip(server.taken, everyone, strict=True):
+        scratch = MimeMail(MAIL, date=NOON).addressed(recipient, recipient.email)
+        assert taken.content == scratch.replace(b"\n", b"\r\n")
 
 
 @given(
