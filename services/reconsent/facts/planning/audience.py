@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from reconsent.domain.notice import REACHES, Reach
 from reconsent.facts.planning.releases import unsent_information
 from reconsent.store.named import named
-from reconsent.store.rows import all_rows
+from reconsent.store.rows import all_rows, values
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from reconsent.domain.policy import Policy
     from reconsent.facts.versions import Policies
     from reconsent.store.postgres import Connection
 
 SQL = named("planning/audience")
+
+_AFTER_ALL_NAMES: Final = "\U0010ffff"
 
 
 class Audience(NamedTuple):
@@ -72,7 +77,22 @@ def audience(connection: Connection, policies: Policies, policy: Policy) -> list
     # There are few groups, whatever the statistics say: counted in memory, nothing is sorted.
     connection.execute("SET LOCAL work_mem = '64MB'")
     connection.execute("SET LOCAL enable_sort = off")
-    return all_rows(connection, Audience, SQL["audience"], _wanted(connection, policies, policy))
+    wanted = _wanted(connection, policies, policy)
+    if not wanted["unsent"] and not _any_others(connection, wanted["properties"]):
+        found = all_rows(connection, Audience, SQL["by_sets"])
+        # Accounts stay: where there are no others now, there were none a moment ago.
+        if not _any_others(connection, wanted["properties"]):
+            return found
+    return all_rows(connection, Audience, SQL["audience"], wanted)
+
+
+def _any_others(connection: Connection, properties: Sequence[str]) -> bool:
+    """Tell whether there are accounts of any other properties. Names sort by code point."""
+    names = ["", *sorted(properties), _AFTER_ALL_NAMES]
+    return any(
+        values(connection, SQL["between"], {"low": low, "high": high})
+        for low, high in pairwise(names)
+    )
 
 
 def _wanted(connection: Connection, policies: Policies, policy: Policy) -> dict[str, Any]:

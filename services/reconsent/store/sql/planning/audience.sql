@@ -1,3 +1,60 @@
+-- :name between
+-- Find a property with accounts whose name is between two others.
+SELECT property FROM accounts
+WHERE property > %(low)s AND property < %(high)s ORDER BY property LIMIT 1;
+
+-- :name by_sets
+-- Count all accounts as `audience` does. Most are without restriction: reach 0. So all are counted by
+-- their sets, as if they were, and only the others are joined with their sets: those that are restricted
+-- by themselves, and those whose address bounced.
+WITH restricted AS MATERIALIZED (
+    SELECT holdings_id, standing_id, min(number) AS number, status = 'deleted' AS deleted,
+           count(*) AS accounts
+    FROM (
+        SELECT holdings_id, standing_id, status, contact, minor, address,
+-- :include reach_number
+               AS number
+        FROM (
+            SELECT holdings_id, standing_id, status, minor,
+                   CASE WHEN contact = 'all' AND unsubscribed THEN 'service' ELSE contact END AS contact,
+                   CASE WHEN email IS NULL THEN 'none'
+                        WHEN complained OR marks.bucket IS NOT NULL THEN 'bounced'
+                        ELSE 'ok' END AS address
+            FROM accounts
+            JOIN account_sets AS sets
+              ON sets.bucket = accounts.bucket AND sets.account_key = accounts.account_key
+            LEFT JOIN mailbox_marks AS marks
+                   ON marks.bucket = bucket_of_hash(accounts.address_hash)
+                  AND marks.address_hash = accounts.address_hash
+                  AND mark = 'bounced' AND lifted_at IS NULL
+            WHERE
+-- :include restricted
+            UNION ALL
+            SELECT holdings_id, standing_id, status, minor, contact, 'bounced'
+            FROM mailbox_marks AS marks
+            JOIN accounts ON accounts.address_hash = marks.address_hash
+            JOIN account_sets AS sets
+              ON sets.bucket = accounts.bucket AND sets.account_key = accounts.account_key
+            WHERE mark = 'bounced' AND lifted_at IS NULL AND NOT (
+-- :include restricted
+            )
+        ) AS reach
+    ) AS reach
+    GROUP BY holdings_id, standing_id, status = 'active', status = 'deleted', contact = 'all',
+             contact = 'none', minor, address = 'ok', address = 'none'
+)
+SELECT holdings_id, standing_id, number, false AS passes_on, sum(accounts)::bigint AS accounts
+FROM (
+    SELECT holdings_id, standing_id, 0 AS number, count(*) AS accounts
+    FROM account_sets GROUP BY holdings_id, standing_id
+    UNION ALL
+    SELECT holdings_id, standing_id, 0, -accounts FROM restricted
+    UNION ALL
+    SELECT holdings_id, standing_id, number, accounts FROM restricted WHERE NOT deleted
+) AS counts
+GROUP BY holdings_id, standing_id, number
+HAVING sum(accounts) > 0;
+
 -- :name audience
 -- Count the accounts of some properties that are alike, for the preview of a version. The address is what
 -- `account_reach` says it is, but its look-up of marks, account by account, would be done by one process
