@@ -15,14 +15,20 @@ from urllib.parse import urlsplit
 
 import platformdirs
 
-from reconsent.bus.kafka.settings import BOOTSTRAP_SERVERS, KafkaSettings, kafka_settings
+from reconsent.bus.kafka.settings import (
+    BOOTSTRAP_SERVERS,
+    KAFKA_NAMES,
+    KafkaSettings,
+    kafka_settings,
+)
 from reconsent.domain.errors import BadInputError, OutsideError
 from reconsent.domain.mail import Delivery
 from reconsent.domain.policy import duration
+from reconsent.domain.spelling import did_you_mean, is_misspelt
 from reconsent.mail.address import sender_parts
 from reconsent.mail.return_path import SETTING as RETURN_PATH
 from reconsent.mail.return_path import return_mailbox
-from reconsent.mail.sendgrid.settings import SendGridSettings, sendgrid_settings
+from reconsent.mail.sendgrid.settings import SENDGRID_NAMES, SendGridSettings, sendgrid_settings
 from reconsent.mail.smtp.settings import SCHEMES, SmtpSettings, smtp_settings
 
 if TYPE_CHECKING:
@@ -36,6 +42,16 @@ _HEADER_SAFE: Final = re.compile(rf"[!#-;=?-~]{{1,{_LONGEST_URL}}}")
 
 PUBLIC_URL: Final = "http://127.0.0.1:8000"
 LISTEN: Final = ("127.0.0.1", 8000)
+
+NAMES: Final = frozenset(
+    {
+        "DATABASE_URL", "MAIL_FROM", "MAIL_FROM_INFORMATION", "MAIL_URL", "PUBLIC_URL",
+        "RECONSENT_API_TOKEN", "RECONSENT_DELIVERY", "RECONSENT_HOME", "RECONSENT_LISTEN",
+        "RECONSENT_MAILS_PER_SECOND", "RECONSENT_SECRET", "RECONSENT_SETTLE_AFTER",
+        RETURN_PATH, *KAFKA_NAMES, *SENDGRID_NAMES,
+    }
+)  # fmt: skip
+"""Every variable that is read."""
 
 EXTRAS: Final = {
     "kafka": ("kafka", "crc32c"),
@@ -97,6 +113,7 @@ def settings(environ: Mapping[str, str] = os.environ) -> Settings:
     if kafka:
         _require_extra("kafka", BOOTSTRAP_SERVERS)
     mail_from = _sender(environ, "MAIL_FROM", "Privacy <privacy@localhost>")
+    _check_database_url(database_url)
     return Settings(
         home=home,
         database_url=database_url,
@@ -114,6 +131,15 @@ def settings(environ: Mapping[str, str] = os.environ) -> Settings:
         settle_after=_settle_after(environ.get("RECONSENT_SETTLE_AFTER") or "P1D"),
         mails_per_second=_per_second(environ.get("RECONSENT_MAILS_PER_SECOND") or None),
     )
+
+
+def unread(environ: Mapping[str, str] = os.environ) -> list[str]:
+    """Say which variables look like settings and are not, with the closest that is one."""
+    return [
+        f"{name}: no such setting{did_you_mean(name, NAMES)} (warning)"
+        for name in sorted(set(environ) - NAMES)
+        if name.startswith("RECONSENT_") or is_misspelt(name, NAMES)
+    ]
 
 
 def demo_settings(environ: Mapping[str, str] = os.environ) -> Settings:
@@ -166,10 +192,33 @@ def _return_path(text: str | None) -> str | None:
     return None if text is None else return_mailbox(text)
 
 
+def _check_database_url(text: str | None) -> None:
+    """Reject a URL of another database; a string of KEY=VALUE pairs is PostgreSQL's own."""
+    scheme, separator, _ = (text or "").partition("://")
+    if separator and "=" not in scheme and scheme.lower() not in {"postgres", "postgresql"}:
+        raise BadInputError(
+            f"DATABASE_URL: {scheme}:// is not PostgreSQL; write postgresql://USER:PASSWORD@HOST/NAME"
+        )
+
+
 def _public_url(text: str) -> str:
-    if urlsplit(text).scheme not in {"http", "https"} or not urlsplit(text).netloc:
+    try:
+        url = urlsplit(text)
+    except ValueError:
+        url = urlsplit("")
+    if url.scheme not in {"http", "https"} or not url.netloc:
         message = f"PUBLIC_URL: {text!r} is not a valid URL such as https://privacy.example.com"
         raise BadInputError(message)
+    for mark, what in (("?", "a query"), ("#", "a fragment")):
+        if mark in text:
+            raise BadInputError(
+                f"PUBLIC_URL: {text!r} has {what}, which no link can begin with; leave out {mark}"
+                " and what follows"
+            )
+    if "@" in url.netloc:
+        raise BadInputError(
+            "PUBLIC_URL: has a user name, which would be in every link; leave it out"
+        )
     if not _HEADER_SAFE.fullmatch(text):
         raise BadInputError(
             f"PUBLIC_URL: {text[:80]!r} cannot be used in a mail header: at most {_LONGEST_URL}"

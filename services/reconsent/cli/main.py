@@ -26,7 +26,7 @@ from reconsent.cli.release import release
 from reconsent.cli.run import run_services, up
 from reconsent.cli.status import status
 from reconsent.cli.topics import topics
-from reconsent.config import Settings, settings
+from reconsent.config import Settings, settings, unread
 from reconsent.domain.errors import BadInputError, OutsideError, ReconsentError
 from reconsent.files.policy import PolicyFileError
 from reconsent.terminal import complain
@@ -143,5 +143,7 @@ class _Lazy:
 
     def __call__(self, read: Callable[[], Settings] = settings) -> Program:
         if self._program is None:
+            for warning in unread():
+                complain(warning)
             self._program = self._make(read())
         return self._program

@@ -20,6 +20,7 @@ from reconsent.domain.event import mistake
 from reconsent.facts.read.checks import Check, CheckFields, parse_check, refuse_past
 from reconsent.facts.read.permissions import Permissions
 from reconsent.files.events import STDIN
+from reconsent.files.line_form import wrong_form
 from reconsent.files.lines import lines_of
 from reconsent.store.postgres import Connection
 
@@ -111,6 +112,8 @@ def _checks(lines: Iterable[tuple[int, bytes]], name: str, now: datetime) -> Ite
     for number, line in lines:
         if not line.strip():
             continue
+        if wrong := wrong_form(line):
+            raise BadInputError(f"{name}:{number}: {wrong}")
         try:
             check = parse_check(line)
             refuse_past(check, now)

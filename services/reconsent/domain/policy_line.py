@@ -40,14 +40,22 @@ def mistakes(
         )
     for index, name in enumerate(version.properties):
         if owners.get(name, version.policy) != version.policy:
-            found.append((("properties", index), f"{name} belongs to policy {owners[name]!r}"))
+            found.append((("properties", index), _moved(name, owners[name])))
         if name in version.properties[:index]:
             found.append((("properties", index), f"{name} is listed twice"))
     found += _declared_twice(version)
     for name in latest.properties if latest else ():
         if latest and name not in version.properties:
-            found.append((("properties",), f"{name} is missing, which {latest.version!r} lists"))
+            what = f"{name} is missing, which {latest.version!r} lists"
+            found.append((("properties",), f"{what}: a property stays with its policy, so list it"))
     return found
+
+
+def _moved(name: str, owner: str) -> str:
+    return (
+        f"{name} belongs to policy {owner!r}, and a property cannot move to another policy:"
+        f" leave it out here, or publish these terms as the next version of {owner!r}"
+    )
 
 
 def _declared_twice(version: PolicyVersion) -> Iterable[tuple[tuple[str | int, ...], str]]:

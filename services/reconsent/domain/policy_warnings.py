@@ -27,9 +27,36 @@ class TextFlaws(Protocol):
     def of_words(self, text: str, locale: str | None, *, is_summary: bool = False) -> Iterable[str]:
         """Return the flaws of a title, summary, name or phrase."""
 
+    def never_meant(self, text: str, *, lines: bool = False) -> Iterable[str]:
+        """Return what no title, summary, name or phrase can mean to hold."""
+
+    def is_country(self, code: str) -> bool:
+        """Tell whether a country has this code in ISO 3166."""
+
+
+def slips(version: PolicyVersion, flaws: TextFlaws) -> Iterator[tuple[Place, str]]:
+    """Yield places of names and words that cannot be meant as they are written.
+
+    They prevent publication from a file. A version that comes as an event is recorded all the same:
+    others have published it.
+    """
+    for place, text, _ in _words(version):
+        for message in flaws.never_meant(text, lines=place[-1] == "summary"):
+            yield place, message
+    for key, party in version.parties.items():
+        if party.country and not flaws.is_country(party.country):
+            yield ("parties", key, "country"), f"{party.country} is not a country of ISO 3166"
+
 
 def word_flaws(version: PolicyVersion, flaws: TextFlaws) -> Iterator[tuple[Place, str]]:
     """Yield places of titles, summaries, names and phrases, and what is wrong with these."""
+    for place, text, language in _words(version):
+        for message in flaws.of_words(text, language, is_summary=place[-1] == "summary"):
+            yield place, message
+
+
+def _words(version: PolicyVersion) -> list[tuple[Place, str, str | None]]:
+    """List titles, summaries, names and phrases, with their places and languages."""
     words: list[tuple[Place, str, str | None]] = []
     for locale, text in version.texts.items():
         words.append((("texts", locale, "title"), text.title, locale))
@@ -38,9 +65,7 @@ def word_flaws(version: PolicyVersion, flaws: TextFlaws) -> Iterator[tuple[Place
         words.append((("parties", key, "name"), party.name, None))
     for locale, phrases in version.words.items():
         words += [(("words", locale, key), phrase, None) for key, phrase in phrases.items()]
-    for place, text_, language in words:
-        for message in flaws.of_words(text_, language, is_summary=place[-1] == "summary"):
-            yield place, message
+    return words
 
 
 def warnings(

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from pydantic.fields import FieldInfo
 
+_OTHER_SEPARATORS: Final = {";": "semicolons", "\t": "tabs", "|": "bars"}
 _BOOLEANS: Final = {"true": True, "false": False}
 
 
@@ -73,6 +74,9 @@ def _mistake_in_header(columns: list[str], topic: str) -> str | None:
     if issubclass(TOPICS[topic].model, PolicyVersion):
         return f"{topic} cannot be read from CSV"
     fields = _fields(topic)
+    for mark, name in _OTHER_SEPARATORS.items():
+        if len(columns) == 1 and mark in columns[0]:
+            return f"has {name} between its columns; CSV needs commas there"
     for column in columns:
         if column not in fields:
             return f"{column}: no such column"

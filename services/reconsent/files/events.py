@@ -25,6 +25,7 @@ from reconsent.domain.events_at_once import parse_at_once
 from reconsent.domain.received import Received
 from reconsent.domain.surrogates import with_nul
 from reconsent.files.csv_events import csv_data
+from reconsent.files.line_form import any_given_twice, given_twice, wrong_form
 from reconsent.files.lines import Readable, lines_of
 
 if TYPE_CHECKING:
@@ -128,7 +129,8 @@ def parsed(topic: str, values: Sequence[bytes]) -> list[Event] | None:
     """Parse bare data; None if the exact way has to decide."""
     if any(_MARK in data for data in values):
         return None
-    return parse_at_once(topic, values)
+    events = parse_at_once(topic, values)
+    return None if events is None or any_given_twice(values, events) else events
 
 
 def _line(number: int, data: bytes, file: EventFile) -> Line:
@@ -141,6 +143,11 @@ def _line(number: int, data: bytes, file: EventFile) -> Line:
 
 def read_line(topic: str, data: bytes, now: datetime, *, is_csv: bool) -> tuple[Message, Received]:
     """Read the event of one line. Raises BadInputError: `field: what is wrong`."""
+    if not is_csv:
+        if wrong := wrong_form(data):
+            raise BadInputError(wrong)
+        if name := given_twice(data):
+            raise BadInputError(f"{name}: is given twice")
     is_event = not is_csv and _is_cloudevent(data)
     headers = (("content-type", STRUCTURED),) if is_event else ()
     try:

@@ -6,7 +6,6 @@ and warnings; `load` returns a version or raises an error.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -18,7 +17,7 @@ from reconsent.domain.change import content_hash
 from reconsent.domain.errors import BadInputError
 from reconsent.domain.policy import Policy, PolicyVersion
 from reconsent.domain.policy_line import mistakes
-from reconsent.domain.policy_warnings import HasPhrase, TextFlaws, warnings, word_flaws
+from reconsent.domain.policy_warnings import HasPhrase, TextFlaws, slips, warnings, word_flaws
 from reconsent.files.lined_yaml import Place, parse
 from reconsent.files.policy_mistakes import field_of, in_words, is_echo, unknown_key
 
@@ -27,8 +26,7 @@ if TYPE_CHECKING:
 
 LARGEST: Final = 2_000_000
 """The most bytes of a policy file or one of its texts."""
-
-_FILE_NAME: Final = re.compile(r"\S+\.[A-Za-z0-9]{1,8}")
+_LONGEST_SHOWN: Final = 60
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,28 +142,48 @@ def check(
     if version is None:
         return Findings(mistakes=reading.mistakes, warnings=())
     published = line.by_name.get(version.version) if line else None
+    slipped = list(slips(version, flaws))
     if published is None:
-        against = mistakes(version, line, owners)
+        against = [*mistakes(version, line, owners), *slipped]
     elif content_hash(published) == content_hash(version):
-        against = []
+        against, slipped = [], []
     else:
         message = f"{version.version!r} is published already, with other content"
-        against = [(("version",), message)]
+        against = [(("version",), message), *slipped]
     against += [
         (("words", locale), "has no text in this language")
         for locale in version.words
         if locale not in version.texts
     ]
+    refused = {place for place, _ in slipped}
     return Findings(
         mistakes=_in_order(*reading.mistakes, *(reading.mistake(*one) for one in against)),
         warnings=(
             *_in_order(
                 *(reading.mistake(*one) for one in warnings(version, line, has_phrase)),
-                *(reading.mistake(*one) for one in word_flaws(version, flaws)),
+                *(
+                    reading.mistake(*one)
+                    for one in word_flaws(version, flaws)
+                    if one[0] not in refused
+                ),
             ),
             *_of_bodies(reading, version, flaws),
         ),
     )
+
+
+def refuse_slips(file: PolicyFile, path: Path, line: Policy | None, flaws: TextFlaws) -> None:
+    """Raise PolicyFileError for names that cannot be meant, unless the version is published."""
+    version = file.version
+    published = line.by_name.get(version.version) if line else None
+    if published and content_hash(published) == content_hash(version):
+        return
+    found = [
+        Mistake(file=str(path), line=file.lines(place), field=field_of(place), message=message)
+        for place, message in slips(version, flaws)
+    ]
+    if found:
+        raise PolicyFileError(_in_order(*found))
 
 
 def _of_bodies(reading: Reading, version: PolicyVersion, flaws: TextFlaws) -> Iterator[Mistake]:
@@ -228,13 +246,14 @@ def _with_bodies(
 
 
 def _body(named: str, folder: Path) -> str:
-    """Read the Markdown file that a text names; any other text is the body itself, as in events."""
-    if "\n" in named or not named.endswith(".md"):
-        if _FILE_NAME.fullmatch(named):
-            raise ValueError(f"{named!r} is not a Markdown file (NAME.md)")
-        if not named.strip():
-            raise ValueError("is empty")
+    """Read the Markdown file that a text names; several lines are the body itself, as in events."""
+    if not named.strip():
+        raise ValueError("is empty")
+    if "\n" in named:
         return named
+    if not named.endswith(".md"):
+        shown = named if len(named) <= _LONGEST_SHOWN else f"{named[: _LONGEST_SHOWN - 1]}…"
+        raise ValueError(f"{shown!r} is not a Markdown file beside the policy file (NAME.md)")
     inside = folder.resolve()
     try:
         path = (inside / named).resolve()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final
 
 from reconsent.domain.policy import NoticeSettings, Party, PolicyVersion, Row, Text
+from reconsent.domain.spelling import did_you_mean
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -56,8 +56,7 @@ def unknown_key(place: Place) -> str:
     part: type[BaseModel] = PolicyVersion
     if len(place) > 1:
         part = _PARTS[str(place[0])]
-    near = get_close_matches(str(place[-1]), part.model_fields, n=1, cutoff=0.6)
-    return "is an unknown key" + (f": did you mean {near[0]}?" if near else "")
+    return f"is an unknown key{did_you_mean(str(place[-1]), part.model_fields)}"
 
 
 def in_words(error: ErrorDetails) -> str:

@@ -7,6 +7,8 @@ import unicodedata
 from html import unescape
 from typing import TYPE_CHECKING, Final
 
+from babel import Locale
+
 from reconsent.domain.mail import CHOOSE_LINK, UNSUBSCRIBE_LINK
 from reconsent.words.languages import mixed_word, other_language
 from reconsent.words.markdown import dead_ends, paragraphs, shown
@@ -34,6 +36,11 @@ _TURNING: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2
 _WRITING: Final = frozenset("\u00ad\u061c\u200c\u200d\u200e\u200f")
 """Invisible, but a part of how words, some scripts and emoji are written."""
 _INVISIBLE: Final = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180e\u3164\uffa0")
+_BREAKS: Final = frozenset("\n\r\v\f\x85\u2028\u2029")
+_NO_COUNTRIES: Final = frozenset(
+    {"AC", "CP", "CQ", "DG", "EA", "EU", "EZ", "IC", "QO", "TA", "UN", "XA", "XB", "ZZ"}
+)
+"""Codes of two letters that CLDR has names for, and ISO 3166 no country."""
 _CONTROLS: Final = frozenset({"Cc", "Cf", "Co", "Cs", "Cn"})
 _DEFINED: Final = re.compile(r"^ {0,3}(\[[^\]\n]+\]):", re.MULTILINE)
 
@@ -68,6 +75,25 @@ def of_words(text: str, locale: str | None, *, is_summary: bool = False) -> Iter
         yield f"seems to be in {other}, in a text for {locale}"
     if is_summary and len(text) > LONGEST_SUMMARY:
         yield f"is longer than {LONGEST_SUMMARY} characters: mails show only its beginning"
+
+
+def never_meant(text: str, *, lines: bool = False) -> Iterator[str]:
+    """Yield what no title, name or phrase can mean to hold; a summary may have several lines."""
+    found = sorted(set(text))
+    if not lines and any(character in _BREAKS for character in found):
+        yield "has a line break: write it on one line"
+    for character in found:
+        if character in _BREAKS:
+            continue
+        if character in _TURNING:
+            yield f"contains {_named(character)}, which turns text around"
+        elif unicodedata.category(character) == "Cc":
+            yield f"contains {_named(character)}, a control character"
+
+
+def is_country(code: str) -> bool:
+    """Tell whether a country has this code in ISO 3166; Kosovo has one for the time being."""
+    return code.isalpha() and code in Locale("en").territories and code not in _NO_COUNTRIES
 
 
 def _is_left_open(text: str) -> bool:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from reconsent.domain.errors import BadInputError
 from reconsent.domain.notice import next_step
 from reconsent.domain.policy import PolicyVersion
 from reconsent.facts.planning.audience import audience
@@ -41,7 +42,14 @@ def as_if_published(
         try:
             versions = PublishedVersions()
             publish(connection, version, versions)
-            yield connection, versions.now(connection)
+            policies = versions.now(connection)
+            latest = policies.by_name[version.policy].latest
+            if latest.version != version.version:
+                raise BadInputError(
+                    f"version: {version.version!r} is published already, and {latest.version!r}"
+                    " after it: nobody is asked about it any more"
+                )
+            yield connection, policies
         finally:
             connection.rollback()
 

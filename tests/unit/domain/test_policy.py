@@ -241,9 +241,13 @@ def test_a_property_stays_with_its_policy() -> None:
     line = Policy(name="campaigner", versions=(draft(properties=["a", "b"]),))
     version = draft(version="v2", follows="v1", properties=["a", "c", "a"])
     assert _told(version, line, a="campaigner", c="other") == [
-        "properties.1: c belongs to policy 'other'",
+        (
+            "properties.1: c belongs to policy 'other', and a property cannot move to "
+            "another policy: leave it out here, or publish these terms as the next version of "
+            "'other'"
+        ),
         "properties.2: a is listed twice",
-        "properties: b is missing, which 'v1' lists",
+        "properties: b is missing, which 'v1' lists: a property stays with its policy, so list it",
     ]
 
 

@@ -178,6 +178,10 @@ def test_a_file_is_read_once_to_check_it(
         assert read == len(content)
 
 
+TWICE = (ACCOUNT % "2").replace('"contact"', '"contact" : "none", "contact"')
+EVENT_WITH_TWICE = f'{{"specversion": "1.0", "data": {TWICE}}}'
+
+
 @pytest.mark.parametrize(
     ("content", "place"),
     [
@@ -185,7 +189,10 @@ def test_a_file_is_read_once_to_check_it(
         (ACCOUNT % "1" + "\n\n" + ACCOUNT % "", r":3: account: "),
         (ACCOUNT.replace("active", "?") % "1", r":1: status: "),
         ('{"specversion": "1.0", "type": "x"}', r":1: type: "),
-        ("[]", r":1: input should be an object"),
+        ("[]", r":1: should be an object, not an array: NDJSON has one whole JSON object"),
+        ("[\n" + ACCOUNT % "1" + "\n]", r":1: should be an object, not an array: NDJSON"),
+        (ACCOUNT % "1" + "\n" + TWICE, r":2: contact: is given twice"),
+        (EVENT_WITH_TWICE, r":1: contact: is given twice"),
         ('{"a":"' + "x" * LONGEST_LINE, r":1: longer than "),
     ],
 )
@@ -207,6 +214,8 @@ def test_one_malformed_line_rejects_the_whole_file(ndjson: Path, content: str, p
         (f"{HEADER},colour\n".encode(), r":1: colour: no such column"),
         (f"{HEADER},given_email\n".encode(), r":1: given_email: no such column"),
         (f"{HEADER},status\n".encode(), r":1: status: is listed twice"),
+        (HEADER.replace(",", ";").encode(), r":1: has semicolons between its columns; CSV needs"),
+        (HEADER.replace(",", "\t").encode(), r":1: has tabs between its columns; CSV needs commas"),
         (f"{HEADER}\n{ROW % 1}\n{ROW % 2},x\n".encode(), r":3: has 6 cells for 5 columns"),
         (f'{HEADER},name\n{ROW % 1},"a\n\nb"\n{ROW % ""},c\n'.encode(), r":5: account: "),
         (f"{HEADER},minor\n{ROW % 1},yes\n".encode(), r":2: minor: "),

@@ -108,7 +108,17 @@ def test_the_examples_have_no_mistakes(path: Path) -> None:
          "p.yaml:22: texts.en.body: 'de.md' is not a file in the policy file's folder"),
         ("en.md", "../en.md",
          "p.yaml:22: texts.en.body: '../en.md' is outside the policy file's folder"),
-        ("en.md", "en.txt", "p.yaml:22: texts.en.body: 'en.txt' is not a Markdown file (NAME.md)"),
+        ("en.md", "en.txt",
+         ("p.yaml:22: texts.en.body: 'en.txt' is not a Markdown file beside the policy file "
+         "(NAME.md)")),
+        ("en.md", "/etc/passwd",
+         ("p.yaml:22: texts.en.body: '/etc/passwd' is not a Markdown file beside the policy file "
+         "(NAME.md)")),
+        ("en.md", "We keep what we need.",
+         ("p.yaml:22: texts.en.body: 'We keep what we need.' is not a Markdown file beside the "
+         "policy file (NAME.md)")),
+        ("en.md", "/etc/passwd.md",
+         "p.yaml:22: texts.en.body: '/etc/passwd.md' is outside the policy file's folder"),
         ("en.md", "'  '", "p.yaml:22: texts.en.body: is empty"),
         ("    title", "\ttitle", "p.yaml:20: a tab, where YAML requires spaces"),
         ("What changes", "What changes: all",
@@ -214,7 +224,8 @@ def test_event_data_is_a_valid_policy_file(
 ) -> None:
     """The data of a policy-versions event, in any JSON formatting, is a policy file."""
     event = json.loads(as_event(version))
-    event["texts"][version.first_locale] |= {"title": "Blåbær 🫐", "body": "# One\n\nTwo: [x]\n"}
+    for text in event["texts"].values():
+        text |= {"title": "Blåbær 🫐", "body": "# One\n\nTwo: [x]\n"}
     path = tmp_path_factory.mktemp("json") / "p.json"
     path.write_text(json.dumps(event, indent=indent, ensure_ascii=ascii_only), encoding="utf-8")
     assert load(path).version == PolicyVersion.model_validate(event)

@@ -23,8 +23,23 @@ def test_mistakes_against_the_line_are_reported(tmp_path: Path) -> None:
     assert [(one.line, one.field, one.message) for one in found.mistakes] == [
         (3, "follows", "must follow 'v1', the latest published"),
         (4, "effective_at", "effective before 'v1', which it follows"),
-        (8, "properties.1", "myfax.example belongs to policy 'other'"),
-        (8, "properties", "gone.example is missing, which 'v1' lists"),
+        (
+            8,
+            "properties.1",
+            (
+                "myfax.example belongs to policy 'other', and a property cannot move to "
+                "another policy: leave it out here, or publish these terms as the next version of "
+                "'other'"
+            ),
+        ),
+        (
+            8,
+            "properties",
+            (
+                "gone.example is missing, which 'v1' lists: a property stays with its policy, "
+                "so list it"
+            ),
+        ),
         (
             16,
             "declares.1.uses.1",

@@ -107,7 +107,8 @@ def test_a_line_that_is_too_long_comes_after_the_malformed_ones_before(path: Pat
         2, f"longer than {LONGEST_LINE} bytes"
     )
     assert check_block(b"\n{\n" + long, _RULES) == Mistake(
-        2, "not JSON: EOF while parsing an object at line 1 column 1"
+        2,
+        "not JSON: only the beginning of an object: NDJSON has one whole JSON object on each line",
     )
     path.write_bytes(_line("1").encode() + b"\n" + long + b"\n{")
     with pytest.raises(BadInputError, match=rf"^{path}:2: longer"), staged(str(path), _RULES):

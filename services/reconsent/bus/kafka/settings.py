@@ -28,6 +28,8 @@ _MECHANISMS: Final = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 _KNOWN: Final = frozenset(
     {_MECHANISM, _USERNAME, _PASSWORD, _CA_FILE, _CERT_FILE, _KEY_FILE, _KEY_PASSWORD}
 )
+KAFKA_NAMES: Final = _KNOWN | {BOOTSTRAP_SERVERS, TOPIC_PREFIX, _PROTOCOL}
+"""Every variable that is read."""
 # A misspelled variable is an error: ignored, it might leave the connection unprotected.
 _CHECKED_PREFIXES: Final = ("KAFKA_SASL_", "KAFKA_SSL_")
 _ADDRESS: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:,\[\]]+):\d{1,5}")

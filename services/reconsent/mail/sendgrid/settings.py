@@ -14,6 +14,11 @@ HOST: Final = "https://api.sendgrid.com"
 
 _MOST_CATEGORIES: Final = 10
 _LONGEST_CATEGORY: Final = 255
+SENDGRID_NAMES: Final = frozenset(
+    f"SENDGRID_{name}"
+    for name in ("API_KEY", "ASM_GROUP", "CATEGORIES", "HOST", "TRACKING", "WEBHOOK_KEY")
+)
+"""Every variable that is read."""
 _TRACKING: Final = ("clicks", "opens")
 
 

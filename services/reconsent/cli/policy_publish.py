@@ -1,0 +1,155 @@
+"""`policy preview` and `policy publish`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+from reconsent import terminal
+from reconsent.cli.with_program import with_program
+from reconsent.domain.change import as_event, content_hash
+from reconsent.domain.cloudevents import pack
+from reconsent.domain.errors import BadInputError
+from reconsent.facts.read.names import any_account
+from reconsent.facts.record.publishing import publish as record
+from reconsent.files.policy import PolicyFile, load, refuse_slips
+
+if TYPE_CHECKING:
+    from reconsent.domain.policy import PolicyVersion
+    from reconsent.program import Program
+
+Result = TypeVar("Result")
+_FILE = click.Path(path_type=Path)
+_FOLDER = click.Path(path_type=Path, file_okay=False)
+_MAILS = 20
+
+
+@click.command("preview")
+@click.argument("file", type=_FILE)
+@click.option("--mail", type=_FOLDER, help="Write the mails and pages into this folder.")
+@click.option(
+    "--at-most",
+    type=click.IntRange(min=1),
+    default=_MAILS,
+    show_default=True,
+    help="With --mail: how many different mails, the most frequent first.",
+)
+@terminal.json_option
+@with_program
+def preview(
+    program: Program, file: Path, *, mail: Path | None, at_most: int, as_json: bool
+) -> None:
+    """Count who would be asked, informed and left out if a policy FILE were published now."""
+    from reconsent.workers.preview import preview as count  # noqa: PLC0415 -- loads the mail templates
+
+    loaded = _loaded(program, file)
+    found = _placed(loaded, file, lambda: count(program.database, loaded.version))
+    told = _write_mails(program, loaded.version, mail, at_most) if mail else []
+    if as_json:
+        terminal.document(asdict(found))
+        return
+    terminal.table(
+        ("", "accounts"),
+        [
+            ("would be asked for a choice", f"{found.choice:,}"),
+            ("would be sent information", f"{found.information:,}"),
+            *((f"left out: {reason}", f"{n:,}") for reason, n in found.suppressed.items()),
+            ("not affected", f"{found.untouched:,}"),
+            ("total", f"{found.accounts:,}"),
+        ],
+    )
+    for line in told:
+        click.echo(line)
+
+
+def _write_mails(program: Program, version: PolicyVersion, folder: Path, at_most: int) -> list[str]:
+    """Write the mails of a draft; return what to say of them."""
+    from reconsent.workers.preview_mails import mails, write  # noqa: PLC0415 -- loads the templates
+
+    settings = program.settings
+    found = mails(program.database, version)
+    written = write(
+        found[:at_most], folder, public_url=settings.public_url, sender=settings.mail_from
+    )
+    told = [f"{each.mail.accounts:,} would get {each.files[0]}" for each in written]
+    left = found[at_most:]
+    if left:
+        accounts = sum(mail.accounts for mail in left)
+        told.append(
+            f"not written: {len(left):,} of the mails, which {accounts:,} accounts would get"
+        )
+    return told or ["nobody would get a mail, so none was written"]
+
+
+@click.command("publish")
+@click.argument("file", type=_FILE)
+@terminal.json_option
+@with_program
+def publish(program: Program, file: Path, *, as_json: bool) -> None:
+    """Publish a policy FILE. A published version never changes; repeating it has no effect."""
+    loaded = _loaded(program, file)
+    version = loaded.version
+    new = _placed(
+        loaded,
+        file,
+        lambda: program.database.transaction(
+            lambda connection: record(connection, version, program.versions)
+        ),
+    )
+    published = program.database.transaction(program.versions.now)
+    published_at = published.published_at[published.ids[version.policy, version.version]]
+    announcement = pack(
+        "policy-versions",
+        as_event(version, published_at),
+        source="urn:reconsent:publish",
+        id=content_hash(version),
+        time=program.now(),
+        key=version.policy.encode(),
+    )
+    program.producer().send([announcement])
+    if as_json:
+        terminal.document({"policy": version.policy, "version": version.version, "new": new})
+    elif new:
+        click.echo(f"published {version.policy} {version.version}")
+        click.echo(_next(program, version))
+    else:
+        click.echo(f"{version.policy} {version.version} is already published; nothing changed")
+
+
+def _loaded(program: Program, file: Path) -> PolicyFile:
+    """Read a policy file. Raises PolicyFileError with its mistakes."""
+    from reconsent.words import flaws  # noqa: PLC0415 -- loads the page templates
+
+    loaded = load(file)
+    with program.database.connection() as connection:
+        policies = program.versions.now(connection)
+    refuse_slips(loaded, file, policies.by_name.get(loaded.version.policy), flaws)
+    return loaded
+
+
+def _next(program: Program, version: PolicyVersion) -> str:
+    """Return what to do after a version was published."""
+    known = program.database.transaction(lambda c: any_account(c, version.properties))
+    if not known:
+        return (
+            "no account is known at its properties yet: publish the versions that follow, then load"
+            " accounts, collections and choices (reconsent import)"
+        )
+    work = "next: reconsent run planner dispatcher --until-idle"
+    if version.effective_at <= program.now():
+        return f"if another version follows it already, publish that one first; {work}"
+    return work
+
+
+def _placed(loaded: PolicyFile, file: Path, work: Callable[[], Result]) -> Result:
+    """Call `work` for a policy file's version; add file and line to a BadInputError."""
+    try:
+        return work()
+    except BadInputError as error:
+        field = str(error).partition(":")[0]
+        place = tuple(int(part) if part.isdigit() else part for part in field.split("."))
+        raise BadInputError(f"{file}:{loaded.lines(place)}: {error}") from error

@@ -1,0 +1,101 @@
+"""Publishing a policy's history, step by step: what each command says to do next."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pytest
+
+from tests.acceptance.outside import World
+from tests.acceptance.people import account, collection
+from tests.acceptance.versions import ANALYTICS, BEHAVIOR, EMAIL, SERVICE, Json, later, version
+
+_SITE: Final[Json] = {"policy": "steps", "properties": ["steps.example"]}
+V1: Final = version("s1", None, (EMAIL, [SERVICE], []), **_SITE)
+V2: Final = version("s2", "s1", (EMAIL, [SERVICE, ANALYTICS], []), **_SITE)
+V3: Final = version(
+    "s3", "s2", (EMAIL, [SERVICE, ANALYTICS], []), (BEHAVIOR, [ANALYTICS], []),
+    **_SITE | {"effective_at": later(days=30)},
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def told(world: World) -> list[str]:
+    """Publish three versions, with an account before the second; return what was said."""
+    said = [world.run("policy", "publish", world.policy_file(V1)).out]
+    at = {"property": "steps.example"}
+    world.take("import", "accounts", [account("ann", **at)])
+    world.take("import", "collections", [collection("ann", **at, collected_under="s1")])
+    said += [world.run("policy", "publish", world.policy_file(one)).out for one in (V2, V3)]
+    return said
+
+
+def test_publishing_says_what_comes_next(world: World, told: list[str]) -> None:
+    """The planner must not run before a history is whole, nor without any account."""
+    first, second, third = told
+    assert "run planner" not in first
+    assert "no account is known" in first
+    assert "if another version follows it already, publish that one first" in second
+    assert "\nnext: reconsent run planner dispatcher --until-idle" in third
+    again = world.run("policy", "publish", world.policy_file(V1)).out
+    assert again == "steps s1 is already published; nothing changed\n"
+
+
+@pytest.mark.usefixtures("told")
+def test_an_older_version_has_no_preview(world: World) -> None:
+    """It would show whom the latest one concerns."""
+    path = world.policy_file(V2)
+    complaint = world.run("policy", "preview", path, code=2).complaint
+    assert complaint.startswith(
+        f"reconsent: {path}:2: version: 's2' is published already, and 's3'"
+    )
+    assert world.run("policy", "preview", world.policy_file(V3), "--json").json["choice"] == 1
+
+
+@pytest.mark.usefixtures("told")
+def test_check_says_what_a_version_was_compared_with(world: World) -> None:
+    """With what is published, or with a draft beside the file."""
+    published = world.policy_file(V3)
+    assert "; compared with s2 as published" in world.run("policy", "check", published).out
+    draft = world.policy_file(V3 | {"version": "s4", "follows": "s3"})
+    found = world.run("policy", "check", draft, "--json").json
+    assert found["predecessor"] == {"version": "s3", "file": None}
+    after = draft.with_name("s5.yaml")
+    after.write_text(draft.read_text().replace("s4", "s5").replace("s3", "s4"))
+    after.with_name("s5.en.md").write_text("# Privacy\n")
+    assert f"; compared with s4 in {draft}, which is not published" in (
+        world.run("policy", "check", after).out
+    )
+    found = world.run("policy", "check", after, "--json").json
+    assert found["predecessor"] == {"version": "s4", "file": str(draft)}
+
+    beside = draft.with_name("s3.yaml")
+    beside.write_text(published.read_text().replace("s3.en", "s5.en"))
+    assert f"{beside}: differs from what is published as s3" in (
+        world.run("policy", "check", draft).err
+    )
+
+
+@pytest.mark.usefixtures("told")
+def test_what_cannot_be_meant_is_not_published(world: World) -> None:
+    """Publish and preview refuse it with its place, as check does; a topic's version is read."""
+    parties = {"example": {"name": "Example", "country": "XX"}}
+    broken = V3 | {"version": "s4", "follows": "s3", "parties": parties}
+    path = world.policy_file(broken)
+    for command in ("check", "publish", "preview"):
+        complaint = world.run("policy", command, path, code=2).err
+        assert "XX is not a country of ISO 3166" in complaint.splitlines()[0]
+        assert complaint.startswith(f"{path}:")
+    assert world.take("emit", "policy-versions", [broken])["new"] == 1
+    world.work("intake")
+    assert world.run("dead-letters", "list").out == ""
+    again = world.run("policy", "publish", path, "--json").json
+    assert again["new"] is False
+
+
+def test_a_setting_that_nobody_reads_is_told(world: World) -> None:
+    """On standard error, with the closest one."""
+    ended = world.run("status", environment={"RECONSENT_DELIVERRY": "at_least_once"})
+    assert ended.complaint == (
+        "RECONSENT_DELIVERRY: no such setting: did you mean RECONSENT_DELIVERY? (warning)"
+    )
