@@ -15,7 +15,8 @@ from reconsent.cli.policy_report import describe
 from reconsent.cli.with_program import with_program
 from reconsent.domain.change import changes
 from reconsent.files.drafts import Continued, continued
-from reconsent.files.policy import check, load, read
+from reconsent.files.policy import load, read
+from reconsent.files.policy_checks import check
 
 if TYPE_CHECKING:
     from reconsent.domain.policy import PolicyVersion

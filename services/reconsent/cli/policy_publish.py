@@ -16,7 +16,8 @@ from reconsent.domain.cloudevents import pack
 from reconsent.domain.errors import BadInputError
 from reconsent.facts.read.names import any_account
 from reconsent.facts.record.publishing import publish as record
-from reconsent.files.policy import PolicyFile, load, refuse_slips
+from reconsent.files.policy import PolicyFile, load
+from reconsent.files.policy_checks import refuse_slips
 
 if TYPE_CHECKING:
     from reconsent.domain.policy import PolicyVersion

@@ -1,23 +1,19 @@
 """Policy files: reading one with its Markdown texts, and listing every mistake with its line.
 
-`read` does not stop at the first mistake; `check` adds conflicts with the policy's published line,
-and warnings; `load` returns a version or raises an error.
+`read` does not stop at the first mistake; `load` returns a version or raises an error.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import ValidationError
 from typing_extensions import override
 
-from reconsent.domain.change import content_hash
 from reconsent.domain.errors import BadInputError
-from reconsent.domain.policy import Policy, PolicyVersion
-from reconsent.domain.policy_line import mistakes
-from reconsent.domain.policy_warnings import HasPhrase, TextFlaws, slips, warnings, word_flaws
+from reconsent.domain.policy import PolicyVersion
 from reconsent.files.lined_yaml import Place, parse
 from reconsent.files.policy_mistakes import field_of, in_words, is_echo, unknown_key
 
@@ -81,14 +77,6 @@ class Reading:
         )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Findings:
-    """Mistakes, which prevent publication, and warnings, which do not."""
-
-    mistakes: tuple[Mistake, ...]
-    warnings: tuple[Mistake, ...]
-
-
 def load(path: Path) -> PolicyFile:
     """Read a policy file. Raises PolicyFileError with all its mistakes."""
     reading = read(path)
@@ -123,81 +111,6 @@ def read(path: Path) -> Reading:
         lines=document.line,
         bodies=bodies,
     )
-
-
-def check(
-    reading: Reading,
-    line: Policy | None,
-    owners: dict[str, str],
-    has_phrase: HasPhrase,
-    flaws: TextFlaws,
-) -> Findings:
-    """List all mistakes and warnings of a version that is to continue its policy's line.
-
-    `line` is the published line of the policy that the version names; `owners` gives the policy of
-    each known property; `flaws` finds what readers of a text would stumble over. An unchanged
-    version that is already published has no mistakes.
-    """
-    version = reading.version
-    if version is None:
-        return Findings(mistakes=reading.mistakes, warnings=())
-    published = line.by_name.get(version.version) if line else None
-    slipped = list(slips(version, flaws))
-    if published is None:
-        against = [*mistakes(version, line, owners), *slipped]
-    elif content_hash(published) == content_hash(version):
-        against, slipped = [], []
-    else:
-        message = f"{version.version!r} is published already, with other content"
-        against = [(("version",), message), *slipped]
-    against += [
-        (("words", locale), "has no text in this language")
-        for locale in version.words
-        if locale not in version.texts
-    ]
-    refused = {place for place, _ in slipped}
-    return Findings(
-        mistakes=_in_order(*reading.mistakes, *(reading.mistake(*one) for one in against)),
-        warnings=(
-            *_in_order(
-                *(reading.mistake(*one) for one in warnings(version, line, has_phrase)),
-                *(
-                    reading.mistake(*one)
-                    for one in word_flaws(version, flaws)
-                    if one[0] not in refused
-                ),
-            ),
-            *_of_bodies(reading, version, flaws),
-        ),
-    )
-
-
-def refuse_slips(file: PolicyFile, path: Path, line: Policy | None, flaws: TextFlaws) -> None:
-    """Raise PolicyFileError for names that cannot be meant, unless the version is published."""
-    version = file.version
-    published = line.by_name.get(version.version) if line else None
-    if published and content_hash(published) == content_hash(version):
-        return
-    found = [
-        Mistake(file=str(path), line=file.lines(place), field=field_of(place), message=message)
-        for place, message in slips(version, flaws)
-    ]
-    if found:
-        raise PolicyFileError(_in_order(*found))
-
-
-def _of_bodies(reading: Reading, version: PolicyVersion, flaws: TextFlaws) -> Iterator[Mistake]:
-    for locale, text in version.texts.items():
-        file, place = reading.bodies.get(locale), ("texts", locale, "body")
-        for line, message in sorted(flaws.of_body(text.body, locale)):
-            if file:
-                yield Mistake(file=file, line=line, field="", message=message)
-            else:
-                yield reading.mistake(place, f"in line {line} of the text: {message}")
-
-
-def _in_order(*found: Mistake) -> tuple[Mistake, ...]:
-    return tuple(sorted(found, key=lambda mistake: mistake.line or 0))
 
 
 def _policy_text(path: Path) -> str:

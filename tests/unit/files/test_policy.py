@@ -12,14 +12,7 @@ from hypothesis import strategies as st
 
 from reconsent.domain.change import as_event
 from reconsent.domain.policy import PolicyVersion
-from reconsent.files.policy import (
-    LARGEST,
-    Mistake,
-    PolicyFileError,
-    Reading,
-    load,
-    read,
-)
+from reconsent.files.policy import LARGEST, Mistake, PolicyFileError, Reading, load, read
 from tests.drafts import POLICY_FILE, any_version, written
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from reconsent.domain.policy import Policy
-from reconsent.files.policy import Findings, check, load, read
+from reconsent.files.policy import load, read
+from reconsent.files.policy_checks import Findings, check
 from reconsent.words import flaws
 from tests.drafts import POLICY_FILE, draft, written
 

@@ -8,7 +8,8 @@ import pytest
 from babel import Locale
 
 from reconsent.domain.policy import Policy
-from reconsent.files.policy import PolicyFileError, check, load, read, refuse_slips
+from reconsent.files.policy import PolicyFileError, load, read
+from reconsent.files.policy_checks import check, refuse_slips
 from reconsent.words import flaws
 from reconsent.words.phrases import has_phrase
 from tests.drafts import POLICY_FILE, written
