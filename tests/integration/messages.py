@@ -38,7 +38,7 @@ def report(step: Report, notice: UUID) -> Message:
         "event": step.event,
         "occurred_at": step.occurred_at.isoformat(),
         "provider_id": step.identity,
-    }
+    } | ({"reason": step.reason} if step.reason else {})
     return _packed("mail-events", data, str(notice), step.now)
 
 

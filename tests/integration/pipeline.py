@@ -15,7 +15,7 @@ from uuid import UUID
 
 from reconsent.domain.bus import Message
 from reconsent.domain.errors import OutsideError
-from reconsent.domain.mail import Mail, Outcome, Recipient
+from reconsent.domain.mail import Mail, Outcome, Recipient, Result
 from reconsent.workers.dispatcher import Dispatcher
 from reconsent.workers.planner import Planner
 from reconsent.workers.scheduler import Scheduler
@@ -219,8 +219,10 @@ class Pipeline(Readings):
         return UUID(found["notice"])
 
 
-def _outcome(step: Dispatch, key: Key) -> Outcome | None:
+def _outcome(step: Dispatch, key: Key) -> Outcome | Result | None:
     if key in step.rejected:
+        return Result("rejected", mailbox=True)
+    if key in step.blocked:
         return "rejected"
     return "retry" if key in step.retried else None
 

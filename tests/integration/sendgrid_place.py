@@ -62,14 +62,14 @@ class Place:
             notice,
         )
 
-    def bounces(self, account: str) -> bool:
-        """Tell whether an account's address is marked as bounced."""
-        return bool(
-            self._all(
-                "SELECT FROM accounts JOIN mailbox_marks USING (address_hash) WHERE account = %s",
-                account,
-            )
+    def marks(self, account: str) -> list[str]:
+        """Return the marks on an account's mailbox."""
+        rows = self._all(
+            "SELECT mark FROM accounts JOIN mailbox_marks USING (address_hash)"
+            " WHERE account = %s AND lifted_at IS NULL ORDER BY mark",
+            account,
         )
+        return [mark for (mark,) in rows]
 
     def work(self, *services: str) -> None:
         """Run services until they are idle."""

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from tests.model.addresses import mailbox
-from tests.model.permission import Permissions
+from tests.model.mailboxes import Mailboxes
 from tests.model.register import Entry, Key, NoticeKey
 from tests.model.uses import ANY, Document, Item, covers, instant, material
 
@@ -28,7 +27,6 @@ class Notice:
     email: str | None = None  # the address it was sent to
     accepted_at: datetime | None = None
     undelivered: bool = False
-    complained_at: datetime | None = None
     superseded: bool = False  # by a later version or sequence, while it was open
     settled_as: str | None = None  # fixed when a later version or sequence replaces it
     closed: bool = False  # by a deletion
@@ -46,7 +44,7 @@ class Notice:
 
 
 @dataclass(kw_only=True)
-class Notices(Permissions):
+class Notices(Mailboxes):
     """The register, and the notices that were planned from it."""
 
     notice_list: list[Notice] = field(default_factory=list)
@@ -116,15 +114,19 @@ class Notices(Permissions):
         sequence: int,
         event: str,
         at: str | datetime,
+        *,
+        marks: bool = True,
     ) -> None:
-        """RULES 15: apply a provider's report about a notice that it accepted."""
+        """RULES 15: apply a provider's report about a notice that it accepted.
+
+        `marks`: a bounce or drop speaks of the mailbox.
+        """
         notice = self.named((site, account, policy_version, sequence))
         if notice is None or notice.accepted_at is None:
             return
+        self.said(notice.email or "", event, instant(at), marks=marks)
         if event in ("bounced", "dropped"):
             notice.undelivered = True
-        if event == "complained":
-            notice.complained_at = max(instant(at), notice.complained_at or instant(at))
         shown = {"delivered": "delivered", "complained": "complained"}
         shown |= {"bounced": "bounced", "dropped": "bounced"}
         order = ("accepted", "delivered", "bounced", "complained")
@@ -153,21 +155,10 @@ class Notices(Permissions):
         ]
         return max(found, key=lambda notice: notice.sequence, default=None)
 
-    def bounced(self, email: str) -> bool:
-        """RULES 15: a bounced address counts for every account with it, however it is written."""
-        return any(
-            notice.undelivered and notice.email and mailbox(notice.email) == mailbox(email)
-            for notice in self.notice_list
-        )
-
     def reachable(self, key: Key) -> bool:
-        """RULES 15: the address has not bounced, and the account has not complained."""
+        """RULES 15: the account has a mailbox without a mark."""
         email = self.person(key).email
-        complained = any(
-            n.key == key and n.complained_at and self.since_deletion(key, n.complained_at)
-            for n in self.notice_list
-        )
-        return email is not None and not complained and not self.bounced(email)
+        return email is not None and not self.marked(email)
 
     def suppression(self, key: Key, kind: str) -> str | None:
         """RULES 9 and 10: the first reason not to mail, if any."""

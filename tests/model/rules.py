@@ -15,7 +15,6 @@ Where RULES.md is open, the model interprets it so:
   take effect.
 * A link's page shows the ask. If that is empty, it shows the broadest decided items among those its
   notice asked, the new uses, and every standing allow. The page for changing a decision shows both.
-* An account that complained is unreachable until a deletion.
 * An expiry is dated when respond_by passed, not when it was noticed.
 """
 
@@ -140,8 +139,9 @@ class World(Notices):
     ) -> list[dict[str, Any]]:
         """RULES 14: claim all due notices, check them again, mail; return the accepted mails.
 
-        `outcomes` gives, for some accounts, the provider's result instead of accepted: rejected,
-        or retry (surely not accepted; the notice stays due).
+        `outcomes` gives, for some accounts, the provider's result instead of accepted: rejected
+        (because of the mailbox), blocked (rejected for another reason) or retry (surely not
+        accepted; the notice stays due).
         """
         claimed = [notice for notice in self.notice_list if notice.state == "due"]
         claimed = [notice for notice in claimed if self._claim(notice)]
@@ -150,8 +150,11 @@ class World(Notices):
             outcome = (outcomes or {}).get(notice.key, "accepted")
             if outcome == "retry":
                 continue
-            notice.state, notice.email = outcome, self.person(notice.key).email
-            notice.undelivered = outcome == "rejected"
+            notice.email = self.person(notice.key).email
+            notice.state = "accepted" if outcome == "accepted" else "rejected"
+            notice.undelivered = notice.state == "rejected"
+            if outcome == "rejected":
+                self.mark(notice.email or "", "bounced", now)
             if outcome == "accepted":
                 notice.accepted_at = now
                 mails.append(

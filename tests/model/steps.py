@@ -55,6 +55,7 @@ class Report(Step):
     identity: str  # a repeated identity is about the same notice
     pick: int = 0
     notice: NoticeKey | None = None
+    reason: str | None = None  # of a bounce or drop that does not speak of the mailbox
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,10 +67,12 @@ class Plan(Step):
 class Dispatch(Step):
     """The dispatcher works until it is idle, or once if the provider defers a mail.
 
-    The provider rejects the mails to some accounts, and defers those to others.
+    The provider rejects the mails to some accounts, of which it blocks some for another reason than
+    the mailbox, and defers those to others.
     """
 
     rejected: frozenset[Key] = frozenset()
+    blocked: frozenset[Key] = frozenset()
     retried: frozenset[Key] = frozenset()
 
 
@@ -170,6 +173,7 @@ class Player:
                 self.world.plan()
             case Dispatch():
                 outcomes = dict.fromkeys(step.retried, "retry")
+                outcomes |= dict.fromkeys(step.blocked, "blocked")
                 outcomes |= dict.fromkeys(step.rejected, "rejected")
                 return self.world.dispatch(step.now, outcomes)
             case Expire():
@@ -206,7 +210,8 @@ class Player:
             case Report():
                 if name := self.target(step):
                     occurred_at = min(step.occurred_at, step.now)
-                    self.world.mail_event(*name, step.event, occurred_at)
+                    marks = step.reason is None
+                    self.world.mail_event(*name, step.event, occurred_at, marks=marks)
             case _:
                 raise TypeError(f"not a known step: {step}")
 

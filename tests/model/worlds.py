@@ -150,6 +150,7 @@ class _Story:
                 pick=self.chance.randrange(6),
                 event=event,
                 occurred_at=self.when(),
+                reason=self.one([None, None, "552 5.2.2 full", "blocked: listed"]),
                 identity=f"mail-events-{len(self.steps)}",
             )
         )
@@ -159,9 +160,15 @@ class _Story:
 
     def dispatch(self) -> None:
         rejected = [self.key()] if self.rejections and self.one([False] * 5 + [True]) else []
+        blocked = [self.key()] if self.rejections and self.one([False] * 5 + [True]) else []
         retried = [self.key()] if self.rejections and self.one([False] * 7 + [True]) else []
         self.steps.append(
-            Dispatch(now=self.now, rejected=frozenset(rejected), retried=frozenset(retried))
+            Dispatch(
+                now=self.now,
+                rejected=frozenset(rejected),
+                blocked=frozenset(blocked),
+                retried=frozenset(retried),
+            )
         )
 
     def mail(self) -> None:

@@ -16,7 +16,6 @@ from pydantic_core import from_json, to_json
 from reconsent.domain.bus import DEAD, Message
 from reconsent.domain.errors import BadInputError
 from reconsent.domain.event import (
-    NOT_THE_ADDRESS,
     TOPICS,
     AccountEvent,
     Event,
@@ -26,6 +25,7 @@ from reconsent.domain.event import (
     parse,
 )
 from reconsent.domain.events_at_once import parse_at_once
+from reconsent.domain.mail_report import impersonal
 from reconsent.domain.received import Received
 
 if TYPE_CHECKING:
@@ -134,11 +134,11 @@ def without_address(message: Message) -> Message:
 def without_reason(message: Message) -> Message:
     """Return a mail event as the same event, in binary mode, without the provider's words.
 
-    The mark that the address is not to blame stays. Raises BadInputError as `read` does.
+    What it says about the mailbox stays. Raises BadInputError as `read` does.
     """
     data = _read(message)[2].data
-    blameless = isinstance(data, MailEvent) and (data.reason or "").startswith(NOT_THE_ADDRESS)
-    return _without(message, {"reason"}, {"reason": NOT_THE_ADDRESS} if blameless else {})
+    reason = impersonal(data.event, data.reason) if isinstance(data, MailEvent) else None
+    return _without(message, {"reason"}, {"reason": reason} if reason else {})
 
 
 def _without(

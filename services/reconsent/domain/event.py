@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -25,6 +25,7 @@ from pydantic import (
     PlainValidator,
     ValidationError,
     WithJsonSchema,
+    model_validator,
 )
 
 from reconsent.domain.account import Contact, Status
@@ -48,9 +49,6 @@ _RFC_3339 = re.compile(
 )
 # PostgreSQL stores up to 131072 digits, Python prints up to 4300.
 _LARGEST_NUMBER: Final = 10**1000
-
-NOT_THE_ADDRESS: Final = "blocked: "
-"""Prefix of a bounce's or drop's reason if the address is not to blame."""
 
 
 def _time(value: object) -> datetime:
@@ -83,6 +81,13 @@ def _storable(value: JsonValue) -> JsonValue:
 
 def _default_if_null(default: object) -> Callable[[object], object]:
     return lambda value: default if value is None else value
+
+
+def _usable(email: str | None) -> str | None:
+    try:
+        return None if email is None else usable_address(email)
+    except UnusableAddressError:
+        return None
 
 
 FreeText = Annotated[str, AfterValidator(storable)]
@@ -137,10 +142,7 @@ class AccountEvent(_Fact):
     @cached_property
     def email(self) -> str | None:
         """The address as it is kept, if it is usable."""
-        try:
-            return None if self.given_email is None else usable_address(self.given_email)
-        except UnusableAddressError:
-            return None
+        return _usable(self.given_email)
 
 
 class CollectionEvent(_Fact):
@@ -172,13 +174,29 @@ class ChoiceEvent(_Fact):
 
 
 class MailEvent(_Fact):
-    """A provider's report about a notice's mail."""
+    """A provider's report about a notice's mail, or about an address if it names no notice."""
 
-    notice: NoticeName
+    model_config = ConfigDict(
+        json_schema_extra={"anyOf": [{"required": ["notice"]}, {"required": ["email"]}]}
+    )
+
+    notice: NoticeName | None = None
+    given_email: Annotated[FreeText | None, Field(alias="email")] = None
     event: Literal["delivered", "deferred", "bounced", "dropped", "complained", "unsubscribed"]
     occurred_at: Time
     reason: FreeText | None = None
     provider_id: FreeText | None = None
+
+    @model_validator(mode="after")
+    def _names_something(self) -> Self:
+        if self.notice is None and self.given_email is None:
+            raise ValueError("notice: is required where there is no email")
+        return self
+
+    @cached_property
+    def email(self) -> str | None:
+        """The address as it would be kept, if it is usable."""
+        return _usable(self.given_email)
 
 
 class PolicyVersionEvent(PolicyVersion):
@@ -230,9 +248,13 @@ TOPICS: Final[Mapping[str, Topic]] = {
 }
 
 
-def key_of(topic: str, data: Event) -> bytes:
-    """Return the message key, which keeps events about the same thing in order."""
-    return "/".join(getattr(data, field) for field in TOPICS[topic].key_fields).encode()
+def key_of(topic: str, data: Event) -> bytes | None:
+    """Return the message key, which keeps events about the same thing in order.
+
+    None for a report that names no notice.
+    """
+    fields = [getattr(data, field) for field in TOPICS[topic].key_fields]
+    return None if None in fields else "/".join(fields).encode()
 
 
 def parse(topic: str, data: bytes) -> Event:

@@ -63,12 +63,14 @@ class Recipient:
 class Result(NamedTuple):
     """What became of one recipient's message; the reason in the provider's words.
 
-    A retry may name the time before which it is pointless.
+    A retry may name the time before which it is pointless. `mailbox`: a rejection speaks of the
+    mailbox, as domain/mail_report.py judges, rather than of the mail or its sender.
     """
 
     outcome: Outcome
     reason: str | None = None
     not_before: datetime | None = None
+    mailbox: bool = False
 
 
 class Provider(Protocol):

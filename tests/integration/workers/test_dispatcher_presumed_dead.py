@@ -10,6 +10,7 @@ import pytest
 
 from reconsent.domain.event import MailEvent
 from reconsent.domain.mail import Delivery, Outcome
+from reconsent.domain.signing import Signer
 from reconsent.facts.record.mail_events import record_mail_events
 from reconsent.facts.restores import record_lost_time, resume_sending
 from reconsent.facts.sending.claims import Claim
@@ -28,6 +29,8 @@ from tests.integration.senders import (
     states,
 )
 from tests.integration.stage import Mailbox
+
+ADDRESS_HASH = Signer("secret of the tests").address_hash
 
 
 @pytest.mark.parametrize(
@@ -106,7 +109,9 @@ def test_reports_during_the_hand_over_count(conninfo: str) -> None:
         first, *_ = proven(sender.database)
         report = MailEvent(notice=first["notice"], event="bounced", occurred_at=datetime.now(UTC))
         provider.meanwhile = [
-            lambda: sender.database.transaction(lambda c: record_mail_events(c, [report]))
+            lambda: sender.database.transaction(
+                lambda c: record_mail_events(c, [report], ADDRESS_HASH)
+            )
         ]
         sender.send_all()
         assert states(sender.database) == {"accepted": 2, "bounced": 1}
@@ -144,7 +149,9 @@ def test_a_reported_notice_is_not_sent_again(conninfo: str) -> None:
         settle(sender.database, "at_least_once")
         assert states(sender.database) == {"due": 1}
         report = MailEvent(notice=notice["notice"], event="deferred", occurred_at=datetime.now(UTC))
-        sender.database.transaction(lambda connection: record_mail_events(connection, [report]))
+        sender.database.transaction(
+            lambda connection: record_mail_events(connection, [report], ADDRESS_HASH)
+        )
         provider.answers.clear()
         sender.send_all()
         [notice] = proven(sender.database)

@@ -9,8 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from reconsent.domain.address import UnusableAddressError, usable_address
-from reconsent.facts.record.locks import lock_keys
-from reconsent.facts.record.mail_events import SQL as OF_MAIL_EVENTS
+from reconsent.facts.record.marks import touch_having
 from reconsent.store.named import named
 from reconsent.store.rows import all_rows, values
 
@@ -95,7 +94,4 @@ def _write(connection: Connection, bucket: int, hashed: list[_Hashed]) -> None:
     }
     connection.execute(SQL["write_accounts"], written)
     # Others may have had the postal address already.
-    having = {"addresses": sorted(marked)}
-    touched = sorted(values(connection, OF_MAIL_EVENTS["having_addresses"], having))
-    lock_keys(connection, touched)
-    connection.execute(OF_MAIL_EVENTS["touch"], {"keys": touched})
+    touch_having(connection, set(marked))

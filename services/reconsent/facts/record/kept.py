@@ -60,7 +60,15 @@ KEPT: Final[Mapping[str, Kept]] = {
     "holdings": _SHARED,
     "imports": Kept("hashes of files and counters", NO_ACCOUNT),
     "mailbox_marks": Kept(
-        "keyed hashes of bounced addresses, without accounts", "no mail is sent there again"
+        "keyed hashes of mailboxes that bounced or complained, without accounts",
+        "no mail is sent there again",
+    ),
+    "mailbox_orders": Kept(
+        "keyed hashes of mailboxes, with what operators said of them", "proves who lifted a mark"
+    ),
+    "mailbox_reports": Kept(
+        "keyed hashes of mailboxes that reports named, without accounts",
+        "a repeated report counts once",
     ),
     "mail_events": Kept("providers' reports: kind, time and id", "a repeated report counts once"),
     "migrations": Kept("names and hashes of files", NO_ACCOUNT),

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-import hashlib
+from itertools import groupby
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from reconsent.domain.event import NOT_THE_ADDRESS
+from reconsent.domain.mail_report import impersonal, mark_of
 from reconsent.domain.notice_id import notice_id
 from reconsent.domain.recorded import Counts
 from reconsent.facts.notice_ids import accounts_of, as_columns, in_buckets
 from reconsent.facts.record.forgetting import erase_reports
 from reconsent.facts.record.locks import lock_keys
+from reconsent.facts.record.mailbox_reports import (
+    accepted_for,
+    add_reports,
+    kept_id,
+    leave_by_address,
+)
+from reconsent.facts.record.marks import DELIVERED, Lifted, Marked, lift, mark, touch
 from reconsent.facts.record.not_ours import count_not_ours
 from reconsent.facts.record.unsubscribes import Reason, Unsubscribe, record_unsubscribes
 from reconsent.store.named import named
 from reconsent.store.rows import all_rows, values
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from datetime import datetime
     from uuid import UUID
 
@@ -25,7 +32,6 @@ if TYPE_CHECKING:
     from reconsent.store.postgres import Connection
 
 SQL = named("record/mail_events")
-_LONGEST_ID: Final = 200
 _LEAVING: Final[Mapping[str, Reason]] = {
     "complained": "complained",
     "unsubscribed": "unsubscribed",
@@ -47,7 +53,7 @@ class _New(NamedTuple):
     notice_id: UUID
     event: str
     occurred_at: datetime
-    address_lost: bool
+    reason: str | None
 
 
 class _Rejected(NamedTuple):
@@ -56,13 +62,45 @@ class _Rejected(NamedTuple):
     address_hash: bytes
 
 
-def record_mail_events(connection: Connection, events: Sequence[MailEvent]) -> Counts:
+def record_mail_events(
+    connection: Connection, events: Sequence[MailEvent], address_hash: Callable[[str], bytes]
+) -> Counts:
     """Record reports, in any order.
 
     Those about notices of ours that were never sent are refused; those about mails of other senders
     are only counted.
     """
-    ids = [notice_id(event.notice) for event in events]
+    counts = Counts()
+    for _, run in groupby(enumerate(events), key=lambda one: _alike(one[1])):
+        numbered = list(run)
+        alike = [event for _, event in numbered]
+        part = (
+            _record_by_notice(connection, alike)
+            if alike[0].notice is not None
+            else _record_by_address(connection, alike, address_hash)
+        )
+        counts = Counts(
+            new=counts.new + part.new,
+            unchanged=counts.unchanged + part.unchanged,
+            not_ours=counts.not_ours + part.not_ours,
+            refused=counts.refused + tuple((numbered[at][0], why) for at, why in part.refused),
+        )
+    if counts.not_ours:
+        count_not_ours(connection, counts.not_ours)
+    return counts
+
+
+def _alike(event: MailEvent) -> tuple[bool, bool]:
+    """Return what reports have in common that can be recorded at once.
+
+    A report that names an address is about notices that are not delivered by then.
+    """
+    by_notice = event.notice is not None
+    return by_notice, not by_notice and event.event == "delivered"
+
+
+def _record_by_notice(connection: Connection, events: Sequence[MailEvent]) -> Counts:
+    ids = [notice_id(event.notice or "") for event in events]
     sent = _lock(connection, {notice_id for notice_id in ids if notice_id})
     known = [(i, event) for i, event in zip(ids, events, strict=True) if i in sent]
     unsent = _unsent(connection, {i for i in ids if i and i not in sent})
@@ -72,13 +110,29 @@ def record_mail_events(connection: Connection, events: Sequence[MailEvent]) -> C
         if notice_id in unsent
     )
     new = _add(connection, known, sent)
-    if new:
-        _apply(connection, new, sent)
-    erase_reports(connection, [e.notice for i, e in known if sent[i].forgotten])
+    _apply(connection, new, sent)
+    erase_reports(connection, [str(i) for i, _ in known if sent[i].forgotten])
     not_ours = len(events) - len(known) - len(refused)
-    if not_ours:
-        count_not_ours(connection, not_ours)
     return Counts(new=len(new), unchanged=len(known) - len(new), not_ours=not_ours, refused=refused)
+
+
+def _record_by_address(
+    connection: Connection, events: Sequence[MailEvent], address_hash: Callable[[str], bytes]
+) -> Counts:
+    """Record reports that name no notice: about mailboxes, and what they accepted lately."""
+    hashed = [(address_hash(event.email), event) for event in events if event.email]
+    new = add_reports(connection, hashed)
+    _mark(
+        connection,
+        [(mailbox, event.event, event.reason, event.occurred_at) for mailbox, event in new],
+    )
+    about = accepted_for(connection, new)
+    sent = _lock(connection, {notice_id for notice_id, _ in about})
+    known = [(notice_id, event) for notice_id, event in about if notice_id in sent]
+    _apply(connection, _add(connection, known, sent), sent)
+    leave_by_address(connection, new)
+    not_ours = len(events) - len(hashed)
+    return Counts(new=len(new), unchanged=len(hashed) - len(new), not_ours=not_ours)
 
 
 def _unsent(connection: Connection, notice_ids: Iterable[UUID]) -> set[UUID]:
@@ -103,36 +157,58 @@ def _add(
 ) -> list[_New]:
     columns = {
         "account_key": [sent[notice_id].account_key for notice_id, _ in known],
-        "forgotten": [sent[notice_id].forgotten for notice_id, _ in known],
         "notice_id": [notice_id for notice_id, _ in known],
         "event": [event.event for _, event in known],
         "occurred_at": [event.occurred_at for _, event in known],
-        "reason": [event.reason for _, event in known],
-        "provider_id": [_kept_id(event.provider_id) for _, event in known],
-        "not_the_address": NOT_THE_ADDRESS,
+        "reason": [
+            impersonal(event.event, event.reason) if sent[notice_id].forgotten else event.reason
+            for notice_id, event in known
+        ],
+        "provider_id": [kept_id(event.provider_id) for _, event in known],
     }
     return all_rows(connection, _New, SQL["add"], columns)
 
 
 def _apply(connection: Connection, new: Sequence[_New], sent: Mapping[UUID, _Sent]) -> None:
     """Update notices and accounts after new reports."""
+    if not new:
+        return
     reported = as_columns({report.notice_id: sent[report.notice_id].account_key for report in new})
     connection.execute(SQL["apply"], reported)
     connection.execute(SQL["undeliver_reminded"], reported)
-    complaints: dict[int, datetime] = {}
-    for report in new:
-        if report.event == "complained":
-            key, at = sent[report.notice_id].account_key, report.occurred_at
-            complaints[key] = max(at, complaints.get(key, at))
-    hashes = {sent[report.notice_id].address_hash for report in new if report.address_lost}
-    _touch(
+    # LATE_BOUNCES after a deletion the hash is forgotten.
+    _mark(
         connection,
-        keys=[sent[report.notice_id].account_key for report in new],
-        # After LATE_BOUNCES the hash is forgotten.
-        addresses=[address_hash for address_hash in hashes if address_hash],
-        complaints=complaints,
+        [
+            (mailbox, report.event, report.reason, report.occurred_at)
+            for report in new
+            if (mailbox := sent[report.notice_id].address_hash)
+        ],
     )
+    touch(connection, [sent[report.notice_id].account_key for report in new])
     _leave(connection, new, sent)
+
+
+def _mark(
+    connection: Connection, reported: Sequence[tuple[bytes, str, str | None, datetime]]
+) -> None:
+    """Mark mailboxes, and lift marks, as reports say: mailbox, event, reason, time."""
+    mark(
+        connection,
+        [
+            Marked(mailbox, kind, at)
+            for mailbox, event, reason, at in reported
+            if (kind := mark_of(event, reason))
+        ],
+    )
+    lift(
+        connection,
+        [
+            Lifted(mailbox, "bounced", at, DELIVERED)
+            for mailbox, event, _, at in reported
+            if event == "delivered"
+        ],
+    )
 
 
 def _leave(connection: Connection, new: Sequence[_New], sent: Mapping[UUID, _Sent]) -> None:
@@ -152,42 +228,28 @@ def _leave(connection: Connection, new: Sequence[_New], sent: Mapping[UUID, _Sen
         record_unsubscribes(connection, said)
 
 
-def bounce_rejected(connection: Connection, attempt_id: int, owners: Mapping[UUID, int]) -> None:
-    """Record the addresses that a provider rejected in an attempt as bounced.
+def record_rejections(
+    connection: Connection,
+    attempt_id: int,
+    owners: Mapping[UUID, int],
+    *,
+    of_mailbox: Collection[UUID],
+    at: datetime,
+) -> None:
+    """Record what a provider's rejections in an attempt say.
 
-    `owners` are the members of the attempt that may have been, with their accounts.
+    `owners` are the members of the attempt that may have been rejected, with their accounts;
+    `of_mailbox` those of whose mailboxes the rejection speaks.
     """
     members = as_columns(owners) | {"attempt_id": attempt_id}
-    rejected = all_rows(connection, _Rejected, SQL["rejected_addresses"], members)
+    rejected = all_rows(connection, _Rejected, SQL["rejected"], members)
     undelivered = as_columns({notice.notice_id: notice.account_key for notice in rejected})
     connection.execute(SQL["undeliver_reminded"], undelivered)
-    _touch(
+    mark(
         connection,
-        keys=[],
-        addresses={notice.address_hash for notice in rejected},
-        complaints={},
+        [
+            Marked(notice.address_hash, "bounced", at)
+            for notice in rejected
+            if notice.notice_id in of_mailbox
+        ],
     )
-
-
-def _touch(
-    connection: Connection,
-    *,
-    keys: Sequence[int],
-    addresses: Iterable[bytes],
-    complaints: Mapping[int, datetime],
-) -> None:
-    bounced = {"addresses": sorted(addresses)}
-    connection.execute(SQL["mark_bounced"], bounced)
-    touched = sorted({*keys, *values(connection, SQL["having_addresses"], bounced)})
-    # A claim skips locked accounts, so it sees the mark or does not take the notice.
-    lock_keys(connection, touched)
-    said = {"complaining": list(complaints), "complained_at": list(complaints.values())}
-    connection.execute(SQL["complain"], said)
-    connection.execute(SQL["touch"], {"keys": touched})
-
-
-def _kept_id(provider_id: str | None) -> str | None:
-    """Return a provider's id, or its hash if it is too long for an index."""
-    if provider_id is None or len(provider_id.encode()) <= _LONGEST_ID:
-        return provider_id
-    return hashlib.sha256(provider_id.encode()).hexdigest()

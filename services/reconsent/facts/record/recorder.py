@@ -95,8 +95,10 @@ def _record_choices(connection: Connection, received: Sequence[Received], means:
     return record_choices(connection, choices, means.versions.locked(connection))
 
 
-def _record_mail_events(connection: Connection, received: Sequence[Received], _: Means) -> Counts:
-    return record_mail_events(connection, _data(received, MailEvent))
+def _record_mail_events(
+    connection: Connection, received: Sequence[Received], means: Means
+) -> Counts:
+    return record_mail_events(connection, _data(received, MailEvent), means.address_hash)
 
 
 HANDLERS: Final[Mapping[str, Handler]] = {

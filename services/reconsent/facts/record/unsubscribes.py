@@ -31,7 +31,7 @@ class Unsubscribe:
     """An unsubscribe from one mail: on the page, in the mail program, or through the provider."""
 
     account_key: int
-    notice_id: UUID
+    notice_id: UUID | None
     reason: Reason
     channel: Channel
     occurred_at: datetime

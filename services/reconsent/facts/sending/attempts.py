@@ -9,7 +9,7 @@ from psycopg.rows import class_row
 
 from reconsent.domain.bucket import bucket_of, by_bucket
 from reconsent.domain.mail import Result
-from reconsent.facts.record.mail_events import bounce_rejected
+from reconsent.facts.record.mail_events import record_rejections
 from reconsent.store.named import named
 from reconsent.store.postgres import look_up_by_index
 
@@ -89,8 +89,13 @@ def _write(
         for notice, result in zip(attempt.members, results, strict=True)
         if result.outcome == "rejected"
     }
+    of_mailbox = {
+        notice.notice_id
+        for notice, result in zip(attempt.members, results, strict=True)
+        if result.mailbox
+    }
     if rejected:
-        bounce_rejected(connection, attempt.attempt_id, rejected)
+        record_rejections(connection, attempt.attempt_id, rejected, of_mailbox=of_mailbox, at=now)
 
 
 def recover(connection: Connection, lease: int, *, repeats_safely: bool) -> int:

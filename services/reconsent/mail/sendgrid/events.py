@@ -12,7 +12,8 @@ from uuid import UUID
 from pydantic import ValidationError
 
 from reconsent.domain.errors import BadInputError
-from reconsent.domain.event import NOT_THE_ADDRESS, MailEvent, mistake
+from reconsent.domain.event import MailEvent, mistake
+from reconsent.domain.mail_report import NOT_THE_ADDRESS
 from reconsent.domain.surrogates import storable
 from reconsent.mail.address import without_addresses
 
@@ -29,8 +30,6 @@ _REPORTED: Final = {
 # A resubscription lifts a block of SendGrid's own. It does not undo an unsubscribe that is
 # recorded here, and scanners follow links.
 _UNIMPORTANT: Final = frozenset({"processed", "open", "click", "group_resubscribe"})
-# Reasons for dropping a mail that blame the mail or the plan, not the address.
-_OUR_FAULTS: Final = ("spam content", "invalid smtpapi header", "recipient list over package quota")
 _LONGEST_REASON: Final = 500
 
 
@@ -110,7 +109,7 @@ def _reason(kind: str, event: dict[str, Any]) -> str | None:
     words = _text(event.get("reason")) or _text(event.get("response")) or ""
     words = without_addresses(words)[:_LONGEST_REASON]
     blocked = kind == "blocked" or (kind == "bounce" and event.get("type") == "blocked")
-    if blocked or (kind == "dropped" and words.casefold().startswith(_OUR_FAULTS)):
+    if blocked:
         return NOT_THE_ADDRESS + words
     # A receiving server must not be able to set that mark.
     return words.removeprefix(NOT_THE_ADDRESS) or None

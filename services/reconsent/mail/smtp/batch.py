@@ -143,7 +143,7 @@ class Batch:
             if not self.accepted and len(self._doubtful) >= _GIVE_UP:
                 self._stop_mail(refusal.reason)
         else:
-            self.results[message.place] = Result("rejected", refusal.reason)
+            self.results[message.place] = _rejected(refusal)
 
     def _stop_mail(self, why: str) -> None:
         self.stopped, self.stopped_until = why, self.now + A_WHILE
@@ -166,9 +166,11 @@ class Batch:
             of_the_mail = len(self._doubtful) >= _MAIL_AT_FAULT
             blameless = not self.accepted and (of_the_client or of_the_mail)
             self.results[place] = (
-                Result("retry", refusal.reason, until)
-                if blameless
-                else Result("rejected", refusal.reason)
+                Result("retry", refusal.reason, until) if blameless else _rejected(refusal)
             )
         left = Result("retry", self.stopped or why, self.stopped_until)
         return [self.results.get(place, left) for place in range(len(self.recipients))]
+
+
+def _rejected(refusal: Refusal) -> Result:
+    return Result("rejected", refusal.reason, mailbox=refusal.of_the_mailbox)

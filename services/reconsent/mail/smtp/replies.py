@@ -6,6 +6,7 @@ import re
 from functools import lru_cache
 from typing import Final, Literal, NamedTuple
 
+from reconsent.domain.mail_report import speaks_of_mailbox
 from reconsent.mail.address import without_addresses
 
 Stage = Literal["RSET", "MAIL", "RCPT", "DATA", "."]
@@ -73,6 +74,13 @@ class Refusal(NamedTuple):
     def reason(self) -> str:
         """Why, in the server's words."""
         return f"the mail server replied {self.reply.words}"
+
+    @property
+    def of_the_mailbox(self) -> bool:
+        """Whether it marks the mailbox. RULES 15."""
+        return speaks_of_mailbox(
+            f"{self.reply.code} {self.reply.text}", to_recipient=self.stage == "RCPT"
+        )
 
     @property
     def of_the_sender(self) -> bool:

@@ -79,7 +79,7 @@ def _record(context: Context, reports: Reports) -> Counts:
         return Counts()
 
     def work(connection: Connection) -> Counts:
-        return record_mail_events(connection, reports.mail)
+        return record_mail_events(connection, reports.mail, context.signer.address_hash)
 
     return context.database.transaction(work)
 

@@ -16,8 +16,9 @@ from psycopg import sql
 
 from reconsent.bus.postgres import PostgresProducer
 from reconsent.domain.bus import Message
-from reconsent.domain.event import NOT_THE_ADDRESS, AccountEvent
+from reconsent.domain.event import AccountEvent
 from reconsent.domain.mail import Result
+from reconsent.domain.mail_report import NOT_THE_ADDRESS
 from reconsent.facts.published.state import PublishedState
 from reconsent.facts.record import forgetting
 from reconsent.facts.record.accounts import record_accounts

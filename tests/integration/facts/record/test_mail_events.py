@@ -69,7 +69,9 @@ def test_only_what_is_ours_is_recorded_or_refused(
     order.shuffle(reports)
     with place.database.connection() as connection:
         before = _not_ours(connection)
-        counts = record_mail_events(connection, [_report(notice) for notice in reports])
+        counts = record_mail_events(
+            connection, [_report(notice) for notice in reports], place.signer.address_hash
+        )
         assert counts == Counts(
             new=1,
             unchanged=1,

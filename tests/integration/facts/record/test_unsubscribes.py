@@ -282,14 +282,17 @@ def test_providers_report_unsubscribes(informing: Informing) -> None:
 
 
 def test_a_complaint_stops_optional_mail(informing: Informing) -> None:
-    """A complaint stops all mail; the account's next event does not undo it."""
+    """A complaint stops all mail to the mailbox; an account's next event does not undo it."""
     informing.account("ann")
     informing.informed()
     at = informing.place.clock
     informing.reported(informing.notice("ann"), "complained", at)
-    informing.account("ann", email="anna@example.org")
+    informing.account("ann", name="Ann")
+    informing.account("abe", email="Ann@example.org")
     assert informing.informed() == []
-    assert informing.last("ann") == ("suppressed", "bounced")
+    assert informing.last("ann") == informing.last("abe") == ("suppressed", "bounced")
+    informing.account("ann", email="anna@example.org")
+    assert informing.informed() == ["a"]
     assert informing.kept() == [("ann", "complained", "provider", at)]
 
 

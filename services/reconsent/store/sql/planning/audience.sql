@@ -68,15 +68,15 @@ FROM (
     FROM (
         SELECT holdings_id, standing_id, status, contact, minor,
                CASE WHEN email IS NULL THEN 'none'
-                    WHEN complained OR marks.bucket IS NOT NULL THEN 'bounced'
+                    WHEN marks.bucket IS NOT NULL THEN 'bounced'
                     ELSE 'ok' END AS address,
 -- :include passes_on
                AS passes_on
         FROM account_reach AS reach
-        LEFT JOIN mailbox_marks AS marks
-               ON marks.bucket = bucket_of_hash(reach.address_hash)
-              AND marks.address_hash = reach.address_hash
-              AND mark = 'bounced' AND lifted_at IS NULL
+        LEFT JOIN (
+            SELECT DISTINCT bucket, address_hash FROM mailbox_marks WHERE lifted_at IS NULL
+        ) AS marks ON marks.bucket = bucket_of_hash(reach.address_hash)
+                  AND marks.address_hash = reach.address_hash
         WHERE property = ANY(%(properties)s) AND status <> 'deleted'
     ) AS reach
 ) AS reach

@@ -13,26 +13,14 @@ SELECT notice_id FROM listed(%(account_key)s::bigint[], %(notice_id)s::uuid[])
 JOIN notices USING (bucket, account_key, notice_id);
 
 -- :name add
--- Add reports; a repeated one adds nothing. For deleted accounts and minors the text is left out,
--- except the mark that the address is not to blame.
-WITH added AS (
-    INSERT INTO mail_events (bucket, account_key, notice_id, event, occurred_at, reason,
-                             provider_id)
-    SELECT bucket_of(account_key), account_key, notice_id, event, occurred_at,
-           CASE WHEN NOT forgotten THEN reason
-                WHEN starts_with(reason, %(not_the_address)s) THEN %(not_the_address)s END,
-           provider_id
-    FROM unnest(%(account_key)s::bigint[], %(notice_id)s::uuid[], %(event)s::text[],
-                %(occurred_at)s::timestamptz[], %(reason)s::text[], %(provider_id)s::text[],
-                %(forgotten)s::boolean[])
-         AS incoming (account_key, notice_id, event, occurred_at, reason, provider_id, forgotten)
-    ON CONFLICT DO NOTHING
-    RETURNING notice_id, event, occurred_at, reason
-)
-SELECT notice_id, event, occurred_at,
-       event IN ('bounced', 'dropped')
-       AND NOT starts_with(coalesce(reason, ''), %(not_the_address)s) AS address_lost
-FROM added;
+-- Add reports; a repeated one adds nothing.
+INSERT INTO mail_events (bucket, account_key, notice_id, event, occurred_at, reason, provider_id)
+SELECT bucket_of(account_key), account_key, notice_id, event, occurred_at, reason, provider_id
+FROM unnest(%(account_key)s::bigint[], %(notice_id)s::uuid[], %(event)s::text[],
+            %(occurred_at)s::timestamptz[], %(reason)s::text[], %(provider_id)s::text[])
+     AS incoming (account_key, notice_id, event, occurred_at, reason, provider_id)
+ON CONFLICT DO NOTHING
+RETURNING notice_id, event, occurred_at, reason;
 
 -- :name apply
 -- Derive the states of notices, which are locked, from all their reports, in any order.
@@ -84,35 +72,9 @@ WITH written AS (
 )
 -- :include notices_changed
 
--- :name mark_bounced
--- Mark mailboxes as bounced, also those whose mark was lifted.
-INSERT INTO mailbox_marks (bucket, address_hash, mark)
-SELECT bucket_of_hash(address_hash), address_hash, 'bounced'
-FROM unnest(%(addresses)s::bytea[]) AS address_hash ORDER BY address_hash
-ON CONFLICT (bucket, address_hash, mark) DO UPDATE
-SET marked_at = excluded.marked_at, lifted_at = NULL, lifted_for = NULL
-WHERE mailbox_marks.lifted_at IS NOT NULL;
-
--- :name rejected_addresses
--- Find the addresses that a provider rejected in an attempt.
+-- :name rejected
+-- Find the members of an attempt that a provider rejected.
 SELECT account_key, notice_id, address_hash FROM notices
 JOIN listed(%(account_key)s::bigint[], %(notice_id)s::uuid[])
      USING (bucket, account_key, notice_id)
 WHERE attempt_id = %(attempt_id)s AND state = 'rejected' AND address_hash IS NOT NULL;
-
--- :name having_addresses
--- Find the accounts that have some addresses.
-SELECT account_key FROM accounts WHERE address_hash = ANY(%(addresses)s::bytea[]);
-
--- :name complain
--- Record complaints. They stop mail until a deletion dated after them, in whatever order they arrive.
-UPDATE accounts SET complained_at = greatest(accounts.complained_at, said.complained_at)
-FROM unnest(%(complaining)s::bigint[], %(complained_at)s::timestamptz[])
-     AS said (account_key, complained_at)
-WHERE accounts.bucket = bucket_of(said.account_key)
-  AND accounts.account_key = said.account_key;
-
--- :name touch
--- Mark accounts as changed.
-WITH written AS (SELECT bucket, account_key FROM listed(%(keys)s::bigint[]))
--- :include accounts_written

@@ -1,0 +1,94 @@
+"""Reports that name an address and no notice: whom and what they are about. RULES 15."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from reconsent.facts.record.marks import having
+from reconsent.facts.record.unsubscribes import Unsubscribe, record_unsubscribes
+from reconsent.store.named import named
+from reconsent.store.rows import all_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+    from uuid import UUID
+
+    from reconsent.domain.event import MailEvent
+    from reconsent.store.postgres import Connection
+
+SQL = named("record/mailbox_reports")
+_LONGEST_ID: Final = 200
+LATE_REPORTS: Final = timedelta(days=10)
+"""How long after its acceptance a mail is taken to be what such a report is about."""
+
+Report = tuple[bytes, "MailEvent"]
+"""A report, with the hash of the address that it names."""
+
+
+class _Added(NamedTuple):
+    address_hash: bytes
+    event: str
+    occurred_at: datetime
+    provider_id: str | None
+
+
+class _About(NamedTuple):
+    position: int
+    notice_id: UUID
+
+
+def add_reports(connection: Connection, reports: Sequence[Report]) -> list[Report]:
+    """Keep reports; return the new ones, each once."""
+    by_key = {_key(report): report for report in reports}
+    columns = {
+        "address_hash": [key.address_hash for key in by_key],
+        "event": [key.event for key in by_key],
+        "occurred_at": [key.occurred_at for key in by_key],
+        "provider_id": [key.provider_id for key in by_key],
+    }
+    return [by_key[added] for added in all_rows(connection, _Added, SQL["add"], columns)]
+
+
+def accepted_for(connection: Connection, reports: Sequence[Report]) -> list[tuple[UUID, MailEvent]]:
+    """Return the notices that reports are about: accepted lately for it, and not delivered."""
+    about = [report for report in reports if report[1].event != "unsubscribed"]
+    wanted = {
+        "address_hash": [address_hash for address_hash, _ in about],
+        "until": [event.occurred_at for _, event in about],
+        "since": [event.occurred_at - LATE_REPORTS for _, event in about],
+    }
+    found = all_rows(connection, _About, SQL["accepted_for"], wanted) if about else []
+    return [(one.notice_id, about[one.position - 1][1]) for one in found]
+
+
+def leave_by_address(connection: Connection, reports: Sequence[Report]) -> None:
+    """Record the unsubscribes among reports for each account that has the address."""
+    said = [
+        Unsubscribe(
+            account_key=key,
+            notice_id=None,
+            reason="unsubscribed",
+            channel="provider",
+            occurred_at=event.occurred_at,
+        )
+        for address_hash, event in reports
+        if event.event == "unsubscribed"
+        for key in having(connection, [address_hash])
+    ]
+    if said:
+        record_unsubscribes(connection, said)
+
+
+def kept_id(provider_id: str | None) -> str | None:
+    """Return a provider's id, or its hash if it is too long for an index."""
+    if provider_id is None or len(provider_id.encode()) <= _LONGEST_ID:
+        return provider_id
+    return hashlib.sha256(provider_id.encode()).hexdigest()
+
+
+def _key(report: Report) -> _Added:
+    address_hash, event = report
+    return _Added(address_hash, event.event, event.occurred_at, kept_id(event.provider_id))

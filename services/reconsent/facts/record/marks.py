@@ -1,0 +1,218 @@
+"""Marks on mailboxes: what forbids to send to one, and what lifts that. RULES 15.
+
+Mailboxes are known by the keyed hashes of their addresses, so a mark outlives the accounts that
+have it. Marks and lifts count by their times, in any order of arrival: a mark holds since the last
+time at which it was made, unless it was lifted after that.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple, get_args
+
+from reconsent.domain.mail_report import Mark
+from reconsent.facts.record.locks import lock_keys
+from reconsent.store.named import named
+from reconsent.store.rows import all_rows, values
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from datetime import datetime
+
+    from reconsent.store.postgres import Connection
+
+SQL = named("record/marks")
+MARKS: Final[tuple[Mark, ...]] = get_args(Mark)
+DELIVERED: Final = "delivered"
+VERIFIED: Final = "verified"
+OPERATOR: Final = "operator"
+
+
+class Marked(NamedTuple):
+    """A mailbox is to be marked, because of something of that time."""
+
+    address_hash: bytes
+    mark: Mark
+    at: datetime
+
+
+class Lifted(NamedTuple):
+    """A mark is to be lifted if it was made before that time."""
+
+    address_hash: bytes
+    mark: Mark
+    at: datetime
+    reason: str
+
+
+class MailboxMark(NamedTuple):
+    """A mark as it is kept; it holds if it was not lifted."""
+
+    address_hash: bytes
+    mark: Mark
+    marked_at: datetime
+    lifted_at: datetime | None
+    lifted_for: str | None
+
+
+class Order(NamedTuple):
+    """What an operator said of a mailbox, and why."""
+
+    address_hash: bytes
+    mark: Mark
+    lifts: bool
+    at: datetime
+    said_by: str
+    reason: str
+
+
+class _At(NamedTuple):
+    address_hash: bytes
+    at: datetime
+
+
+# ------------------------------------------------------------------ marking and lifting
+
+
+def mark(connection: Connection, marks: Iterable[Marked]) -> None:
+    """Mark mailboxes, whoever has them; what is known to have lifted a mark since, lifts it."""
+    latest: dict[tuple[bytes, Mark], datetime] = {}
+    for one in marks:
+        known = latest.get(one[:2])
+        latest[one[:2]] = max(one.at, known) if known else one.at
+    if not latest:
+        return
+    lifts = _known_lifts(connection, {address_hash for address_hash, _ in latest})
+    made = sorted(latest)
+    columns = {
+        "address_hash": [address_hash for address_hash, _ in made],
+        "mark": [kind for _, kind in made],
+        "marked_at": [latest[key] for key in made],
+        "lifted_at": [lifts[key].at if key in lifts else None for key in made],
+        "lifted_for": [lifts[key].reason if key in lifts else None for key in made],
+    }
+    connection.execute(SQL["mark"], columns)
+    touch_having(connection, {address_hash for address_hash, _ in made})
+
+
+def lift(connection: Connection, lifts: Iterable[Lifted]) -> int:
+    """Lift marks that were made before; return how many mailboxes that concerned."""
+    latest: dict[tuple[bytes, Mark], Lifted] = {}
+    for one in lifts:
+        known = latest.get(one[:2])
+        latest[one[:2]] = max(one, known, key=lambda lifted: lifted.at) if known else one
+    if not latest:
+        return 0
+    made = [latest[key] for key in sorted(latest)]
+    columns = {
+        "address_hash": [one.address_hash for one in made],
+        "mark": [one.mark for one in made],
+        "at": [one.at for one in made],
+        "reason": [one.reason for one in made],
+    }
+    lifted = set(values(connection, SQL["lift"], columns))
+    if lifted:
+        touch_having(connection, lifted)
+    return len(lifted)
+
+
+def touch_having(connection: Connection, address_hashes: Collection[bytes]) -> None:
+    """Lock the accounts that have some addresses, and note them as changed."""
+    touch(connection, having(connection, address_hashes))
+
+
+def having(connection: Connection, address_hashes: Collection[bytes]) -> list[int]:
+    """Return the accounts that have some addresses."""
+    return values(connection, SQL["having"], {"address_hashes": sorted(address_hashes)})
+
+
+def touch(connection: Connection, keys: Collection[int]) -> None:
+    """Lock accounts, and note them as changed."""
+    # A claim skips locked accounts, so it sees the mark or does not take the notice.
+    lock_keys(connection, keys)
+    connection.execute(SQL["touch"], {"keys": sorted(set(keys))})
+
+
+def _known_lifts(
+    connection: Connection, address_hashes: Collection[bytes]
+) -> Mapping[tuple[bytes, Mark], Lifted]:
+    """Return the latest lift that is known of each mailbox and mark."""
+    wanted = {"address_hashes": sorted(address_hashes)}
+    found = [
+        Lifted(row.address_hash, "bounced", row.at, DELIVERED)
+        for query in (SQL["delivered_by_notice"], SQL["delivered_by_address"])
+        for row in all_rows(connection, _At, query, wanted)
+    ]
+    found += [
+        Lifted(order.address_hash, order.mark, order.at, OPERATOR)
+        for order in orders_of(connection, address_hashes)
+        if order.lifts
+    ]
+    latest: dict[tuple[bytes, Mark], Lifted] = {}
+    for one in sorted(found, key=lambda lifted: lifted.at):
+        latest[one[:2]] = one
+    return latest
+
+
+# ------------------------------------------------------------------ operators
+
+
+def order_mark(
+    connection: Connection,
+    address_hash: bytes,
+    kind: Mark,
+    *,
+    said_by: str,
+    reason: str,
+    at: datetime,
+) -> None:
+    """Mark a mailbox because an operator says so; the reason is kept."""
+    _keep(connection, Order(address_hash, kind, False, at, said_by, reason))  # noqa: FBT003 -- a field
+    mark(connection, [Marked(address_hash, kind, at)])
+
+
+def order_lift(
+    connection: Connection,
+    address_hash: bytes,
+    kinds: Sequence[Mark] = MARKS,
+    *,
+    said_by: str,
+    reason: str,
+    at: datetime,
+) -> list[Mark]:
+    """Lift marks because an operator says so; return those that held. The reason is kept.
+
+    A mark that is made later, but by a report of before, does not hold either.
+    """
+    held = {
+        one.mark
+        for one in marks_of(connection, [address_hash])
+        if one.lifted_at is None and one.marked_at < at
+    }
+    for kind in kinds:
+        _keep(connection, Order(address_hash, kind, True, at, said_by, reason))  # noqa: FBT003 -- a field
+    lift(connection, [Lifted(address_hash, kind, at, OPERATOR) for kind in kinds])
+    return [kind for kind in kinds if kind in held]
+
+
+def _keep(connection: Connection, order: Order) -> None:
+    connection.execute(SQL["order"], order._asdict())
+
+
+# ------------------------------------------------------------------ reading
+
+
+def marks_of(connection: Connection, address_hashes: Iterable[bytes]) -> list[MailboxMark]:
+    """Return the marks of mailboxes, also those that were lifted."""
+    wanted = {"address_hashes": sorted(set(address_hashes))}
+    return all_rows(connection, MailboxMark, SQL["marked"], wanted)
+
+
+def orders_of(connection: Connection, address_hashes: Iterable[bytes]) -> list[Order]:
+    """Return what operators said of mailboxes."""
+    wanted = {"address_hashes": sorted(set(address_hashes))}
+    return all_rows(connection, Order, SQL["orders"], wanted)
+
+
+def marked_mailboxes(connection: Connection) -> dict[str, int]:
+    """Count the mailboxes that nothing is sent to, by mark."""
+    return dict(connection.execute(SQL["counts"]).fetchall())

@@ -1,0 +1,19 @@
+-- :name add
+-- Keep reports that name an address; a repeated one adds nothing.
+INSERT INTO mailbox_reports (bucket, address_hash, event, occurred_at, provider_id)
+SELECT bucket_of_hash(address_hash), address_hash, event, occurred_at, provider_id
+FROM unnest(%(address_hash)s::bytea[], %(event)s::text[], %(occurred_at)s::timestamptz[],
+            %(provider_id)s::text[]) AS incoming (address_hash, event, occurred_at, provider_id)
+ON CONFLICT DO NOTHING
+RETURNING address_hash, event, occurred_at, provider_id;
+
+-- :name accepted_for
+-- Find the notices that were accepted for mailboxes in some time, and were not delivered, of the
+-- accounts that have these.
+SELECT position::integer, notice_id
+FROM unnest(%(address_hash)s::bytea[], %(since)s::timestamptz[], %(until)s::timestamptz[])
+     WITH ORDINALITY AS reports (address_hash, since, until, position)
+JOIN accounts ON accounts.address_hash = reports.address_hash
+JOIN notices ON notices.bucket = accounts.bucket AND notices.account_key = accounts.account_key
+WHERE notices.address_hash = reports.address_hash AND state <> 'delivered' AND NOT dead
+  AND accepted_at > since AND accepted_at <= until;

@@ -1,0 +1,91 @@
+"""What reports and refusals say about mailboxes. RULES 15."""
+
+from __future__ import annotations
+
+import pytest
+
+from reconsent.domain.mail_report import NOT_THE_ADDRESS, impersonal, mark_of, speaks_of_mailbox
+
+_REFUSALS = [
+    # It does not exist, is disabled, or takes no mail.
+    ("550 5.1.1 no such user", True),
+    ("550-5.1.1 The email account that you tried to reach does not exist", True),
+    ("550 5.1.10 RESOLVER.ADR.RecipientNotFound", True),
+    ("553 5.1.3 bad address syntax", True),
+    ("556 5.1.10 null MX: takes no mail", True),
+    ("550 5.2.1 The email account is disabled", True),
+    ("smtp; 550 5.1.2 host unknown", True),
+    ("550 no such mailbox", True),
+    ("550", True),
+    # An undefined code says nothing, so the reply code decides.
+    ("5.0.0 smtp; 550 unknown recipient", True),
+    ("5.0.0 smtp; 554 rejected", False),
+    # A passing state.
+    ("552 5.2.2 mailbox full", False),
+    ("452 4.2.2 mailbox full", False),
+    ("4.4.1 no answer from host, given up", False),
+    ("4.1.1 looked up later", False),
+    # The mail, or its sender.
+    ("550 5.3.4 message too big", False),
+    ("550 5.4.1 Recipient address rejected: Access denied", False),
+    ("554 5.6.0 bad content", False),
+    ("550 5.7.1 listed by an RBL", False),
+    ("550 5.7.26 unauthenticated", False),
+    ("553 5.1.8 sender's domain does not exist", False),
+    ("550 5.1.7 bad sender's address", False),
+    ("550 5.2.3 message too long for the mailbox", False),
+    ("551 user not local", False),
+    ("554 no", False),
+    ("", False),
+    # Not a code.
+    ("550 5.7.1 client 5.1.1.7 is listed", False),
+    ("554 host 5.1.1.7 is listed", False),
+    ("554 version 15.1.1 rejects it", False),
+]
+
+
+@pytest.mark.parametrize(("words", "marks"), _REFUSALS)
+def test_a_refusal_marks_a_mailbox_only_where_it_speaks_of_it(words: str, *, marks: bool) -> None:
+    """An enhanced code decides; without one only a 550 to the recipient does."""
+    assert speaks_of_mailbox(words, to_recipient=True) == marks
+    only_by_reply = words in {"550", "550 no such mailbox", "5.0.0 smtp; 550 unknown recipient"}
+    assert speaks_of_mailbox(words, to_recipient=False) == (marks and not only_by_reply)
+
+
+_REPORTS = [
+    ("bounced", None, "bounced"),
+    ("bounced", "550 no such mailbox", "bounced"),
+    ("bounced", "550 5.1.1 unknown", "bounced"),
+    # A provider that calls it a bounce has given up.
+    ("bounced", "554 delivery error: this user does not have an account", "bounced"),
+    ("bounced", "550 5.2.1 disabled", "bounced"),
+    ("bounced", "552 5.2.2 full", None),
+    ("bounced", "552 quota exceeded", None),
+    ("bounced", "452 4.2.2 full, given up", None),
+    ("bounced", "421 try again later", None),
+    ("bounced", "550 5.7.1 spam", None),
+    ("bounced", "blocked: 550 5.1.1 unknown", None),
+    ("bounced", "blocked: ", None),
+    ("dropped", None, "bounced"),
+    ("dropped", "Bounced Address", "bounced"),
+    ("dropped", "Invalid", "bounced"),
+    ("dropped", "Spam Reporting Address", "complained"),
+    ("dropped", "Unsubscribed Address", None),
+    ("dropped", "Spam Content (if Spam Checker app is enabled)", None),
+    ("dropped", "Invalid SMTPAPI header", None),
+    ("dropped", "Recipient List over Package Quota", None),
+    ("complained", None, "complained"),
+    ("complained", "blocked: whatever", "complained"),
+    ("delivered", "250 2.1.5 ok", None),
+    ("deferred", "450 4.1.1 later", None),
+    ("unsubscribed", None, None),
+]
+
+
+@pytest.mark.parametrize(("event", "reason", "expected"), _REPORTS)
+def test_reports_mark_mailboxes(event: str, reason: str | None, expected: str | None) -> None:
+    """Each by its reason, and still so where nothing personal is left of that."""
+    assert mark_of(event, reason) == expected
+    kept = impersonal(event, reason)
+    assert mark_of(event, kept) == expected
+    assert kept in {None, NOT_THE_ADDRESS, "spam reporting address"}
