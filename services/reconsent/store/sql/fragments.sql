@@ -72,4 +72,4 @@ GROUP BY bucket, account_key, data_category, collected_under, at
 
 -- :name restricted
 -- Whether the account itself, and not only its mailbox, keeps it from being mailed everything.
-status <> 'active' OR contact <> 'all' OR unsubscribed OR minor OR email IS NULL OR complained
+status <> 'active' OR contact <> 'all' OR unsubscribed OR minor OR email IS NULL

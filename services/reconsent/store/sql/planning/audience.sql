@@ -6,8 +6,10 @@ WHERE property > %(low)s AND property < %(high)s ORDER BY property LIMIT 1;
 -- :name by_sets
 -- Count all accounts as `audience` does. Most are without restriction: reach 0. So all are counted by
 -- their sets, as if they were, and only the others are joined with their sets: those that are restricted
--- by themselves, and those whose address bounced.
-WITH restricted AS MATERIALIZED (
+-- by themselves, and those whose mailbox has a mark.
+WITH marks AS MATERIALIZED (
+    SELECT DISTINCT bucket, address_hash FROM mailbox_marks WHERE lifted_at IS NULL
+), restricted AS MATERIALIZED (
     SELECT holdings_id, standing_id, min(number) AS number, status = 'deleted' AS deleted,
            count(*) AS accounts
     FROM (
@@ -18,24 +20,21 @@ WITH restricted AS MATERIALIZED (
             SELECT holdings_id, standing_id, status, minor,
                    CASE WHEN contact = 'all' AND unsubscribed THEN 'service' ELSE contact END AS contact,
                    CASE WHEN email IS NULL THEN 'none'
-                        WHEN complained OR marks.bucket IS NOT NULL THEN 'bounced'
+                        WHEN marks.bucket IS NOT NULL THEN 'bounced'
                         ELSE 'ok' END AS address
             FROM accounts
             JOIN account_sets AS sets
               ON sets.bucket = accounts.bucket AND sets.account_key = accounts.account_key
-            LEFT JOIN mailbox_marks AS marks
-                   ON marks.bucket = bucket_of_hash(accounts.address_hash)
-                  AND marks.address_hash = accounts.address_hash
-                  AND mark = 'bounced' AND lifted_at IS NULL
+            LEFT JOIN marks ON marks.bucket = bucket_of_hash(accounts.address_hash)
+                           AND marks.address_hash = accounts.address_hash
             WHERE
 -- :include restricted
             UNION ALL
             SELECT holdings_id, standing_id, status, minor, contact, 'bounced'
-            FROM mailbox_marks AS marks
-            JOIN accounts ON accounts.address_hash = marks.address_hash
+            FROM marks JOIN accounts ON accounts.address_hash = marks.address_hash
             JOIN account_sets AS sets
               ON sets.bucket = accounts.bucket AND sets.account_key = accounts.account_key
-            WHERE mark = 'bounced' AND lifted_at IS NULL AND NOT (
+            WHERE NOT (
 -- :include restricted
             )
         ) AS reach
