@@ -23,28 +23,29 @@ OTHERS = ["a.example", "campaigner.example.org", "dogs.example", "zebra.example"
 _ADD = """
 WITH made AS (
     SELECT n, bucket, n << 6 | bucket AS account_key, property, n::text AS account, status, contact,
-           minor, email, sha256((n %% 16)::text::bytea) AS hash, complained, unsubscribed, bounced,
+           minor, email, sha256((n %% 16)::text::bytea) AS hash, unsubscribed, bounced,
            holdings_id, standing_id
     FROM unnest(%(property)s::text[], %(status)s::text[], %(contact)s::text[], %(minor)s::boolean[],
-                %(email)s::boolean[], %(complained)s::boolean[], %(unsubscribed)s::boolean[],
+                %(email)s::boolean[], %(unsubscribed)s::boolean[],
                 %(bounced)s::text[], %(holdings_id)s::bigint[], %(standing_id)s::bigint[])
          WITH ORDINALITY
-         AS one (property, status, contact, minor, email, complained, unsubscribed, bounced,
+         AS one (property, status, contact, minor, email, unsubscribed, bounced,
                  holdings_id, standing_id, n)
     CROSS JOIN LATERAL bucket_of_name(property, n::text) AS bucket
 ), marked AS (
-    INSERT INTO mailbox_marks (bucket, address_hash, mark, lifted_at)
+    INSERT INTO mailbox_marks (bucket, address_hash, mark, lifted_at, lifted_for)
     SELECT bucket_of_hash(hash), hash,
            CASE bounced WHEN 'complained' THEN 'complained' ELSE 'bounced' END,
-           CASE bounced WHEN 'lifted' THEN now() END
+           CASE bounced WHEN 'lifted' THEN now() + interval '1 day' END,
+           CASE bounced WHEN 'lifted' THEN 'delivered' END
     FROM made WHERE bounced <> ''
     ON CONFLICT DO NOTHING
 ), added AS (
     INSERT INTO accounts (bucket, account_key, property, account, status, contact, minor, email,
-                          address_hash, complained_at, unsubscribed_at)
+                          address_hash, unsubscribed_at)
     SELECT bucket, account_key, property, account, status, contact, minor,
            CASE WHEN email THEN 'a@example.org' END, CASE WHEN email THEN hash END,
-           CASE WHEN complained THEN now() END, CASE WHEN unsubscribed THEN now() END
+           CASE WHEN unsubscribed THEN now() END
     FROM made
 )
 INSERT INTO account_sets (bucket, account_key, holdings_id, standing_id)
@@ -65,7 +66,6 @@ def accounts(draw: st.DrawFn, properties: Sequence[str] = (SITE,)) -> dict[str, 
         "contact": draw(st.sampled_from(["all"] * 4 + ["service", "none"])),
         "minor": minor,
         "email": status != "deleted" and not minor and not draw(seldom),
-        "complained": draw(seldom),
         "unsubscribed": draw(seldom),
         "bounced": draw(st.sampled_from([""] * 4 + ["bounced", "lifted", "complained"])),
         "holdings_id": draw(st.integers(0, 2)),
