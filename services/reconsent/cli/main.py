@@ -18,6 +18,7 @@ from reconsent.cli.demo import demo
 from reconsent.cli.erasures import erasures
 from reconsent.cli.explain import explain
 from reconsent.cli.import_and_emit import emit, import_
+from reconsent.cli.mail_report import mail_report
 from reconsent.cli.migrate import migrate
 from reconsent.cli.notices import notices
 from reconsent.cli.permit import permit
@@ -57,8 +58,8 @@ def cli() -> None:
 
 
 for _command in (
-    demo, up, run_services, migrate, policy, release, import_, emit, permit, explain, notices,
-    consents, erasures, status, dead_letters_group, topics,
+    demo, up, run_services, migrate, policy, release, import_, emit, mail_report, permit, explain,
+    notices, consents, erasures, status, dead_letters_group, topics,
 ):  # fmt: skip
     cli.add_command(_command)
 
