@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 
 from reconsent.config import settings
+from reconsent.domain.signing import Signer
 from reconsent.facts.record.publishing import publish
 from reconsent.facts.record.standings import refresh_holdings
 from reconsent.facts.versions import PublishedVersions
@@ -87,6 +88,11 @@ def report(kind: str, notice: str, at: float, **changed: object) -> Json:
     return event(kind, "somebody@people.test", {"reconsent_notice": notice}, at, **changed)
 
 
+def nameless(kind: str, email: str, at: float, **changed: object) -> Json:
+    """Return an event that names an address and no notice."""
+    return event(kind, email, {}, at, **changed)
+
+
 @contextmanager
 def mailed(people: int, stand_in: SendGridStandIn, conninfo: str, home: Path) -> Iterator[Place]:
     """Mail `people` accounts, p0 and so on, and serve the pages."""
@@ -104,7 +110,7 @@ def mailed(people: int, stand_in: SendGridStandIn, conninfo: str, home: Path) ->
         "SENDGRID_WEBHOOK_KEY": signing.public_key,
     }
     with Program(settings(environment)) as program:
-        program.database.transaction(lambda connection: _ask(connection, people))
+        program.database.transaction(lambda connection: _ask(connection, people, program.signer))
         run_until_idle(program.services(["planner", "dispatcher"], patience=0))
         rows = program.database.transaction(_notices)
         web = program.web()
@@ -114,7 +120,7 @@ def mailed(people: int, stand_in: SendGridStandIn, conninfo: str, home: Path) ->
             yield Place(program=program, client=client, signing=signing, fresh=iter(rows))
 
 
-def _ask(connection: Connection, people: int) -> None:
+def _ask(connection: Connection, people: int, signer: Signer) -> None:
     """Create accounts that a new version asks."""
     publish(connection, draft(declares=[row("user", "essential.service")]), PublishedVersions())
     keys = add_accounts(
@@ -125,6 +131,11 @@ def _ask(connection: Connection, people: int) -> None:
         """,
         {"people": people},
     )
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "UPDATE accounts SET address_hash = %s WHERE account = %s",
+            [(signer.address_hash(f"p{n}@people.test"), f"p{n}") for n in range(people)],
+        )
     give_data(connection)
     refresh_holdings(connection, keys, PublishedVersions().now(connection))
     asking = [row("user", "essential.service", "marketing")]

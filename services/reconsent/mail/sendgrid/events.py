@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -30,7 +31,10 @@ _REPORTED: Final = {
 # A resubscription lifts a block of SendGrid's own. It does not undo an unsubscribe that is
 # recorded here, and scanners follow links.
 _UNIMPORTANT: Final = frozenset({"processed", "open", "click", "group_resubscribe"})
+_OF_MAILBOX: Final = frozenset({"bounced", "dropped", "complained", "unsubscribed"})
+"""What counts by an address alone; that other mail to it was delivered says nothing of ours."""
 _LONGEST_REASON: Final = 500
+_STATUS: Final = re.compile(r"[245]\.\d{1,3}\.\d{1,3}", re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,21 +64,26 @@ def read_events(body: str, now: datetime) -> Reports:
             reports.unreadable.append(f"{place}.{mistake(error)}")
         except BadInputError as error:
             reports.unreadable.append(f"{place}.{error}")
+    # Reports of one form are recorded at once.
+    reports.mail.sort(key=lambda said: said.notice is None)
     return reports
 
 
 def _read(event: dict[str, Any], now: datetime, reports: Reports) -> None:
     """Add one event to the reports."""
-    notice, kind = event.get("reconsent_notice"), event.get("event")
-    if not _is_notice(notice):
+    kind = event.get("event")
+    named = _named(event)
+    if named is None:
         reports.ignored["about other mail"] += 1
     elif not isinstance(kind, str) or kind not in _REPORTED:
         known = isinstance(kind, str) and kind in _UNIMPORTANT
         reports.ignored[str(kind) if known else "of another kind"] += 1
+    elif "email" in named and _REPORTED[kind] not in _OF_MAILBOX:
+        reports.ignored["about other mail"] += 1
     else:
         said = MailEvent.model_validate(
-            {
-                "notice": notice,
+            named
+            | {
                 "event": _REPORTED[kind],
                 "occurred_at": min(_moment(event.get("timestamp")), now),
                 "reason": _reason(kind, event),
@@ -82,6 +91,18 @@ def _read(event: dict[str, Any], now: datetime, reports: Reports) -> None:
             }
         )
         reports.mail.append(said)
+
+
+def _named(event: dict[str, Any]) -> dict[str, Any] | None:
+    """Return what an event is about: a notice, or an address if it says nothing of a notice.
+
+    A bounce that comes late has lost what the mail was sent with.
+    """
+    if "reconsent_notice" in event:
+        notice = event["reconsent_notice"]
+        return {"notice": notice} if _is_notice(notice) else None
+    email = _text(event.get("email"))
+    return {"email": email} if email else None
 
 
 def _is_notice(value: object) -> TypeGuard[str]:
@@ -106,10 +127,13 @@ def _reason(kind: str, event: dict[str, Any]) -> str | None:
 
     It is marked if the address is not to blame: the server rejected this mail, not the mailbox.
     """
-    words = _text(event.get("reason")) or _text(event.get("response")) or ""
-    words = without_addresses(words)[:_LONGEST_REASON]
-    blocked = kind == "blocked" or (kind == "bounce" and event.get("type") == "blocked")
-    if blocked:
+    words = without_addresses(_text(event.get("reason")) or _text(event.get("response")) or "")
+    status = _text(event.get("status"))
+    if kind == "bounce" and status and _STATUS.fullmatch(status) and status not in words:
+        words = f"{status} {words}"
+    words = words[:_LONGEST_REASON]
+    # Of another type are mails that were blocked, or given up.
+    if kind == "blocked" or (kind == "bounce" and (event.get("type") or "bounce") != "bounce"):
         return NOT_THE_ADDRESS + words
     # A receiving server must not be able to set that mark.
     return words.removeprefix(NOT_THE_ADDRESS) or None

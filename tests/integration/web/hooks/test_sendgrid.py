@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from tests.integration.sendgrid_place import Place, mailed, report
+from tests.integration.sendgrid_place import Place, mailed, nameless, report
 from tests.stand_ins.sendgrid import running_sendgrid
 
 if TYPE_CHECKING:
     from typing import Any
 
-PEOPLE: Final = 2600
+PEOPLE: Final = 2900
 MANY: Final = 2500
 NOW: Final = time.time()
 
@@ -48,6 +48,9 @@ def place(
         ("dropped", {"reason": "Spam Reporting Address"}, "bounced", "complains"),
         ("dropped", {"reason": "Recipient List over Package Quota"}, "bounced", "works"),
         ("bounce", {"reason": "blocked: says the server"}, "bounced", "bounces"),
+        ("bounce", {"type": "expired"}, "bounced", "works"),
+        ("bounce", {"reason": "Mailbox is full", "status": "5.2.2"}, "bounced", "works"),
+        ("bounce", {"reason": "No such user", "status": "5.1.1"}, "bounced", "bounces"),
         ("spamreport", {}, "complained", "complains"),
         ("processed", {}, "accepted", "works"),
         ("open", {}, "accepted", "works"),
@@ -96,6 +99,57 @@ def test_a_report_about_a_notice_that_was_put_off_and_then_suppressed(
             "deferred": ("suppressed", "all_comms_opt_out"),
         }[kind]
     )
+
+
+@pytest.mark.parametrize(
+    ("kind", "state", "address"),
+    [
+        ("bounce", "bounced", "bounces"),
+        ("blocked", "bounced", "works"),
+        ("dropped", "bounced", "bounces"),
+        ("spamreport", "complained", "complains"),
+        ("delivered", "accepted", "works"),
+        ("deferred", "accepted", "works"),
+    ],
+)
+def test_an_event_may_name_only_the_address(
+    place: Place, kind: str, state: str, address: str
+) -> None:
+    """It counts for the mailbox, and what it got lately; but a delivery may be of other mail."""
+    account, _ = next(place.fresh)
+    late = nameless(kind, f"{account.upper()}@people.test", time.time())
+    counts = place.post(late).json()
+    assert counts == {"new": int(state != "accepted"), "unchanged": 0, "ignored": 1 - counts["new"]}
+    assert place.rows(account) == [(state, state == "bounced")]
+    marks = {"works": [], "bounces": ["bounced"], "complains": ["complained"]}
+    assert place.marks(account) == marks[address]
+    assert place.post(late).json()["new"] == 0
+
+
+def test_an_unsubscribe_may_name_only_the_address(place: Place) -> None:
+    """It is one of each account that has the address; one of other mail's list too."""
+    for kind in ("unsubscribe", "group_unsubscribe"):
+        account, _ = next(place.fresh)
+        other = nameless(kind, f"{account}@people.test", NOW)
+        assert place.post(other).json() == {"new": 1, "unchanged": 0, "ignored": 0}
+        with place.program.database.connection() as connection:
+            [(unsubscribed,)] = connection.execute(
+                "SELECT unsubscribed FROM accounts WHERE account = %s", [account]
+            ).fetchall()
+        assert unsubscribed
+
+
+def test_a_large_post_of_both_kinds_is_recorded(place: Place) -> None:
+    """Notices and addresses in turns, many in a post; one without a valid address is not ours."""
+    chosen = [next(place.fresh) for _ in range(200)]
+    events = []
+    for account, notice in chosen:
+        events.append(report("delivered", notice, NOW))
+        events.append(nameless("bounce", f"other-{account}@people.test", NOW))
+    odd = [dict(events[1], email=email, sg_event_id="x") for email in ("none", 7, None, "", "a@b@")]
+    answer = place.post(*events, *odd).json()
+    assert answer == {"new": 400, "unchanged": 0, "ignored": 5}
+    assert {place.state(account) for account, _ in chosen} == {"delivered"}
 
 
 def test_an_unsubscribe_at_sendgrid_stops_optional_mail(place: Place) -> None:
