@@ -132,6 +132,11 @@ def reading() -> Iterator[Callable[[str, int, int, int], None]]:
         yield show
 
 
+def plural(count: int, one: str, many: str | None = None) -> str:
+    """Return a number with what it counts: 1 event, 2 events."""
+    return f"{count:,} {one if count == 1 else many or f'{one}s'}"
+
+
 def use_in_words(record: dict[str, Any]) -> str:
     """Format a use in one line: data category, version, use and recipient."""
     under = record["collected_under"] or "an unknown version"

@@ -103,7 +103,7 @@ def test_a_topic_stands_still_until_its_cause_is_repaired(shop: World, up: httpx
     assert _metric(up, 'reconsent_topic_stopped{topic="policy-versions"}') == 1
     assert _metric(up, 'reconsent_topic_stopped{topic="choices"}') == 0
     shown = shop.run("status").out
-    assert "policy-versions has been standing still since" in shown
+    assert "policy-versions has stood still since" in shown
 
     opened(up, _until(lambda: shop.link("ann@people.test")))
     _choose(shop, "cy")
@@ -139,4 +139,10 @@ def test_until_idle_ends_when_a_topic_stands_still(
         last = ended.err.splitlines()[-1]
         assert last.startswith("reconsent: policy-versions: partition ")
         assert "stands still" in last
+        assert "No service is running" in world.run("status").out
+        assert "run: reconsent dead-letters accept policy-versions" in world.run("status").out
+        world.run("dead-letters", "accept", "policy-versions")
+        shown = world.run("status").out
+        assert "accepted as dead letters" in shown
+        assert "run: reconsent dead-letters accept" not in shown
         assert world.run("consents", "ann", "--property", "shop.example").ndjson

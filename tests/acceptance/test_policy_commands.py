@@ -160,7 +160,7 @@ def test_the_mails_that_would_go_are_written(shop: World) -> None:
 
     few = shop.folder / "few"
     told = shop.run("policy", "preview", path, "--mail", few, "--at-most", "1").out
-    assert "not written: 1 of the mails, which 1 accounts would get" in told
+    assert "not written: 1 of the mails, which 1 account would get" in told
     assert len(json.loads((few / "mails.json").read_text("utf-8"))) == 1
 
     shop.run("policy", "publish", path)

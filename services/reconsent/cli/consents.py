@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reconsent import terminal
+from reconsent.cli.asked_names import no_account
 from reconsent.cli.with_program import with_program
 from reconsent.domain.errors import BadInputError
 from reconsent.facts.read.account_story import account_json
@@ -34,7 +35,7 @@ def consents(program: Program, account: str, property_name: str, *, as_json: boo
         else:
             entries = account_ledger(connection, policies, property_name, account)
         if entries is None:
-            raise BadInputError(f"{property_name}/{account}: no such account")
+            raise BadInputError(no_account(policies, property_name, account))
         return entries
 
     entries = program.database.transaction(work)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reconsent import terminal
+from reconsent.cli.asked_names import no_account
 from reconsent.cli.with_program import with_program
 from reconsent.domain.errors import BadInputError
 from reconsent.facts.read.account_story import account_json
@@ -25,13 +26,14 @@ def explain(program: Program, account: str, property_name: str, *, as_json: bool
     """Tell one account's story, with the rule behind each step."""
     from reconsent.cli.explain_report import story  # noqa: PLC0415 -- loads the words of pages
 
-    def work(connection: Connection) -> dict[str, Any] | None:
+    def work(connection: Connection) -> dict[str, Any]:
         policies = program.versions.now(connection)
-        return account_json(connection, program.cohorts, policies, property_name, account)
+        found = account_json(connection, program.cohorts, policies, property_name, account)
+        if found is None:
+            raise BadInputError(no_account(policies, property_name, account))
+        return found
 
     found = program.database.transaction(work)
-    if found is None:
-        raise BadInputError(f"{property_name}/{account}: no such account")
     if as_json:
         terminal.document(found)
     else:

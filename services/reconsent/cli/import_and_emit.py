@@ -11,6 +11,7 @@ import click
 
 from reconsent import terminal
 from reconsent.cli.importing import AGAIN, import_file
+from reconsent.cli.unknown_names import tell_unknown
 from reconsent.cli.with_program import with_program
 from reconsent.domain.errors import OutsideError
 from reconsent.domain.event import TOPICS
@@ -68,6 +69,13 @@ def import_(program: Program, topic: str, file: str, *, as_json: bool) -> None:
             raise
         except OutsideError as error:
             raise OutsideError(f"{error}; {AGAIN}") from error
+    if events.early:
+        ahead = terminal.plural(events.early.events, "event")
+        terminal.complain(
+            f"{events.name}:{events.early.line}: {ahead} dated ahead of now; no event counts from"
+            " later than it came in (warning)"
+        )
+    tell_unknown(program, events, count=done.new > 0)
     _report(done, as_json=as_json)
 
 
@@ -112,7 +120,7 @@ def emit(program: Program, topic: str, file: str, *, as_json: bool) -> None:
         # Every event is new on the bus; intake finds out whether it is new to the facts.
         terminal.document({"read": sent, "new": sent, "unchanged": 0, "refused": 0})
     else:
-        click.echo(f"{sent:,} events sent to {topic}")
+        click.echo(f"{terminal.plural(sent, 'event')} sent to {topic}")
 
 
 def _batches(events: Iterable[Line]) -> Iterator[list[Line]]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
 from reconsent import terminal
+from reconsent.cli.asked_names import about_list
 from reconsent.cli.notice_report import notice_lines
 from reconsent.cli.with_program import with_program
 from reconsent.domain.notice import State
@@ -14,6 +16,8 @@ from reconsent.facts.read.evidence import with_evidence
 from reconsent.facts.read.notices import Filters, list_notices
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from reconsent.program import Program
 
 
@@ -48,21 +52,33 @@ def notices(
         found = list_notices(connection, program.cohorts, policies, filters)
         if letters:
             found = with_evidence(connection, found)
-            if terminal.for_people(as_json=as_json):
-                click.echo_via_pager(
-                    f"{line}\n" for notice in found for line in notice_lines(notice)
-                )
-                return
-        if not terminal.for_people(as_json=as_json):
-            terminal.lines(found)
-            return
-        terminal.table(
-            ("property", "account", "version", "#", "kind", "state", "why", "settled", "asks"),
+        first = list(islice(found, 1))
+        _print(chain(first, found), letters=letters, as_json=as_json)
+        if not first:
+            for told in about_list(
+                connection,
+                policies,
+                property_name=property_name,
+                account=given["account"],
+                policy_version=given["policy_version"],
+            ):
+                terminal.complain(f"reconsent: {told} (warning)")
+
+
+def _print(found: Iterable[dict[str, Any]], *, letters: bool, as_json: bool) -> None:
+    if not terminal.for_people(as_json=as_json):
+        terminal.lines(found)
+        return
+    if letters:
+        click.echo_via_pager(f"{line}\n" for notice in found for line in notice_lines(notice))
+        return
+    terminal.table(
+        ("property", "account", "version", "#", "kind", "state", "why", "settled", "asks"),
+        (
             (
-                (
-                    n["property"], n["account"], n["policy_version"], n["sequence"], n["kind"],
-                    n["state"], n["suppression"], n["settled"], len(n["asks"]) or None,
-                )
-                for n in found
-            ),
-        )  # fmt: skip
+                n["property"], n["account"], n["policy_version"], n["sequence"], n["kind"],
+                n["state"], n["suppression"], n["settled"], len(n["asks"]) or None,
+            )
+            for n in found
+        ),
+    )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,10 +12,11 @@ from reconsent import terminal
 from reconsent.cli.policy_publish import preview, publish
 from reconsent.cli.policy_report import as_json as changes_json
 from reconsent.cli.policy_report import describe
+from reconsent.cli.unknown_names import that_came_in
 from reconsent.cli.with_program import with_program
 from reconsent.domain.change import changes
 from reconsent.files.drafts import Continued, continued
-from reconsent.files.policy import load, read
+from reconsent.files.policy import Mistake, load, read
 from reconsent.files.policy_checks import check
 
 if TYPE_CHECKING:
@@ -41,13 +42,15 @@ def check_(program: Program, file: Path, *, as_json: bool) -> int:
     from reconsent.words.phrases import has_phrase  # noqa: PLC0415
 
     reading = read(file)
+    version, found, unknown = reading.version, Continued(None), list[Mistake]()
     with program.database.connection() as connection:
         policies = program.versions.now(connection)
-    version = reading.version
-    found = Continued(None)
-    if version:
-        found = continued(version, file, policies.by_name.get(version.policy))
+        if version:
+            found = continued(version, file, policies.by_name.get(version.policy))
+            came_in = that_came_in(connection, policies, found.line, version)
+            unknown = [reading.mistake(*one) for one in came_in]
     findings = check(reading, found.line, policies.owners, has_phrase, flaws)
+    findings = replace(findings, warnings=(*findings.warnings, *unknown))
     if as_json:
         terminal.document(
             {

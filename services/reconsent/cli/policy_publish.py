@@ -81,7 +81,8 @@ def _write_mails(program: Program, version: PolicyVersion, folder: Path, at_most
     if left:
         accounts = sum(mail.accounts for mail in left)
         told.append(
-            f"not written: {len(left):,} of the mails, which {accounts:,} accounts would get"
+            f"not written: {len(left):,} of the mails, which"
+            f" {terminal.plural(accounts, 'account')} would get"
         )
     return told or ["nobody would get a mail, so none was written"]
 

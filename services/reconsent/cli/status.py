@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from reconsent import terminal
 from reconsent.cli.dead_letter_report import readable
+from reconsent.cli.unknown_names import Unknown, unknown_now
 from reconsent.cli.with_program import with_program
 from reconsent.domain.times import rfc3339
 from reconsent.facts.read.counts import Status
@@ -16,9 +17,12 @@ from reconsent.store.postgres import Connection
 from reconsent.store.stops import by_topic
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import timedelta
 
     from reconsent.program import Program
+
+_MOST_NAMES: Final = 10
 
 
 @click.command()
@@ -27,20 +31,28 @@ if TYPE_CHECKING:
 def status(program: Program, *, as_json: bool) -> None:
     """Show the running services, the backlog of each topic, and the notices by state."""
 
-    def work(connection: Connection) -> Status:
-        return count(connection, program.versions.now(connection), program.lags(connection))
+    def work(connection: Connection) -> tuple[Status, list[Unknown]]:
+        policies = program.versions.now(connection)
+        found = count(connection, policies, program.lags(connection))
+        return found, unknown_now(program, connection)
 
-    found = program.database.transaction(work)
+    found, unknown = program.database.transaction(work)
     # Mail into the mailbox goes on after a restore.
     held = None if program.settings.mailbox else found.held_since
     held_since = rfc3339(held) if held else None
     if as_json:
-        _print_json(found, held_since)
+        _print_json(found, held_since, unknown)
     else:
         _print_tables(found, held_since)
+        if unknown:
+            click.echo("\nIn events there are names that nothing here has; they may be misspelt:")
+            for _, _, words in unknown[:_MOST_NAMES]:
+                click.echo(f"  {words}")
+        if len(unknown) > _MOST_NAMES:
+            click.echo(f"  and {len(unknown) - _MOST_NAMES:,} more: reconsent status --json")
 
 
-def _print_json(found: Status, held_since: str | None) -> None:
+def _print_json(found: Status, held_since: str | None, unknown: Sequence[Unknown]) -> None:
     by_state: dict[str, int] = {}
     for row in found.notices:
         by_state[row.state] = by_state.get(row.state, 0) + row.notices
@@ -62,6 +74,7 @@ def _print_json(found: Status, held_since: str | None) -> None:
             "releases": [row._asdict() for row in found.notices],
             "sending_held_since": held_since,
             "reports_not_ours": found.not_ours,
+            "unknown_names": [name._asdict() | {"events": n} for name, n, _ in unknown],
             "stopped_topics": {
                 topic: {"since": rfc3339(stop.stopped_at), "why": stop.reason}
                 for topic, stop in by_topic(found.stopped).items()
@@ -78,25 +91,36 @@ def _print_tables(found: Status, held_since: str | None) -> None:
             " reconsent release resume --after-restore\n"
         )
     for topic, stop in by_topic(found.stopped).items():
-        click.echo(
-            f"{topic} has been standing still since {rfc3339(stop.stopped_at)}:\n"
-            f"{readable(stop.reason)}\n"
-            "It is tried again by itself. Find the cause; or, if the messages are at fault, run:"
-            f" reconsent dead-letters accept {topic}\n"
-        )
-    terminal.table(("service", "processes"), found.services.items())
+        click.echo(f"{topic} has stood still since {rfc3339(stop.stopped_at)}:")
+        click.echo(readable(stop.reason))
+        if stop.accepted:
+            click.echo(
+                "Its messages were accepted as dead letters; it goes on once the intake tries it"
+                " again.\n"
+            )
+        else:
+            click.echo(
+                "It is tried again by itself. Find the cause; or, if the messages are at fault, run:"
+                f" reconsent dead-letters accept {topic}\n"
+            )
+    if found.services:
+        terminal.table(("service", "processes"), found.services.items())
+    else:
+        click.echo("No service is running: reconsent up")
     click.echo()
     terminal.table(
         ("topic", "backlog", "dead letters"),
         ((topic, lag, found.dead_letters[topic]) for topic, lag in found.lags.items()),
     )
-    click.echo()
-    terminal.table(
-        ("policy", "version", "kind", "state", "why", "notices"),
-        ((*row[:-1], f"{row.notices:,}") for row in found.notices),
-    )
+    if found.notices:
+        click.echo()
+        terminal.table(
+            ("policy", "version", "kind", "state", "why", "notices"),
+            ((*row[:-1], f"{row.notices:,}") for row in found.notices),
+        )
     if found.not_ours:
-        click.echo(f"\n{found.not_ours:,} mail events were about mails of other senders.")
+        reports = terminal.plural(found.not_ours, "mail event was", "mail events were")
+        click.echo(f"\n{reports} about mails of other senders.")
     if found.early:
         click.echo("\nEvents whose times were ahead of when they came in; they count from then:")
         terminal.table(

@@ -10,7 +10,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from langcodes import tag_distance
+from langcodes import tag_distance, tag_is_valid
 from langcodes.tag_parser import LanguageTagError
 
 if TYPE_CHECKING:
@@ -35,6 +35,12 @@ def normal(locale: str) -> str:
     """Return a locale in canonical form: lower case, hyphens, Norwegian `no` as Bokmål `nb`."""
     language, *rest = locale.strip().lower().replace("_", "-").split("-")
     return "-".join([_MEANS.get(language, language), *rest])
+
+
+@lru_cache(maxsize=4096)
+def is_locale(text: str) -> bool:
+    """Tell whether a text names a language, as a locale or as an Accept-Language header."""
+    return any(tag_is_valid(normal(locale)) for locale in _by_preference(text))
 
 
 def match(wanted: str, offered: Iterable[str]) -> str | None:

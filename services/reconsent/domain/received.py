@@ -11,6 +11,10 @@ from reconsent.domain.event import Event, time_of
 _ROUNDING: Final = timedelta(milliseconds=1)
 
 
+CLOCKS_DIFFER: Final = timedelta(minutes=5)
+"""What is ahead of its time by no more than this is not worth telling."""
+
+
 class Received(NamedTuple):
     """One decoded event; source and id identify a choice within its account.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -11,6 +11,8 @@ from reconsent.domain.errors import BadInputError
 from reconsent.domain.event import time_of
 from reconsent.domain.event_rows import account_rows, collection_rows
 from reconsent.domain.lane import LANES, lane_of
+from reconsent.domain.received import CLOCKS_DIFFER
+from reconsent.domain.unknown_names import Names, tally
 from reconsent.files.events import parsed, read_line
 from reconsent.files.lines import LONGEST_LINE
 
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     _Add = Callable[[int, int, bytes, Any], None]
 
 _AT_ONCE: Final = 2_000
+MOST_NAMES: Final = 5_000
+"""Of so many different names the counts are kept: more cannot be meant, or read."""
 _NEVER: Final = datetime.min.replace(tzinfo=UTC)
 
 
@@ -76,12 +80,25 @@ class Part(NamedTuple):
         )
 
 
+class Seen(NamedTuple):
+    """How many events of a file have something in common, and the line of the first."""
+
+    events: int
+    line: int
+
+
 class Checked(NamedTuple):
-    """A block whose lines are well formed. Positions and line numbers in it begin with 1."""
+    """A block whose lines are well formed. Positions and line numbers in it begin with 1.
+
+    `names`: how many events have the same names, and the line number of the first. `early`: those
+    that are dated ahead by more than clocks may differ.
+    """
 
     lines: int
     events: int
     parts: tuple[Part, ...]
+    names: Mapping[Names, Seen]
+    early: Seen | None = None
 
 
 class Mistake(NamedTuple):
@@ -111,16 +128,45 @@ def check_block(block: bytes, rules: Rules) -> Checked | Mistake:
 def check_lines(some: Sequence[tuple[int, bytes]], lines: int, rules: Rules) -> Checked | Mistake:
     """Check the JSON of events, each with its line number, from a block of so many lines."""
     lanes = [_Lane(rules) for _ in range(LANES)]
+    names: dict[Names, Seen] = {}
     for start in range(0, len(some), _AT_ONCE):
         few = some[start : start + _AT_ONCE]
         events = _events(few, rules)
         if isinstance(events, Mistake):
             return events
+        _count_names(names, rules.topic, events, few)
         for position, ((number, data), event) in enumerate(
             zip(few, events, strict=True), start + 1
         ):
             lanes[lane_of(event)].add(position, number, data, event)
-    return Checked(lines, len(some), tuple(lane.part() for lane in lanes))
+    parts = tuple(lane.part() for lane in lanes)
+    return Checked(lines, len(some), parts, names, seen_together(lane.early for lane in lanes))
+
+
+def seen_together(seen: Iterable[Seen | None]) -> Seen | None:
+    """Return what several have seen, together; None where none has seen anything."""
+    found = [one for one in seen if one is not None]
+    if not found:
+        return None
+    return Seen(sum(one.events for one in found), min(one.line for one in found))
+
+
+def _count_names(
+    names: dict[Names, Seen],
+    topic: str,
+    events: Sequence[Any],
+    few: Sequence[tuple[int, bytes]],
+) -> None:
+    """Add to the counts of events with the same names, while there are not too many different."""
+    counted, each = tally(topic, events)
+    new = counted.keys() - names.keys()
+    firsts = {one: at for at, one in reversed(list(enumerate(each))) if one in new} if new else {}
+    for one, count in counted.items():
+        seen = names.get(one)
+        if seen is not None:
+            names[one] = Seen(seen.events + count, seen.line)
+        elif len(names) < MOST_NAMES:
+            names[one] = Seen(count, few[firsts[one]][0])
 
 
 def _events(few: Sequence[tuple[int, bytes]], rules: Rules) -> Sequence[Any] | Mistake:
@@ -148,6 +194,8 @@ class _Lane:
         self._events: list[tuple[int, Any, str | None]] = []
         self._lines: list[Line] = []
         self._unusable: list[Noted] = []
+        self.early: Seen | None = None
+        """Those that are dated ahead by more than clocks may differ."""
         adds: dict[str, _Add] = {"accounts": self._add_account, "collections": self._add_event}
         self.add = adds.get(rules.topic, self._add_line)
         """Add an event, with its position, line number and data."""
@@ -176,9 +224,12 @@ class _Lane:
     ) -> None:
         at = time_of(event)
         if at is None or at > self._now or self._first <= at <= self._last:
-            self._lines.append(Line(position, number, data))
+            self._add_line(position, number, data, event)
         else:
             self._events.append((position, event, email))
 
-    def _add_line(self, position: int, number: int, data: bytes, _: Event) -> None:
+    def _add_line(self, position: int, number: int, data: bytes, event: Event) -> None:
         self._lines.append(Line(position, number, data))
+        at = time_of(event)
+        if at is not None and at - self._now > CLOCKS_DIFFER:
+            self.early = seen_together([self.early, Seen(1, number)])

@@ -19,13 +19,24 @@ from typing import IO, TYPE_CHECKING, Final, NamedTuple
 
 from reconsent.domain.errors import BadInputError, OutsideError
 from reconsent.files.checkers import PROCESSES, Checkers
-from reconsent.files.checking import Checked, Mistake, Part, Rules, check_block, check_lines
+from reconsent.files.checking import (
+    MOST_NAMES,
+    Checked,
+    Mistake,
+    Part,
+    Rules,
+    Seen,
+    check_block,
+    check_lines,
+)
 from reconsent.files.csv_events import csv_data
 from reconsent.files.events import STDIN, rereadable
 from reconsent.files.lines import LONGEST_LINE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
+
+    from reconsent.domain.unknown_names import Names
 
 _BLOCK: Final = 3 * 1024 * 1024
 _ROWS: Final = 10_000
@@ -56,6 +67,10 @@ class StagedFile:
     digest: bytes
     count: int
     content: IO[bytes]
+    names: Mapping[Names, Seen]
+    """How many events have the same names, and the line of the first."""
+    early: Seen | None
+    """Those that are dated ahead by more than clocks may differ."""
 
     @property
     def topic(self) -> str:
@@ -86,15 +101,38 @@ def staged(path: str, rules: Rules, show: Show = lambda *_: None) -> Iterator[St
         digested = _Digested(content)
         found = _table(digested, name, rules) if rules.is_csv else _lines(digested, rules)
         events = lines = 0
+        names: dict[Names, Seen] = {}
+        early: Seen | None = None
         for checked in found:
             if isinstance(checked, Mistake):
                 raise BadInputError(f"{name}:{lines + checked.number}: {checked.what}")
             _put_aside(Block(events, events + checked.events, lines, checked.parts), aside)
+            _add_names(names, checked, lines)
+            if checked.early:
+                early = early or Seen(0, lines + checked.early.line)
+                early = Seen(early.events + checked.early.events, early.line)
             events += checked.events
             lines += checked.lines
             show(content.tell(), size, events)
         digest = digested.sha256.digest()
-        yield StagedFile(name=name, rules=rules, digest=digest, count=events, content=aside)
+        yield StagedFile(
+            name=name,
+            rules=rules,
+            digest=digest,
+            count=events,
+            content=aside,
+            names=names,
+            early=early,
+        )
+
+
+def _add_names(names: dict[Names, Seen], checked: Checked, lines: int) -> None:
+    for one, (events, line) in checked.names.items():
+        seen = names.get(one)
+        if seen is not None:
+            names[one] = Seen(seen.events + events, seen.line)
+        elif len(names) < MOST_NAMES:
+            names[one] = Seen(events, lines + line)
 
 
 class _Digested:

@@ -7,6 +7,7 @@ templates/locale/<language>/phrases.yaml.
 
 from __future__ import annotations
 
+from datetime import timedelta, timezone
 from functools import cache
 from importlib.resources import files
 from io import BytesIO
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 LANGUAGES: Final = ("en", "nb")
 """The languages of the program's own sentences, the fallback first."""
 
+_NOWHERE: Final = timezone(timedelta(hours=-23))
 _LOCALE: Final = files("reconsent.templates") / "locale"
 
 
@@ -72,6 +74,11 @@ def zone(time_zone: str | None, otherwise: tzinfo) -> tzinfo:
         return get_timezone(time_zone) if time_zone else otherwise
     except (LookupError, ValueError):
         return otherwise
+
+
+def is_zone(name: str) -> bool:
+    """Tell whether there is a time zone of a name."""
+    return zone(name, _NOWHERE) is not _NOWHERE
 
 
 def moment(at: datetime, written: Locale) -> str:

@@ -27,6 +27,7 @@ from reconsent.store.offsets import FencedError, advance
 from reconsent.store.stops import clear_stop, is_accepted, record_stop
 from reconsent.telemetry import MESSAGE_DEAD_LETTERED, TOPIC_GOES_ON, TOPIC_STOPPED
 from reconsent.workers.batches import ReadBatch, read_batch
+from reconsent.workers.name_counts import NameCounts
 from reconsent.workers.service import Service
 from reconsent.workers.stops import Stops
 
@@ -100,6 +101,7 @@ class Intake(Service):
         self._database = database
         self._consume = consume
         self._recorder = Recorder(PublishedVersions(), address_hash, now)
+        self._names = NameCounts(database, PublishedVersions())
         self._consumer: Consumer | None = None
         self._worker = ThreadPoolExecutor(1, "intake")
         self._recording: tuple[ReadBatch, Future[_Dead | None]] | None = None
@@ -189,6 +191,7 @@ class Intake(Service):
             return
         (understood, recording), self._recording = self._recording, None
         dead = recording.result()
+        self._names.count([received for _, received in understood.events])
         if dead is None:
             return
         self._dead_in_a_row[dead.place[0]] = dead.in_a_row

@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import tempfile
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -209,3 +209,20 @@ def test_what_is_staged_is_what_is_valid(
     checked = check_block(path.read_bytes(), _RULES)
     assert isinstance(checked, Checked)
     assert checked.events == len(expected)
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_names_are_counted_over_all_blocks(path: Path) -> None:
+    """With the line of the first event that has them, and those that are dated ahead."""
+    ahead = (_NOW + timedelta(days=1)).isoformat()
+    lines = [
+        _line("1"), _line("2", locale="nb"), "", _line("3"),
+        _line("4", locale="nb", updated_at=ahead), _line("5", locale="nb", updated_at=ahead),
+    ]  # fmt: skip
+    path.write_text("\n".join(lines))
+    with staged(str(path), _RULES) as file:
+        assert file.names == {
+            ("shop.example", None, None): (2, 1),
+            ("shop.example", "nb", None): (3, 2),
+        }
+        assert file.early == (2, 5)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
+from reconsent.domain.received import CLOCKS_DIFFER
 from reconsent.facts.restores import held_since
 from reconsent.facts.versions import Policies
 from reconsent.store import dead_letters
@@ -15,7 +16,6 @@ from reconsent.store.rows import all_rows, values
 from reconsent.store.stops import StoppedPartition, stopped_partitions
 
 SQL = named("read/counts")
-_CLOCKS_DIFFER: Final = timedelta(minutes=5)
 
 
 class NoticeCount(NamedTuple):
@@ -88,7 +88,7 @@ def status(connection: Connection, policies: Policies, lags: dict[str, int]) -> 
 
 def count_early(connection: Connection) -> list[EarlyCount]:
     """Count what came in ahead of its time by more than clocks may differ. RULES 27."""
-    wanted = {"longer_than": _CLOCKS_DIFFER}
+    wanted = {"longer_than": CLOCKS_DIFFER}
     return all_rows(connection, EarlyCount, SQL["early"], wanted)
 
 

@@ -85,6 +85,7 @@ KEPT: Final[Mapping[str, Kept]] = {
         "what is wrong with the next message of a topic that stands still", NAMES_NO_ACCOUNT
     ),
     "told_sets": _SHARED,
+    "unknown_names": Kept("names of properties, categories and the like", NAMES_NO_ACCOUNT),
     "unsubscribes": Kept("unsubscribes: from which mail, when and how", "proves the request"),
 }
 """What each table keeps of a deleted account, and why."""

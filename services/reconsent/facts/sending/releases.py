@@ -13,6 +13,7 @@ from psycopg.rows import class_row
 from psycopg.sql import SQL as COMPOSED
 
 from reconsent.domain.errors import BadInputError
+from reconsent.domain.spelling import did_you_mean
 from reconsent.facts.changes import lock_planning
 from reconsent.facts.read.counts import count_notices
 from reconsent.store.named import named
@@ -114,7 +115,7 @@ def order(
         versions = ", ".join(v.version for v in known.versions) if known else ""
         raise BadInputError(
             f"release: {policy} {version} is not published"
-            + (f"; {policy} has {versions}" if versions else "")
+            + (f"; {policy} has {versions}" if versions else did_you_mean(policy, policies.by_name))
         )
     if version_id != policies.latest_id(policy):
         latest = policies.by_name[policy].latest.version
