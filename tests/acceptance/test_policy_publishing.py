@@ -94,8 +94,9 @@ def test_what_cannot_be_meant_is_not_published(world: World) -> None:
 
 
 def test_a_setting_that_nobody_reads_is_told(world: World) -> None:
-    """On standard error, with the closest one."""
+    """On standard error, with the closest one. Status says what to start."""
     ended = world.run("status", environment={"RECONSENT_DELIVERRY": "at_least_once"})
+    assert "No service is running: reconsent up" in ended.out
     assert ended.complaint == (
         "RECONSENT_DELIVERRY: no such setting: did you mean RECONSENT_DELIVERY? (warning)"
     )

@@ -21,7 +21,7 @@ from reconsent.facts.record.recorder import Recorder
 from reconsent.facts.versions import PublishedVersions
 from reconsent.files.checking import Rules
 from reconsent.files.events import Line, validated
-from reconsent.files.staging import staged
+from reconsent.files.staging import StagedFile, staged
 from reconsent.workers.running import collect_rarely
 
 if TYPE_CHECKING:
@@ -52,10 +52,8 @@ def import_(program: Program, topic: str, file: str, *, as_json: bool) -> None:
         is_csv=is_csv,
         early=program.database.transaction(early_span),
     )
-    recorders = [
-        Recorder(PublishedVersions(), program.signer.address_hash, program.now)
-        for _ in range(LANES)
-    ]
+    hashed = program.signer.address_hash
+    recorders = [Recorder(PublishedVersions(), hashed, program.now) for _ in range(LANES)]
     with (
         terminal.reading() as show,
         staged(file, rules, partial(show, "check")) as events,
@@ -69,14 +67,18 @@ def import_(program: Program, topic: str, file: str, *, as_json: bool) -> None:
             raise
         except OutsideError as error:
             raise OutsideError(f"{error}; {AGAIN}") from error
+    _tell_early(events)
+    tell_unknown(program, events, count=done.new > 0)
+    _report(done, as_json=as_json)
+
+
+def _tell_early(events: StagedFile) -> None:
     if events.early:
         ahead = terminal.plural(events.early.events, "event")
         terminal.complain(
             f"{events.name}:{events.early.line}: {ahead} dated ahead of now; no event counts from"
             " later than it came in (warning)"
         )
-    tell_unknown(program, events, count=done.new > 0)
-    _report(done, as_json=as_json)
 
 
 def _report(done: Progress, *, as_json: bool) -> None:

@@ -43,13 +43,9 @@ def status(program: Program, *, as_json: bool) -> None:
     if as_json:
         _print_json(found, held_since, unknown)
     else:
-        _print_tables(found, held_since)
-        if unknown:
-            click.echo("\nIn events there are names that nothing here has; they may be misspelt:")
-            for _, _, words in unknown[:_MOST_NAMES]:
-                click.echo(f"  {words}")
-        if len(unknown) > _MOST_NAMES:
-            click.echo(f"  and {len(unknown) - _MOST_NAMES:,} more: reconsent status --json")
+        _print_stopped(found, held_since)
+        _print_tables(found)
+        _print_unknown(unknown)
 
 
 def _print_json(found: Status, held_since: str | None, unknown: Sequence[Unknown]) -> None:
@@ -83,7 +79,7 @@ def _print_json(found: Status, held_since: str | None, unknown: Sequence[Unknown
     )
 
 
-def _print_tables(found: Status, held_since: str | None) -> None:
+def _print_stopped(found: Status, held_since: str | None) -> None:
     if held_since:
         click.echo(
             f"Mail has been on hold since {held_since}: the database was restored.\n"
@@ -94,15 +90,24 @@ def _print_tables(found: Status, held_since: str | None) -> None:
         click.echo(f"{topic} has stood still since {rfc3339(stop.stopped_at)}:")
         click.echo(readable(stop.reason))
         if stop.accepted:
-            click.echo(
-                "Its messages were accepted as dead letters; it goes on once the intake tries it"
-                " again.\n"
-            )
+            click.echo("Its messages were accepted as dead letters: it goes on when intake runs.\n")
         else:
             click.echo(
-                "It is tried again by itself. Find the cause; or, if the messages are at fault, run:"
-                f" reconsent dead-letters accept {topic}\n"
+                "It is tried again by itself. Find the cause; or, if the messages are at fault,"
+                f" run: reconsent dead-letters accept {topic}\n"
             )
+
+
+def _print_unknown(unknown: Sequence[Unknown]) -> None:
+    if unknown:
+        click.echo("\nIn events there are names that nothing here has; they may be misspelt:")
+    for _, _, words in unknown[:_MOST_NAMES]:
+        click.echo(f"  {words}")
+    if len(unknown) > _MOST_NAMES:
+        click.echo(f"  and {len(unknown) - _MOST_NAMES:,} more: reconsent status --json")
+
+
+def _print_tables(found: Status) -> None:
     if found.services:
         terminal.table(("service", "processes"), found.services.items())
     else:

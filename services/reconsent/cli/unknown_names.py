@@ -40,13 +40,13 @@ Unknown = tuple["UnknownName", int, str]
 
 def known_names(program: Program, connection: Connection) -> KnownNames:
     """Return the names that what is published now has."""
-    return names_of(program.versions.now(connection), _is_zone)
+    return names_of(program.versions.now(connection), _exists)
 
 
-def _is_zone(name: str) -> bool:
-    from reconsent.words.translation import is_zone  # noqa: PLC0415 -- loads the translations
+def _exists(field: str, name: str) -> bool:
+    from reconsent.words.translation import exists  # noqa: PLC0415 -- loads the translations
 
-    return is_zone(name)
+    return exists(field, name)
 
 
 def tell_unknown(program: Program, file: StagedFile, *, count: bool) -> None:
@@ -101,7 +101,7 @@ def that_came_in(
     known = KnownNames(
         {**policies.by_name, version.policy: whole},
         policies.owners | dict.fromkeys(version.properties, version.policy),
-        _is_zone,
+        _exists,
     )
     found: list[tuple[Place, str]] = []
     for unknown, events in still_unknown(connection, known):

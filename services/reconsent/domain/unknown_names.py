@@ -11,7 +11,6 @@ from collections import Counter
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from reconsent.domain.locales import is_locale
 from reconsent.domain.spelling import did_you_mean
 from reconsent.domain.use import ANY, narrower
 
@@ -64,12 +63,15 @@ class KnownNames:
         self,
         policies: Mapping[str, Policy],
         owners: Mapping[str, str],
-        is_zone: Callable[[str], bool],
+        exists: Callable[[str, str], bool],
     ) -> None:
-        """Take the policies by name, the policy of each property, and what tells time zones."""
+        """Take the policies by name, the policy of each property, and what knows locales and zones.
+
+        `exists` takes `locale` or `time_zone`, and a name.
+        """
         self._policies = policies
         self._owners = owners
-        self._is_zone = is_zone
+        self._exists = exists
 
     def unknown(self, topic: str, names: Names) -> Iterator[UnknownName]:
         """Yield the names of an event that are unknown."""
@@ -82,10 +84,8 @@ class KnownNames:
 
     def is_unknown(self, field: str, name: str, property_name: str) -> bool:
         """Tell whether a field of an event about a property has a name that is unknown."""
-        if field == "locale":
-            return not is_locale(name)
-        if field == "time_zone":
-            return not self._is_zone(name)
+        if field in _OF_PEOPLE:
+            return not self._exists(field, name)
         policy = self.policy_of(property_name)
         if policy is None or field == "property":
             return field == "property" and policy is None

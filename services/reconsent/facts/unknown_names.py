@@ -29,9 +29,9 @@ class _Row(NamedTuple):
     events: int
 
 
-def names_of(policies: Policies, is_zone: Callable[[str], bool]) -> KnownNames:
+def names_of(policies: Policies, exists: Callable[[str, str], bool]) -> KnownNames:
     """Return the names that what is published has."""
-    return KnownNames(policies.by_name, policies.owners, is_zone)
+    return KnownNames(policies.by_name, policies.owners, exists)
 
 
 def add_unknown(connection: Connection, found: Mapping[UnknownName, int]) -> None:

@@ -21,7 +21,7 @@ from babel.messages.pofile import read_po
 from babel.support import NullTranslations, Translations
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from reconsent.domain.locales import best_of, match, normal
+from reconsent.domain.locales import best_of, is_locale, match, normal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -76,9 +76,9 @@ def zone(time_zone: str | None, otherwise: tzinfo) -> tzinfo:
         return otherwise
 
 
-def is_zone(name: str) -> bool:
-    """Tell whether there is a time zone of a name."""
-    return zone(name, _NOWHERE) is not _NOWHERE
+def exists(field: str, name: str) -> bool:
+    """Tell whether there is a locale, or else a time zone, of a name."""
+    return is_locale(name) if field == "locale" else zone(name, _NOWHERE) is not _NOWHERE
 
 
 def moment(at: datetime, written: Locale) -> str:

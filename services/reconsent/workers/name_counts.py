@@ -42,9 +42,9 @@ class NameCounts:
             self._database.transaction(lambda connection: self._look(connection, unsure))
 
     def _look(self, connection: Connection, unsure: dict[str, Counter[Names]]) -> None:
-        from reconsent.words.translation import is_zone  # noqa: PLC0415 -- loads the translations
+        from reconsent.words.translation import exists  # noqa: PLC0415 -- loads the translations
 
-        known = names_of(self._versions.now(connection), is_zone)
+        known = names_of(self._versions.now(connection), exists)
         if len(self._known) > _REMEMBERED:
             self._known.clear()
         found: Counter[UnknownName] = Counter()

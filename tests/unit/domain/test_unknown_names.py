@@ -7,7 +7,7 @@ import pytest
 from reconsent.domain.locales import is_locale
 from reconsent.domain.policy import Policy
 from reconsent.domain.unknown_names import HIDDEN, KnownNames
-from reconsent.words.translation import is_zone
+from reconsent.words.translation import exists
 from tests.drafts import draft, row
 
 _VERSIONS = (
@@ -17,7 +17,7 @@ _VERSIONS = (
 _KNOWN = KnownNames(
     {"campaigner": Policy(name="campaigner", versions=_VERSIONS)},
     {"campaigner.example": "campaigner"},
-    is_zone,
+    exists,
 )
 
 
