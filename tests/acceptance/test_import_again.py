@@ -45,7 +45,8 @@ def test_a_killed_import_is_resumed(world: World, file: Path) -> None:
         "unchanged": 0,
         "refused": 0,
     }
-    carried_on, told = ended.err.splitlines()
+    carried_on, told, unknown = ended.err.splitlines()
+    assert "which no policy lists" in unknown
     assert f"{file}: continuing after " in carried_on
     assert told.startswith(f"{file}:{ACCOUNTS + 2}: email: ")
     again = world.run("import", "accounts", file, "--json")
