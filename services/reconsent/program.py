@@ -23,6 +23,7 @@ from reconsent.domain.signing import Signer
 from reconsent.embedded.user import EmbeddedUser, join
 from reconsent.facts.published.state import PublishedState
 from reconsent.facts.record.address_hashes import rehash_addresses
+from reconsent.facts.record.event_hashes import hash_events
 from reconsent.facts.restores import record_lost_time, sending_held
 from reconsent.facts.sets import Cohorts
 from reconsent.facts.versions import PublishedVersions
@@ -85,12 +86,13 @@ class Program:
 
     @cached_property
     def database(self) -> Database:
-        """Connections to the database, with every migration applied and every address hashed."""
+        """Connections to the database, with every migration applied and every hash made."""
         self.migrate()
         revive = None if self.settings.database_url else self._embedded.ensure
         opened = open_database(self.conninfo, name=self.application, revive=revive)
         database = self._stack.enter_context(opened)
         rehash_addresses(database, self.signer.address_hash)
+        hash_events(database, self.signer.address_hash)
         return database
 
     @cached_property

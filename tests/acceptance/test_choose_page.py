@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import httpx
 import pytest
 
@@ -12,7 +14,7 @@ from tests.acceptance.versions import OFFERS_BY_PARTNER, OFFERS_BY_US, later
 
 PEOPLE = [
     *map(account, ("ann", "bea", "cal", "dan", "eva", "fay", "gil", "hob", "ida", "jon", "kim")),
-    *map(account, ("lea", "mia")),
+    *map(account, ("lea", "lou", "mia")),
     account("ola", locale="nb-NO"),
     account("uwe", locale="de"),
     account("Åse/Øy 日本 😀", email="unicode@people.test"),
@@ -186,6 +188,18 @@ def test_the_same_answers_are_recorded_once(world: World, web: httpx.Client) -> 
     entries = ledger(world, "hob")
     assert [entry["event_state"] for entry in entries].count("ConsentGiven") == 1
     assert len(entries) == 2
+
+
+def test_a_no_said_again_outranks_a_yes_from_between(world: World, web: httpx.Client) -> None:
+    """Also if that arrives last: a no on a page is kept each time, whatever stands already."""
+    url = link(world, "lou")
+    answer(web, url, "deny")
+    between = datetime.now(UTC).isoformat()
+    answer(web, f"{url}/answers", "deny")
+    use = {"answer": "allow", "data_use": OFFERS_BY_US[0], "recipient": OFFERS_BY_US[1]}
+    who = {"property": SHOP, "account": "lou", "decided_at": between}
+    world.take("import", "choices", [use | who])
+    assert reason(web, "lou") == "withdrawn"
 
 
 def test_answers_can_be_changed_from_the_receipt(world: World, web: httpx.Client) -> None:

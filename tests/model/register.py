@@ -50,6 +50,7 @@ class Entry:
     policy_version: str | None = None
     channel: str | None = None
     notice: NoticeKey | None = None
+    posted: object = None  # tells a form's answer from the same one sent again
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,6 +15,8 @@ Where RULES.md is open, the model interprets it so:
   take effect.
 * A link's page shows the ask. If that is empty, it shows the broadest decided items among those its
   notice asked, the new uses, and every standing allow. The page for changing a decision shows both.
+* An answer that a form gives again within the same hour is the same choice, unless something else
+  was said about its item since; every other answer is kept.
 * An expiry is dated when respond_by passed, not when it was noticed.
 """
 
@@ -22,7 +24,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -39,6 +41,7 @@ class Page:
 
     policy_version: str
     items: frozenset[Item]
+    said_before: int = 0  # how many ledger entries there were
 
     @property
     def questions(self) -> list[Question]:
@@ -194,7 +197,11 @@ class World(Notices):
         ask = self.ask(key)
         decided = self._decided(key, notice)
         items = ask | decided if changing else ask or decided
-        return Page(policy_version=self.line(site)[-1]["version"], items=items)
+        return Page(
+            policy_version=self.line(site)[-1]["version"],
+            items=items,
+            said_before=len(self.ledger.get(key, ())),
+        )
 
     def _decided(self, key: Key, notice: Notice) -> frozenset[Item]:
         standing, ask = self.standing(key), self.ask(key)
@@ -242,22 +249,12 @@ class World(Notices):
             for category, under, use, recipient in sorted(page.items, key=str)
             if (use, recipient) in answers
         ]
-        changes = [entry for entry in entries if not self._applies(key, entry)]
-        self.ledger.setdefault(key, []).extend(changes)
+        kept = self.ledger.setdefault(key, [])
+        said = {(entry.answer, entry.item) for entry in entries}
+        before = {entry.posted for entry in kept}
+        posted = [replace(entry, posted=_posted(entry, page, kept, said)) for entry in entries]
+        kept.extend(entry for entry in posted if entry.posted not in before)
         return 303
-
-    def _applies(self, key: Key, entry: Entry) -> bool:
-        """Return whether exactly this decision is standing and no later one contradicts it."""
-        standing = self.standing(key)
-        return any(
-            (decision.answer, decision.item) == (entry.answer, entry.item)
-            and not any(
-                {decision.answer, later.answer} == {"allow", "deny"}
-                and meet(later.item, decision.item)
-                for later in standing[n + 1 :]
-            )
-            for n, decision in enumerate(standing)
-        )
 
     def expire(self, now: datetime) -> None:
         """RULES 16: record an expiry when respond_by after acceptance has passed."""
@@ -287,3 +284,23 @@ def _informs(line: list[Document], n: int) -> bool:
     """RULES 10: whether the n-th version is material and requests information mail."""
     opted_in = (line[n].get("notice") or {}).get("information_mail") == "opted_in"
     return opted_in and material(line[n], line[n - 1] if n else None)
+
+
+def _posted(
+    entry: Entry, page: Page, kept: list[Entry], said: set[tuple[str, Item]]
+) -> tuple[object, ...]:
+    others = [
+        n
+        for n, other in enumerate(kept, 1)
+        if (other.answer, other.item) not in said and meet(other.item, entry.item)
+    ]
+    hour = entry.decided_at.replace(minute=0, second=0, microsecond=0)
+    return (
+        page.policy_version,
+        page.items,
+        page.said_before,
+        hour,
+        entry.answer,
+        entry.item,
+        max(others, default=0),
+    )

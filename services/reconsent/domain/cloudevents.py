@@ -1,8 +1,8 @@
 """CloudEvents 1.0: decoding and encoding the messages of the bus. RULES 27.
 
 A message comes in binary mode (data with `ce_` headers), in structured mode (the whole event as
-JSON, recognized by its content type) or as bare data, whose id is the hash of its bytes. A null
-value on accounts is a deletion.
+JSON, by its content type) or as bare data, whose id is the hash of its bytes. A null value on
+accounts is a deletion.
 """
 
 from __future__ import annotations
@@ -24,12 +24,13 @@ from reconsent.domain.event import (
     key_of,
     parse,
 )
+from reconsent.domain.event_hash import HASHED, hash_of_event
 from reconsent.domain.events_at_once import parse_at_once
 from reconsent.domain.mail_report import impersonal
 from reconsent.domain.received import Received
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from datetime import datetime
 
 BARE_SOURCE: Final = "urn:reconsent:data"
@@ -115,12 +116,13 @@ def pack(
     return _binary(TOPICS[topic], envelope, message)
 
 
-def without_evidence(message: Message) -> Message:
-    """Return a choice as the same event, in binary mode, without its evidence.
+def without_person(message: Message, keyed_hash: Callable[[str], bytes]) -> Message:
+    """Return a choice as the same event, in binary mode, without its evidence, source and id.
 
-    Raises BadInputError as `read` does.
+    A keyed hash takes the place of source and id. Raises BadInputError as `read` does.
     """
-    return _without(message, {"evidence"})
+    event_hash = hash_of_event(*_read(message)[1][:2], keyed_hash)
+    return _without(message, {"evidence"}, identity=(HASHED, event_hash.hex()))
 
 
 def without_address(message: Message) -> Message:
@@ -142,15 +144,20 @@ def without_reason(message: Message) -> Message:
 
 
 def _without(
-    message: Message, fields: Collection[str], instead: Mapping[str, object] | None = None
+    message: Message,
+    fields: Collection[str],
+    instead: Mapping[str, object] | None = None,
+    identity: tuple[str, str] | None = None,
 ) -> Message:
     topic, envelope, _ = _read(message)
+    source, event_id = identity or envelope[:2]
     data = {
         name: value
         for name, value in from_json(topic.readable(envelope.data or b"{}")).items()
         if name not in fields
     } | dict(instead or {})
-    return _binary(topic, envelope._replace(data=to_json(data)), message)
+    left = envelope._replace(source=source, id=event_id, data=to_json(data))
+    return _binary(topic, left, message)
 
 
 def _read(message: Message) -> tuple[Topic, _Envelope, Received]:

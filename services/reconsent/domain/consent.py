@@ -15,6 +15,7 @@ from reconsent.domain.use import ANY, Held, Use, broadest, covers, meet, narrowe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
     from datetime import datetime
 
 Answer = Literal["allow", "deny", "expired"]
@@ -196,18 +197,15 @@ def last_answer(ledger: Ledger, uses: Sequence[Use]) -> Entry | None:
     return max(about, key=_weight, default=None)
 
 
-def applies(answer: Answer, use: Use, standing: Sequence[Decision]) -> bool:
-    """Tell whether exactly this answer was given, and none that contradicts it since."""
-    yes = frozenset({EventState.GIVEN})
-    same, opposite = (yes, NO) if answer == "allow" else (NO, yes)
-    return any(
-        decision.use == use
-        and decision.event_state in same
-        and not any(
-            later.event_state in opposite and meet(later.use, use)
-            for later in standing[position + 1 :]
-        )
-        for position, decision in enumerate(standing)
+def last_other(entries: Sequence[Entry], said: AbstractSet[tuple[Answer, Use]], use: Use) -> int:
+    """Return the place of the last entry that says about a use what was not `said`, else 0."""
+    return max(
+        (
+            position
+            for position, entry in enumerate(entries, start=1)
+            if (entry.answer, entry.use) not in said and meet(entry.use, use)
+        ),
+        default=0,
     )
 
 

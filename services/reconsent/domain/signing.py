@@ -75,18 +75,23 @@ class Signer:
         valid = hmac.compare_digest(mark, self._mark("return", body)[:_RETURN_MARK])
         return UUID(bytes=body) if valid and len(marked) == 16 + _RETURN_MARK else None
 
-    def page_mark(self, notice: UUID, text_hash: str) -> str:
-        """Return what a form says of its page: the hash of its words, bound to its notice."""
-        return f"{text_hash}.{self._page(notice, text_hash)}"
+    def page_mark(self, notice: UUID, text_hash: str, said_before: int) -> str:
+        """Return what a form says of its page: the hash of its words, bound to its notice.
+
+        And how many choices its account had made before.
+        """
+        page = f"{text_hash}.{said_before}"
+        return f"{page}.{self._page(notice, page)}"
 
     def shown(self, notice: UUID, page_mark: str) -> str | None:
         """Return the hash of the words that a form's page showed; None if it was another's page."""
-        text_hash, _, given = page_mark.rpartition(".")
-        expected = self._page(notice, text_hash)
-        return text_hash if hmac.compare_digest(given.encode(), expected.encode()) else None
+        page, _, given = page_mark.rpartition(".")
+        expected = self._page(notice, page)
+        is_own = hmac.compare_digest(given.encode(), expected.encode())
+        return page.rpartition(".")[0] if is_own else None
 
-    def _page(self, notice: UUID, text_hash: str) -> str:
-        return self._mark("page", notice.bytes + text_hash.encode()).hex()
+    def _page(self, notice: UUID, page: str) -> str:
+        return self._mark("page", notice.bytes + page.encode()).hex()
 
     def _mark(self, purpose: str, body: bytes) -> bytes:
         # hmac.digest would release the interpreter's lock, and wait for it, for each of many links.

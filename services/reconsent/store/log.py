@@ -12,7 +12,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 from reconsent.domain.bus import DEAD, Message, came_in_when_dated, dead_letter
-from reconsent.domain.cloudevents import read, without_address, without_evidence, without_reason
+from reconsent.domain.cloudevents import read, without_address, without_person, without_reason
 from reconsent.domain.errors import BadInputError
 from reconsent.domain.event import (
     TOPICS,
@@ -24,9 +24,10 @@ from reconsent.domain.event import (
 from reconsent.store.named import named
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from datetime import datetime
 
+    from reconsent.domain.event import Event
     from reconsent.store.postgres import Connection
 
 SQL = named("log")
@@ -96,16 +97,24 @@ def lag(connection: Connection, group: str, topics: Iterable[str] = TOPICS) -> d
     return dict(rows.fetchall())
 
 
-def erase(connection: Connection, deletions: Mapping[bytes, datetime]) -> None:
+def erase(
+    connection: Connection,
+    deletions: Mapping[bytes, datetime],
+    keyed_hash: Callable[[str], bytes],
+    repeated: Collection[Event] = (),
+) -> None:
     """Erase what the bus knows of deleted accounts, given by key with the time of deletion.
 
-    Of accounts and collections what counts up to a deletion is removed, choices lose their
-    evidence, and unreadable messages are removed; the same goes for dead letters. Tombstones stay.
-    The facts need none of it, consumed or not.
+    Of accounts and collections what counts up to a deletion is removed, choices lose evidence,
+    source and id, and unreadable messages are removed; the same goes for dead letters. What is
+    `repeated` counts up to the deletion, whenever it came in. Tombstones stay. The facts need none
+    of it, consumed or not.
     """
-    _rewrite(
-        connection, _OF_ACCOUNTS, deletions, lambda kept: _left(kept, deletions[kept.key or b""])
-    )
+
+    def left(kept: Message) -> Message | None:
+        return _left(kept, deletions[kept.key or b""], keyed_hash, repeated)
+
+    _rewrite(connection, _OF_ACCOUNTS, deletions, left)
 
 
 def hide(connection: Connection, minors: Mapping[bytes, datetime]) -> None:
@@ -149,19 +158,24 @@ def _rewrite(
         connection.execute(SQL["remove"], places)
 
 
-def _left(message: Message, deleted_at: datetime) -> Message | None:
+def _left(
+    message: Message,
+    deleted_at: datetime,
+    keyed_hash: Callable[[str], bytes],
+    repeated: Collection[Event],
+) -> Message | None:
     """Return what stays of a message after a deletion."""
     try:
         received = read(message)
     except BadInputError:
         return None
-    if not received.counts_by(deleted_at):
+    if not received.counts_by(deleted_at) and received.data not in repeated:
         return message
     match received.data:
         case AccountEvent() | CollectionEvent():
             return None
-        case ChoiceEvent(evidence=evidence) if evidence is not None:
-            return without_evidence(message)
+        case ChoiceEvent():
+            return without_person(message, keyed_hash)
     return message
 
 

@@ -9,14 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconsent.domain.consent import (
+    Answer,
     Decision,
     Entry,
     EventState,
     Ledger,
     answerable_again,
-    applies,
     event_states,
     last_answer,
+    last_other,
     standing,
     undecided,
 )
@@ -112,15 +113,17 @@ def test_an_expiry_is_not_the_last_answer_where_a_person_answered() -> None:
     assert last_answer(ledger(yes, deleted_at=day(2)), [EMAIL]) is None
 
 
-def test_an_answer_applies_until_it_is_contradicted() -> None:
-    """A later opposite answer to any part of the use ends it."""
-    yes, part = Decision(EventState.GIVEN, EMAIL), EMAIL._replace(data_use="marketing.email.offers")
-    no = Decision(EventState.REFUSED, part)
-    assert applies("allow", EMAIL, [yes])
-    assert applies("allow", EMAIL, [no, yes])
-    assert not applies("allow", EMAIL, [yes, no])
-    assert not applies("allow", part, [yes])
-    assert applies("deny", part, [yes, no])
+def test_something_else_that_was_said_about_a_use_is_found() -> None:
+    """A different answer, or the same about another part; not what is about other uses."""
+    part = EMAIL._replace(data_use="marketing.email.offers")
+    other = EMAIL._replace(recipient="partner")
+    said: set[tuple[Answer, Use]] = {("deny", EMAIL), ("allow", other)}
+    no, others_yes = Entry("deny", EMAIL, day(1)), Entry("allow", other, day(1))
+    assert last_other([], said, EMAIL) == 0
+    assert last_other([no, others_yes, no], said, EMAIL) == 0
+    assert last_other([no, Entry("deny", part, day(2)), no], said, EMAIL) == 2
+    assert last_other([Entry("allow", EMAIL, day(2)), no], said, EMAIL) == 1
+    assert last_other([no, Entry("deny", other, day(2))], said, other) == 2
 
 
 def test_what_was_decided_or_agreed_to_can_be_answered_again() -> None:

@@ -82,7 +82,11 @@ def test_any_day_is_shown_as_it_was_written(day: date, hours: int) -> None:
     for hour in (0, 23):
         at = datetime(day.year, day.month, day.day, hour, 59, tzinfo=zone)
         page = choosing.choose(
-            ChooseView(asked=asked(second(effective_at=at.isoformat())), page_mark="hash"), SITE
+            ChooseView(
+                asked=asked(second(effective_at=at.isoformat())),
+                page_mark="hash",
+            ),
+            SITE,
         )
         assert f"It applies from {format_date(day, 'long', locale='en_001')}." in page
 
@@ -105,7 +109,11 @@ def test_a_persons_own_times_are_in_their_zone(
     [answered] = [replace(one, said_at=at) for one in said(now, "deny")]
     page = choosing.choose(
         ChooseView(
-            asked=now, page_mark="hash", mailed_at=at, said=(answered,), time_zone=time_zone
+            asked=now,
+            page_mark="hash",
+            mailed_at=at,
+            said=(answered,),
+            time_zone=time_zone,
         ),
         SITE,
     )

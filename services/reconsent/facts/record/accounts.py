@@ -8,9 +8,10 @@ from reconsent.domain.account import AccountName, Contact, Profile, Status, merg
 from reconsent.domain.bucket import bucket_of, by_bucket
 from reconsent.domain.event_rows import account_rows
 from reconsent.domain.recorded import Counts
+from reconsent.facts.record.bus_messages import erase_messages
 from reconsent.facts.record.forgetting import (
     Forgotten,
-    erase_messages,
+    Using,
     forget_deleted,
     forget_minors,
 )
@@ -154,8 +155,8 @@ def record_account_rows(
         written = _write(connection, paths, address_hash)
         recorded = [event for event in changed if _name(event) in written]
         _write_history(connection, recorded, written)
-        _after(connection, written, policies)
-        _erase_late(connection, recorded, written)
+        _after(connection, written, Using(policies, address_hash))
+        _erase_late(connection, recorded, written, address_hash)
         new += sum(len(path.profiles) - 1 for path in written.values())
         # Another transaction has just added these accounts; now they are known.
         left = {event.position for event in changed if _name(event) not in written}
@@ -187,7 +188,10 @@ def _paths(connection: Connection, changed: Sequence[Changed]) -> dict[AccountNa
 
 
 def _erase_late(
-    connection: Connection, events: Sequence[Changed], paths: Mapping[AccountName, _Path]
+    connection: Connection,
+    events: Sequence[Changed],
+    paths: Mapping[AccountName, _Path],
+    keyed_hash: Callable[[str], bytes],
 ) -> None:
     """Erase events from the bus that arrive after a deletion but are dated before it."""
     late = {
@@ -197,7 +201,7 @@ def _erase_late(
         and event.updated_at <= at
         and event.is_personal
     }
-    erase_messages(connection, late)
+    erase_messages(connection, late, keyed_hash)
 
 
 def _write(
@@ -256,9 +260,7 @@ def _write_history(
         copy_in(connection, SQL["write_history"], _HISTORY, new)
 
 
-def _after(
-    connection: Connection, written: Mapping[AccountName, _Path], policies: Policies
-) -> None:
+def _after(connection: Connection, written: Mapping[AccountName, _Path], using: Using) -> None:
     """Forget the data of deleted accounts and minors; refresh what returned accounts hold."""
     deleted = [
         Forgotten(path.key, name, path.now.deleted_at)
@@ -267,18 +269,18 @@ def _after(
         and path.now.deleted_at
         and path.now.deleted_at != path.before.deleted_at
     ]
-    forget_deleted(connection, deleted, policies)
+    forget_deleted(connection, deleted, using)
     minors = {
         name: Forgotten(path.key, name, path.now.updated_at)
         for name, path in written.items()
         if path.key is not None and path.now.minor and path.now.updated_at
     }
     new = [minor for name, minor in minors.items() if not written[name].before.minor]
-    forget_minors(connection, list(minors.values()), policies, new=new)
+    forget_minors(connection, list(minors.values()), using, new=new)
     gone = {account.key for account in deleted}
     returned = [
         path.key
         for path in written.values()
         if path.key is not None and path.key not in gone and path.now.status != path.before.status
     ]
-    refresh_holdings(connection, returned, policies)
+    refresh_holdings(connection, returned, using.policies)

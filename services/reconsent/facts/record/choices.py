@@ -31,7 +31,7 @@ SQL = named("record/choices")
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """One decision of a person, identified within its account by source, event id and item.
+    """One decision of a person, identified within its account by the hash of its event, and item.
 
     `stated_at` is the time that was stated, if the decision counts from an earlier one.
     """
@@ -40,8 +40,7 @@ class Choice:
     answer: Answer
     use: Use
     decided_at: datetime
-    source: str
-    event_id: str
+    event_hash: bytes
     item: int = 0
     policy_version: str | None = None
     channel: str | None = None
@@ -56,17 +55,16 @@ class _Added(NamedTuple):
 
     account_key: int
     entry: int
-    source: str
-    event_id: str
+    event_hash: bytes
     item: int
 
     @property
-    def identity(self) -> tuple[int, str, str, int]:
+    def identity(self) -> tuple[int, bytes, int]:
         """What tells the choice from all others."""
-        return self.account_key, self.source, self.event_id, self.item
+        return self.account_key, self.event_hash, self.item
 
 
-def as_choice(event: ChoiceEvent, source: str, event_id: str) -> Choice:
+def as_choice(event: ChoiceEvent, event_hash: bytes) -> Choice:
     """Convert a streamed or imported choice; ANY is what it leaves out."""
     return Choice(
         name=AccountName(event.property, event.account),
@@ -78,8 +76,7 @@ def as_choice(event: ChoiceEvent, source: str, event_id: str) -> Choice:
             event.recipient or ANY,
         ),
         decided_at=event.decided_at,
-        source=source,
-        event_id=event_id,
+        event_hash=event_hash,
         policy_version=event.policy_version,
         channel=event.channel,
         evidence=event.evidence,
@@ -92,9 +89,9 @@ def record_choices(connection: Connection, choices: Sequence[Choice], policies: 
     known = lock_accounts(connection, (choice.name for choice in choices))
     added = all_rows(connection, _Added, SQL["add"], _columns(choices, known))
     evidence = {
-        (known[c.name].key, c.source, c.event_id, c.item): c.evidence
-        for c in choices
-        if c.evidence is not None
+        (known[choice.name].key, choice.event_hash, choice.item): choice.evidence
+        for choice in choices
+        if choice.evidence is not None
     }
     kept = [row for row in added if row.identity in evidence]
     if kept:
@@ -124,7 +121,6 @@ def _columns(choices: Sequence[Choice], known: Mapping[AccountName, Known]) -> d
         "text_hash": [choice.text_hash for choice in choices],
         "decided_at": [choice.decided_at for choice in choices],
         "stated_at": [choice.stated_at for choice in choices],
-        "source": [choice.source for choice in choices],
-        "event_id": [choice.event_id for choice in choices],
+        "event_hash": [choice.event_hash for choice in choices],
         "item": [choice.item for choice in choices],
     }

@@ -106,6 +106,8 @@ def _remembered(
     columns = {
         "digest": [one.digest for one in new],
         "topic": [received[one.position].topic for one in new],
+        "property": [getattr(received[one.position].data, "property", None) for one in new],
+        "account": [getattr(received[one.position].data, "account", None) for one in new],
         "source": [received[one.position].source for one in new],
         "stated_at": [one.stated_at for one in new],
         "counts_from": [one.came_in for one in new],

@@ -9,14 +9,14 @@ from psycopg.errors import UniqueViolation
 from reconsent.domain.account import AccountName
 from reconsent.domain.event_rows import collection_rows
 from reconsent.domain.recorded import Counts
-from reconsent.facts.record.forgetting import erase_messages
+from reconsent.facts.record.bus_messages import erase_messages
 from reconsent.facts.record.standings import Added, add_to_holdings, refresh_holdings
 from reconsent.store.copying import copy_text
 from reconsent.store.named import named
 from reconsent.store.rows import all_rows, values
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
     from reconsent.domain.event import CollectionEvent
@@ -50,13 +50,19 @@ class _Late(NamedTuple):
 
 
 def record_collections(
-    connection: Connection, events: Sequence[CollectionEvent], policies: Policies
+    connection: Connection,
+    events: Sequence[CollectionEvent],
+    policies: Policies,
+    keyed_hash: Callable[[str], bytes],
 ) -> Counts:
     """Record collections and erasures, in any order; only their times matter."""
-    return record_collection_rows(connection, collection_rows(list(enumerate(events))), policies)
+    rows = collection_rows(list(enumerate(events)))
+    return record_collection_rows(connection, rows, policies, keyed_hash)
 
 
-def record_collection_rows(connection: Connection, rows: bytes, policies: Policies) -> Counts:
+def record_collection_rows(
+    connection: Connection, rows: bytes, policies: Policies, keyed_hash: Callable[[str], bytes]
+) -> Counts:
     """Record collections and erasures that are written as rows."""
     owners = _owners(connection, rows)
     deleted = _lock(connection, owners)
@@ -70,9 +76,8 @@ def record_collection_rows(connection: Connection, rows: bytes, policies: Polici
         add_to_holdings(connection, added, policies)
     if deleted:
         late = all_rows(connection, _Late, SQL["late"])
-        erase_messages(
-            connection, {AccountName(one.property, one.account): one.deleted_at for one in late}
-        )
+        until = {AccountName(one.property, one.account): one.deleted_at for one in late}
+        erase_messages(connection, until, keyed_hash)
     new = len(touched) + len(added)
     return Counts(new=new, unchanged=rows.count(b"\n") - new)
 

@@ -10,19 +10,24 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from reconsent.domain.account import AccountName
 from reconsent.domain.bucket import by_bucket
 from reconsent.facts.notice_ids import as_columns
+from reconsent.facts.record.bus_messages import (
+    erase_messages,
+    erase_reports,
+    forget_sources,
+    hide_messages,
+)
 from reconsent.facts.record.standings import refresh_holdings
-from reconsent.store import log
 from reconsent.store.named import named
 from reconsent.store.rows import all_rows, values
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from datetime import datetime
     from uuid import UUID
 
-    from reconsent.domain.account import AccountName
     from reconsent.facts.versions import Policies
     from reconsent.store.postgres import Connection
 
@@ -39,6 +44,13 @@ class Forgotten(NamedTuple):
     at: datetime
 
 
+class Using(NamedTuple):
+    """What forgetting uses: the policies, and a hash that takes the secret."""
+
+    policies: Policies
+    keyed_hash: Callable[[str], bytes]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Step:
     """One thing that is forgotten.
@@ -49,7 +61,7 @@ class Step:
 
     takes: str
     tables: tuple[str, ...]
-    run: Callable[[Connection, Sequence[Forgotten], Policies], None] | None = None
+    run: Callable[[Connection, Sequence[Forgotten], Using], None] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,36 +83,37 @@ class _WithHash(NamedTuple):
 # ------------------------------------------------------------------ how each thing is forgotten
 
 
-def _close_notices(
-    connection: Connection, accounts: Sequence[Forgotten], policies: Policies
-) -> None:
+def _close_notices(connection: Connection, accounts: Sequence[Forgotten], using: Using) -> None:
     # A statement of its own: closing reads states that nobody can change any more.
     _lock_notices(connection, accounts)
-    latest = policies.latest_ids
+    latest = using.policies.latest_ids
     connection.execute(SQL["close_notices"], {"keys": _keys(accounts), "latest": latest})
 
 
-def _forget_holdings(
-    connection: Connection, accounts: Sequence[Forgotten], policies: Policies
-) -> None:
-    refresh_holdings(connection, _keys(accounts), policies)
+def _forget_holdings(connection: Connection, accounts: Sequence[Forgotten], using: Using) -> None:
+    refresh_holdings(connection, _keys(accounts), using.policies)
 
 
-def _forget_evidence(connection: Connection, accounts: Sequence[Forgotten], _: Policies) -> None:
+def _forget_evidence(connection: Connection, accounts: Sequence[Forgotten], _: Using) -> None:
     connection.execute(SQL["forget_evidence"], {"keys": _keys(accounts)})
 
 
-def _forget_reports(connection: Connection, accounts: Sequence[Forgotten], _: Policies) -> None:
+def _forget_reports(connection: Connection, accounts: Sequence[Forgotten], _: Using) -> None:
     _lock_notices(connection, accounts)
     connection.execute(SQL["forget_outcomes"], {"keys": _keys(accounts)})
     connection.execute(SQL["forget_reports"], {"keys": _keys(accounts)})
 
 
-def _erase_messages(connection: Connection, accounts: Sequence[Forgotten], _: Policies) -> None:
-    erase_messages(connection, {account.name: account.at for account in accounts})
+def _erase_messages(connection: Connection, accounts: Sequence[Forgotten], using: Using) -> None:
+    deletions = {account.name: account.at for account in accounts}
+    erase_messages(connection, deletions, using.keyed_hash)
 
 
-def _erase_reports(connection: Connection, accounts: Sequence[Forgotten], _: Policies) -> None:
+def _forget_sources(connection: Connection, accounts: Sequence[Forgotten], _: Using) -> None:
+    forget_sources(connection, [account.name for account in accounts])
+
+
+def _erase_reports(connection: Connection, accounts: Sequence[Forgotten], _: Using) -> None:
     notices = _lock_notices(connection, accounts)
     erase_reports(connection, [str(notice_id) for notice_id in notices])
 
@@ -113,8 +126,8 @@ def _lock_notices(connection: Connection, accounts: Sequence[Forgotten]) -> list
     ]
 
 
-def _hide_messages(connection: Connection, accounts: Sequence[Forgotten], _: Policies) -> None:
-    log.hide(connection, {_message_key(account.name): account.at for account in accounts})
+def _hide_messages(connection: Connection, accounts: Sequence[Forgotten], _: Using) -> None:
+    hide_messages(connection, {account.name: account.at for account in accounts})
 
 
 def _forget_address_hashes(connection: Connection, now: datetime, limit: int) -> bool:
@@ -130,10 +143,6 @@ def _forget_address_hashes(connection: Connection, now: datetime, limit: int) ->
 
 def _keys(accounts: Sequence[Forgotten]) -> list[int]:
     return sorted({account.key for account in accounts})
-
-
-def _message_key(name: AccountName) -> bytes:
-    return f"{name.property}/{name.account}".encode()
 
 
 # ------------------------------------------------------------------ the lists
@@ -162,7 +171,13 @@ AT_DELETION: Final = (
     Step(takes="the evidence of choices", tables=("consent_evidence",), run=_forget_evidence),
     _REPORTS,
     Step(
-        takes="accounts, collections and evidence in the embedded bus and the dead letters",
+        takes="the sources of events that were dated ahead",
+        tables=("early_statements",),
+        run=_forget_sources,
+    ),
+    Step(
+        takes="accounts, collections and what is personal in choices, in the embedded bus and the "
+        "dead letters",
         tables=("bus_messages",),
         run=_erase_messages,
     ),
@@ -196,36 +211,34 @@ LATER: Final = (
 # ------------------------------------------------------------------ running them
 
 
-def forget_deleted(
-    connection: Connection, accounts: Sequence[Forgotten], policies: Policies
-) -> None:
+def forget_deleted(connection: Connection, accounts: Sequence[Forgotten], using: Using) -> None:
     """Run AT_DELETION for accounts whose profiles were just written as deleted."""
-    _run(AT_DELETION, connection, accounts, policies)
+    _run(AT_DELETION, connection, accounts, using)
 
 
 def forget_minors(
     connection: Connection,
     accounts: Sequence[Forgotten],
-    policies: Policies,
+    using: Using,
     *,
     new: Sequence[Forgotten],
 ) -> None:
     """Run OF_MINORS for accounts just written as minors', and AT_MINORITY for those new to it."""
-    _run(AT_MINORITY, connection, new, policies)
-    _run(OF_MINORS, connection, accounts, policies)
+    _run(AT_MINORITY, connection, new, using)
+    _run(OF_MINORS, connection, accounts, using)
 
 
 def _run(
     steps: Sequence[Step],
     connection: Connection,
     accounts: Sequence[Forgotten],
-    policies: Policies,
+    using: Using,
 ) -> None:
     if not accounts:
         return
     for step in steps:
         if step.run:
-            step.run(connection, accounts, policies)
+            step.run(connection, accounts, using)
 
 
 def forget_later(connection: Connection, now: datetime, limit: int) -> bool:
@@ -233,21 +246,3 @@ def forget_later(connection: Connection, now: datetime, limit: int) -> bool:
     # A list, so that every step runs even if an earlier one found something.
     forgot = [step.run(connection, now, limit) for step in LATER]
     return any(forgot)
-
-
-def erase_messages(connection: Connection, until: Mapping[AccountName, datetime]) -> None:
-    """Erase accounts' messages up to their deletions from the embedded bus.
-
-    Also called when a message arrives after a deletion but is dated before it.
-    """
-    if until:
-        log.erase(connection, {_message_key(name): at for name, at in until.items()})
-
-
-def erase_reports(connection: Connection, notices: Sequence[str]) -> None:
-    """Erase providers' texts about some notices from the embedded bus.
-
-    Also called when a report arrives after a deletion.
-    """
-    if notices:
-        log.erase_reports(connection, [notice.encode() for notice in notices])

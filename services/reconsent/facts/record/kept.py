@@ -43,14 +43,16 @@ KEPT: Final[Mapping[str, Kept]] = {
         "the sending attempts: times, and hashes of their notices", "proves what was sent"
     ),
     "bus_messages": Kept(
-        "choices without evidence, and deletions, in the embedded bus", "a replay needs them"
+        "choices without evidence, source and id, and deletions, in the embedded bus",
+        "a replay needs them",
     ),
     **dict.fromkeys(
         ("collections", "collection_erasures"),
         Kept("which data was held, by category and version, with dates", "proves what was held"),
     ),
     "consents": Kept(
-        "the ledger: decisions, their times, channels and event ids", "proves decisions"
+        "the ledger: decisions, their times and channels, keyed hashes of their events",
+        "proves decisions",
     ),
     "changes": Kept("numbers of accounts and transactions", "others must be told of the deletion"),
     "early_notices": Kept("ids of notices and accounts", "a late report still finds its notice"),

@@ -9,7 +9,7 @@ from reconsent.domain.mail_report import impersonal, mark_of
 from reconsent.domain.notice_id import notice_id
 from reconsent.domain.recorded import Counts
 from reconsent.facts.notice_ids import accounts_of, as_columns, in_buckets
-from reconsent.facts.record.forgetting import erase_reports
+from reconsent.facts.record.bus_messages import erase_reports
 from reconsent.facts.record.locks import lock_keys
 from reconsent.facts.record.mailbox_reports import (
     accepted_for,

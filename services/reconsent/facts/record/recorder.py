@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
@@ -16,10 +16,12 @@ from reconsent.domain.event import (
     PolicyVersionEvent,
     time_of,
 )
+from reconsent.domain.event_hash import hash_of_event
 from reconsent.domain.event_rows import account_rows, collection_rows
 from reconsent.domain.policy import PolicyVersion
 from reconsent.domain.recorded import Counts
 from reconsent.facts.record.accounts import record_account_rows, record_accounts
+from reconsent.facts.record.bus_messages import erase_late
 from reconsent.facts.record.choices import as_choice, record_choices
 from reconsent.facts.record.clocks import ahead, any_stated, as_they_count
 from reconsent.facts.record.collections import record_collection_rows, record_collections
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from reconsent.domain.received import Received
+    from reconsent.facts.record.bus_messages import OfAccount
     from reconsent.facts.versions import PublishedVersions
     from reconsent.store.postgres import Connection
 
@@ -83,12 +86,13 @@ def _record_collections(
     connection: Connection, received: Sequence[Received], means: Means
 ) -> Counts:
     policies = means.versions.locked(connection)
-    return record_collections(connection, _data(received, CollectionEvent), policies)
+    events = _data(received, CollectionEvent)
+    return record_collections(connection, events, policies, means.address_hash)
 
 
 def _record_choices(connection: Connection, received: Sequence[Received], means: Means) -> Counts:
     choices = [
-        as_choice(event.data, event.source, event.id)
+        as_choice(event.data, hash_of_event(event.source, event.id, means.address_hash))
         for event in received
         if isinstance(event.data, ChoiceEvent)
     ]
@@ -109,6 +113,19 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     "mail-events": _record_mail_events,
 }
 """What records the events of each topic."""
+
+
+def _perhaps_late(
+    received: Sequence[Received], counted: Sequence[Received]
+) -> Iterator[tuple[OfAccount, datetime]]:
+    """Yield what recording does not look at: choices, and what counts earlier than it says."""
+    for event, as_counted in zip(received, counted, strict=True):
+        data, at = event.data, time_of(as_counted.data)
+        if at and (
+            isinstance(data, ChoiceEvent)
+            or (as_counted is not event and isinstance(data, AccountEvent | CollectionEvent))
+        ):
+            yield data, at
 
 
 def _data(received: Sequence[Received], model: type[_Event]) -> list[_Event]:
@@ -155,11 +172,11 @@ class Recorder:
 
     def record(self, connection: Connection, received: Sequence[Received]) -> Counts:
         """Record events in order; refused ones are returned with their reasons."""
+        counted = received
         if self._now is not None:
-            keyed_hash = self._means.address_hash
-            received = as_they_count(connection, received, self._now(), keyed_hash)
+            counted = as_they_count(connection, received, self._now(), self._means.address_hash)
         counts = Counts()
-        for topic, run in groupby(enumerate(received), key=lambda item: item[1].topic):
+        for topic, run in groupby(enumerate(counted), key=lambda item: item[1].topic):
             events = list(run)
             part = HANDLERS[topic](connection, [event for _, event in events], self._means)
             counts = Counts(
@@ -168,6 +185,7 @@ class Recorder:
                 not_ours=counts.not_ours + part.not_ours,
                 refused=counts.refused + tuple((events[at][0], why) for at, why in part.refused),
             )
+        erase_late(connection, _perhaps_late(received, counted), self._means.address_hash)
         return counts
 
     def may_count_otherwise(self, connection: Connection, rows: Rows) -> bool:
@@ -181,5 +199,5 @@ class Recorder:
         if topic == "accounts":
             return record_account_rows(connection, rows, policies, means.address_hash)
         if topic == "collections":
-            return record_collection_rows(connection, rows, policies)
+            return record_collection_rows(connection, rows, policies, means.address_hash)
         raise ValueError(topic)

@@ -15,6 +15,7 @@ from psycopg.sql import SQL as COMPOSED
 from psycopg.sql import Identifier, Placeholder
 
 from reconsent.domain.account import AccountName
+from reconsent.domain.event_hash import hash_of_own
 from reconsent.domain.notice import suppression
 from reconsent.domain.use import Use, sort_key
 from reconsent.facts.changes import lock_planning
@@ -238,8 +239,7 @@ def _silence(question: _Overdue, use: Use, item: int, within: timedelta, version
         answer="expired",
         use=use,
         decided_at=question.accepted_at + within,
-        source="reconsent:scheduler",
-        event_id=str(question.notice_id),
+        event_hash=hash_of_own("expiry", str(question.notice_id)),
         item=item,
         policy_version=version,
         notice_id=question.notice_id,

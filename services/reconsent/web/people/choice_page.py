@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,11 +11,13 @@ from reconsent.domain.account import AccountName
 from reconsent.domain.consent import (
     Answer,
     Decision,
+    Entry,
     Ledger,
     answerable_again,
-    applies,
     last_answer,
+    last_other,
 )
+from reconsent.domain.event_hash import hash_of_own
 from reconsent.domain.locales import best_locale
 from reconsent.domain.notice import part_refused, questions
 from reconsent.domain.policy import Policy
@@ -51,6 +52,11 @@ class ChoicePage:
     standing: Sequence[Decision]
     ledger: Ledger | None
     answers_url: str
+
+    @property
+    def entries(self) -> Sequence[Entry]:
+        """What the account has said so far."""
+        return self.ledger.entries if self.ledger else ()
 
     @property
     def version_id(self) -> int:
@@ -142,26 +148,32 @@ def record_answers(
     page: ChoicePage,
     shown: ShownQuestions,
     answers: Mapping[Use, Answer],
+    page_mark: str,
 ) -> None:
-    """Record answers with the wording that was shown. An answer that already applies is skipped."""
+    """Record answers with the wording that was shown.
+
+    What the same form said in the same hour is the same choice, unless something else was said
+    since. Any other answer is recorded, also one that already applies: it may outrank what is
+    dated before it and arrives later. RULES 17, 27.
+    """
     now = context.now()
-    event_id = f"{page.notice_id}:{uuid.uuid4()}"
-    said = [
+    hour = now.replace(minute=0, second=0, microsecond=0).isoformat()
+    said = {(answer, use) for use, answer in answers.items()}
+    choices = [
         Choice(
             name=page.name,
             answer=answer,
             use=use,
             decided_at=now,
-            source="reconsent:page",
-            event_id=event_id,
-            item=item,
+            event_hash=hash_of_own(
+                *("page", str(page.notice_id), page_mark, hour, answer, *use),
+                last_other(page.entries, said, use),
+            ),
             policy_version=page.policies.versions[shown.version_id].version,
             channel="page",
             notice_id=page.notice_id,
             text_hash=shown.text_hash,
         )
-        for item, (use, answer) in enumerate(answers.items())
-        if not applies(answer, use, page.standing)
+        for use, answer in answers.items()
     ]
-    if said:
-        record_choices(connection, said, page.policies)
+    record_choices(connection, choices, page.policies)

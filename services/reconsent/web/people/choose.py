@@ -106,7 +106,7 @@ def _record(
         answers = _answers(questions(shown.uses), form)
         if not answers:
             return _choose(connection, context, page, shown.uses, status=422, nothing_chosen=True)
-        record_answers(connection, context, page, shown, answers)
+        record_answers(connection, context, page, shown, answers, form.get("ask", ""))
         return RedirectResponse(f"{context.site.root}/c/{link.token}/receipt", 303)
 
     return context.database.transaction(record)
@@ -164,7 +164,7 @@ def _choose(
     text_hash = keep_shown(connection, page, shown).text_hash
     view = ChooseView(
         asked=page.asked(shown),
-        page_mark=context.signer.page_mark(page.notice_id, text_hash),
+        page_mark=context.signer.page_mark(page.notice_id, text_hash, len(page.entries)),
         mailed_at=page.mailed_at,
         refused_before=page.refused_before(shown),
         said=page.answers(shown - page.ask),

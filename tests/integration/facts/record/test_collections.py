@@ -54,7 +54,7 @@ def test_of_an_account_that_was_deleted(database: Database) -> None:
     """What was collected after the return is held, what was collected before was held once."""
 
     def record(*events: CollectionEvent) -> Counts:
-        return database.transaction(lambda c: record_collections(c, events, Policies()))
+        return database.transaction(lambda c: record_collections(c, events, Policies(), str.encode))
 
     states = [_account("active", 0), _account("deleted", 1), _account("active", 2)]
     database.transaction(lambda c: record_accounts(c, states, Policies(), _HASHED))
@@ -67,12 +67,14 @@ def test_of_an_account_that_was_deleted(database: Database) -> None:
 
 def test_collected_twice_at_the_same_time(database: Database) -> None:
     """The second transaction waits for the first, and finds its collection known."""
-    database.transaction(lambda c: record_collections(c, [_collection("a.a", 0)], Policies()))
+    database.transaction(
+        lambda c: record_collections(c, [_collection("a.a", 0)], Policies(), str.encode)
+    )
     both = [_collection("b.b", 0), _collection("c.c", 0)]
     with ThreadPoolExecutor(1) as other, database.connection() as connection:
-        assert record_collections(connection, both[:1], Policies()) == Counts(new=1)
+        assert record_collections(connection, both[:1], Policies(), str.encode) == Counts(new=1)
         waiting = other.submit(
-            database.transaction, lambda c: record_collections(c, both, Policies())
+            database.transaction, lambda c: record_collections(c, both, Policies(), str.encode)
         )
         with database.connection() as watching:
             while not watching.execute(

@@ -18,6 +18,7 @@ from reconsent.domain.change import as_event
 from reconsent.domain.cloudevents import pack
 from reconsent.domain.dead_letters import with_later
 from reconsent.domain.errors import BadInputError
+from reconsent.domain.event_hash import hash_of_event
 from reconsent.domain.signing import Signer
 from reconsent.facts.record.accounts import lock_accounts
 from reconsent.facts.record.dead_letters import Retried, retry, retry_lines
@@ -38,7 +39,8 @@ if TYPE_CHECKING:
 
 NOW = datetime(2026, 12, 1, 8, tzinfo=UTC)
 SHOP = "shop.example"
-RECORDER = Recorder(PublishedVersions(), lambda address: address.encode())
+RECORDER_HASH = Signer("secret").address_hash
+RECORDER = Recorder(PublishedVersions(), RECORDER_HASH)
 
 
 def event(topic: str, account: str, number: int = 0, **data: Any) -> Message:  # noqa: ANN401
@@ -118,8 +120,9 @@ def test_a_retried_letter_is_recorded_and_removed(database: Database) -> None:
     assert left(database) == set()
     assert recorded(database, "SELECT account, email FROM accounts") == [("ann", "ann@example.org")]
     assert len(recorded(database, "SELECT FROM collections")) == 1
-    # The choice keeps the id from its sender, so that sending it again adds nothing.
-    assert recorded(database, "SELECT source, event_id FROM consents") == [("urn:test", "ann 2")]
+    # The choice is known by the id from its sender, so that sending it again adds nothing.
+    known = hash_of_event("urn:test", "ann 2", RECORDER_HASH)
+    assert recorded(database, "SELECT event_hash FROM consents") == [(known,)]
     assert retry_all(database, [[id_] for id_ in ids]).gone == tuple(ids)
 
 

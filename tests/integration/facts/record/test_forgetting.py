@@ -16,6 +16,7 @@ from psycopg import sql
 
 from reconsent.bus.postgres import PostgresProducer
 from reconsent.domain.bus import Message
+from reconsent.domain.cloudevents import pack
 from reconsent.domain.event import AccountEvent
 from reconsent.domain.mail import Result
 from reconsent.domain.mail_report import NOT_THE_ADDRESS
@@ -39,7 +40,7 @@ from reconsent.workers.relay import Relay, outlets
 from reconsent.workers.running import run_until_idle
 from tests.acceptance.forms import Page as Form
 from tests.embedded_programs import wait_until
-from tests.integration.informing import HOUR, SITE, Informing
+from tests.integration.informing import HOUR, SITE, START, Informing
 from tests.integration.stage import URL, Stage, stage
 from tests.model.steps import Record
 
@@ -48,6 +49,7 @@ CALLED = "recorded call 77-31"
 LOCALE, ZONE = "nn-NO", "Europe/Oslo"
 ACCOUNTS = ("answers", "rejected", "blocked", "late")
 MARK = "zq8841"
+AHEAD = START + timedelta(days=300)
 OPERATING = Path(__file__).parents[4] / "docs" / "operating.md"
 
 
@@ -144,9 +146,12 @@ def everything_happens(world: Informing) -> dict[str, str]:
         place.clock += HOUR
         at = "decided_at" if topic == "choices" else "collected_at"
         who = {"property": SITE, "account": "answers", at: place.clock.isoformat()}
-        identity = str(place.clock)
+        identity = f"{MARK} {place.clock}"
         step = Record(now=place.clock, topic=topic, data=who | data, identity=identity)
         world.pipeline.take(step)
+    place.producer.send(
+        [saying(AHEAD, place.clock), saying(START, place.clock), saying(AHEAD, place.clock)]
+    )
     unreadable = json.dumps({"email": email("answers"), "name": NAME}).encode()
     key = f"{SITE}/answers".encode()
     place.producer.send([Message("accounts", key, unreadable, (), place.clock)])
@@ -157,6 +162,16 @@ def everything_happens(world: Informing) -> dict[str, str]:
     notices = asked(world)
     publish_to_others(place)
     return notices
+
+
+def saying(decided_at: datetime, now: datetime) -> Message:
+    """Return a choice whose source, id and evidence say who somebody is."""
+    who = {"property": SITE, "account": "answers", "decided_at": decided_at.isoformat()}
+    said = who | {"answer": "allow", "data_use": "essential", "evidence": NAME}
+    key = f"{SITE}/answers".encode()
+    source, identity = f"urn:agents:{MARK}", f"{MARK} at {decided_at}"
+    value = json.dumps(said).encode()
+    return pack("choices", value, source=source, id=identity, time=now, key=key)
 
 
 def asked(world: Informing) -> dict[str, str]:
@@ -217,8 +232,10 @@ def test_a_deletion_leaves_nothing_but_what_is_kept_on_purpose(
         "accounts.locale",
         "accounts.name",
         "accounts.time_zone",
+        "bus_messages.headers",
         "bus_messages.value",
         "consent_evidence.evidence",
+        "early_statements.source",
         "mail_events.reason",
         "notices.reason",
     }
@@ -229,6 +246,11 @@ def test_a_deletion_leaves_nothing_but_what_is_kept_on_purpose(
     }
     for account in ACCOUNTS:
         told(world, account, status="deleted")
+    assert found(place, *personal) == set()
+    # Nor of what comes once more after the deletion, or only then.
+    place.clock += HOUR
+    place.producer.send([saying(START + HOUR, place.clock), saying(AHEAD, place.clock)])
+    world.pipeline.settle()
     assert found(place, *personal) == set()
     # Reports that come late mark the address, and keep no words.
     late = place.clock + timedelta(days=3)
@@ -260,14 +282,14 @@ def test_where_the_address_is_not_to_blame_a_late_report_marks_nothing(
 
 
 def test_of_a_minor_neither_name_nor_address_is_left(world: Informing, place: Stage) -> None:
-    """The hash of an address that was written to stays, for late bounces; evidence does, too."""
+    """What stays: the hash of an address that was written to, for late bounces, and choices."""
     notices = everything_happens(world)
     for account in ACCOUNTS:
         told(world, account, minor=True)
     reported(world, notices["late"], "bounced", place.clock, f"550 <{email('late')}> unknown")
     publish_to_others(place)
     forget_later(world)
-    assert found(place, MARK) == set()
+    assert found(place, f"{MARK}.") == set()
     assert found(place, LOCALE, ZONE) <= {"bus_messages.value"}
     assert found(place, *hashes(place)) == {
         "mailbox_marks.address_hash",

@@ -21,6 +21,6 @@ SELECT coalesce(sum(reports), 0)::bigint FROM reports_not_ours;
 -- :name early
 -- Count the statements of each topic and source that came in ahead of their time by more than a while,
 -- of the sources with most of them.
-SELECT topic, source, count(*) AS statements, max(stated_at - counts_from) AS ahead
+SELECT topic, coalesce(source, '(a deleted account)') AS source, count(*) AS statements, max(stated_at - counts_from) AS ahead
 FROM early_statements WHERE stated_at - counts_from > %(longer_than)s
-GROUP BY topic, source ORDER BY statements DESC, topic, source LIMIT 50;
+GROUP BY 1, 2 ORDER BY statements DESC, 1, 2 LIMIT 50;

@@ -4,33 +4,33 @@
 WITH added AS (
     INSERT INTO consents (bucket, account_key, entry, answer, data_category, collected_under,
                           data_use, recipient, policy_version, channel, notice_id, text_hash,
-                          decided_at, stated_at, source, event_id, item)
+                          decided_at, stated_at, event_hash, item)
     SELECT bucket_of(said.account_key), said.account_key,
            coalesce(last.entry, 0) + row_number() OVER (PARTITION BY said.account_key ORDER BY position),
            answer, data_category, collected_under, data_use, recipient, policy_version, channel,
-           notice_id, text_hash, decided_at, stated_at, source, event_id, item
+           notice_id, text_hash, decided_at, stated_at, event_hash, item
     FROM unnest(
         %(account_key)s::bigint[], %(answer)s::text[], %(data_category)s::text[],
         %(collected_under)s::text[], %(data_use)s::text[], %(recipient)s::text[],
         %(policy_version)s::text[], %(channel)s::text[], %(notice_id)s::uuid[],
         %(text_hash)s::text[], %(decided_at)s::timestamptz[], %(stated_at)s::timestamptz[],
-        %(source)s::text[], %(event_id)s::text[], %(item)s::smallint[]
+        %(event_hash)s::bytea[], %(item)s::smallint[]
     ) WITH ORDINALITY AS said (
         account_key, answer, data_category, collected_under, data_use, recipient, policy_version,
-        channel, notice_id, text_hash, decided_at, stated_at, source, event_id, item, position)
+        channel, notice_id, text_hash, decided_at, stated_at, event_hash, item, position)
     LEFT JOIN (
         SELECT bucket, account_key, max(entry) AS entry
         FROM consents JOIN listed(%(account_key)s::bigint[]) USING (bucket, account_key)
         GROUP BY bucket, account_key
     ) AS last ON last.bucket = bucket_of(said.account_key) AND last.account_key = said.account_key
     ORDER BY position
-    ON CONFLICT (bucket, account_key, source, event_id, item) DO NOTHING
-    RETURNING bucket, account_key, entry, source, event_id, item
+    ON CONFLICT (bucket, account_key, event_hash, item) DO NOTHING
+    RETURNING bucket, account_key, entry, event_hash, item
 ), logged AS (
     INSERT INTO changes (bucket, account_key, stream)
     SELECT bucket, account_key, 'consents' FROM added
 )
-SELECT account_key, entry, source, event_id, item FROM added ORDER BY account_key, entry;
+SELECT account_key, entry, event_hash, item FROM added ORDER BY account_key, entry;
 
 -- :name add_evidence
 -- Store evidence beside the ledger, unless its account was deleted since.

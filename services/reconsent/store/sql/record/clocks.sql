@@ -13,11 +13,11 @@ SELECT DISTINCT stated_at FROM early_statements WHERE stated_at = ANY(%(times)s:
 
 -- :name remember
 -- Remember statements that are ahead of their time, from when each counts: the first time stays.
-INSERT INTO early_statements (digest, topic, source, stated_at, counts_from)
-SELECT DISTINCT ON (digest) digest, topic, source, stated_at, counts_from
-FROM unnest(%(digest)s::bytea[], %(topic)s::text[], %(source)s::text[],
-            %(stated_at)s::timestamptz[], %(counts_from)s::timestamptz[])
-     AS said (digest, topic, source, stated_at, counts_from)
+INSERT INTO early_statements (digest, topic, property, account, source, stated_at, counts_from)
+SELECT DISTINCT ON (digest) digest, topic, property, account, source, stated_at, counts_from
+FROM unnest(%(digest)s::bytea[], %(topic)s::text[], %(property)s::text[], %(account)s::text[],
+            %(source)s::text[], %(stated_at)s::timestamptz[], %(counts_from)s::timestamptz[])
+     AS said (digest, topic, property, account, source, stated_at, counts_from)
 ORDER BY digest, counts_from
 ON CONFLICT (digest) DO NOTHING;
 
