@@ -31,15 +31,19 @@ def message(step: Step) -> Message:
     raise TypeError(f"no message: {step}")
 
 
-def report(step: Report, notice: UUID) -> Message:
-    """Return the message of a provider's report of a notice."""
-    data = {
-        "notice": str(notice),
-        "event": step.event,
-        "occurred_at": step.occurred_at.isoformat(),
-        "provider_id": step.identity,
-    } | ({"reason": step.reason} if step.reason else {})
-    return _packed("mail-events", data, str(notice), step.now)
+def report(step: Report, notice: UUID | None) -> Message:
+    """Return the message of a provider's report of a notice, or of an address."""
+    named = {"email": step.email} if notice is None else {"notice": str(notice)}
+    data = (
+        named
+        | {
+            "event": step.event,
+            "occurred_at": step.occurred_at.isoformat(),
+            "provider_id": step.identity,
+        }
+        | ({"reason": step.reason} if step.reason else {})
+    )
+    return _packed("mail-events", data, str(notice or ""), step.now)
 
 
 def _packed(

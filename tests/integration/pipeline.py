@@ -133,6 +133,8 @@ class Pipeline(Readings):
         """Return the message; None for a report of a notice that does not exist."""
         if not isinstance(step, Report):
             return message(step)
+        if step.email is not None:
+            return report(step, None)
         if step.identity not in self._reported and (name := target or step.notice):
             self.settle()
             self._reported[step.identity] = self._named(name)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from tests.model.addresses import mailbox
+from tests.model.addresses import mailbox, mended
 from tests.model.permission import Permissions
+from tests.model.register import Key
+from tests.model.uses import instant
 
 Said = tuple[str, str, datetime]  # (mailbox, bounced or complained, time)
 
@@ -37,10 +39,43 @@ class Mailboxes(Permissions):
 
     def marked(self, email: str) -> bool:
         """Return whether a mark holds: one that nothing later has lifted."""
+        lifts = self.lifts + [
+            lift for key in self.account_events for lift in self.verifications(key)
+        ]
         return any(
             box == mailbox(email)
-            and not any(
-                (lifted, of) == (box, kind) and since > at for lifted, of, since in self.lifts
-            )
+            and not any((lifted, of) == (box, kind) and since > at for lifted, of, since in lifts)
             for box, kind, at in self.marks
         )
+
+    def verifications(self, key: Key) -> list[Said]:
+        """Return what the account's verified addresses lift: by then it had named them."""
+        named: dict[str, list[tuple[datetime, datetime | None]]] = {}
+        for event in self.account_events.get(key, []):
+            at, email = instant(event["updated_at"]), mended(event.get("email"))
+            if email and not event.get("minor") and self.since_deletion(key, at):
+                stated = event.get("email_verified_at")
+                verified = min(instant(stated), at) if stated else None
+                named.setdefault(mailbox(email), []).append((at, verified))
+        found = [
+            (box, min(at for at, _ in said), max((one for _, one in said if one), default=None))
+            for box, said in named.items()
+        ]
+        return [
+            (box, kind, verified)
+            for box, first, verified in found
+            if verified and verified >= first
+            for kind in ("bounced", "complained")
+        ]
+
+    def forget_verified(self, key: Key) -> None:
+        """Before an account is forgotten: what its verified addresses have lifted stays lifted."""
+        self.lifts += [
+            (box, kind, at)
+            for box, kind, at in self.verifications(key)
+            if any((marked, of) == (box, kind) and since < at for marked, of, since in self.marks)
+        ]
+
+    def forgotten(self, key: Key) -> bool:
+        """Return whether the account's address is not known any more."""
+        return self.person(key).minor or self.person(key).status == "deleted"

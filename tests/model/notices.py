@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from tests.model.addresses import mailbox
 from tests.model.mailboxes import Mailboxes
 from tests.model.register import Entry, Key, NoticeKey
 from tests.model.uses import ANY, Document, Item, covers, instant, material
@@ -49,6 +50,7 @@ class Notices(Mailboxes):
 
     notice_list: list[Notice] = field(default_factory=list)
     planned: set[tuple[str, str]] = field(default_factory=set)  # (policy, version)
+    address_events: set[tuple[str, str, datetime, str]] = field(default_factory=set)
 
     # ------------------------------------------------------------------ recording
 
@@ -69,6 +71,8 @@ class Notices(Mailboxes):
         """RULES 15 and 27: a deletion closes the notices unless a later one is already known."""
         key = (event["property"], event["account"])
         at = instant(event["updated_at"])
+        if event["status"] == "deleted" or event.get("minor"):
+            self.forget_verified(key)
         if event["status"] == "deleted" and self.since_deletion(key, at):
             for notice in [n for n in self.notice_list if n.key == key]:
                 notice.closed, notice.passes_on = True, False
@@ -125,12 +129,38 @@ class Notices(Mailboxes):
         if notice is None or notice.accepted_at is None:
             return
         self.said(notice.email or "", event, instant(at), marks=marks)
+        self.apply(notice, event)
+
+    def apply(self, notice: Notice, event: str) -> None:
+        """Show what a report says of a notice."""
         if event in ("bounced", "dropped"):
             notice.undelivered = True
         shown = {"delivered": "delivered", "complained": "complained"}
         shown |= {"bounced": "bounced", "dropped": "bounced"}
         order = ("accepted", "delivered", "bounced", "complained")
         notice.state = max(notice.state, shown.get(event, notice.state), key=order.index)
+
+    def address_event(
+        self, email: str, event: str, at: str | datetime, identity: str, *, marks: bool = True
+    ) -> None:
+        """RULES 15: apply a report that names an address; the same one again changes nothing."""
+        said = (mailbox(email), event, instant(at), identity)
+        if said in self.address_events:
+            return
+        self.address_events.add(said)
+        self.said(email, event, instant(at), marks=marks)
+        for notice in self.notice_list:
+            accepted = notice.accepted_at
+            if (
+                notice.email
+                and mailbox(notice.email) == mailbox(email)
+                and accepted
+                and instant(at) - timedelta(days=10) < accepted <= instant(at)
+                and notice.state != "delivered"
+                and not notice.closed
+                and not self.forgotten(notice.key)
+            ):
+                self.apply(notice, event)
 
     # ------------------------------------------------------------------ reading notices
 

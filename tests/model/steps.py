@@ -48,13 +48,17 @@ class Tombstone(Step):
 
 @dataclass(frozen=True, kw_only=True)
 class Report(Step):
-    """A message on mail-events, about the named notice or the pick-th of the mailed ones."""
+    """A message on mail-events, about the named notice or the pick-th of the mailed ones.
+
+    With an `email` it is about an address.
+    """
 
     event: str
     occurred_at: datetime
     identity: str  # a repeated identity is about the same notice
     pick: int = 0
     notice: NoticeKey | None = None
+    email: str | None = None
     reason: str | None = None  # of a bounce or drop that does not speak of the mailbox
 
 
@@ -207,6 +211,14 @@ class Player:
                 self.world.choice(self._counted(step, "decided_at"), step.identity)
             case Tombstone():
                 self.world.delete(*step.key, step.at)
+            case Report(email=str(email)):
+                self.world.address_event(
+                    email,
+                    step.event,
+                    min(step.occurred_at, step.now),
+                    step.identity,
+                    marks=step.reason is None,
+                )
             case Report():
                 if name := self.target(step):
                     occurred_at = min(step.occurred_at, step.now)

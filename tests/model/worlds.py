@@ -41,6 +41,7 @@ _LATE = [timedelta(), timedelta(), timedelta(hours=1), timedelta(days=1), timede
 _AHEAD = [timedelta(minutes=2), timedelta(hours=30), timedelta(days=5), timedelta(days=90)]
 _PAUSES = [timedelta(), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)]
 _PAUSES += [timedelta(days=6)]
+_LONG_AGO = (START - timedelta(days=400)).isoformat()
 
 T = TypeVar("T")
 
@@ -108,6 +109,7 @@ class _Story:
             "name": self.one([None, "Somebody"]),
             "locale": self.one([None, "en", "nb-NO"]),
             "minor": self.one([None] * 12 + [False, True]),
+            "email_verified_at": self.one([None, None, data["updated_at"], _LONG_AGO]),
         }
         data |= {field: value for field, value in optional.items() if value is not None}
         self._record("accounts", data)
@@ -151,6 +153,7 @@ class _Story:
                 event=event,
                 occurred_at=self.when(),
                 reason=self.one([None, None, "552 5.2.2 full", "blocked: listed"]),
+                email=self.one([None, None, None, *EMAILS]),
                 identity=f"mail-events-{len(self.steps)}",
             )
         )

@@ -7,30 +7,25 @@ never makes an event invalid.
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cached_property
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    JsonValue,
-    PlainValidator,
-    ValidationError,
-    WithJsonSchema,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from reconsent.domain.account import Contact, Status
 from reconsent.domain.address import UnusableAddressError, usable_address
 from reconsent.domain.errors import BadInputError
+from reconsent.domain.event_fields import (
+    AnyJson,
+    FalseIfNull,
+    FreeText,
+    NoticeName,
+    PersonIfNull,
+    Time,
+)
 from reconsent.domain.fields import (
     FORMS,
     CollectedUnder,
@@ -40,47 +35,12 @@ from reconsent.domain.fields import (
     Property,
     ShortName,
 )
-from reconsent.domain.notice_id import one_spelling
 from reconsent.domain.policy import PolicyVersion
-from reconsent.domain.surrogates import storable, with_nul
-
-_RFC_3339 = re.compile(
-    r"(19|[2-8]\d)\d\d-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII
-)
-# PostgreSQL stores up to 131072 digits, Python prints up to 4300.
-_LARGEST_NUMBER: Final = 10**1000
+from reconsent.domain.surrogates import with_nul
 
 
-def _time(value: object) -> datetime:
-    """Parse an RFC 3339 time with a zone, of the years 1900 to 8999, as UTC."""
-    if isinstance(value, str) and _RFC_3339.fullmatch(value):
-        return datetime.fromisoformat(value.upper()).astimezone(UTC)
-    if isinstance(value, datetime) and value.tzinfo:
-        return value.astimezone(UTC)
-    raise ValueError(
-        "should be an RFC 3339 time with a zone, such as 2026-12-01T08:00:00Z, from 1900 to 8999"
-    )
-
-
-def _storable(value: JsonValue) -> JsonValue:
-    """Return the same JSON value in a form that PostgreSQL can store. Raises ValueError."""
-    match value:
-        case str():
-            return storable(value)
-        case list():
-            return [_storable(item) for item in value]
-        case dict():
-            return {storable(name): _storable(item) for name, item in value.items()}
-        # `not abs(value) < …` also rejects NaN.
-        case int() | float() if not abs(value) < (
-            _LARGEST_NUMBER if isinstance(value, int) else math.inf
-        ):
-            raise ValueError("has a number that is too large")
-    return value
-
-
-def _default_if_null(default: object) -> Callable[[object], object]:
-    return lambda value: default if value is None else value
+def _by(at: datetime | None, updated_at: datetime) -> datetime | None:
+    return None if at is None else min(at, updated_at)
 
 
 def _usable(email: str | None) -> str | None:
@@ -88,23 +48,6 @@ def _usable(email: str | None) -> str | None:
         return None if email is None else usable_address(email)
     except UnusableAddressError:
         return None
-
-
-FreeText = Annotated[str, AfterValidator(storable)]
-Source = Literal["person", "third_party"]
-Time = Annotated[
-    datetime, PlainValidator(_time), WithJsonSchema({"type": "string", "format": "date-time"})
-]
-FalseIfNull = Annotated[
-    bool, BeforeValidator(_default_if_null(default=False), json_schema_input_type=bool | None)
-]
-PersonIfNull = Annotated[
-    Source,
-    BeforeValidator(_default_if_null(default="person"), json_schema_input_type=Source | None),
-]
-
-
-NoticeName = Annotated[Name, AfterValidator(one_spelling)]
 
 
 class _Event(BaseModel):
@@ -137,7 +80,17 @@ class AccountEvent(_Fact):
     status: Status
     contact: Contact
     minor: FalseIfNull = False
+    email_verified_at: Time | None = None
+    opted_in_at: Time | None = None
     updated_at: Time
+
+    def verified(self) -> datetime | None:
+        """Return when the address was verified: the account is as of `updated_at`, so by then."""
+        return _by(self.email_verified_at, self.updated_at)
+
+    def opted_in(self) -> datetime | None:
+        """Return when the person opted in to optional mail last: by `updated_at` too."""
+        return _by(self.opted_in_at, self.updated_at)
 
     @cached_property
     def email(self) -> str | None:
@@ -169,7 +122,7 @@ class ChoiceEvent(_Fact):
     collected_under: CollectedUnder | None = None
     policy_version: ShortName | None = None
     channel: ShortName | None = None
-    evidence: Annotated[JsonValue, AfterValidator(_storable)] = None
+    evidence: AnyJson = None
     decided_at: Time
 
 

@@ -25,7 +25,8 @@ def account_rows(
 
     `alone`: the event is the only one of its account here and no reason to forget anything, so that
     an unknown account will be as the event says. `is_personal`: it contains more than a deletion.
-    The last column is the time that is stated, if the event counts from an earlier one.
+    Then come the time that is stated, if the event counts from an earlier one, and when the address
+    was verified and the person opted in.
     """
     times = Counter([(event.property, event.account) for _, event, _ in events])
     repeated = len(times) < len(events)
@@ -44,7 +45,8 @@ def account_rows(
         rows.append(
             f"{position}\t{columns}\t{status}\t{event.contact}\t{'t' if minor else 'f'}"
             f"\t{event.updated_at}\t{hashed}\t{'t' if alone else 'f'}"
-            f"\t{'t' if is_personal else 'f'}\t{_stated(event)}\n"
+            f"\t{'t' if is_personal else 'f'}\t{_stated(event)}"
+            f"\t{event.verified() or _NULL}\t{event.opted_in() or _NULL}\n"
         )
     return "".join(rows).encode()
 

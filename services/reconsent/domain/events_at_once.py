@@ -13,16 +13,8 @@ from typing import Annotated, Any, Final, NamedTuple, cast, get_type_hints
 
 from pydantic import StringConstraints, TypeAdapter, create_model
 
-from reconsent.domain.event import (
-    AccountEvent,
-    CollectionEvent,
-    Event,
-    FalseIfNull,
-    FreeText,
-    PersonIfNull,
-    Source,
-    Time,
-)
+from reconsent.domain.event import AccountEvent, CollectionEvent, Event
+from reconsent.domain.event_fields import FalseIfNull, FreeText, PersonIfNull, Source, Time
 
 _TIME: Final = (
     r"^(19|[2-8][0-9])[0-9]{2}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?"
@@ -30,6 +22,7 @@ _TIME: Final = (
 )
 _PLAIN: Final[Sequence[tuple[object, object]]] = (
     (Time, Annotated[str, StringConstraints(pattern=_TIME)]),
+    (Time | None, Annotated[str, StringConstraints(pattern=_TIME)] | None),
     (FalseIfNull, bool | None),
     (PersonIfNull, Source | None),
     (FreeText | None, str | None),
@@ -58,6 +51,9 @@ def _plain(model: type[Event]) -> TypeAdapter[list[Event]]:
 def _complete_account(event: Event) -> None:
     values = vars(event)
     values["updated_at"] = _time(values["updated_at"])
+    for name in ("email_verified_at", "opted_in_at"):
+        if values[name] is not None:
+            values[name] = _time(values[name])
     if values["minor"] is None:
         values["minor"] = False
 

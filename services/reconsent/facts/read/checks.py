@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from reconsent.domain.errors import BadInputError
-from reconsent.domain.event import Time
+from reconsent.domain.event_fields import Time
 from reconsent.domain.fields import CollectedUnder, DottedKey, Name, PartyKey, Property
 from reconsent.domain.surrogates import with_nul
 

@@ -5,16 +5,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from reconsent.domain.account import AccountName, Contact, Profile, Status, merged
-from reconsent.domain.bucket import bucket_of, by_bucket
+from reconsent.domain.bucket import by_bucket
 from reconsent.domain.event_rows import account_rows
 from reconsent.domain.recorded import Counts
-from reconsent.facts.record.bus_messages import erase_messages
+from reconsent.facts.record.account_paths import (
+    Path,
+    erase_late,
+    keep_addresses,
+    name_of,
+    write_history,
+)
 from reconsent.facts.record.forgetting import (
     Forgotten,
     Using,
     forget_deleted,
     forget_minors,
 )
+from reconsent.facts.record.named_addresses import leave_addresses
 from reconsent.facts.record.new_accounts import Changed, added_and_changed, profile_of
 from reconsent.facts.record.new_accounts import changed as compared
 from reconsent.facts.record.standings import refresh_holdings
@@ -35,7 +42,6 @@ _STAGED: Final = (
     "int8", "text", "text", "text", "text", "bool", "text", "text", "text", "text", "timestamptz",
     "timestamptz", "bytea",
 )  # fmt: skip
-_HISTORY: Final = ("int2", "int8", "timestamptz", "text", "text", "bool", "timestamptz")
 _STUB: Final = Profile()
 
 
@@ -67,23 +73,6 @@ class _Added(NamedTuple):
     account_key: int
     property: str
     account: str
-
-
-class _Path(NamedTuple):
-    """An account's profiles, from before the events to after each; `key` is None if it is new."""
-
-    key: int | None
-    profiles: list[Profile]
-
-    @property
-    def before(self) -> Profile:
-        """The profile before the events."""
-        return self.profiles[0]
-
-    @property
-    def now(self) -> Profile:
-        """The profile after the events."""
-        return self.profiles[-1]
 
 
 def lock_accounts(
@@ -152,63 +141,45 @@ def record_account_rows(
     new, changed = added_and_changed(connection, rows)
     while changed:
         paths = _paths(connection, changed)
+        moved = [path.key for path in paths.values() if path.key is not None and path.moved]
+        leave_addresses(connection, moved)
         written = _write(connection, paths, address_hash)
-        recorded = [event for event in changed if _name(event) in written]
-        _write_history(connection, recorded, written)
+        recorded = [event for event in changed if name_of(event) in written]
+        write_history(connection, recorded, written)
+        keep_addresses(connection, recorded, written)
         _after(connection, written, Using(policies, address_hash))
-        _erase_late(connection, recorded, written, address_hash)
+        erase_late(connection, recorded, written, address_hash)
         new += sum(len(path.profiles) - 1 for path in written.values())
         # Another transaction has just added these accounts; now they are known.
-        left = {event.position for event in changed if _name(event) not in written}
+        left = {event.position for event in changed if name_of(event) not in written}
         again = compared(connection) if left else []
         changed = [event for event in again if event.position in left]
     return Counts(new=new, unchanged=rows.count(b"\n") - new)
 
 
-def _name(event: Changed) -> AccountName:
-    return AccountName(event.property, event.account)
-
-
-def _paths(connection: Connection, changed: Sequence[Changed]) -> dict[AccountName, _Path]:
+def _paths(connection: Connection, changed: Sequence[Changed]) -> dict[AccountName, Path]:
     """Lock the known accounts, and apply the events to all accounts."""
     keys = (event.account_key for event in changed if event.account_key is not None)
     known = _locked(connection, keys)
-    paths: dict[AccountName, _Path] = {
-        name: _Path(account.key, [account.profile]) for name, account in known.items()
+    paths: dict[AccountName, Path] = {
+        name: Path(account.key, [account.profile]) for name, account in known.items()
     }
     for event in changed:
-        name = _name(event)
+        name = name_of(event)
         path = paths.get(name)
         if path is None:
-            path = paths[name] = _Path(None, [_STUB])
+            path = paths[name] = Path(None, [_STUB])
         after = merged(path.now, profile_of(event))
         if after != path.now:
             path.profiles.append(after)
     return paths
 
 
-def _erase_late(
-    connection: Connection,
-    events: Sequence[Changed],
-    paths: Mapping[AccountName, _Path],
-    keyed_hash: Callable[[str], bytes],
-) -> None:
-    """Erase events from the bus that arrive after a deletion but are dated before it."""
-    late = {
-        name: at
-        for event in events
-        if (at := paths[name := _name(event)].now.deleted_at)
-        and event.updated_at <= at
-        and event.is_personal
-    }
-    erase_messages(connection, late, keyed_hash)
-
-
 def _write(
     connection: Connection,
-    paths: Mapping[AccountName, _Path],
+    paths: Mapping[AccountName, Path],
     address_hash: Callable[[str], bytes],
-) -> dict[AccountName, _Path]:
+) -> dict[AccountName, Path]:
     """Write the changed profiles; leave out accounts that another transaction has just added."""
     changed = {name: path for name, path in paths.items() if len(path.profiles) > 1}
     if not changed:
@@ -229,7 +200,7 @@ def _write(
 
 
 def _rows(
-    changed: Mapping[AccountName, _Path], address_hash: Callable[[str], bytes]
+    changed: Mapping[AccountName, Path], address_hash: Callable[[str], bytes]
 ) -> Iterator[tuple[Any, ...]]:
     for (property_name, account), path in changed.items():
         now = path.now
@@ -240,27 +211,7 @@ def _rows(
         )  # fmt: skip
 
 
-def _write_history(
-    connection: Connection, events: Sequence[Changed], written: Mapping[AccountName, _Path]
-) -> None:
-    """Add states to the history as they were said, also those that a later one outranks."""
-    said = {
-        (key, event.updated_at, event.status, event.contact, event.minor): event.stated_at
-        for event in events
-        if (key := written[_name(event)].key) is not None
-    }
-    keys = {"keys": sorted({key for key, *_ in said})}
-    known = set(connection.execute(SQL["history"], keys).fetchall()) if said else set()
-    new = [
-        (bucket_of(state[0]), *state, stated_at)
-        for state, stated_at in said.items()
-        if state not in known
-    ]
-    if new:
-        copy_in(connection, SQL["write_history"], _HISTORY, new)
-
-
-def _after(connection: Connection, written: Mapping[AccountName, _Path], using: Using) -> None:
+def _after(connection: Connection, written: Mapping[AccountName, Path], using: Using) -> None:
     """Forget the data of deleted accounts and minors; refresh what returned accounts hold."""
     deleted = [
         Forgotten(path.key, name, path.now.deleted_at)

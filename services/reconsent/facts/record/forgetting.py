@@ -19,6 +19,7 @@ from reconsent.facts.record.bus_messages import (
     forget_sources,
     hide_messages,
 )
+from reconsent.facts.record.named_addresses import forget_named_addresses
 from reconsent.facts.record.standings import refresh_holdings
 from reconsent.store.named import named
 from reconsent.store.rows import all_rows, values
@@ -90,6 +91,12 @@ def _close_notices(connection: Connection, accounts: Sequence[Forgotten], using:
     connection.execute(SQL["close_notices"], {"keys": _keys(accounts), "latest": latest})
 
 
+def _forget_named_addresses(
+    connection: Connection, accounts: Sequence[Forgotten], _: Using
+) -> None:
+    forget_named_addresses(connection, _keys(accounts))
+
+
 def _forget_holdings(connection: Connection, accounts: Sequence[Forgotten], using: Using) -> None:
     refresh_holdings(connection, _keys(accounts), using.policies)
 
@@ -152,6 +159,11 @@ _PROFILE: Final = Step(
     takes="name, address, locale, time zone and the hash of the address",
     tables=("accounts",),
 )
+_NAMED: Final = Step(
+    takes="the hashes of addresses that the account had, with their dates",
+    tables=("named_addresses",),
+    run=_forget_named_addresses,
+)
 _REPORTS: Final = Step(
     takes="the texts in mail providers' reports", tables=("notices", "mail_events"),
     run=_forget_reports,
@@ -163,6 +175,7 @@ _REPORT_MESSAGES: Final = Step(
 
 AT_DELETION: Final = (
     _PROFILE,
+    _NAMED,
     Step(
         takes="open notices: unsent ones are never sent, links in sent ones stop working",
         tables=("notices",),
@@ -186,7 +199,7 @@ AT_DELETION: Final = (
 )
 """What is erased when a deletion is recorded."""
 
-AT_MINORITY: Final = (_PROFILE, _REPORTS, _REPORT_MESSAGES)
+AT_MINORITY: Final = (_PROFILE, _NAMED, _REPORTS, _REPORT_MESSAGES)
 """What is erased when an account event first says that the owner is a minor."""
 
 OF_MINORS: Final = (

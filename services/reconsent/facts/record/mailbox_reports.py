@@ -6,7 +6,7 @@ import hashlib
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from reconsent.facts.record.marks import having
+from reconsent.facts.record.marks import having, having_had
 from reconsent.facts.record.unsubscribes import Unsubscribe, record_unsubscribes
 from reconsent.store.named import named
 from reconsent.store.rows import all_rows
@@ -55,12 +55,16 @@ def add_reports(connection: Connection, reports: Sequence[Report]) -> list[Repor
 def accepted_for(connection: Connection, reports: Sequence[Report]) -> list[tuple[UUID, MailEvent]]:
     """Return the notices that reports are about: accepted lately for it, and not delivered."""
     about = [report for report in reports if report[1].event != "unsubscribed"]
+    if not about:
+        return []
+    mailboxes = [address_hash for address_hash, _ in about]
     wanted = {
-        "address_hash": [address_hash for address_hash, _ in about],
+        "keys": having_had(connection, set(mailboxes)),
+        "address_hash": mailboxes,
         "until": [event.occurred_at for _, event in about],
         "since": [event.occurred_at - LATE_REPORTS for _, event in about],
     }
-    found = all_rows(connection, _About, SQL["accepted_for"], wanted) if about else []
+    found = all_rows(connection, _About, SQL["accepted_for"], wanted)
     return [(one.notice_id, about[one.position - 1][1]) for one in found]
 
 

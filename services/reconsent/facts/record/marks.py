@@ -25,6 +25,10 @@ MARKS: Final[tuple[Mark, ...]] = get_args(Mark)
 DELIVERED: Final = "delivered"
 VERIFIED: Final = "verified"
 OPERATOR: Final = "operator"
+_DELIVERED: Final = (
+    SQL["delivered_by_notice"], SQL["delivered_to_deleted"], SQL["delivered_by_address"],
+)  # fmt: skip
+_VERIFIED: Final = (SQL["verified"], SQL["verified_before"])
 
 
 class Marked(NamedTuple):
@@ -115,6 +119,14 @@ def lift(connection: Connection, lifts: Iterable[Lifted]) -> int:
     return len(lifted)
 
 
+def lift_by_what_is_known(connection: Connection, address_hashes: Collection[bytes]) -> None:
+    """Lift the marks on mailboxes that something recorded lifts."""
+    held = [one for one in marks_of(connection, address_hashes) if one.lifted_at is None]
+    if held:
+        lifts = _known_lifts(connection, {one.address_hash for one in held})
+        lift(connection, [lifts[one[:2]] for one in held if one[:2] in lifts])
+
+
 def touch_having(connection: Connection, address_hashes: Collection[bytes]) -> None:
     """Lock the accounts that have some addresses, and note them as changed."""
     touch(connection, having(connection, address_hashes))
@@ -123,6 +135,11 @@ def touch_having(connection: Connection, address_hashes: Collection[bytes]) -> N
 def having(connection: Connection, address_hashes: Collection[bytes]) -> list[int]:
     """Return the accounts that have some addresses."""
     return values(connection, SQL["having"], {"address_hashes": sorted(address_hashes)})
+
+
+def having_had(connection: Connection, address_hashes: Collection[bytes]) -> list[int]:
+    """Return the accounts that have some addresses, or had them."""
+    return values(connection, SQL["having_had"], {"address_hashes": sorted(address_hashes)})
 
 
 def touch(connection: Connection, keys: Collection[int]) -> None:
@@ -136,11 +153,20 @@ def _known_lifts(
     connection: Connection, address_hashes: Collection[bytes]
 ) -> Mapping[tuple[bytes, Mark], Lifted]:
     """Return the latest lift that is known of each mailbox and mark."""
-    wanted = {"address_hashes": sorted(address_hashes)}
+    wanted = {
+        "address_hashes": sorted(address_hashes),
+        "keys": having_had(connection, address_hashes),
+    }
     found = [
         Lifted(row.address_hash, "bounced", row.at, DELIVERED)
-        for query in (SQL["delivered_by_notice"], SQL["delivered_by_address"])
+        for query in _DELIVERED
         for row in all_rows(connection, _At, query, wanted)
+    ]
+    found += [
+        Lifted(row.address_hash, kind, row.at, VERIFIED)
+        for query in _VERIFIED
+        for row in all_rows(connection, _At, query, wanted)
+        for kind in MARKS
     ]
     found += [
         Lifted(order.address_hash, order.mark, order.at, OPERATOR)

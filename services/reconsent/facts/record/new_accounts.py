@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from psycopg.errors import UniqueViolation
 
 from reconsent.domain.account import Contact, Profile, Status
+from reconsent.facts.record.marks import lift_by_what_is_known
 from reconsent.store.copying import copy_text
 from reconsent.store.named import named
 from reconsent.store.rows import all_rows, values
@@ -36,6 +37,9 @@ class Changed(NamedTuple):
     updated_at: datetime
     is_personal: bool
     stated_at: datetime | None
+    address_hash: bytes | None
+    verified_at: datetime | None
+    opted_in_at: datetime | None
 
 
 def profile_of(event: Changed) -> Profile:
@@ -70,6 +74,8 @@ def added_and_changed(connection: Connection, rows: bytes) -> tuple[int, list[Ch
     except UniqueViolation:
         # Another transaction has just added one of them.
         return 0, changed(connection)
+    if verified := values(connection, SQL["verified"]):
+        lift_by_what_is_known(connection, verified)
     return added, [] if added == compared else _changed(connection, every=False)
 
 

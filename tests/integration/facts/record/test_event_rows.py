@@ -82,6 +82,8 @@ def test_accounts(database: Database, events: list[AccountEvent]) -> None:
             event.status != "deleted" and not event.minor and names.count(names[position]) == 1,
             event.status != "deleted" or bool(event.given_email or event.name),
             event.stated_at,
+            event.verified(),
+            event.opted_in(),
         )
         for position, event in enumerate(events)
     ]

@@ -65,6 +65,10 @@ WITH written AS (
         status = staged.status, contact = staged.contact, minor = staged.minor,
         email = staged.email, name = staged.name, locale = staged.locale,
         time_zone = staged.time_zone, address_hash = staged.address_hash,
+        address_since = CASE WHEN accounts.address_hash = staged.address_hash
+                             THEN coalesce(accounts.address_since, accounts.updated_at) END,
+        email_verified_at = CASE WHEN accounts.address_hash = staged.address_hash
+                                 THEN accounts.email_verified_at END,
         updated_at = staged.updated_at, deleted_at = staged.deleted_at
     FROM staged_accounts AS staged
     WHERE accounts.bucket = bucket_of(staged.account_key)

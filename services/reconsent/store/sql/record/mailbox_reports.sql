@@ -9,11 +9,9 @@ RETURNING address_hash, event, occurred_at, provider_id;
 
 -- :name accepted_for
 -- Find the notices that were accepted for mailboxes in some time, and were not delivered, of the
--- accounts that have these.
+-- accounts that have or had these.
 SELECT position::integer, notice_id
-FROM unnest(%(address_hash)s::bytea[], %(since)s::timestamptz[], %(until)s::timestamptz[])
-     WITH ORDINALITY AS reports (address_hash, since, until, position)
-JOIN accounts ON accounts.address_hash = reports.address_hash
-JOIN notices ON notices.bucket = accounts.bucket AND notices.account_key = accounts.account_key
-WHERE notices.address_hash = reports.address_hash AND state <> 'delivered' AND NOT dead
-  AND accepted_at > since AND accepted_at <= until;
+FROM listed(%(keys)s::bigint[]) JOIN notices USING (bucket, account_key)
+JOIN unnest(%(address_hash)s::bytea[], %(since)s::timestamptz[], %(until)s::timestamptz[])
+     WITH ORDINALITY AS reports (address_hash, since, until, position) USING (address_hash)
+WHERE state <> 'delivered' AND NOT dead AND accepted_at > since AND accepted_at <= until;

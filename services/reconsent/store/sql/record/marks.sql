@@ -57,16 +57,32 @@ FROM mailbox_orders JOIN mailboxes(%(address_hashes)s::bytea[]) USING (bucket, a
 ORDER BY address_hash, at;
 
 -- :name delivered_by_notice
--- Find when mail to some mailboxes, of accounts that have them, was last reported as delivered.
-SELECT notices.address_hash, max(occurred_at) AS at
-FROM accounts
-JOIN notices ON notices.bucket = accounts.bucket AND notices.account_key = accounts.account_key
-JOIN mail_events ON mail_events.bucket = notices.bucket
-                AND mail_events.account_key = notices.account_key
-                AND mail_events.notice_id = notices.notice_id
-WHERE accounts.address_hash = ANY(%(address_hashes)s::bytea[])
-  AND notices.address_hash = accounts.address_hash AND event = 'delivered'
-GROUP BY notices.address_hash;
+-- Find when mail to some mailboxes, of accounts that have or had them, was last reported as delivered.
+SELECT address_hash, max(occurred_at) AS at
+FROM listed(%(keys)s::bigint[]) JOIN notices USING (bucket, account_key)
+JOIN mail_events USING (bucket, account_key, notice_id)
+WHERE address_hash = ANY(%(address_hashes)s::bytea[]) AND event = 'delivered'
+GROUP BY address_hash;
+
+-- :name delivered_to_deleted
+-- Find the same of deleted accounts.
+SELECT address_hash, max(occurred_at) AS at
+FROM notices JOIN mail_events USING (bucket, account_key, notice_id)
+WHERE address_hash = ANY(%(address_hashes)s::bytea[]) AND dead AND event = 'delivered'
+GROUP BY address_hash;
+
+-- :name verified
+-- Find when some mailboxes were last verified, of accounts that have them.
+SELECT address_hash, max(email_verified_at) AS at FROM accounts
+WHERE address_hash = ANY(%(address_hashes)s::bytea[])
+  AND email_verified_at >= coalesce(address_since, updated_at)
+GROUP BY address_hash;
+
+-- :name verified_before
+-- Find when some mailboxes were last verified, of accounts that had them.
+SELECT address_hash, max(verified_at) AS at FROM named_addresses
+WHERE address_hash = ANY(%(address_hashes)s::bytea[]) AND verified_at >= named_at
+GROUP BY address_hash;
 
 -- :name delivered_by_address
 -- Find when a report that names one of these mailboxes said last that it takes mail.
@@ -78,6 +94,12 @@ GROUP BY address_hash;
 -- :name having
 -- Find the accounts that have some addresses.
 SELECT account_key FROM accounts WHERE address_hash = ANY(%(address_hashes)s::bytea[]);
+
+-- :name having_had
+-- Find the accounts that have, or had, some addresses.
+SELECT account_key FROM accounts WHERE address_hash = ANY(%(address_hashes)s::bytea[])
+UNION
+SELECT account_key FROM named_addresses WHERE address_hash = ANY(%(address_hashes)s::bytea[]);
 
 -- :name touch
 -- Mark accounts as changed.

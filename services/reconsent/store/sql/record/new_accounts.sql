@@ -3,7 +3,8 @@
 CREATE TEMPORARY TABLE IF NOT EXISTS incoming_accounts (
     position integer, property text, account text, email text, name text, locale text,
     time_zone text, status text, contact text, minor boolean, updated_at timestamptz,
-    address_hash bytea, alone boolean, is_personal boolean, stated_at timestamptz
+    address_hash bytea, alone boolean, is_personal boolean, stated_at timestamptz,
+    verified_at timestamptz, opted_in_at timestamptz
 ) ON COMMIT DELETE ROWS;
 
 -- :name make_compared
@@ -12,7 +13,7 @@ CREATE TEMPORARY TABLE IF NOT EXISTS compared_accounts (
     account_key bigint, bucket smallint, position integer, property text, account text, email text,
     name text, locale text, time_zone text, status text, contact text, minor boolean,
     updated_at timestamptz, address_hash bytea, alone boolean, is_personal boolean,
-    stated_at timestamptz
+    stated_at timestamptz, verified_at timestamptz, opted_in_at timestamptz
 ) ON COMMIT DELETE ROWS;
 
 -- :name clear_incoming
@@ -41,7 +42,10 @@ LEFT JOIN LATERAL (
            AND NOT incoming.minor
            AND email IS NOT DISTINCT FROM incoming.email AND name IS NOT DISTINCT FROM incoming.name
            AND locale IS NOT DISTINCT FROM incoming.locale
-           AND time_zone IS NOT DISTINCT FROM incoming.time_zone AS is_known
+           AND time_zone IS NOT DISTINCT FROM incoming.time_zone
+           AND (incoming.verified_at IS NULL OR incoming.verified_at <= email_verified_at)
+           AND (incoming.opted_in_at IS NULL OR incoming.opted_in_at <= accounts.opted_in_at)
+           AS is_known
     FROM accounts
     WHERE bucket = incoming.bucket AND property = incoming.property
       AND account = incoming.account OFFSET 0
@@ -52,9 +56,12 @@ WHERE is_known IS NOT TRUE;
 -- Add the accounts that are simply new, and the begin of their history; count them.
 WITH added AS (
     INSERT INTO accounts (bucket, account_key, property, account, status, contact, minor, email,
-                          name, locale, time_zone, updated_at, address_hash, stated_at)
+                          name, locale, time_zone, updated_at, address_hash, stated_at,
+                          address_since, email_verified_at, opted_in_at)
     SELECT bucket, nextval('account_numbers') << 6 | bucket, property, account, status, contact,
-           minor, email, name, locale, time_zone, updated_at, address_hash, stated_at
+           minor, email, name, locale, time_zone, updated_at, address_hash, stated_at,
+           CASE WHEN address_hash IS NOT NULL THEN updated_at END,
+           CASE WHEN address_hash IS NOT NULL THEN verified_at END, opted_in_at
     FROM compared_accounts
     WHERE account_key IS NULL AND alone
     ORDER BY property, account
@@ -69,7 +76,15 @@ SELECT count(*) FROM added;
 -- :name changed
 -- Return what was compared: all of it, or without the accounts that are simply new.
 SELECT position, account_key, property, account, status, contact, minor, email, name, locale,
-       time_zone, updated_at, is_personal, stated_at
+       time_zone, updated_at, is_personal, stated_at, address_hash, verified_at, opted_in_at
 FROM compared_accounts
 WHERE %(all)s OR account_key IS NOT NULL OR NOT alone
 ORDER BY position;
+
+-- :name verified
+-- Find the marked mailboxes among those that the compared events verify.
+SELECT DISTINCT compared.address_hash
+FROM compared_accounts AS compared
+JOIN mailbox_marks ON mailbox_marks.bucket = bucket_of_hash(compared.address_hash)
+                  AND mailbox_marks.address_hash = compared.address_hash
+WHERE verified_at IS NOT NULL AND lifted_at IS NULL;

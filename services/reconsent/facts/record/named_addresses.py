@@ -1,0 +1,73 @@
+"""Which addresses accounts named, since when, and when they were verified. RULES 15.
+
+An account event whose `email_verified_at` is later than a mark lifts it, if the account had named
+the address by then: what an account verified before does not verify an address that it takes later.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from reconsent.facts.record.marks import lift_by_what_is_known
+from reconsent.store.named import named
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+    from datetime import datetime
+
+    from reconsent.store.postgres import Connection
+
+SQL = named("record/named_addresses")
+
+
+class Naming(NamedTuple):
+    """An account names an address as of a time; it was verified at another, if at all."""
+
+    account_key: int
+    address_hash: bytes
+    at: datetime
+    verified_at: datetime | None
+
+
+def leave_addresses(connection: Connection, keys: Collection[int]) -> None:
+    """Keep what is known of the addresses of locked accounts that are about to have others."""
+    if keys:
+        connection.execute(SQL["leave"], {"keys": sorted(keys)})
+
+
+def name_addresses(connection: Connection, namings: Iterable[Naming]) -> None:
+    """Keep what locked accounts named, and lift the marks that this lifts."""
+    once: dict[tuple[int, bytes], Naming] = {}
+    for one in namings:
+        known = once.get(one[:2], one)
+        verified = [at for at in (known.verified_at, one.verified_at) if at]
+        once[one[:2]] = one._replace(
+            at=min(known.at, one.at), verified_at=max(verified, default=None)
+        )
+    if not once:
+        return
+    columns = {
+        "account_key": [one.account_key for one in once.values()],
+        "address_hash": [one.address_hash for one in once.values()],
+        "named_at": [one.at for one in once.values()],
+        "verified_at": [one.verified_at for one in once.values()],
+    }
+    connection.execute(SQL["name"], columns)
+    connection.execute(SQL["note"], {"keys": sorted({key for key, _ in once})})
+    lift_by_what_is_known(connection, {address_hash for _, address_hash in once})
+
+
+def opt_in(connection: Connection, said: Iterable[tuple[int, datetime]]) -> None:
+    """Record when locked accounts asked for optional mail: account, time."""
+    latest: dict[int, datetime] = {}
+    for key, at in said:
+        latest[key] = max(at, latest.get(key, at))
+    if latest:
+        columns = {"account_key": list(latest), "opted_in_at": list(latest.values())}
+        connection.execute(SQL["opt_in"], columns)
+
+
+def forget_named_addresses(connection: Connection, keys: Collection[int]) -> None:
+    """Forget what accounts named up to their deletions, and all that minors did."""
+    connection.execute(SQL["forget"], {"keys": sorted(keys)})
+    connection.execute(SQL["forget_noted"], {"keys": sorted(keys)})

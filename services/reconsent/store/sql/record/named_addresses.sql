@@ -1,0 +1,60 @@
+-- :name leave
+-- Keep what is known of the addresses of accounts that are about to have others.
+INSERT INTO named_addresses (bucket, account_key, address_hash, named_at, verified_at)
+SELECT bucket, account_key, address_hash, coalesce(address_since, updated_at), email_verified_at
+FROM accounts JOIN listed(%(keys)s::bigint[]) USING (bucket, account_key)
+WHERE address_hash IS NOT NULL
+ON CONFLICT (bucket, account_key, address_hash) DO UPDATE SET
+    named_at = least(named_addresses.named_at, excluded.named_at),
+    verified_at = greatest(named_addresses.verified_at, excluded.verified_at);
+
+-- :name name
+-- Keep when accounts first named addresses, and when these were last verified.
+INSERT INTO named_addresses (bucket, account_key, address_hash, named_at, verified_at)
+SELECT bucket_of(account_key), account_key, address_hash, named_at, verified_at
+FROM unnest(%(account_key)s::bigint[], %(address_hash)s::bytea[], %(named_at)s::timestamptz[],
+            %(verified_at)s::timestamptz[])
+     AS named (account_key, address_hash, named_at, verified_at)
+ON CONFLICT (bucket, account_key, address_hash) DO UPDATE SET
+    named_at = least(named_addresses.named_at, excluded.named_at),
+    verified_at = greatest(named_addresses.verified_at, excluded.verified_at);
+
+-- :name note
+-- Note with accounts what is kept of the addresses that they have.
+UPDATE accounts SET
+    address_since = least(coalesce(accounts.address_since, accounts.updated_at), named.named_at),
+    email_verified_at = greatest(accounts.email_verified_at, named.verified_at)
+FROM named_addresses AS named JOIN listed(%(keys)s::bigint[]) USING (bucket, account_key)
+WHERE accounts.bucket = named.bucket AND accounts.account_key = named.account_key
+  AND accounts.address_hash = named.address_hash;
+
+-- :name opt_in
+-- Note when accounts opted in to optional mail last; that ends an unsubscribe of before.
+WITH written AS (
+    UPDATE accounts SET
+        opted_in_at = said.at,
+        unsubscribed_at = CASE WHEN accounts.unsubscribed_at >= said.at
+                               THEN accounts.unsubscribed_at END
+    FROM unnest(%(account_key)s::bigint[], %(opted_in_at)s::timestamptz[]) AS said (account_key, at)
+    WHERE accounts.bucket = bucket_of(said.account_key)
+      AND accounts.account_key = said.account_key
+      AND said.at > coalesce(accounts.opted_in_at, '-infinity')
+    RETURNING accounts.bucket, accounts.account_key
+)
+-- :include accounts_written
+
+-- :name forget
+-- Forget what was named and verified up to the deletion of some accounts; of minors, all.
+DELETE FROM named_addresses
+USING accounts JOIN listed(%(keys)s::bigint[]) USING (bucket, account_key)
+WHERE named_addresses.bucket = accounts.bucket
+  AND named_addresses.account_key = accounts.account_key AND (minor OR named_at <= deleted_at);
+
+-- :name forget_noted
+-- Forget the same of the address that such an account has again.
+UPDATE accounts SET
+    address_since = CASE WHEN address_since > deleted_at THEN address_since END,
+    email_verified_at = CASE WHEN email_verified_at > deleted_at THEN email_verified_at END
+FROM listed(%(keys)s::bigint[])
+WHERE accounts.bucket = listed.bucket AND accounts.account_key = listed.account_key
+  AND (address_since <= deleted_at OR email_verified_at <= deleted_at);
