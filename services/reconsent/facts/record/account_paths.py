@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from reconsent.facts.record.new_accounts import Changed
     from reconsent.store.postgres import Connection
 
-SQL = named("record/accounts")
+SQL = named("record/account_paths")
 _HISTORY: Final = ("int2", "int8", "timestamptz", "text", "text", "bool", "timestamptz")
 
 
