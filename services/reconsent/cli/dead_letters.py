@@ -5,8 +5,6 @@ Each decision is logged, with the time and the user.
 
 from __future__ import annotations
 
-import os
-import pwd
 import sys
 from typing import TYPE_CHECKING, Final
 
@@ -14,6 +12,7 @@ import click
 
 from reconsent import terminal
 from reconsent.cli import dead_letter_report as report
+from reconsent.cli.operator import operator
 from reconsent.cli.with_program import with_program
 from reconsent.domain import dead_letters as rules
 from reconsent.domain.dead_letters import DeadLetter, Id, in_order
@@ -175,7 +174,10 @@ def accept_(program: Program, topic: str) -> None:
     if not partitions:
         raise RefusedError(f"{topic}: does not stand still")
     TOPIC_ACCEPTED.log(
-        at=f"{program.now():%Y-%m-%dT%H:%M:%SZ}", user=_user(), topic=topic, partitions=partitions
+        at=f"{program.now():%Y-%m-%dT%H:%M:%SZ}",
+        user=operator(),
+        topic=topic,
+        partitions=partitions,
     )
 
 
@@ -219,15 +221,8 @@ def _log(program: Program, decision: str, letter: DeadLetter, outcome: str) -> N
     key = f" ({report.key_of(letter)})" if letter.message.key is not None else ""
     DEAD_LETTER_DECIDED.log(
         at=f"{program.now():%Y-%m-%dT%H:%M:%SZ}",
-        user=_user(),
+        user=operator(),
         decision=decision,
         letter=f"{letter.id}{key}",
         outcome=report.readable(outcome),
     )
-
-
-def _user() -> str:
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        return f"user {os.getuid()}"

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, get_args
 
 import click
 
 from reconsent import terminal
 from reconsent.cli.importing import AGAIN, import_file
+from reconsent.cli.suppressions import import_suppressions
 from reconsent.cli.unknown_names import tell_unknown
 from reconsent.cli.with_program import with_program
 from reconsent.domain.errors import OutsideError
@@ -22,6 +23,7 @@ from reconsent.facts.versions import PublishedVersions
 from reconsent.files.checking import Rules
 from reconsent.files.events import Line, validated
 from reconsent.files.staging import StagedFile, staged
+from reconsent.files.suppression_forms import Said
 from reconsent.workers.running import collect_rarely
 
 if TYPE_CHECKING:
@@ -29,20 +31,35 @@ if TYPE_CHECKING:
     from reconsent.program import Program
 
 _BATCH = 10_000
+_TOPICS: Final = ("accounts", "collections", "choices")
+SUPPRESSIONS: Final = "suppressions"
 
 
 @click.command("import")
-@click.argument("topic", metavar="TOPIC", type=click.Choice(["accounts", "collections", "choices"]))
+@click.argument("topic", metavar="TOPIC", type=click.Choice([*_TOPICS, SUPPRESSIONS]))
 @click.argument("file", type=click.Path())
+@click.option(
+    "--as", "why", type=click.Choice(get_args(Said)), help="Why, if suppressions do not say it."
+)
 @terminal.json_option
 @with_program
-def import_(program: Program, topic: str, file: str, *, as_json: bool) -> None:
+def import_(program: Program, topic: str, file: str, *, why: Said | None, as_json: bool) -> None:
     """Record a FILE of events (NDJSON or CSV; - is NDJSON on standard input) as facts.
 
-    TOPIC is accounts, collections or choices.
+    TOPIC is accounts, collections, choices or suppressions: addresses that bounced, complained or
+    unsubscribed, also as SendGrid, Mailchimp, Mailgun, Amazon SES and Postmark export them.
     One malformed line rejects the whole file: nothing is recorded. Importing the same file again
     changes nothing, or continues an import that was interrupted.
     """
+    if topic == SUPPRESSIONS:
+        _report(import_suppressions(program, file, why), as_json=as_json)
+        return
+    if why is not None:
+        raise click.UsageError(f"--as is for {SUPPRESSIONS}")
+    _report(_import_events(program, topic, file), as_json=as_json)
+
+
+def _import_events(program: Program, topic: str, file: str) -> Progress:
     collect_rarely()
     is_csv = file.lower().endswith(".csv")
     rules = Rules(
@@ -69,7 +86,7 @@ def import_(program: Program, topic: str, file: str, *, as_json: bool) -> None:
             raise OutsideError(f"{error}; {AGAIN}") from error
     _tell_early(events)
     tell_unknown(program, events, count=done.new > 0)
-    _report(done, as_json=as_json)
+    return done
 
 
 def _tell_early(events: StagedFile) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Self
 import click
 from typing_extensions import override
 
+from reconsent.cli.addresses import addresses_group
 from reconsent.cli.consents import consents
 from reconsent.cli.dead_letters import dead_letters_group
 from reconsent.cli.demo import demo
@@ -59,7 +60,7 @@ def cli() -> None:
 
 for _command in (
     demo, up, run_services, migrate, policy, release, import_, emit, mail_report, permit, explain,
-    notices, consents, erasures, status, dead_letters_group, topics,
+    notices, consents, erasures, addresses_group, status, dead_letters_group, topics,
 ):  # fmt: skip
     cli.add_command(_command)
 

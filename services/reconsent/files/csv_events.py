@@ -22,7 +22,7 @@ _BOOLEANS: Final = {"true": True, "false": False}
 
 def csv_data(content: Readable, name: str, topic: str) -> Iterator[tuple[int, bytes]]:
     """Read each row as the JSON of an event, with the number of the line it begins on."""
-    rows = _csv_rows(content, name)
+    rows = csv_rows(content, name)
     _, columns = next(rows, (1, []))
     wrong = _mistake_in_header(columns, topic)
     if wrong:
@@ -42,7 +42,7 @@ def csv_data(content: Readable, name: str, topic: str) -> Iterator[tuple[int, by
         yield number, value.encode()
 
 
-def _csv_rows(content: Readable, name: str) -> Iterator[tuple[int, list[str]]]:
+def csv_rows(content: Readable, name: str) -> Iterator[tuple[int, list[str]]]:
     """Read the rows that are not empty, each with the number of the line it begins on."""
     texts = (_text(line, f"{name}:{number}") for number, line in lines_of(content, name))
     reader = csv.reader(texts, strict=True)
@@ -56,6 +56,14 @@ def _csv_rows(content: Readable, name: str) -> Iterator[tuple[int, list[str]]]:
             raise BadInputError(f"{name}:{number}: {error}") from error
         if cells:
             yield number, cells
+
+
+def mistake_in_separators(columns: list[str]) -> str | None:
+    """Describe what is between the columns of a header instead of commas."""
+    for mark, name in _OTHER_SEPARATORS.items():
+        if len(columns) == 1 and mark in columns[0]:
+            return f"has {name} between its columns; CSV needs commas there"
+    return None
 
 
 def _text(line: bytes, place: str) -> str:
@@ -74,9 +82,8 @@ def _mistake_in_header(columns: list[str], topic: str) -> str | None:
     if issubclass(TOPICS[topic].model, PolicyVersion):
         return f"{topic} cannot be read from CSV"
     fields = _fields(topic)
-    for mark, name in _OTHER_SEPARATORS.items():
-        if len(columns) == 1 and mark in columns[0]:
-            return f"has {name} between its columns; CSV needs commas there"
+    if wrong := mistake_in_separators(columns):
+        return wrong
     for column in columns:
         if column not in fields:
             return f"{column}: no such column"
