@@ -23,8 +23,8 @@ _AT: Final = datetime(2100, 1, 1, tzinfo=UTC)
 _MAILED: Final = frozenset({"accepted", "delivered", "bounced", "complained", "unknown"})
 _CONSENTS: Final = (
     "SELECT property, account, answer, data_category, collected_under, data_use, recipient,"
-    " consents.policy_version, channel, decided_at, source, event_id, item"
-    " FROM consents JOIN accounts USING (bucket, account_key) ORDER BY 1, 2, source, event_id, item"
+    " consents.policy_version, channel, decided_at, event_hash, item"
+    " FROM consents JOIN accounts USING (bucket, account_key) ORDER BY 1, 2, event_hash, item"
 )
 _DEAD_LETTERS: Final = (
     "SELECT (SELECT string_agg(header ->> 1, ' ' ORDER BY header ->> 0)"

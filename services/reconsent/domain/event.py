@@ -20,6 +20,7 @@ from reconsent.domain.address import UnusableAddressError, usable_address
 from reconsent.domain.errors import BadInputError
 from reconsent.domain.event_fields import (
     AnyJson,
+    Channel,
     FalseIfNull,
     FreeText,
     NoticeName,
@@ -121,7 +122,7 @@ class ChoiceEvent(_Fact):
     data_category: DottedKey | None = None
     collected_under: CollectedUnder | None = None
     policy_version: ShortName | None = None
-    channel: ShortName | None = None
+    channel: Channel | None = None
     evidence: AnyJson = None
     decided_at: Time
 

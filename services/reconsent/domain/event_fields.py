@@ -23,6 +23,7 @@ from reconsent.domain.surrogates import storable
 _RFC_3339 = re.compile(
     r"(19|[2-8]\d)\d\d-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII
 )
+_CHANNEL: Final = re.compile(r"[A-Za-z0-9-]{1,32}")
 # PostgreSQL stores up to 131072 digits, Python prints up to 4300.
 _LARGEST_NUMBER: Final = 10**1000
 
@@ -55,10 +56,16 @@ def _json_to_store(value: JsonValue) -> JsonValue:
     return value
 
 
+def _channel(text: str) -> str:
+    """Return a channel's name; free text, which may be personal, is `other`."""
+    return text if _CHANNEL.fullmatch(text) else "other"
+
+
 def _default_if_null(default: object) -> Callable[[object], object]:
     return lambda value: default if value is None else value
 
 
+Channel = Annotated[str, AfterValidator(_channel)]
 FreeText = Annotated[str, AfterValidator(storable)]
 Source = Literal["person", "third_party"]
 Time = Annotated[

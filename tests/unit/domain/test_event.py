@@ -360,6 +360,29 @@ def test_a_choice_without_its_person_is_the_same_choice() -> None:
         assert left._replace(value=b"", headers=()) == dead._replace(value=b"", headers=())
 
 
+@pytest.mark.parametrize(
+    ("channel", "kept"),
+    [
+        ("phone", "phone"),
+        ("Call-Center-7", "Call-Center-7"),
+        ("x" * 33, "other"),
+        ("by Ann on the phone", "other"),
+        ("ann@example.org", "other"),
+        ("call_center", "other"),
+        ("øst", "other"),
+        ("", "other"),
+        ("phone\n", "other"),
+        ("\x00", "other"),
+        (None, None),
+    ],
+)
+def test_a_channel_is_one_word(channel: str | None, kept: str | None) -> None:
+    """Free text, which may be personal, never enters the ledger, and loses no choice."""
+    event = said("choices", CHOICE | {"channel": channel})
+    assert isinstance(event, ChoiceEvent)
+    assert event.channel == kept
+
+
 def test_mail_events_keep_their_reason() -> None:
     """A provider's words are kept, save for what cannot be stored."""
     event = said("mail-events", MAIL | {"reason": "550 no\0such user", "provider_id": "x"})

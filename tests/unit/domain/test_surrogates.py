@@ -46,7 +46,7 @@ _KEYS: Final = [
         "collections": ("property", "account", "data_category", "collected_under"),
         "choices": (
             "property", "account", "data_use", "data_category", "collected_under", "recipient",
-            "policy_version", "channel",
+            "policy_version",
         ),
         "mail-events": ("notice",),
     }.items()
