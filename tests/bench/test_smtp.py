@@ -1,6 +1,7 @@
 """Mails per second to smtp-sink, with all records: beside the records alone, and beside smtplib.
 
-All send the same mail, of at least 10 KB with text and HTML, to separate recipients.
+All send the same mail, of at least 10 KB with text and HTML, to separate recipients. Those of the
+dispatcher have a return path each.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ import pytest
 from typing_extensions import override
 
 from reconsent.domain.mail import Mail, Recipient, Result
+from reconsent.domain.signing import Signer
 from reconsent.mail.mime import MimeMail
+from reconsent.mail.return_path import ReturnPath
 from reconsent.mail.smtp.provider import Smtp
 from reconsent.mail.smtp.settings import smtp_settings
 from reconsent.store.postgres import Database
@@ -78,7 +81,8 @@ async def by_aiosmtplib(port: int, mails: Sequence[tuple[str, bytes]]) -> None:
 def test_mails_per_second(database: Database, conninfo: str, table: Table, port: int) -> None:
     """The whole dispatcher, its records alone, and plain sending of prepared bytes."""
     ask(database, conninfo, cohorts=1)
-    smtp = Recording(smtp_settings(f"smtp://127.0.0.1:{port}"), clock)
+    returns = ReturnPath("bounces@reconsent.test", Signer("secret of the benchmarks"))
+    smtp = Recording(smtp_settings(f"smtp://127.0.0.1:{port}"), clock, return_path=returns)
     over_smtp, alone, plain, several = [], [], [], []
     grown = []
     for turn in range(TIMES):

@@ -9,18 +9,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from email.utils import parseaddr
 from typing import TYPE_CHECKING, Final
-from uuid import UUID
 
 from reconsent.domain.address import UnusableAddressError, ascii_address, postal_form
 from reconsent.domain.errors import BadInputError
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from reconsent.domain.signing import Signer
 
 SETTING: Final = "RECONSENT_RETURN_PATH"
 _SEPARATOR: Final = "+"
-# A local part has at most 64 characters (RFC 5321): 40 are the token's, and one is the separator.
-_LONGEST: Final = 23
+# A local part has at most 64 characters (RFC 5321): 48 are the token's, and one is the separator.
+_LONGEST: Final = 15
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,9 @@ class ReturnPath:
 
     def of(self, notice: str) -> str:
         """Return the address to which bounces of a notice's mail come back."""
+        token = self.signer.return_token(bytes.fromhex(notice.replace("-", "")))
         local, _, domain = self.mailbox.rpartition("@")
-        return f"{local}{_SEPARATOR}{self.signer.return_token(UUID(notice))}@{domain}"
+        return f"{local}{_SEPARATOR}{token}@{domain}"
 
     def has(self, address: str) -> bool:
         """Tell whether an address is of a return path's form, whatever its token is."""
@@ -63,6 +65,6 @@ def return_mailbox(text: str) -> str:
     if len(local) > _LONGEST:
         raise BadInputError(
             f"{SETTING}: {text!r} has more than {_LONGEST} characters before its @;"
-            " a token of 40 is added to them"
+            " a token of 48 is added to them"
         )
     return address

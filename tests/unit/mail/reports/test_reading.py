@@ -129,7 +129,7 @@ def test_a_report_without_a_notice_names_the_address(name: str) -> None:
 @pytest.mark.parametrize("name", SAID)
 def test_a_forged_return_path_reports_nothing(name: str) -> None:
     """Neither about the notice that the report returns, nor about an address."""
-    forged = "bounces+" + "a" * 40 + "@shop.example"
+    forged = "bounces+" + "a" * 48 + "@shop.example"
     with pytest.raises(BadInputError, match="not one that was signed"):
         read(made(name, "x@shop.example"), recipient=forged)
 
