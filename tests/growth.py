@@ -84,12 +84,14 @@ CROSS JOIN LATERAL (
 """
 _NOTICES: Final = """
 INSERT INTO notices (bucket, account_key, version_id, sequence, notice_id, kind, state, suppression,
-                     ask_id, settled, undelivered, dead, attempt_id, rendering, address_hash,
-                     accepted_at, not_before, reminded)
+                     ask_id, settled, undelivered, undelivered_at, dead, attempt_id, rendering,
+                     address_hash, accepted_at, not_before, reminded)
 SELECT bucket, account_key, version_id, 1,
        notice_id(published, stem, mask, account_key, property, account, 1), 'choice',
        waiting.state, waiting.suppression, %(ask_id)s, waiting.settled,
-       waiting.state = 'bounced', status = 'deleted',
+       waiting.state = 'bounced',
+       CASE WHEN waiting.state = 'bounced' THEN %(now)s::timestamptz - interval '1 day' END,
+       status = 'deleted',
        CASE WHEN waiting.recent THEN %(size)s / 1000 + 1 ELSE 1 END
            + (account_key >> 6) %% (%(size)s / 1000),
        'r',

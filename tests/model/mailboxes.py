@@ -19,6 +19,7 @@ class Mailboxes(Permissions):
 
     marks: list[Said] = field(default_factory=list)
     lifts: list[Said] = field(default_factory=list)
+    deliveries: list[tuple[str, datetime]] = field(default_factory=list)
 
     def mark(self, email: str, kind: str, at: datetime) -> None:
         """Mark a mailbox, whoever has it."""
@@ -36,16 +37,30 @@ class Mailboxes(Permissions):
             self.mark(email, "bounced", at)
         if event == "delivered":
             self.lift(email, "bounced", at)
+            self.deliveries.append((mailbox(email), at))
+
+    def all_lifts(self) -> list[Said]:
+        """Return what lifts marks."""
+        return self.lifts + [
+            lift for key in self.account_events for lift in self.verifications(key)
+        ]
 
     def marked(self, email: str) -> bool:
         """Return whether a mark holds: one that nothing later has lifted."""
-        lifts = self.lifts + [
-            lift for key in self.account_events for lift in self.verifications(key)
-        ]
+        lifts = self.all_lifts()
         return any(
             box == mailbox(email)
             and not any((lifted, of) == (box, kind) and since > at for lifted, of, since in lifts)
             for box, kind, at in self.marks
+        )
+
+    def speaks_for(self, email: str, after: datetime) -> bool:
+        """Return whether, after a time, mail was delivered to a mailbox, or a mark lifted."""
+        return any(box == mailbox(email) and at > after for box, at in self.deliveries) or any(
+            box == mailbox(email)
+            and lifted_at > after
+            and any((box, kind) == (of, what) and at < lifted_at for of, what, at in self.marks)
+            for box, kind, lifted_at in self.all_lifts()
         )
 
     def verifications(self, key: Key) -> list[Said]:

@@ -28,6 +28,8 @@ class Notice:
     email: str | None = None  # the address it was sent to
     accepted_at: datetime | None = None
     undelivered: bool = False
+    failed_at: datetime | None = None  # when it was known last that it did not arrive
+    waited: bool = False  # long enough since then
     superseded: bool = False  # by a later version or sequence, while it was open
     settled_as: str | None = None  # fixed when a later version or sequence replaces it
     closed: bool = False  # by a deletion
@@ -129,12 +131,14 @@ class Notices(Mailboxes):
         if notice is None or notice.accepted_at is None:
             return
         self.said(notice.email or "", event, instant(at), marks=marks)
-        self.apply(notice, event)
+        self.apply(notice, event, instant(at))
 
-    def apply(self, notice: Notice, event: str) -> None:
+    def apply(self, notice: Notice, event: str, at: datetime) -> None:
         """Show what a report says of a notice."""
         if event in ("bounced", "dropped"):
             notice.undelivered = True
+            if notice.failed_at is None or at > notice.failed_at:
+                notice.failed_at, notice.waited = at, False
         shown = {"delivered": "delivered", "complained": "complained"}
         shown |= {"bounced": "bounced", "dropped": "bounced"}
         order = ("accepted", "delivered", "bounced", "complained")
@@ -160,7 +164,7 @@ class Notices(Mailboxes):
                 and not notice.closed
                 and not self.forgotten(notice.key)
             ):
-                self.apply(notice, event)
+                self.apply(notice, event, instant(at))
 
     # ------------------------------------------------------------------ reading notices
 

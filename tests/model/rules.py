@@ -28,8 +28,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from tests.model.notices import Notice, Notices
+from tests.model.notices import Notice
 from tests.model.register import Entry, Key
+from tests.model.undelivered import Undelivered
 from tests.model.uses import Document, Item, covers, duration, material, meet
 
 Question = tuple[str, str]  # (data_use, recipient)
@@ -50,7 +51,7 @@ class Page:
 
 
 @dataclass(kw_only=True)
-class World(Notices):
+class World(Undelivered):
     """The whole model: publish, record, plan, mail, click and expire."""
 
     # ------------------------------------------------------------------ planning
@@ -91,7 +92,7 @@ class World(Notices):
             return True
         if not all(any(covers(asked, item) for asked in last.asks) for item in ask):
             return True
-        return last.undelivered and self.reachable(key)
+        return last.undelivered and self.reachable(key) and self.may_arrive(last)
 
     def _add(self, key: Key, version: Document, kind: str, asks: frozenset[Item]) -> None:
         name = version["version"]
@@ -156,6 +157,7 @@ class World(Notices):
             notice.email = self.person(notice.key).email
             notice.state = "accepted" if outcome == "accepted" else "rejected"
             notice.undelivered = notice.state == "rejected"
+            notice.failed_at = now if notice.undelivered else None
             if outcome == "rejected":
                 self.mark(notice.email or "", "bounced", now)
             if outcome == "accepted":

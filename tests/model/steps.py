@@ -182,6 +182,7 @@ class Player:
                 return self.world.dispatch(step.now, outcomes)
             case Expire():
                 self.world.expire(step.now)
+                self.world.wait(step.now)
             case Look() | Click():
                 return self._visit(step)
             case Permit():

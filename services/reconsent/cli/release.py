@@ -1,17 +1,28 @@
-"""Commands for releases: list, pause, resume, cancel."""
+"""Commands for releases: list, pause, resume, cancel, resend."""
 
 from __future__ import annotations
 
 import sys
 from collections import Counter
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from reconsent import terminal
+from reconsent.cli.operator import operator
 from reconsent.cli.with_program import with_program
+from reconsent.domain.errors import BadInputError
 from reconsent.facts.restores import resume_sending
-from reconsent.facts.sending.releases import Order, apply_flags, order, releases
+from reconsent.facts.sending.asking_again import keep_resend_order, resend
+from reconsent.facts.sending.releases import (
+    Order,
+    apply_flags,
+    current_release,
+    flags,
+    order,
+    releases,
+)
 from reconsent.facts.versions import Policies
 from reconsent.store.postgres import Connection
 
@@ -25,7 +36,7 @@ _DONE = {"pause": "paused", "resume": "resumed", "cancel": "cancelled"}
 
 @click.group()
 def release() -> None:
-    """List the releases; pause, resume or cancel one."""
+    """List the releases; pause, resume or cancel one, or ask again what did not arrive."""
 
 
 @release.command("list")
@@ -123,6 +134,47 @@ def cancel(program: Program, policy: str, version: str, *, yes: bool, as_json: b
         return 1
     _order(program, "cancel", policy, version, as_json=as_json)
     return 0
+
+
+@release.command("resend")
+@click.argument("policy")
+@click.argument("version")
+@click.option("--reason", help="Why it did not arrive; it is kept.")
+@terminal.json_option
+@with_program
+def resend_release(
+    program: Program, policy: str, version: str, reason: str | None, *, as_json: bool
+) -> None:
+    """Ask again, at the same addresses, what did not arrive for a fault of ours.
+
+    For a mail server's listing, a broken mail and the like. Mailboxes that are marked as bounced or
+    complained get nothing.
+    """
+
+    def begin(connection: Connection) -> int:
+        policies = program.versions.locked(connection)
+        version_id = current_release(policies, policy, version)
+        if flags(connection, version_id).cancelled:
+            raise BadInputError(f"release: {policy} {version} was cancelled, which is permanent")
+        return version_id
+
+    version_id = program.database.transaction(begin)
+    at, notices = datetime.now(UTC), 0
+    while some := program.database.transaction(lambda c: resend(c, version_id, at, _AT_ONCE)):
+        notices += some
+
+    def keep(connection: Connection) -> None:
+        by = operator()
+        keep_resend_order(
+            connection, version_id, at, said_by=by, reason=reason, notices=notices
+        )
+
+    program.database.transaction(keep)
+    if as_json:
+        found = {"policy": policy, "policy_version": version, "order": "resend"}
+        terminal.document(found | {"notices": notices})
+    else:
+        click.echo(f"{policy} {version}: {notices:,} notices that did not arrive are asked again")
 
 
 def _resume_after_restore(program: Program, *, as_json: bool) -> None:

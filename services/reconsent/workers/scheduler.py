@@ -15,6 +15,7 @@ from reconsent.facts.changes import drop_left_behind, lock_planning, prune
 from reconsent.facts.record.forgetting import forget_later
 from reconsent.facts.record.notice_counts import merge_counts
 from reconsent.facts.restores import current_era
+from reconsent.facts.sending.asking_again import ask_again_after_a_while
 from reconsent.facts.sending.due_by_time import expire, remind, settle_unknown
 from reconsent.facts.sets import Cohorts
 from reconsent.facts.versions import PublishedVersions
@@ -34,7 +35,7 @@ _LEFT_BEHIND: Final = timedelta(days=7)
 
 
 class Scheduler(Service):
-    """Reminds, lets questions expire, settles unknown outcomes, and forgets what is due.
+    """Reminds, asks again, lets questions expire, settles unknown outcomes, forgets what is due.
 
     It also shortens the log of changes.
     """
@@ -65,7 +66,14 @@ class Scheduler(Service):
     def work(self) -> bool:
         """Take one batch of each, in a transaction each; False where no time had come for any."""
         worked = False
-        for task in (self._settle, self._expire, self._remind, self._forget, self._prune):
+        for task in (
+            self._settle,
+            self._expire,
+            self._remind,
+            self._ask_again,
+            self._forget,
+            self._prune,
+        ):
             worked |= self._database.transaction(task)
         self._database.transaction(merge_counts)
         return worked
@@ -81,6 +89,11 @@ class Scheduler(Service):
     def _remind(self, connection: Connection) -> bool:
         policies = self._versions.locked(connection)
         return remind(connection, self._cohorts, policies, self._now(), BATCH)
+
+    def _ask_again(self, connection: Connection) -> bool:
+        """Try mailboxes again that did not take a question. RULES 15."""
+        policies = self._versions.locked(connection)
+        return ask_again_after_a_while(connection, policies, self._now(), BATCH)
 
     def _forget(self, connection: Connection) -> bool:
         """Take what goes some time after the deletion of an account. RULES 28."""

@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from reconsent.domain.account import AccountName
 from reconsent.domain.bucket import bucket_of
 from reconsent.facts.record.bus_messages import erase_messages
-from reconsent.facts.record.named_addresses import Naming, name_addresses, opt_in
+from reconsent.facts.record.named_addresses import (
+    Naming,
+    name_addresses,
+    opt_in,
+    try_addresses_again,
+)
 from reconsent.store.copying import copy_in
 from reconsent.store.named import named
 
@@ -44,6 +49,11 @@ class Path(NamedTuple):
         was = self.before.email
         forgotten = self.now.status == "deleted" or self.now.minor
         return was is not None and was != self.now.email and not forgotten
+
+    @property
+    def arrived(self) -> bool:
+        """Whether the account has another address after the events."""
+        return self.now.email is not None and self.now.email != self.before.email
 
 
 def name_of(event: Changed) -> AccountName:
@@ -88,6 +98,8 @@ def keep_addresses(
             and (path.now.deleted_at is None or event.updated_at > path.now.deleted_at)
         ],
     )
+    arrived = {path.key for _, path in paths if path.key is not None and path.arrived}
+    try_addresses_again(connection, arrived)
     opt_in(
         connection,
         [

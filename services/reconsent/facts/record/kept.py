@@ -79,6 +79,7 @@ KEPT: Final[Mapping[str, Kept]] = {
     "policies": Kept("names", NO_ACCOUNT),
     "policy_versions": Kept("texts", NO_ACCOUNT),
     "properties": Kept("names", NO_ACCOUNT),
+    "release_orders": Kept("what operators ordered about releases", NO_ACCOUNT),
     "relay_intents": Kept("ids", NAMES_NO_ACCOUNT),
     "renderings": Kept("words of mails and pages, the same for all readers", NAMES_NO_ACCOUNT),
     "stale_address_hashes": Kept("numbers of accounts, during an upgrade", NAMES_NO_ACCOUNT),

@@ -9,6 +9,7 @@ from reconsent.domain.mail_report import impersonal, mark_of
 from reconsent.domain.notice_id import notice_id
 from reconsent.domain.recorded import Counts
 from reconsent.facts.notice_ids import accounts_of, as_columns, in_buckets
+from reconsent.facts.record.asking_again import ask_again_after_delivery
 from reconsent.facts.record.bus_messages import erase_reports
 from reconsent.facts.record.locks import lock_keys
 from reconsent.facts.record.mailbox_reports import (
@@ -17,7 +18,15 @@ from reconsent.facts.record.mailbox_reports import (
     kept_id,
     leave_by_address,
 )
-from reconsent.facts.record.marks import DELIVERED, Lifted, Marked, lift, mark, touch
+from reconsent.facts.record.marks import (
+    DELIVERED,
+    Lifted,
+    Marked,
+    lift,
+    mark,
+    note_undelivered,
+    touch,
+)
 from reconsent.facts.record.not_ours import count_not_ours
 from reconsent.facts.record.unsubscribes import Reason, Unsubscribe, record_unsubscribes
 from reconsent.store.named import named
@@ -201,14 +210,15 @@ def _mark(
             if (kind := mark_of(event, reason))
         ],
     )
-    lift(
-        connection,
-        [
-            Lifted(mailbox, "bounced", at, DELIVERED)
-            for mailbox, event, _, at in reported
-            if event == "delivered"
-        ],
-    )
+    delivered = [
+        Lifted(mailbox, "bounced", at, DELIVERED)
+        for mailbox, event, _, at in sorted(reported, key=lambda one: one[3])
+        if event == "delivered"
+    ]
+    lift(connection, delivered)
+    ask_again_after_delivery(connection, {one.address_hash: one.at for one in delivered})
+    failed = {mailbox for mailbox, event, _, _ in reported if event in {"bounced", "dropped"}}
+    note_undelivered(connection, failed)
 
 
 def _leave(connection: Connection, new: Sequence[_New], sent: Mapping[UUID, _Sent]) -> None:
@@ -253,3 +263,4 @@ def record_rejections(
             if notice.notice_id in of_mailbox
         ],
     )
+    note_undelivered(connection, {notice.address_hash for notice in rejected})

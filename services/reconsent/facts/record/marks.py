@@ -10,6 +10,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple, get_args
 
 from reconsent.domain.mail_report import Mark
+from reconsent.facts.record.asking_again import (
+    ask_again_after_delivery,
+    ask_again_after_lifting,
+)
 from reconsent.facts.record.locks import lock_keys
 from reconsent.store.named import named
 from reconsent.store.rows import all_rows, values
@@ -100,10 +104,7 @@ def mark(connection: Connection, marks: Iterable[Marked]) -> None:
 
 def lift(connection: Connection, lifts: Iterable[Lifted]) -> int:
     """Lift marks that were made before; return how many mailboxes that concerned."""
-    latest: dict[tuple[bytes, Mark], Lifted] = {}
-    for one in lifts:
-        known = latest.get(one[:2])
-        latest[one[:2]] = max(one, known, key=lambda lifted: lifted.at) if known else one
+    latest = _latest(lifts)
     if not latest:
         return 0
     made = [latest[key] for key in sorted(latest)]
@@ -116,7 +117,16 @@ def lift(connection: Connection, lifts: Iterable[Lifted]) -> int:
     lifted = set(values(connection, SQL["lift"], columns))
     if lifted:
         touch_having(connection, lifted)
+        ask_again_after_lifting(connection, lifted)
     return len(lifted)
+
+
+def note_undelivered(connection: Connection, address_hashes: Collection[bytes]) -> None:
+    """Look for what is known to let mail to mailboxes be repeated that has not reached them."""
+    if address_hashes:
+        delivered = _latest(_delivered(connection, address_hashes))
+        ask_again_after_delivery(connection, {key[0]: one.at for key, one in delivered.items()})
+        ask_again_after_lifting(connection, address_hashes)
 
 
 def lift_by_what_is_known(connection: Connection, address_hashes: Collection[bytes]) -> None:
@@ -153,15 +163,8 @@ def _known_lifts(
     connection: Connection, address_hashes: Collection[bytes]
 ) -> Mapping[tuple[bytes, Mark], Lifted]:
     """Return the latest lift that is known of each mailbox and mark."""
-    wanted = {
-        "address_hashes": sorted(address_hashes),
-        "keys": having_had(connection, address_hashes),
-    }
-    found = [
-        Lifted(row.address_hash, "bounced", row.at, DELIVERED)
-        for query in _DELIVERED
-        for row in all_rows(connection, _At, query, wanted)
-    ]
+    wanted = {"address_hashes": sorted(address_hashes)}
+    found = _delivered(connection, address_hashes)
     found += [
         Lifted(row.address_hash, kind, row.at, VERIFIED)
         for query in _VERIFIED
@@ -173,10 +176,24 @@ def _known_lifts(
         for order in orders_of(connection, address_hashes)
         if order.lifts
     ]
-    latest: dict[tuple[bytes, Mark], Lifted] = {}
-    for one in sorted(found, key=lambda lifted: lifted.at):
-        latest[one[:2]] = one
-    return latest
+    return _latest(found)
+
+
+def _delivered(connection: Connection, address_hashes: Collection[bytes]) -> list[Lifted]:
+    """Return when mail was delivered to mailboxes."""
+    wanted = {
+        "address_hashes": sorted(address_hashes),
+        "keys": having_had(connection, address_hashes),
+    }
+    return [
+        Lifted(row.address_hash, "bounced", row.at, DELIVERED)
+        for query in _DELIVERED
+        for row in all_rows(connection, _At, query, wanted)
+    ]
+
+
+def _latest(lifts: Iterable[Lifted]) -> dict[tuple[bytes, Mark], Lifted]:
+    return {one[:2]: one for one in sorted(lifts, key=lambda lifted: lifted.at)}
 
 
 # ------------------------------------------------------------------ operators

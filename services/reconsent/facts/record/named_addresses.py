@@ -57,6 +57,12 @@ def name_addresses(connection: Connection, namings: Iterable[Naming]) -> None:
     lift_by_what_is_known(connection, {address_hash for _, address_hash in once})
 
 
+def try_addresses_again(connection: Connection, keys: Collection[int]) -> None:
+    """Look again at what did not reach the addresses that locked accounts have just got."""
+    if keys:
+        connection.execute(SQL["try_again"], {"keys": sorted(keys)})
+
+
 def opt_in(connection: Connection, said: Iterable[tuple[int, datetime]]) -> None:
     """Record when locked accounts asked for optional mail: account, time."""
     latest: dict[int, datetime] = {}

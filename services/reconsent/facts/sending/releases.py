@@ -105,10 +105,8 @@ def releases(connection: Connection, policies: Policies) -> list[Release]:
     return found
 
 
-def order(
-    connection: Connection, policies: Policies, what: Order, policy: str, version: str
-) -> bool:
-    """Pause, resume or cancel a release; False where it is so already. Raises BadInputError."""
+def current_release(policies: Policies, policy: str, version: str) -> int:
+    """Return the id of a policy's latest version. Raises BadInputError if it is not that one."""
     version_id = policies.ids.get((policy, version))
     if version_id is None:
         known = policies.by_name.get(policy)
@@ -120,6 +118,14 @@ def order(
     if version_id != policies.latest_id(policy):
         latest = policies.by_name[policy].latest.version
         raise BadInputError(f"release: {policy} {version} is over: {latest} was published")
+    return version_id
+
+
+def order(
+    connection: Connection, policies: Policies, what: Order, policy: str, version: str
+) -> bool:
+    """Pause, resume or cancel a release; False where it is so already. Raises BadInputError."""
+    version_id = current_release(policies, policy, version)
     # Planning sees the flag, or is over before it: none of its notices slips through.
     lock_planning(connection)
     if what != "cancel" and flags(connection, version_id).cancelled:

@@ -29,6 +29,7 @@ WITH reported AS (
            notices.suppression, min(occurred_at) AS earliest,
            bool_or(event = 'complained') AS complained,
            bool_or(event IN ('bounced', 'dropped')) AS failed,
+           max(occurred_at) FILTER (WHERE event IN ('bounced', 'dropped')) AS failed_at,
            bool_or(event = 'delivered') AS delivered
     FROM listed(%(account_key)s::bigint[], %(notice_id)s::uuid[])
     JOIN notices USING (bucket, account_key, notice_id)
@@ -47,6 +48,8 @@ WITH reported AS (
                            THEN reported.suppression END,
         accepted_at = coalesce(accepted_at, earliest),
         undelivered = undelivered OR failed,
+        undelivered_at = greatest(undelivered_at, failed_at),
+        again = CASE WHEN undelivered_at >= failed_at OR failed_at IS NULL THEN again END,
         -- A retry is not needed: the provider has the mail.
         not_before = NULL
     FROM reported
@@ -61,13 +64,15 @@ WITH reported AS (
 -- :name undeliver_reminded
 -- If a reminder was not delivered, neither is its notice: nobody reads that address.
 WITH written AS (
-    UPDATE notices SET undelivered = true
+    UPDATE notices SET undelivered = true,
+        undelivered_at = greatest(notices.undelivered_at, reminder.undelivered_at), again = NULL
     FROM notices AS reminder
     JOIN listed(%(account_key)s::bigint[], %(notice_id)s::uuid[])
          USING (bucket, account_key, notice_id)
     WHERE reminder.undelivered
       AND notices.bucket = reminder.bucket AND notices.account_key = reminder.account_key
-      AND notices.notice_id = reminder.about AND NOT notices.undelivered
+      AND notices.notice_id = reminder.about
+      AND (NOT notices.undelivered OR notices.undelivered_at < reminder.undelivered_at)
     RETURNING notices.bucket, notices.account_key
 )
 -- :include notices_changed

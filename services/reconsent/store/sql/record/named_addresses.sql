@@ -58,3 +58,10 @@ UPDATE accounts SET
 FROM listed(%(keys)s::bigint[])
 WHERE accounts.bucket = listed.bucket AND accounts.account_key = listed.account_key
   AND (address_since <= deleted_at OR email_verified_at <= deleted_at);
+
+-- :name try_again
+-- Look again at questions that did not reach the mailboxes that accounts have again.
+UPDATE notices SET again = NULL
+FROM accounts JOIN listed(%(keys)s::bigint[]) USING (bucket, account_key)
+WHERE notices.bucket = accounts.bucket AND notices.account_key = accounts.account_key
+  AND notices.address_hash = accounts.address_hash AND undelivered AND again = 'given_up';

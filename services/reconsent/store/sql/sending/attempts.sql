@@ -8,7 +8,7 @@ WHERE attempt_id = %(attempt_id)s;
 -- known how they were counted before. One that a deletion holds is written as that leaves it.
 WITH written AS (
     UPDATE notices SET state = 'accepted', accepted_at = %(now)s::timestamptz,
-        undelivered = false, reason = NULL, not_before = NULL
+        undelivered = false, undelivered_at = NULL, again = NULL, reason = NULL, not_before = NULL
     FROM unnest(string_to_array(%(account_keys)s, ',')::bigint[],
                 string_to_array(%(notice_ids)s, ',')::uuid[]) AS said (account_key, notice_id)
     WHERE notices.bucket = bucket_of(said.account_key)
@@ -55,6 +55,8 @@ WITH reported AS (
         suppression = CASE WHEN reported.outcome = 'retry' AND notices.dead THEN 'deleted' END,
         accepted_at = CASE WHEN reported.outcome = 'accepted' THEN %(now)s::timestamptz END,
         undelivered = reported.outcome = 'rejected',
+        undelivered_at = CASE WHEN reported.outcome = 'rejected' THEN %(now)s::timestamptz END,
+        again = NULL,
         reason = reported.reason,
         not_before = reported.not_before,
         tried = CASE WHEN reported.outcome = 'retry' THEN tried_too(tried, attempt_id, 'retry')

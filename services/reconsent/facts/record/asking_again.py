@@ -1,0 +1,32 @@
+"""What lets a question that did not arrive be asked again, at the same mailbox. RULES 15.
+
+The mark on the mailbox is lifted, or it takes mail again. Time and operators do so too
+(facts/sending/asking_again.py). The planner then plans the next sequence.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reconsent.store.named import named
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+    from datetime import datetime
+
+    from reconsent.store.postgres import Connection
+
+SQL = named("record/asking_again")
+
+
+def ask_again_after_lifting(connection: Connection, address_hashes: Collection[bytes]) -> None:
+    """Ask again what did not reach some mailboxes before a mark on them was lifted."""
+    if address_hashes:
+        connection.execute(SQL["after_lifting"], {"address_hashes": sorted(address_hashes)})
+
+
+def ask_again_after_delivery(connection: Connection, delivered: Mapping[bytes, datetime]) -> None:
+    """Ask again what did not reach some mailboxes before mail was delivered to them."""
+    if delivered:
+        columns = {"address_hash": list(delivered), "at": list(delivered.values())}
+        connection.execute(SQL["after_delivery"], columns)

@@ -1,0 +1,23 @@
+-- :name after_lifting
+-- Ask again what did not reach mailboxes, where a mark was lifted since.
+WITH written AS (
+    UPDATE notices SET again = 'lifted'
+    FROM mailbox_marks AS marks
+    WHERE notices.address_hash = ANY(%(address_hashes)s::bytea[])
+      AND marks.bucket = bucket_of_hash(notices.address_hash)
+      AND marks.address_hash = notices.address_hash AND lifted_at > undelivered_at
+      AND kind = 'choice' AND undelivered AND NOT dead AND coalesce(again, 'given_up') = 'given_up'
+    RETURNING notices.bucket, notices.account_key
+)
+-- :include accounts_written
+
+-- :name after_delivery
+-- Ask again what did not reach mailboxes that take mail again since.
+WITH written AS (
+    UPDATE notices SET again = 'delivered'
+    FROM unnest(%(address_hash)s::bytea[], %(at)s::timestamptz[]) AS delivered (address_hash, at)
+    WHERE notices.address_hash = delivered.address_hash AND delivered.at > undelivered_at
+      AND kind = 'choice' AND undelivered AND NOT dead AND coalesce(again, 'given_up') = 'given_up'
+    RETURNING notices.bucket, notices.account_key
+)
+-- :include accounts_written

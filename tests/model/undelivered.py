@@ -1,0 +1,48 @@
+"""RULES 15: when a question that did not arrive is asked again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from tests.model.addresses import mailbox
+from tests.model.notices import Notice, Notices
+
+
+@dataclass(kw_only=True)
+class Undelivered(Notices):
+    """The notices, and which of them may arrive at another try."""
+
+    def may_arrive(self, notice: Notice) -> bool:
+        """Another mailbox, or one of which something says that it takes mail again."""
+        email, failed_at = self.person(notice.key).email, notice.failed_at
+        if email is None or notice.email is None or failed_at is None:
+            return False
+        return (
+            mailbox(email) != mailbox(notice.email)
+            or notice.waited
+            or self.speaks_for(notice.email, failed_at)
+        )
+
+    def wait(self, now: datetime) -> None:
+        """After a week, the same mailbox is tried again, three times at most."""
+        for notice in self.notice_list:
+            failed_at = notice.failed_at
+            if (
+                notice.undelivered
+                and failed_at
+                and failed_at + timedelta(days=7) <= now
+                and self.is_open(notice)
+                and self.reachable(notice.key)
+                and self._tries(notice) <= 3
+            ):
+                notice.waited = True
+
+    def _tries(self, notice: Notice) -> int:
+        """How often the notice's version was asked in vain at its mailbox."""
+        return sum(
+            other.undelivered
+            and (other.key, other.version, other.kind) == (notice.key, notice.version, "choice")
+            and mailbox(other.email or "") == mailbox(notice.email or "")
+            for other in self.notice_list
+        )
