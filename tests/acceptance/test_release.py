@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
@@ -38,6 +39,26 @@ def prepared(world: World, notice: Json | None = None) -> None:
     world.work("planner")
     latest = V3 | {"follows": "v1"} | ({"notice": notice} if notice else {})
     world.run("policy", "publish", world.policy_file(latest))
+
+
+def test_what_did_not_arrive_is_resent_by_order(world: World) -> None:
+    """The order and its reason are kept; without anything undelivered it does nothing."""
+    prepared(world)
+    world.work()
+    order = ("release", "resend", "shop", "v3", "--reason", "listed", "--json")
+    expected = {"policy": "shop", "policy_version": "v3", "order": "resend", "notices": 0}
+    assert world.run(*order).json == expected
+    notices = [n["notice"] for n in world.run("notices").ndjson if n["kind"] == "choice"]
+    at = datetime.now(UTC).isoformat()
+    report = {"event": "bounced", "reason": "blocked: listed", "occurred_at": at}
+    world.take("emit", "mail-events", [report | {"notice": notices[0]}])
+    world.work("intake")
+    assert world.run(*order).json == expected | {"notices": 1}
+    assert len(world.mails()) == 2
+    world.work()
+    assert len(world.mails()) == 3
+    refused = world.run("release", "resend", "shop", "v1", code=2).err
+    assert refused == "reconsent: release: shop v1 is over: v3 was published\n"
 
 
 def test_a_release_is_paused_resumed_and_cancelled(world: World) -> None:

@@ -165,9 +165,7 @@ def resend_release(
 
     def keep(connection: Connection) -> None:
         by = operator()
-        keep_resend_order(
-            connection, version_id, at, said_by=by, reason=reason, notices=notices
-        )
+        keep_resend_order(connection, version_id, at, said_by=by, reason=reason, notices=notices)
 
     program.database.transaction(keep)
     if as_json:
