@@ -51,6 +51,7 @@ COMMANDS: Final[dict[str, list[str]]] = {
     "release pause": ["campaigner", "v1"],
     "release resume": ["campaigner", "v1"],
     "release cancel": ["campaigner", "v1", "--yes"],
+    "release resend": ["campaigner", "v1"],
     "import": ["accounts", ACCOUNTS],
     "emit": ["accounts", ACCOUNTS],
     "permit": [*ACCOUNT, "--category", "user.contact", "--use", "marketing"],
