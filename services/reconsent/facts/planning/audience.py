@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reconsent.domain.notice import REACHES, Reach
 from reconsent.facts.planning.releases import unsent_information
 from reconsent.store.named import named
-from reconsent.store.rows import all_rows, values
+from reconsent.store.rows import all_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from reconsent.domain.policy import Policy
     from reconsent.facts.versions import Policies
     from reconsent.store.postgres import Connection
 
 SQL = named("planning/audience")
-
-_AFTER_ALL_NAMES: Final = "\U0010ffff"
 
 
 class Audience(NamedTuple):
@@ -78,21 +73,8 @@ def audience(connection: Connection, policies: Policies, policy: Policy) -> list
     connection.execute("SET LOCAL work_mem = '64MB'")
     connection.execute("SET LOCAL enable_sort = off")
     wanted = _wanted(connection, policies, policy)
-    if not wanted["unsent"] and not _any_others(connection, wanted["properties"]):
-        found = all_rows(connection, Audience, SQL["by_sets"])
-        # Accounts stay: where there are no others now, there were none a moment ago.
-        if not _any_others(connection, wanted["properties"]):
-            return found
-    return all_rows(connection, Audience, SQL["audience"], wanted)
-
-
-def _any_others(connection: Connection, properties: Sequence[str]) -> bool:
-    """Tell whether there are accounts of any other properties. Names sort by code point."""
-    names = ["", *sorted(properties), _AFTER_ALL_NAMES]
-    return any(
-        values(connection, SQL["between"], {"low": low, "high": high})
-        for low, high in pairwise(names)
-    )
+    alone = len(policies.by_name) == 1 and not wanted["unsent"]
+    return all_rows(connection, Audience, SQL["by_sets" if alone else "audience"], wanted)
 
 
 def _wanted(connection: Connection, policies: Policies, policy: Policy) -> dict[str, Any]:

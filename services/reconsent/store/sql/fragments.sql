@@ -71,5 +71,6 @@ WHERE NOT erased
 GROUP BY bucket, account_key, data_category, collected_under, at
 
 -- :name restricted
--- Whether the account itself, and not only its mailbox, keeps it from being mailed everything.
-status <> 'active' OR contact <> 'all' OR unsubscribed OR minor OR email IS NULL
+-- Whether an account does not count, or its own row keeps it from being mailed everything.
+property <> ALL(%(properties)s) OR status <> 'active' OR contact <> 'all' OR unsubscribed OR minor
+OR email IS NULL

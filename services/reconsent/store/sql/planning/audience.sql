@@ -1,23 +1,19 @@
--- :name between
--- Find a property with accounts whose name is between two others.
-SELECT property FROM accounts
-WHERE property > %(low)s AND property < %(high)s ORDER BY property LIMIT 1;
-
 -- :name by_sets
--- Count all accounts as `audience` does. Most are without restriction: reach 0. So all are counted by
--- their sets, as if they were, and only the others are joined with their sets: those that are restricted
--- by themselves, and those whose mailbox has a mark.
+-- Count the accounts as `audience` does, where they are most of all that there are, and most of them have
+-- no restriction: reach 0. All are counted by their sets, as if they had none, and only the others are
+-- joined with their sets: those of other properties, those with a restriction, and those whose mailbox
+-- has a mark.
 WITH marks AS MATERIALIZED (
     SELECT DISTINCT bucket, address_hash FROM mailbox_marks WHERE lifted_at IS NULL
 ), restricted AS MATERIALIZED (
-    SELECT holdings_id, standing_id, min(number) AS number, status = 'deleted' AS deleted,
-           count(*) AS accounts
+    SELECT holdings_id, standing_id, min(number) AS number, counted, count(*) AS accounts
     FROM (
-        SELECT holdings_id, standing_id, status, contact, minor, address,
+        SELECT holdings_id, standing_id, status, contact, minor, address, counted,
 -- :include reach_number
                AS number
         FROM (
             SELECT holdings_id, standing_id, status, minor,
+                   property = ANY(%(properties)s) AND status <> 'deleted' AS counted,
                    CASE WHEN contact = 'all' AND unsubscribed THEN 'service' ELSE contact END AS contact,
                    CASE WHEN email IS NULL THEN 'none'
                         WHEN marks.bucket IS NOT NULL THEN 'bounced'
@@ -30,7 +26,7 @@ WITH marks AS MATERIALIZED (
             WHERE
 -- :include restricted
             UNION ALL
-            SELECT holdings_id, standing_id, status, minor, contact, 'bounced'
+            SELECT holdings_id, standing_id, status, minor, true, contact, 'bounced'
             FROM marks JOIN accounts ON accounts.address_hash = marks.address_hash
             JOIN account_sets AS sets
               ON sets.bucket = accounts.bucket AND sets.account_key = accounts.account_key
@@ -39,7 +35,7 @@ WITH marks AS MATERIALIZED (
             )
         ) AS reach
     ) AS reach
-    GROUP BY holdings_id, standing_id, status = 'active', status = 'deleted', contact = 'all',
+    GROUP BY holdings_id, standing_id, status = 'active', counted, contact = 'all',
              contact = 'none', minor, address = 'ok', address = 'none'
 )
 SELECT holdings_id, standing_id, number, false AS passes_on, sum(accounts)::bigint AS accounts
@@ -49,7 +45,7 @@ FROM (
     UNION ALL
     SELECT holdings_id, standing_id, 0, -accounts FROM restricted
     UNION ALL
-    SELECT holdings_id, standing_id, number, accounts FROM restricted WHERE NOT deleted
+    SELECT holdings_id, standing_id, number, accounts FROM restricted WHERE counted
 ) AS counts
 GROUP BY holdings_id, standing_id, number
 HAVING sum(accounts) > 0;
