@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 import pytest
@@ -20,7 +21,7 @@ from reconsent.workers.planner import Planner
 from reconsent.workers.running import collect_rarely, run_until_idle
 from tests.bench.floors import bare
 from tests.bench.rows import TIMES, Row, Table, memory, seconds
-from tests.bench.worlds import add, fill, vacuum, version
+from tests.bench.worlds import LAST_ACCOUNT, add, fill, vacuum, version
 from tests.mails import clock
 
 NEXT: Final = 50_000
@@ -33,6 +34,12 @@ FROM notices AS sent
 WHERE bare.bucket = sent.bucket AND bare.account_key = sent.account_key
   AND bare.version_id = sent.version_id AND bare.sequence = sent.sequence
   AND bare.state = 'due' AND sent.state = 'accepted'
+  AND bare.bucket = ANY(ARRAY(SELECT bucket FROM buckets)) AND bare.account_key > %(after)s
+  AND sent.bucket = ANY(ARRAY(SELECT bucket FROM buckets)) AND sent.account_key > %(after)s
+"""
+_BARE: Final = """
+INSERT INTO bare_notices SELECT * FROM notices
+WHERE bucket = ANY(ARRAY(SELECT bucket FROM buckets)) AND account_key > %(after)s
 """
 # Accounts that were added beside the program are planned like those that changed.
 _CHANGED: Final = """
@@ -88,14 +95,23 @@ def measure_dispatch(
     sent = 0
     with database.connection() as connection:
         bare(connection, "notices")
+        connection.execute("INSERT INTO bare_notices SELECT * FROM notices")
     for start in range(first, first + TIMES * NEXT, NEXT):
+        with database.connection() as connection:
+            [(last,)] = connection.execute(LAST_ACCOUNT).fetchall()
+        added = {"after": last}
         due = plan_next(database, conninfo, start, NEXT)
         with database.connection() as connection:
-            connection.execute("INSERT INTO bare_notices SELECT * FROM notices WHERE state = 'due'")
+            connection.execute(_BARE, added)
         dispatching.append(seconds(lambda: dispatch(database, conninfo, Agreeable())))
-        floor.append(seconds(lambda: database.transaction(lambda c: c.execute(_FLOOR))))
+        floor.append(seconds(partial(_update_plainly, database, added)))
         sent += due
     return dispatching, floor, sent // TIMES
+
+
+def _update_plainly(database: Database, added: Mapping[str, int]) -> None:
+    with database.connection() as connection:
+        connection.execute(_FLOOR, added)
 
 
 def plan_next(database: Database, conninfo: str, start: int, accounts: int) -> int:

@@ -63,6 +63,7 @@ def test_importing(make_database: Callable[[], str], table: Table, tmp_path: Pat
     for _ in range(TIMES):
         with open_database(make_database()) as database:
             for topic in _ROWS:
+                make_floor(database, topic)
                 imported, copied = measure_import(database, topic, tmp_path, 0, _EVENTS)
                 path[topic].append(imported)
                 floor[topic].append(copied)
@@ -77,22 +78,31 @@ def measure_import(
 ) -> tuple[float, float]:
     """Import this many new facts about the accounts with numbers from `first` on; COPY the same.
 
-    For collections, the accounts must have been imported. Returns the seconds of both. The bare
-    tables are as full as the real ones.
+    For collections, the accounts must have been imported. The floor must have been made. Returns
+    the seconds of both.
     """
-    file = folder / f"{topic}.ndjson"
-    with file.open("w") as lines:
-        lines.writelines(_line(topic, number) for number in range(first, first + events))
-    with database.connection() as connection:
-        names = ("accounts", "account_history") if topic == "accounts" else ("collections",)
-        for name in names:
-            bare(connection, name)
-            if first:
-                connection.execute(_FILL[name])
-        connection.commit()
+    file = write_events(topic, folder, first, events)
     copied = seconds_of_copies(database, topic, first, events)
     imported = seconds(lambda: import_events(database, topic, file))
     return imported, copied
+
+
+def make_floor(database: Database, topic: str, *, filled: bool = False) -> None:
+    """Make the bare tables of a topic, empty or as full as the real ones."""
+    names = ("accounts", "account_history") if topic == "accounts" else ("collections",)
+    with database.connection() as connection:
+        for name in names:
+            bare(connection, name)
+            if filled:
+                connection.execute(_FILL[name])
+
+
+def write_events(topic: str, folder: Path, first: int, events: int) -> Path:
+    """Write a file of events about the accounts with numbers from `first` on."""
+    file = folder / f"{topic}.ndjson"
+    with file.open("w") as lines:
+        lines.writelines(_line(topic, number) for number in range(first, first + events))
+    return file
 
 
 _FILL: Final = {

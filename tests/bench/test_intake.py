@@ -23,10 +23,10 @@ from psycopg.conninfo import conninfo_to_dict
 from reconsent.bus.kafka.producer import KafkaProducer
 from reconsent.bus.kafka.settings import KafkaSettings
 from reconsent.domain.bus import Message
-from reconsent.store.postgres import open_database
+from reconsent.store.postgres import Database, open_database
 from tests.bench.intake_parts import consumer, reader, warm_up
 from tests.bench.rows import TIMES, Row, Table
-from tests.bench.test_importing import measure_import
+from tests.bench.test_importing import import_events, make_floor, measure_import, write_events
 from tests.bus_contract import PARTITIONS
 from tests.kafka.events import NOW, account, message
 
@@ -99,10 +99,28 @@ def test_intake(
         times["known"].append(into_facts(topics, conninfo, topic))
         with open_database(make_database()) as database:
             if topic == "collections":
-                measure_import(database, "accounts", tmp_path, 0, EVENTS)
+                import_events(database, "accounts", write_events("accounts", tmp_path, 0, EVENTS))
+            make_floor(database, topic)
             times["import"].append(measure_import(database, topic, tmp_path, 0, EVENTS)[0])
     table.add(new, items=EVENTS, path=times["new"], floor=times["import"])
     table.add(known, items=EVENTS, path=times["known"], floor=times["plain"])
+
+
+def measure_intake(
+    database: Database, conninfo: str, topics: KafkaSettings, folder: Path, *, first: int
+) -> tuple[list[float], list[float]]:
+    """Take in new accounts, numbered from `first` on, and import as many others, in turns.
+
+    Nothing has been taken in from these topics. Returns the seconds of both.
+    """
+    taken_in, imported = [], []
+    make_floor(database, "accounts")
+    for turn in range(1, TIMES + 1):
+        start = first + (turn - 1) * EVENTS
+        send(topics, map(an_account, range(start, start + EVENTS)))
+        taken_in.append(into_facts(topics, conninfo, "accounts", turn * EVENTS))
+        imported.append(measure_import(database, "accounts", folder, start, EVENTS)[0])
+    return taken_in, imported
 
 
 @pytest.mark.kafka
@@ -141,7 +159,7 @@ def plain_loop(settings: KafkaSettings, conninfo: str, topic: str) -> float:
 
 
 def into_facts(settings: KafkaSettings, conninfo: str, topic: str, events: int = EVENTS) -> float:
-    """Record this number of messages; return seconds."""
+    """Record messages, up to this number since the first; return seconds."""
     with (
         open_database(conninfo, size=2) as database,
         closing(consumer(settings, conninfo, topic)) as ours,

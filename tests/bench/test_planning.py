@@ -16,14 +16,21 @@ from reconsent.workers.preview import preview
 from reconsent.workers.running import run_until_idle
 from tests.bench.floors import bare
 from tests.bench.rows import TIMES, Row, Table, seconds
-from tests.bench.worlds import add, fill, vacuum, version
+from tests.bench.worlds import LAST_ACCOUNT, add, fill, vacuum, version
 
 _ACCOUNTS: Final = 1_000_000
 NEXT: Final = 100_000
 _DRAFT: Final = version("v2", "v1", "essential.service", "marketing")
 _FLOOR: Final = "INSERT INTO bare_notices SELECT * FROM notices"
-_NEXT: Final = _FLOOR + " WHERE account_key > %(after)s"
-_LAST_ACCOUNT: Final = "SELECT coalesce(max(account_key) | 63, 63) FROM accounts"
+# Names the buckets, so that the rows are found by their keys however many others there are.
+_NEXT: Final = """
+INSERT INTO bare_notices SELECT * FROM notices
+WHERE bucket = ANY(ARRAY(SELECT bucket FROM buckets)) AND account_key > %(after)s
+"""
+_READ_ALL: Final = (
+    "SELECT count(*) FROM account_sets GROUP BY holdings_id, standing_id",
+    "SELECT count(*) FROM accounts GROUP BY status, contact, minor, email IS NULL, unsubscribed",
+)
 _RELEASE: Final = """
 UPDATE releases SET state = 'planning' WHERE version_id = (SELECT max(version_id) FROM releases)
 """
@@ -89,7 +96,7 @@ def measure_planning(database: Database, conninfo: str, *, first: int) -> tuple[
     planning, floor = [], []
     for start in range(first, first + TIMES * NEXT, NEXT):
         with database.connection() as connection:
-            [(after,)] = connection.execute(_LAST_ACCOUNT).fetchall()
+            [(after,)] = connection.execute(LAST_ACCOUNT).fetchall()
             add(connection, start, start + NEXT - 1)
             connection.execute(_RELEASE)
             connection.execute(_PLAN_AFTER, {"after": after})
@@ -97,6 +104,22 @@ def measure_planning(database: Database, conninfo: str, *, first: int) -> tuple[
         planning.append(seconds(lambda: run_until_idle([Planner(database)])))
         floor.append(seconds(partial(_insert_next, database, after)))
     return planning, floor
+
+
+def measure_preview(database: Database) -> tuple[Times, Times]:
+    """Preview a version for all accounts, and read what it has to read, in turns."""
+    previewing, floor = [], []
+    draft = version("v3", "v2", "essential.service", "marketing", "analytics")
+    for _ in range(TIMES):
+        previewing.append(seconds(lambda: preview(database, draft)))
+        floor.append(seconds(partial(_read_all, database)))
+    return previewing, floor
+
+
+def _read_all(database: Database) -> None:
+    with database.connection() as connection:
+        for statement in _READ_ALL:
+            connection.execute(statement)
 
 
 def _insert_next(database: Database, after: int) -> None:

@@ -24,6 +24,8 @@ CROSS JOIN LATERAL (
 ) AS made (members)
 ON CONFLICT DO NOTHING
 """
+# The key after which accounts that are added have theirs.
+LAST_ACCOUNT: Final = "SELECT coalesce(max(account_key) | 63, 63) FROM accounts"
 # One in twenty has no address, one in thirty opted out, one in fifty is deactivated.
 _ACCOUNTS: Final = """
 WITH kinds AS (
