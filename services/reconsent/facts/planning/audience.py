@@ -73,8 +73,9 @@ def audience(connection: Connection, policies: Policies, policy: Policy) -> list
     connection.execute("SET LOCAL work_mem = '64MB'")
     connection.execute("SET LOCAL enable_sort = off")
     wanted = _wanted(connection, policies, policy)
-    alone = len(policies.by_name) == 1 and not wanted["unsent"]
-    return all_rows(connection, Audience, SQL["by_sets" if alone else "audience"], wanted)
+    if len(policies.by_name) == 1 and not wanted["unsent"]:
+        return all_rows(connection, Audience, SQL["by_sets"], wanted)
+    return all_rows(connection, Audience, SQL["audience"], wanted)
 
 
 def _wanted(connection: Connection, policies: Policies, policy: Policy) -> dict[str, Any]:
