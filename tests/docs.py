@@ -18,7 +18,9 @@ RULES: Final = ROOT / "docs" / "rules.md"
 BEGIN: Final = "<!-- cases: begin."
 END: Final = "<!-- cases: end -->"
 HOW_TO_REWRITE: Final = 'python -c "from tests.docs import rewrite; rewrite()"'
-_SHOWN_VERSION: Final = frozenset({"follows", "effective_at", "controller", "declares", "notice"})
+_SHOWN_VERSION: Final = frozenset(
+    {"follows", "effective_at", "controller", "joint_controllers", "declares", "notice"}
+)
 
 Value = Any  # the value of a story line's verb, as parsed from YAML
 
@@ -62,12 +64,14 @@ def _version_table(versions: Mapping[str, Value]) -> Iterator[str]:
         notice = version.get("notice", {})
         period = notice.get("respond_by", "forever")
         period += "; information mail" if notice.get("information_mail") == "opted_in" else ""
-        cells = [name, _day(version["effective_at"]), version["controller"], rows, period]
+        controllers = _and([version["controller"], *version.get("joint_controllers", [])])
+        cells = [name, _day(version["effective_at"]), controllers, rows, period]
         yield f"| {' | '.join(cells)} |"
 
 
 def _row(row: Mapping[str, Value]) -> str:
-    parties = f", also by {_and(row['recipients'])}" if "recipients" in row else ""
+    how = "also" if row.get("controller", True) else "only"
+    parties = f", {how} by {_and(row['recipients'])}" if "recipients" in row else ""
     return f"`{row['data']}` for {_and(f'`{use}`' for use in row['uses'])}{parties}"
 
 

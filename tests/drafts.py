@@ -88,6 +88,7 @@ _ROWS = st.lists(
         _row,
         _DECLARED,
         recipients=st.lists(st.sampled_from(_PARTIES), unique=True, max_size=2),
+        controller=st.sampled_from([True, True, True, False]),
         retention=st.sampled_from(_PERIODS),
         legal_basis=st.sampled_from([None, "consent", "contract"]),
     ),
@@ -101,6 +102,7 @@ _FIELDS = st.builds(
     fields,
     version=st.sampled_from(["v2", "v3"]),
     controller=st.sampled_from(_PARTIES),
+    joint_controllers=st.sampled_from([(), (), ("payer",)]),
     parties=st.dictionaries(
         st.sampled_from(_PARTIES),
         st.fixed_dictionaries({"name": st.sampled_from(["A", "B"])}),

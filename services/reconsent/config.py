@@ -23,8 +23,8 @@ from reconsent.bus.kafka.settings import (
 )
 from reconsent.domain.errors import BadInputError, OutsideError
 from reconsent.domain.mail import Delivery
-from reconsent.domain.policy import duration
 from reconsent.domain.spelling import did_you_mean, is_misspelt
+from reconsent.domain.times import duration
 from reconsent.mail.address import sender_parts
 from reconsent.mail.return_path import SETTING as RETURN_PATH
 from reconsent.mail.return_path import return_mailbox

@@ -8,7 +8,16 @@ import pytest
 
 from tests.acceptance.outside import World
 from tests.acceptance.people import account, collection
-from tests.acceptance.versions import ANALYTICS, BEHAVIOR, EMAIL, SERVICE, Json, later, version
+from tests.acceptance.versions import (
+    ANALYTICS,
+    BEHAVIOR,
+    EMAIL,
+    LONG_AGO,
+    SERVICE,
+    Json,
+    later,
+    version,
+)
 
 _SITE: Final[Json] = {"policy": "steps", "properties": ["steps.example"]}
 V1: Final = version("s1", None, (EMAIL, [SERVICE], []), **_SITE)
@@ -91,6 +100,71 @@ def test_what_cannot_be_meant_is_not_published(world: World) -> None:
     assert world.run("dead-letters", "list").out == ""
     again = world.run("policy", "publish", path, "--json").json
     assert again["new"] is False
+
+
+@pytest.mark.usefixtures("told")
+def test_what_is_published_is_listed_and_shown(world: World) -> None:
+    """With what is in force and which properties are governed; a typo is told."""
+    rows = [one for one in world.run("policy", "list").ndjson if one["policy"] == "steps"]
+    assert [(one["version"], one["state"], one["follows"]) for one in rows[:3]] == [
+        ("s1", "replaced", None), ("s2", "in_force", "s1"), ("s3", "upcoming", "s2"),
+    ]  # fmt: skip
+    assert all(one["properties"] == ["steps.example"] for one in rows)
+    shown = world.run("policy", "show", "steps", "s2").out
+    assert shown.startswith("steps s2: in force\n")
+    assert "new use, by Example AS (NO); material; stored data is affected" in shown
+    document = world.run("policy", "show", "steps", "s1", "--json").json
+    assert document["document"]["declares"] == [{"data": EMAIL, "uses": [SERVICE]}]
+    assert document["latest"] is False
+    told = world.run("policy", "show", "stepps", code=2).complaint
+    assert told == "reconsent: stepps: no such policy is published: did you mean steps?"
+    told = world.run("policy", "show", "steps", "s9", code=2).complaint
+    assert told.startswith("reconsent: steps s9: is not published; steps has s1, s2, s3")
+
+
+def test_preview_says_what_ends_and_how_long_it_takes(world: World) -> None:
+    """Another controller, a dropped use, and a pace at which the mails come too late."""
+    site: Json = {"policy": "moving", "properties": ["moving.example"]}
+    at = {"property": "moving.example"}
+    first = version("m1", None, (EMAIL, [SERVICE, ANALYTICS], []), **site)
+    world.run("policy", "publish", world.policy_file(first))
+    people = ("ann", "bo", "cy")
+    world.take("import", "accounts", [account(name, **at) for name in people])
+    held = [collection(name, **at, collected_under="m1") for name in people]
+    world.take("import", "collections", held)
+    parties = {**first["parties"], "sister": {"name": "Sister AS", "country": "NO"}}
+    moved = version(
+        "m2", "m1", (EMAIL, [SERVICE, ANALYTICS], []),
+        **site, controller="sister", effective_at=later(days=1), parties=parties,
+    )  # fmt: skip
+    path = world.policy_file(moved)
+    slow = {"RECONSENT_MAILS_PER_SECOND": "0.00001"}
+    found = world.run("policy", "preview", path, "--json", environment=slow).json
+    assert (found["choice"], found["ending"], found["continuing"]) == (3, 3, 0)
+    assert found["rollout_seconds"] == 300_000
+    shown = world.run("policy", "preview", path, environment=slow).out
+    assert "another controller: from " in shown
+    assert "ends for 3 accounts, until they say yes" in shown
+    assert "sending takes 3 d 11 h\nthat is longer than until it takes effect" in shown
+    shown = world.run("policy", "preview", path).out
+    assert "sending takes" not in shown
+    differs = world.run("policy", "diff", world.policy_file(first), path, code=1).out
+    assert "what Example AS (NO) may do with it is no permission for Sister AS (NO)" in differs
+    assert "was example in 'm1'" in world.run("policy", "check", path).err
+
+    dropped = version("m2", "m1", (EMAIL, [SERVICE], []), **site)
+    shown = world.run("policy", "preview", world.policy_file(dropped)).out
+    assert "what this version drops stays allowed for data already held, of 3 accounts" in shown
+
+    asking = version("m2", "m1", (EMAIL, [SERVICE, ANALYTICS, "juggling"], []), **site)
+    world.run("policy", "publish", world.policy_file(asking))
+    world.work("planner")
+    assert world.run("status", "--json").json["late"] == [
+        {"policy": "moving", "policy_version": "m2", "effective_at": LONG_AGO, "waiting": 3}
+    ]
+    assert "moving m2 has been in force since" in world.run("status").out
+    world.work()
+    assert world.run("status", "--json").json["late"] == []
 
 
 def test_a_setting_that_nobody_reads_is_told(world: World) -> None:

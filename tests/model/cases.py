@@ -113,6 +113,7 @@ def load() -> Sequence[Case]:
 def _document(name: str, version: Mapping[str, Any]) -> dict[str, Any]:
     """Complete a version to a policy file, with texts and parties."""
     parties = {"example", "new-owner", version["controller"]}
+    parties |= set(version.get("joint_controllers", []))
     parties |= {party for row in version["declares"] for party in row.get("recipients", [])}
     text = {"title": f"Policy {name}", "summary": "What changes.", "body": f"# Policy {name}\n"}
     return {

@@ -38,8 +38,17 @@ def _next_rows(chance: Random, rows: Rows) -> Rows:
         }
         if chance.random() < 0.3:
             row["retention"] = chance.choice(["P30D", "P1M", "P1Y", "P365D"])
+        if row["recipients"] and chance.random() < 0.25:
+            row["controller"] = False
         rows[chance.choice(CATEGORIES), chance.choice(USES)] = row
     return rows
+
+
+def _jointly(chance: Random, controller: str) -> dict[str, Any]:
+    """Another party is sometimes responsible too."""
+    if chance.random() < 0.85:
+        return {}
+    return {"joint_controllers": [chance.choice([p for p in PARTIES if p != controller])]}
 
 
 def _terms(chance: Random) -> dict[str, Any]:
@@ -71,6 +80,7 @@ def lines(
                 "follows": VERSIONS[n - 1] if n else None,
                 "effective_at": effective.isoformat(),
                 "controller": controller,
+                **_jointly(chance, controller),
                 "parties": {p: {"name": p.title(), "country": "NO"} for p in PARTIES},
                 "properties": list(sites if n >= joins else sites[:-1]),
                 "declares": [

@@ -68,12 +68,19 @@ def meet(x: Item, y: Item) -> Item | None:
 
 
 def declared(version: Document) -> set[Use]:
-    """RULES 2: each use of each row, by the controller itself and by each listed recipient."""
+    """RULES 2: each use of each row, by the controllers themselves and by each listed recipient.
+
+    A row with `controller: false` is the listed recipients' alone.
+    """
+    controllers = (version["controller"], *(version.get("joint_controllers") or ()))
     return {
         (row["data"], use, recipient)
         for row in version["declares"]
         for use in row["uses"]
-        for recipient in (version["controller"], *(row.get("recipients") or ()))
+        for recipient in (
+            *(controllers if row.get("controller", True) else ()),
+            *(row.get("recipients") or ()),
+        )
     }
 
 

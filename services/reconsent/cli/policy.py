@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from reconsent import terminal
+from reconsent.cli.policy_list import list_, show
 from reconsent.cli.policy_publish import preview, publish
 from reconsent.cli.policy_report import as_json as changes_json
 from reconsent.cli.policy_report import describe
@@ -113,5 +114,7 @@ def diff(old: Path, new: Path, *, as_json: bool) -> int:
     return 1 if found else 0
 
 
+policy.add_command(list_)
+policy.add_command(show)
 policy.add_command(preview)
 policy.add_command(publish)

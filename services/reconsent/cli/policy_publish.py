@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import click
 
 from reconsent import terminal
+from reconsent.cli.rollout import rollout, spoken
 from reconsent.cli.with_program import with_program
 from reconsent.domain.change import as_event, content_hash
 from reconsent.domain.cloudevents import pack
@@ -22,6 +24,7 @@ from reconsent.files.policy_checks import refuse_slips
 if TYPE_CHECKING:
     from reconsent.domain.policy import PolicyVersion
     from reconsent.program import Program
+    from reconsent.workers.preview import Preview
 
 Result = TypeVar("Result")
 _FILE = click.Path(path_type=Path)
@@ -51,7 +54,9 @@ def preview(
     found = _placed(loaded, file, lambda: count(program.database, loaded.version))
     told = _write_mails(program, loaded.version, mail, at_most) if mail else []
     if as_json:
-        terminal.document(asdict(found))
+        takes = rollout(found.choice + found.information, program.settings.mails_per_second)
+        seconds = None if takes is None else round(takes.total_seconds())
+        terminal.document(asdict(found) | {"rollout_seconds": seconds})
         return
     terminal.table(
         ("", "accounts"),
@@ -63,8 +68,30 @@ def preview(
             ("total", f"{found.accounts:,}"),
         ],
     )
-    for line in told:
+    for line in (*_consequences(program, loaded.version, found), *told):
         click.echo(line)
+
+
+def _consequences(program: Program, version: PolicyVersion, found: Preview) -> Iterator[str]:
+    """Yield what ends, what goes on, and how long it takes to tell everybody."""
+    day = f"{version.effective_at:%Y-%m-%d}"
+    if found.ending:
+        accounts = terminal.plural(found.ending, "account")
+        yield (
+            f"another controller: from {day} on, what the earlier one was allowed with data already"
+            f" held ends for {accounts}, until they say yes"
+        )
+    if found.continuing:
+        accounts = terminal.plural(found.continuing, "account")
+        yield f"what this version drops stays allowed for data already held, of {accounts}"
+    pace = program.settings.mails_per_second
+    takes = rollout(found.choice + found.information, pace)
+    if takes is None:
+        return
+    yield f"at {pace:g} mails a second, sending takes {spoken(takes)}"
+    left = version.effective_at - program.now()
+    if timedelta(0) < left < takes:
+        yield f"that is longer than until it takes effect, which is in {spoken(left)}"
 
 
 def _write_mails(program: Program, version: PolicyVersion, folder: Path, at_most: int) -> list[str]:

@@ -56,6 +56,7 @@ class _Words:
 
     def __init__(self, old: PolicyVersion | None, new: PolicyVersion) -> None:
         self._first = old is None
+        self._from = f"{new.effective_at:%Y-%m-%d}"
         self._parties = {**(old.parties if old else {}), **new.parties}
         before = old.words.get(new.first_locale, {}) if old else {}
         self._phrases = {**before, **new.words.get(new.first_locale, {})}
@@ -79,6 +80,7 @@ class _Words:
         marks = ["material" if change.material else "not material"]
         if change.stored_data:
             marks.append("stored data is affected: its owners are asked")
+            marks += [self._ends(change)] if change.kind == "controller" else []
         elif change.kind in {"dropped_use", "dropped_recipient"}:
             marks.append("stays allowed for data collected under the old version")
         elif change.kind in {"longer_retention", "shorter_retention"}:
@@ -87,6 +89,14 @@ class _Words:
             marks.append("stored data is not affected")
         return f"{what}; {'; '.join(marks)}"
 
+    def _ends(self, change: Change) -> str:
+        """Say what another controller means for data that is held already."""
+        before, after = self.party(change.before), self.party(change.after)
+        return (
+            f"what {before} may do with it is no permission for {after}, from {self._from} on,"
+            " until they say yes"
+        )
+
     def _what(self, change: Change) -> str:
         parties = _and([self.party(key) for key in change.recipients])
         ever = "forever"
@@ -94,6 +104,10 @@ class _Words:
             "material": "the version itself says that it is material",
             "controller": (
                 f"controller: {self.party(change.before)} before, {self.party(change.after)} now"
+            ),
+            "joint_controller": (
+                f"{self.party(change.about)} is "
+                + ("responsible too" if change.after else "no longer responsible too")
             ),
             "new_category": "new category of data",
             "new_use": f"new use, by {parties}",
@@ -107,7 +121,10 @@ class _Words:
                 f"{change.after or 'none given'} now"
             ),
             "property": f"property {change.about}: {_difference(change)}",
-            "party": f"party {change.about}: {change.before} before, {change.after} now",
+            "party": (
+                f"party {change.about}: {change.before} before, {change.after} now (the same"
+                " company; another one needs another key)"
+            ),
             "text": f"text in {change.about}: {_difference(change)}",
         }
         return sentences[change.kind]

@@ -8,9 +8,10 @@ import click
 
 from reconsent import terminal
 from reconsent.cli.dead_letter_report import readable
+from reconsent.cli.rollout import Late, late
 from reconsent.cli.unknown_names import Unknown, unknown_now
 from reconsent.cli.with_program import with_program
-from reconsent.domain.times import rfc3339
+from reconsent.domain.times import as_written, rfc3339
 from reconsent.facts.read.counts import Status
 from reconsent.facts.read.counts import status as count
 from reconsent.store.postgres import Connection
@@ -31,24 +32,28 @@ _MOST_NAMES: Final = 10
 def status(program: Program, *, as_json: bool) -> None:
     """Show the running services, the backlog of each topic, and the notices by state."""
 
-    def work(connection: Connection) -> tuple[Status, list[Unknown]]:
+    def work(connection: Connection) -> tuple[Status, list[Unknown], list[Late]]:
         policies = program.versions.now(connection)
         found = count(connection, policies, program.lags(connection))
-        return found, unknown_now(program, connection)
+        in_force = late(policies, found.notices, program.now())
+        return found, unknown_now(program, connection), in_force
 
-    found, unknown = program.database.transaction(work)
+    found, unknown, in_force = program.database.transaction(work)
     # Mail into the mailbox goes on after a restore.
     held = None if program.settings.mailbox else found.held_since
     held_since = rfc3339(held) if held else None
     if as_json:
-        _print_json(found, held_since, unknown)
+        _print_json(found, held_since, unknown, in_force)
     else:
         _print_stopped(found, held_since)
         _print_tables(found)
+        _print_late(in_force)
         _print_unknown(unknown)
 
 
-def _print_json(found: Status, held_since: str | None, unknown: Sequence[Unknown]) -> None:
+def _print_json(
+    found: Status, held_since: str | None, unknown: Sequence[Unknown], in_force: Sequence[Late]
+) -> None:
     by_state: dict[str, int] = {}
     for row in found.notices:
         by_state[row.state] = by_state.get(row.state, 0) + row.notices
@@ -70,6 +75,9 @@ def _print_json(found: Status, held_since: str | None, unknown: Sequence[Unknown
             "releases": [row._asdict() for row in found.notices],
             "sending_held_since": held_since,
             "reports_not_ours": found.not_ours,
+            "late": [
+                one._asdict() | {"effective_at": as_written(one.effective_at)} for one in in_force
+            ],
             "unknown_names": [name._asdict() | {"events": n} for name, n, _ in unknown],
             "stopped_topics": {
                 topic: {"since": rfc3339(stop.stopped_at), "why": stop.reason}
@@ -96,6 +104,15 @@ def _print_stopped(found: Status, held_since: str | None) -> None:
                 "It is tried again by itself. Find the cause; or, if the messages are at fault,"
                 f" run: reconsent dead-letters accept {topic}\n"
             )
+
+
+def _print_late(in_force: Sequence[Late]) -> None:
+    for one in in_force:
+        waiting = terminal.plural(one.waiting, "mail about it waits", "mails about it wait")
+        click.echo(
+            f"\n{one.policy} {one.policy_version} has been in force since"
+            f" {as_written(one.effective_at)}, and {waiting} still."
+        )
 
 
 def _print_unknown(unknown: Sequence[Unknown]) -> None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 ChangeKind = Literal[
     "material",
     "controller",
+    "joint_controller",
     "new_category",
     "new_use",
     "new_recipient",
@@ -41,9 +42,10 @@ ChangeKind = Literal[
 class Change:
     """One difference between two versions.
 
-    `recipients` are those for whom a use is new or dropped; `about` is the property, party or
-    locale concerned. `before` and `after` are party keys for the controller, durations, legal
-    bases, names of properties and parties, or hashes of texts; None where there was or is nothing.
+    `recipients` are those for whom a use is new or dropped; `about` is the property, party, joint
+    controller or locale concerned. `before` and `after` are party keys for controllers, durations,
+    legal bases, names of properties and parties, or hashes of texts; None where there was or is
+    nothing.
     The kind `material` means that the new version declares itself material.
     """
 
@@ -84,6 +86,7 @@ def _of_the_whole(
             before=old.controller,
             after=new.controller,
         )
+    yield from _joining_or_leaving(old, new, in_use)
     before = old.properties if old else ()
     for name in dict.fromkeys((*before, *new.properties)):
         if (name in before) != (name in new.properties):
@@ -94,6 +97,22 @@ def _of_the_whole(
                 after=name if name in new.properties else None,
             )
     yield from _parties(old, new)
+
+
+def _joining_or_leaving(
+    old: PolicyVersion | None, new: PolicyVersion, in_use: Sequence[Change]
+) -> Iterator[Change]:
+    before = old.joint_controllers if old else ()
+    for key in dict.fromkeys((*before, *new.joint_controllers)):
+        if (key in before) != (key in new.joint_controllers):
+            yield Change(
+                kind="joint_controller",
+                material=any(c.material and key in c.recipients for c in in_use),
+                stored_data=any(c.stored_data and key in c.recipients for c in in_use),
+                about=key,
+                before=key if key in before else None,
+                after=key if key in new.joint_controllers else None,
+            )
 
 
 def _parties(old: PolicyVersion | None, new: PolicyVersion) -> Iterator[Change]:
@@ -110,7 +129,7 @@ def _rows(version: PolicyVersion) -> Iterator[tuple[Row, str, tuple[str, ...]]]:
     """Yield each row with each of its uses and the recipients that it declares the use for."""
     for row in version.declares:
         for data_use in dict.fromkeys(row.uses):
-            yield row, data_use, tuple(dict.fromkeys((version.controller, *row.recipients)))
+            yield row, data_use, version.users(row)
 
 
 def _new_uses(old: PolicyVersion | None, new: PolicyVersion) -> Iterator[Change]:

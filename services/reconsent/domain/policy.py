@@ -21,11 +21,10 @@ from pydantic import (
     ConfigDict,
     Field,
     StringConstraints,
-    TypeAdapter,
-    ValidationError,
 )
 
 from reconsent.domain.fields import DottedKey, PartyKey
+from reconsent.domain.times import duration
 from reconsent.domain.use import Declared, Held, Use, broadest, declares, narrower, over
 
 if TYPE_CHECKING:
@@ -34,21 +33,7 @@ if TYPE_CHECKING:
 _LIFETIME = timedelta(days=36_500)
 PROPERTY_NOTICE_LASTS = timedelta(days=30)
 
-_DURATION = TypeAdapter(timedelta)
 _INSTANT_FORM = re.compile(r"\d{4}-\d\d-\d\d")
-_DURATION_FORM = re.compile(r"P(?=.)(\d+Y)?(\d+M)?(\d+W)?(\d+D)?(T(?=.)(\d+H)?(\d+M)?(\d+S)?)?")
-
-
-def duration(text: str) -> timedelta:
-    """Parse an ISO 8601 duration; a year is 365 days and a month 30. Raises ValueError."""
-    if not _DURATION_FORM.fullmatch(text):
-        message = f"{text!r} is not an ISO 8601 duration such as P30D"
-        raise ValueError(message)
-    try:
-        return _DURATION.validate_python(text)
-    except ValidationError as error:
-        message = f"{text!r} is out of range for a duration"
-        raise ValueError(message) from error
 
 
 def _is_duration(text: str) -> str:
@@ -98,11 +83,15 @@ class Party(_Strict):
 
 
 class Row(_Strict):
-    """One row of `declares`: data put to uses by the controller and each recipient."""
+    """One row of `declares`: data put to uses by the controllers and each recipient.
+
+    With `controller: false` by the listed recipients alone.
+    """
 
     data: DottedKey
     uses: Annotated[tuple[DottedKey, ...], Field(min_length=1)]
     recipients: tuple[PartyKey, ...] = ()
+    controller: bool = True
     retention: Duration | None = None
     legal_basis: Phrase | None = None
 
@@ -137,6 +126,7 @@ class PolicyVersion(_Strict):
     follows: VersionName | None
     effective_at: Instant
     controller: PartyKey
+    joint_controllers: tuple[PartyKey, ...] = ()
     parties: dict[PartyKey, Party] = {}
     properties: Annotated[tuple[PropertyName, ...], Field(min_length=1)]
     declares: tuple[Row, ...]
@@ -146,13 +136,23 @@ class PolicyVersion(_Strict):
 
     @cached_property
     def declared(self) -> frozenset[Declared]:
-        """Every use, by the controller and by each listed recipient. RULES 2."""
+        """Every use, by each party that a row declares it for. RULES 2."""
         return frozenset(
-            Declared(row.data, data_use, recipient)
+            Declared(row.data, data_use, party)
             for row in self.declares
             for data_use in row.uses
-            for recipient in (self.controller, *row.recipients)
+            for party in self.users(row)
         )
+
+    @property
+    def controllers(self) -> tuple[str, ...]:
+        """The controller, and those who are responsible together with it."""
+        return tuple(dict.fromkeys((self.controller, *self.joint_controllers)))
+
+    def users(self, row: Row) -> tuple[str, ...]:
+        """Return the parties that a row declares its uses for. RULES 2."""
+        controllers = self.controllers if row.controller else ()
+        return tuple(dict.fromkeys((*controllers, *row.recipients)))
 
     def declares_use(self, category: str, data_use: str, recipient: str) -> bool:
         """Tell whether a use that this version declares covers the given one."""

@@ -43,7 +43,7 @@ def mistakes(
             found.append((("properties", index), _moved(name, owners[name])))
         if name in version.properties[:index]:
             found.append((("properties", index), f"{name} is listed twice"))
-    found += _declared_twice(version)
+    found += [*_declared_twice(version), *_used_by_nobody(version)]
     for name in latest.properties if latest else ():
         if latest and name not in version.properties:
             what = f"{name} is missing, which {latest.version!r} lists"
@@ -56,6 +56,12 @@ def _moved(name: str, owner: str) -> str:
         f"{name} belongs to policy {owner!r}, and a property cannot move to another policy:"
         f" leave it out here, or publish these terms as the next version of {owner!r}"
     )
+
+
+def _used_by_nobody(version: PolicyVersion) -> Iterable[tuple[tuple[str | int, ...], str]]:
+    for index, row in enumerate(version.declares):
+        if not version.users(row):
+            yield ("declares", index, "controller"), "is false, and the row has no recipients"
 
 
 def _declared_twice(version: PolicyVersion) -> Iterable[tuple[tuple[str | int, ...], str]]:

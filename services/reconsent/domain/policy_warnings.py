@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
-from reconsent.domain.policy import duration
+from reconsent.domain.times import duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -30,6 +30,9 @@ class TextFlaws(Protocol):
     def never_meant(self, text: str, *, lines: bool = False) -> Iterable[str]:
         """Return what no title, summary, name or phrase can mean to hold."""
 
+    def foreign(self, locale: str) -> str | None:
+        """Tell in which languages the program itself speaks, if not in that of a locale."""
+
     def is_country(self, code: str) -> bool:
         """Tell whether a country has this code in ISO 3166."""
 
@@ -50,6 +53,9 @@ def slips(version: PolicyVersion, flaws: TextFlaws) -> Iterator[tuple[Place, str
 
 def word_flaws(version: PolicyVersion, flaws: TextFlaws) -> Iterator[tuple[Place, str]]:
     """Yield places of titles, summaries, names and phrases, and what is wrong with these."""
+    for locale in version.texts:
+        if message := flaws.foreign(locale):
+            yield ("texts", locale), message
     for place, text, language in _words(version):
         for message in flaws.of_words(text, language, is_summary=place[-1] == "summary"):
             yield place, message
@@ -76,7 +82,12 @@ def warnings(
     for locale in before.texts if before else ():
         if locale not in version.texts:
             yield ("texts",), f"has no {locale}, which {version.follows!r} has"
+    if before:
+        yield from _other_parties(version, before)
     yield from _unnamed(version)
+    if version.controller in version.joint_controllers:
+        index = version.joint_controllers.index(version.controller)
+        yield ("joint_controllers", index), f"{version.controller} is the controller already"
     for place, key in _keys(version):
         lacking = [
             locale
@@ -92,8 +103,33 @@ def warnings(
                 yield place, f"{offset} is not before respond_by: this reminder is never sent"
 
 
+def _other_parties(version: PolicyVersion, before: PolicyVersion) -> Iterator[tuple[Place, str]]:
+    """Warn of another controller, and of parties that may have become others under their keys."""
+    if version.controller != before.controller:
+        message = (
+            f"was {before.controller} in {before.version!r}: from {version.effective_at:%Y-%m-%d}"
+            f" on, what {before.controller} may do with data already held is no permission for"
+            f" {version.controller}; people are asked. A company with only a new name keeps its key"
+        )
+        yield ("controller",), message
+    for key, party in version.parties.items():
+        known = before.parties.get(key)
+        if known and known.name != party.name:
+            message = (
+                f"was {known.name!r} in {before.version!r}: right if the same company has a new"
+                " name; another company needs another key, so that people are asked about it"
+            )
+            yield ("parties", key, "name"), message
+        if known and known.country and known.country != party.country:
+            message = f"was {known.country} in {before.version!r}: nobody is asked about that"
+            yield ("parties", key, "country"), message
+
+
 def _unnamed(version: PolicyVersion) -> Iterator[tuple[Place, str]]:
     parties: list[tuple[Place, str]] = [(("controller",), version.controller)]
+    parties += [
+        (("joint_controllers", index), key) for index, key in enumerate(version.joint_controllers)
+    ]
     for index, row in enumerate(version.declares):
         for position, recipient in enumerate(row.recipients):
             parties.append((("declares", index, "recipients", position), recipient))

@@ -25,6 +25,7 @@ _NAME: Final = "is not a name (letters, digits, dots, - and _, beginning with a 
 _LOCALE: Final = "is not a locale such as en or nb-NO"
 _WANTED: Final = {
     "controller": _PARTY,
+    "joint_controllers": _PARTY,
     "country": "is not a country code (two capital letters such as NO)",
     "data": _DOTTED,
     "follows": _NAME,

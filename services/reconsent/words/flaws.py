@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Final
 
 from babel import Locale
 
+from reconsent.domain.locales import match
 from reconsent.domain.mail import CHOOSE_LINK, UNSUBSCRIBE_LINK
 from reconsent.words.languages import mixed_word, other_language
 from reconsent.words.markdown import dead_ends, paragraphs, shown
 from reconsent.words.phrases import LONGEST_SUMMARY
+from reconsent.words.translation import LANGUAGES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,6 +91,16 @@ def never_meant(text: str, *, lines: bool = False) -> Iterator[str]:
             yield f"contains {_named(character)}, which turns text around"
         elif unicodedata.category(character) == "Cc":
             yield f"contains {_named(character)}, a control character"
+
+
+def foreign(locale: str) -> str | None:
+    """Return that sentences around a text would be in another language than that of its locale."""
+    if match(locale, LANGUAGES):
+        return None
+    return (
+        f"mails and pages have sentences of their own in {' and '.join(LANGUAGES)} only: around"
+        f" this text they would be in {LANGUAGES[0]}"
+    )
 
 
 def is_country(code: str) -> bool:

@@ -155,6 +155,12 @@ class Words:
         """The name of the company that asks."""
         return self.party(self.version.controller)
 
+    @property
+    def controllers(self) -> str:
+        """The companies that are responsible, with their countries."""
+        named = [self.party_and_country(key) for key in self.version.controllers]
+        return self._cut(self.listed(named), 2 * _LONGEST_PHRASE) if len(named) > 1 else named[0]
+
     def data(self, categories: Iterable[str]) -> str:
         """Return categories as one phrase: your name, your email address and your messages."""
         named = list(dict.fromkeys(self.phrase(category) for category in dict.fromkeys(categories)))
@@ -233,7 +239,7 @@ class Words:
         names = [
             replace(self, version=published[name]).controller
             for name in held
-            if name in published and published[name].controller != self.version.controller
+            if name in published and published[name].controller not in self.version.controllers
         ]
         return self._cut(self.listed(names), 2 * _LONGEST_PHRASE) if names else None
 

@@ -75,7 +75,12 @@ def policy_version(view: PolicyVersionView, site: Site) -> str:
             {
                 "data": sentence_case(words.phrase(row.data)),
                 "uses": [words.phrase(data_use) for data_use in row.uses],
-                "recipients": [words.party_and_country(key) for key in row.recipients],
+                "recipients": [
+                    words.party_and_country(key)
+                    for key in view.version.users(row)
+                    if key != view.version.controller
+                ],
+                "by_others": not row.controller,
                 "kept": words.period(row.retention) if row.retention else None,
                 "basis": words.legal_basis(row.legal_basis) if row.legal_basis else None,
             }
@@ -102,7 +107,11 @@ def changed(words: Words, followed: PolicyVersion | None) -> dict[str, list[str]
         )
 
     return {
-        "taken_over": [before.party(c.before or "") for c in found if c.kind == "controller"],
+        "taken_over": [
+            before.party(change.before or "")
+            for change in found
+            if change.kind == "controller" and change.before not in words.version.controllers
+        ],
         "new": uses(words, "new_use", "new_recipient"),
         "dropped": uses(before, "dropped_use", "dropped_recipient"),
         "longer": _kept(words, found, "longer_retention"),

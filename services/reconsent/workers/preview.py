@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from reconsent.domain.errors import BadInputError
 from reconsent.domain.notice import next_step
 from reconsent.domain.policy import PolicyVersion
+from reconsent.domain.policy_ends import uses_end, uses_go_on
 from reconsent.facts.planning.audience import audience
 from reconsent.facts.planning.releases import informs_somebody
 from reconsent.facts.record.publishing import publish
@@ -24,13 +25,20 @@ from reconsent.store.postgres import Connection, Database
 
 @dataclass(frozen=True, kw_only=True)
 class Preview:
-    """How many accounts would be asked, informed, left out (by reason) and not concerned."""
+    """How many accounts would be asked, informed, left out (by reason) and not concerned.
+
+    `ending`: for how many accounts the company's uses of data already held end when the version
+    takes effect, because another company is responsible. `continuing`: for how many a use that the
+    version drops goes on for data already held.
+    """
 
     accounts: int
     choice: int
     information: int
     suppressed: dict[str, int]
     untouched: int
+    ending: int
+    continuing: int
 
 
 @contextmanager
@@ -60,7 +68,11 @@ def preview(database: Database, version: PolicyVersion) -> Preview:
         policy = policies.by_name[version.policy]
         inform = informs_somebody(connection, policies, policy)
         found = audience(connection, policies, policy)
-        asks = Cohorts().asks(connection, policy, {one.cohort for one in found})
+        cohorts = Cohorts()
+        asks = cohorts.asks(connection, policy, {one.cohort for one in found})
+        holdings = cohorts.holdings(connection, {one.holdings_id for one in found})
+    ending = {key for key, held in holdings.items() if uses_end(policy, held)}
+    continuing = {key for key, held in holdings.items() if uses_go_on(policy, held)}
     counts: Counter[str] = Counter()
     suppressed: Counter[str] = Counter()
     for one in found:
@@ -75,4 +87,6 @@ def preview(database: Database, version: PolicyVersion) -> Preview:
         information=counts["information"],
         suppressed=dict(sorted(suppressed.items())),
         untouched=counts["untouched"],
+        ending=sum(one.accounts for one in found if one.holdings_id in ending),
+        continuing=sum(one.accounts for one in found if one.holdings_id in continuing),
     )

@@ -236,6 +236,30 @@ def test_a_version_follows_the_latest_of_its_line() -> None:
     assert _told(same, line) == []
 
 
+def test_controllers_and_recipients_use_what_a_row_declares() -> None:
+    """RULES 2: joint controllers as well; with `controller: false` the listed recipients alone."""
+    version = draft(
+        joint_controllers=["sister"],
+        declares=[
+            row("user.contact", "service", recipients=["payer"]),
+            row("user.payment", "service", recipients=["payer", "sister"], controller=False),
+        ],
+    )
+    assert version.declared == {
+        ("user.contact", "service", "example"),
+        ("user.contact", "service", "sister"),
+        ("user.contact", "service", "payer"),
+        ("user.payment", "service", "payer"),
+        ("user.payment", "service", "sister"),
+    }
+    assert not is_material(version, version)
+    assert is_material(version, draft(declares=[row("user", "service", recipients=["payer"])]))
+    nobody = draft(declares=[row("user.payment", "service", controller=False)])
+    assert mistakes(nobody, None, {}) == [
+        (("declares", 0, "controller"), "is false, and the row has no recipients")
+    ]
+
+
 def test_a_property_stays_with_its_policy() -> None:
     """A property of another policy, one that is left out, and one listed twice are mistakes."""
     line = Policy(name="campaigner", versions=(draft(properties=["a", "b"]),))

@@ -9,7 +9,8 @@ import pytest
 from pydantic import ValidationError
 
 from reconsent.domain.change import as_event, content_hash
-from reconsent.domain.policy import PolicyVersion, duration
+from reconsent.domain.policy import PolicyVersion
+from reconsent.domain.times import duration
 from tests.drafts import draft, fields
 
 

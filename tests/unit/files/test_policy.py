@@ -91,6 +91,11 @@ def test_the_examples_have_no_mistakes(path: Path) -> None:
          "p.yaml:4: effective_at: '2027' is not a time such as 2027-01-15T00:00:00Z"),
         ("P7Y", "7 years",
          "p.yaml:12: declares.0.retention: '7 years' is not an ISO 8601 duration such as P30D"),
+        ("texts:", "joint_controllers: [Sister AS]\ntexts:",
+         ("p.yaml:18: joint_controllers.0: 'Sister AS' is not a party key (lower-case letters, "
+         "digits and hyphens)")),
+        ("retention: P7Y", "controller: nobody",
+         "p.yaml:12: declares.0.controller: 'nobody' is not true or false"),
         ("texts:", "notice: {information_mail: all}\ntexts:",
          "p.yaml:18: notice.information_mail: 'all' is not 'opted_in' or 'nobody'"),
         ("texts:", "notice: {material: perhaps}\ntexts:",

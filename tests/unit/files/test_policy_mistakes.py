@@ -100,12 +100,36 @@ def test_warnings_about_missing_words(tmp_path: Path) -> None:
     )
     assert found.mistakes == ()
     assert [(one.line, one.field, one.message.partition(":")[0]) for one in found.warnings] == [
+        (7, "parties.example.country", "was CA in 'v1'"),
         (10, "declares.0.data", "user.contact.email has no phrase in en"),
         (15, "declares.1.uses.0", "essential.service.payment has no phrase in en"),
         (17, "declares.1.recipients.0", "payer is not named in parties"),
         (18, "texts", "has no nb, which 'v1' has"),
         (24, "notice.reminders.1", "P30D is not before respond_by"),
     ]
+
+
+def test_another_company_and_another_language_give_warnings(tmp_path: Path) -> None:
+    """Another controller, a name that changed under its key, and the program's own sentences."""
+    parties = {"example": {"name": "Exemplar Ltd", "country": "NO"}, "sister": {"name": "Sister"}}
+    first = draft(controller="sister", parties=parties, properties=["campaigner.example"])
+    content = POLICY_FILE.replace("follows: null", "follows: v1").replace(
+        "controller: example", "controller: example\njoint_controllers: [example, other]"
+    )
+    content += "  da: {title: Politik, summary: Nyt, body: en.md}\n"
+    line = Policy(name="campaigner", versions=(first,))
+    found = _checked(written(tmp_path, content), line, {})
+    told = {(one.line, one.field): one.message for one in found.warnings}
+    assert told[5, "controller"].startswith(
+        "was sister in 'v1': from 2027-01-15 on, what sister may do with data already held is no"
+        " permission for example; people are asked."
+    )
+    assert told[8, "parties.example.name"].startswith(
+        "was 'Exemplar Ltd' in 'v1': right if the same company has a new name; another company"
+    )
+    assert told[6, "joint_controllers.0"] == "example is the controller already"
+    assert told[6, "joint_controllers.1"].startswith("other is not named in parties")
+    assert "sentences of their own in en and nb only" in told[24, "texts.da"]
 
 
 def test_an_invalid_version_has_only_mistakes_of_form(tmp_path: Path) -> None:

@@ -42,6 +42,29 @@ def test_a_version_page_lists_its_changes() -> None:
     )
 
 
+def test_who_is_responsible_and_who_uses_data_alone_is_told() -> None:
+    """Joint controllers are named wherever the controller is; a partner's use is not ours."""
+    version = second(
+        joint_controllers=["adpartner"],
+        declares=[
+            row("user", "essential.service"),
+            row("user.payment", "analytics", recipients=["payer"], controller=False),
+        ],
+    )
+    page = Page(
+        policy_version(PolicyVersionView(version=version, followed=FIRST, locale="en"), SITE)
+    )
+    both = "Example Inc. (Canada) and Northlight Ads (Germany)"
+    assert page.one("footer").text.startswith(both)
+    first, other = page.one("dl", **{"class": "rows"}).text.split("Your payment details")
+    assert "Also by Northlight Ads (Germany)." in first
+    assert "Only by payer." in other
+    assert "We use your payment details" not in page.text
+    moved = second(controller="adpartner", joint_controllers=["example"])
+    page = Page(policy_version(PolicyVersionView(version=moved, followed=FIRST, locale="en"), SITE))
+    assert "takes over" not in page.text
+
+
 def test_a_first_version_changed_nothing() -> None:
     """A first version lists no changes."""
     page = Page(policy_version(PolicyVersionView(version=FIRST, followed=None, locale="en"), SITE))
