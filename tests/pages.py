@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 from reconsent.words import choosing, mailbox, policies, refusals, unsubscribing
 from reconsent.words.views import (
@@ -70,7 +71,8 @@ def everything(now: Asked) -> dict[str, str]:
             )
             for name, show in (
                 ("unsubscribe", unsubscribing.unsubscribe),
-                ("unsubscribed", unsubscribing.unsubscribed),
+                ("unsubscribed", partial(unsubscribing.unsubscribed, token="token")),
+                ("subscribed again", unsubscribing.subscribed_again),
             )
         },
         "dead link": refusals.dead_link(locale, SITE),

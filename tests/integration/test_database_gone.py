@@ -78,6 +78,7 @@ BODIES: Final[dict[str, bytes]] = {
     "/c/{token}": b"all=allow",
     "/c/{token}/answers": b"all=allow",
     "/u/{token}": b"List-Unsubscribe=One-Click",
+    "/u/{token}/again": b"",
     "/v1/permissions": json.dumps(
         {
             "checks": [

@@ -20,6 +20,7 @@ class Mailboxes(Permissions):
     marks: list[Said] = field(default_factory=list)
     lifts: list[Said] = field(default_factory=list)
     deliveries: list[tuple[str, datetime]] = field(default_factory=list)
+    leavings: list[tuple[Key, datetime]] = field(default_factory=list)
 
     def mark(self, email: str, kind: str, at: datetime) -> None:
         """Mark a mailbox, whoever has it."""
@@ -90,6 +91,25 @@ class Mailboxes(Permissions):
             for box, kind, at in self.verifications(key)
             if any((marked, of) == (box, kind) and since < at for marked, of, since in self.marks)
         ]
+
+    def unsubscribed(self, key: Key) -> bool:
+        """Return whether somebody wants no optional mail, and has not asked for it later."""
+        opted_in = [
+            min(instant(event["opted_in_at"]), instant(event["updated_at"]))
+            for event in self.account_events.get(key, [])
+            if event.get("opted_in_at")
+        ]
+        return any(
+            of == key and self.since_deletion(key, at) and not any(asked > at for asked in opted_in)
+            for of, at in self.leavings
+        )
+
+    def leave_by_address(self, email: str, at: datetime) -> None:
+        """Unsubscribe each account that has a mailbox now."""
+        for key in self.account_events:
+            known = self.person(key).email
+            if known and mailbox(known) == mailbox(email):
+                self.leavings.append((key, at))
 
     def forgotten(self, key: Key) -> bool:
         """Return whether the account's address is not known any more."""

@@ -132,6 +132,8 @@ class Notices(Mailboxes):
             return
         self.said(notice.email or "", event, instant(at), marks=marks)
         self.apply(notice, event, instant(at))
+        if event == "unsubscribed":
+            self.leavings.append((notice.key, instant(at)))
 
     def apply(self, notice: Notice, event: str, at: datetime) -> None:
         """Show what a report says of a notice."""
@@ -153,6 +155,8 @@ class Notices(Mailboxes):
             return
         self.address_events.add(said)
         self.said(email, event, instant(at), marks=marks)
+        if event == "unsubscribed":
+            self.leave_by_address(email, instant(at))
         for notice in self.notice_list:
             accepted = notice.accepted_at
             if (
@@ -201,7 +205,8 @@ class Notices(Mailboxes):
             "minor": person.minor,
             "deactivated": person.status == "deactivated",
             "all_comms_opt_out": person.contact == "none",
-            "not_opted_in": kind == "information" and person.contact != "all",
+            "not_opted_in": kind == "information"
+            and (person.contact != "all" or self.unsubscribed(key)),
             "no_address": person.email is None,
             "bounced": not self.reachable(key),
         }

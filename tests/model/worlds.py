@@ -109,6 +109,7 @@ class _Story:
             "name": self.one([None, "Somebody"]),
             "locale": self.one([None, "en", "nb-NO"]),
             "minor": self.one([None] * 12 + [False, True]),
+            "opted_in_at": self.one([None, None, None, data["updated_at"], _LONG_AGO]),
             "email_verified_at": self.one([None, None, data["updated_at"], _LONG_AGO]),
         }
         data |= {field: value for field, value in optional.items() if value is not None}
@@ -145,7 +146,8 @@ class _Story:
         self.steps.append(Record(now=self.now, topic=topic, data=data, identity=identity))
 
     def report(self, event: str | None = None) -> None:
-        event = event or self.one(["delivered", "deferred", "bounced", "dropped", "complained"])
+        kinds = ["delivered", "deferred", "bounced", "dropped", "complained", "unsubscribed"]
+        event = event or self.one(kinds)
         self.steps.append(
             Report(
                 now=self.now,

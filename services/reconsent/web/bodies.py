@@ -28,6 +28,7 @@ LIMITS: Final = {
     "/c/{token}/answers": _FORM,
     # Any body unsubscribes, so the limit is generous.
     "/u/{token}": 1024 * 1024,
+    "/u/{token}/again": _FORM,
     # The maximum number of checks, each with names of maximum length.
     "/v1/permissions": 16_000_000,
     # Ten times SendGrid's largest request.

@@ -16,12 +16,17 @@ def unsubscribe(view: UnsubscribeView, site: Site) -> str:
     return _page("unsubscribe", view, site)
 
 
-def unsubscribed(view: UnsubscribeView, site: Site) -> str:
-    """Return the page that confirms that a person has unsubscribed."""
-    return _page("unsubscribed", view, site)
+def unsubscribed(view: UnsubscribeView, site: Site, token: str) -> str:
+    """Return the page that confirms that a person has unsubscribed, and can take that back."""
+    return _page("unsubscribed", view, site, token)
 
 
-def _page(name: str, view: UnsubscribeView, site: Site) -> str:
+def subscribed_again(view: UnsubscribeView, site: Site) -> str:
+    """Return the page that confirms that a person gets optional mail again."""
+    return _page("subscribed_again", view, site)
+
+
+def _page(name: str, view: UnsubscribeView, site: Site, token: str = "") -> str:
     words = Words(version=view.version, locale=view.locale)
     path = version_path(site, view.version)
-    return page(name, words.language, site, view=view, words=words, version_path=path)
+    return page(name, words.language, site, view=view, words=words, version_path=path, token=token)

@@ -160,10 +160,11 @@ def test_unsubscribing_takes_one_sentence_and_one_button() -> None:
 
 
 def test_an_unsubscribe_gets_a_short_receipt() -> None:
-    """It says that it is done, and asks nothing more."""
+    """It says that it is done, and can be taken back by one button."""
     page = Page(everything(asked(locale="nb"))["unsubscribed"])
     assert page.one("h1").text == "Du er meldt av"
     assert (
         "Dette avgjør ingenting om hvordan vi bruker opplysningene dine." in page.one("main").text
     )
-    assert not page.all("form") + page.all("button")
+    assert page.one("form").attributes == {"method": "post", "action": "token/again"}
+    assert page.one("button").text == "Jeg vil ha dem igjen"

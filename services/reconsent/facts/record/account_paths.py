@@ -10,9 +10,9 @@ from reconsent.facts.record.bus_messages import erase_messages
 from reconsent.facts.record.named_addresses import (
     Naming,
     name_addresses,
-    opt_in,
     try_addresses_again,
 )
+from reconsent.facts.record.unsubscribes import opt_in
 from reconsent.store.copying import copy_in
 from reconsent.store.named import named
 

@@ -89,6 +89,7 @@ KEPT: Final[Mapping[str, Kept]] = {
     ),
     "told_sets": _SHARED,
     "unknown_names": Kept("names of properties, categories and the like", NAMES_NO_ACCOUNT),
+    "resubscribes": Kept("who asked for optional mail again, and when", "proves the request"),
     "unsubscribes": Kept("unsubscribes: from which mail, when and how", "proves the request"),
 }
 """What each table keeps of a deleted account, and why."""

@@ -63,16 +63,6 @@ def try_addresses_again(connection: Connection, keys: Collection[int]) -> None:
         connection.execute(SQL["try_again"], {"keys": sorted(keys)})
 
 
-def opt_in(connection: Connection, said: Iterable[tuple[int, datetime]]) -> None:
-    """Record when locked accounts asked for optional mail: account, time."""
-    latest: dict[int, datetime] = {}
-    for key, at in said:
-        latest[key] = max(at, latest.get(key, at))
-    if latest:
-        columns = {"account_key": list(latest), "opted_in_at": list(latest.values())}
-        connection.execute(SQL["opt_in"], columns)
-
-
 def forget_named_addresses(connection: Connection, keys: Collection[int]) -> None:
     """Forget what accounts named up to their deletions, and all that minors did."""
     connection.execute(SQL["forget"], {"keys": sorted(keys)})

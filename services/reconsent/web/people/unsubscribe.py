@@ -14,10 +14,14 @@ from starlette.requests import ClientDisconnect
 
 from reconsent.domain.locales import best_locale
 from reconsent.facts.read.asked import optional_mail
-from reconsent.facts.record.unsubscribes import Unsubscribe, record_unsubscribes
+from reconsent.facts.record.unsubscribes import (
+    Unsubscribe,
+    record_asking_again,
+    record_unsubscribes,
+)
 from reconsent.store.postgres import Connection
 from reconsent.web.access import Context, InjectedContext, page_response
-from reconsent.web.bodies import BoundedRoute
+from reconsent.web.bodies import Body, BoundedRoute
 from reconsent.web.people.links import DeadLinkError, Link, UnsubscribeLink
 from reconsent.words import unsubscribing
 from reconsent.words.views import UnsubscribeView
@@ -66,7 +70,19 @@ def unsubscribe(
             occurred_at=context.now(),
         )
         record_unsubscribes(connection, [event])
-        return page_response(unsubscribing.unsubscribed(view, context.site))
+        return page_response(unsubscribing.unsubscribed(view, context.site, link.token))
+
+    return context.database.transaction(record)
+
+
+@router.api_route("/u/{token}/again", methods=["POST"])
+def ask_again(link: UnsubscribeLink, _: Body, context: InjectedContext) -> Response:
+    """Record that a person wants optional mail again. Idempotent."""
+
+    def record(connection: Connection) -> Response:
+        account_key, view = _unsubscribing(connection, context, link)
+        record_asking_again(connection, account_key, link.notice_id, context.now())
+        return page_response(unsubscribing.subscribed_again(view, context.site))
 
     return context.database.transaction(record)
 

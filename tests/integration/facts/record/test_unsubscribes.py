@@ -19,6 +19,7 @@ from reconsent.store.leases import SoleRight
 from reconsent.store.postgres import Connection
 from reconsent.workers.relay import Relay, outlets
 from reconsent.workers.running import run_until_idle
+from tests.acceptance.forms import Page as Form
 from tests.integration.informing import HOUR, SITE, START, Informing
 from tests.integration.others import Others
 from tests.integration.stage import URL, Stage, stage
@@ -257,7 +258,7 @@ def test_order_of_arrival_does_not_matter(place: Stage) -> None:
     assert all(kept == found[0] for kept in found)
     assert found[0] == [
         ("ann", "unsubscribed", "one_click", START + HOUR),
-        (START + HOUR,),
+        (START + 3 * HOUR,),
     ]
 
 
@@ -331,3 +332,67 @@ def test_unsubscribes_are_published(informing: Informing, others: tuple[Others, 
         )
     ]
     assert len(reading.read["unsubscribes"]) == 2
+
+
+# ---------------------------------------------------------------------- asking for it again
+
+
+def test_the_page_takes_it_back(informing: Informing) -> None:
+    """By a POST of its own, as often as one likes; each new unsubscribe counts."""
+    informing.account("ann")
+    informing.informed()
+    link = informing.link("ann")
+    left = Form.of(informing.post(link).text)
+    assert (left.forms, left.method, f"/u/{left.action}") == (1, "post", f"{link}/again")
+    assert informing.get(f"{link}/again").status_code == 405
+    assert informing.unsubscribed("ann")
+    for _ in range(2):
+        assert informing.post(f"{link}/again").status_code == 200
+        assert not informing.unsubscribed("ann")
+    assert informing.informed() == ["a"]
+    informing.post(link)
+    assert informing.informed() == [], "the same mail's link, said again"
+    informing.post(f"{link}/again")
+    assert informing.informed() == ["a"]
+    assert len(informing.kept()) == 1
+
+
+def test_only_an_unsubscribe_link_takes_it_back(informing: Informing) -> None:
+    """Dead and altered ones look like any other."""
+    informing.account("ann")
+    informing.account("di")
+    informing.informed()
+    working, dead = informing.link("ann"), informing.link("di")
+    informing.post(working)
+    informing.account("di", status="deleted", email=None)
+    for path in (dead, working[:-1], working.replace("/u/", "/c/")):
+        assert informing.post(f"{path}/again").status_code in {404, 405}
+    assert informing.unsubscribed("ann")
+
+
+@pytest.mark.parametrize(
+    ("hours", "unsubscribed"), [(None, True), (-1, True), (0, True), (1, False)]
+)
+def test_opting_in_later_ends_it(
+    informing: Informing,
+    hours: int | None,
+    unsubscribed: bool,  # noqa: FBT001 -- a parameter
+) -> None:
+    """An account event that says so, in any order of arrival; not one of before, or of another."""
+    informing.account("ann")
+    informing.informed()
+    at, notice = informing.place.clock, informing.notice("ann")
+    informing.place.clock += 5 * HOUR
+    opted_in: dict[str, Any] = (
+        {} if hours is None else {"opted_in_at": (at + hours * HOUR).isoformat()}
+    )
+    for event_first in (False, True):
+        if event_first:
+            informing.account("ann", name="Ann", **opted_in)
+        informing.reported(notice, "unsubscribed", at)
+        if not event_first:
+            informing.account("ann", name="Anna", **opted_in)
+        assert informing.unsubscribed("ann") == unsubscribed
+    informing.account("ann", name="Anne")
+    assert informing.unsubscribed("ann") == unsubscribed, "the next event says nothing of it"
+    assert informing.informed() == ([] if unsubscribed else ["a"])

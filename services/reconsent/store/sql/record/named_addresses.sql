@@ -28,21 +28,6 @@ FROM named_addresses AS named JOIN listed(%(keys)s::bigint[]) USING (bucket, acc
 WHERE accounts.bucket = named.bucket AND accounts.account_key = named.account_key
   AND accounts.address_hash = named.address_hash;
 
--- :name opt_in
--- Note when accounts opted in to optional mail last; that ends an unsubscribe of before.
-WITH written AS (
-    UPDATE accounts SET
-        opted_in_at = said.at,
-        unsubscribed_at = CASE WHEN accounts.unsubscribed_at >= said.at
-                               THEN accounts.unsubscribed_at END
-    FROM unnest(%(account_key)s::bigint[], %(opted_in_at)s::timestamptz[]) AS said (account_key, at)
-    WHERE accounts.bucket = bucket_of(said.account_key)
-      AND accounts.account_key = said.account_key
-      AND said.at > coalesce(accounts.opted_in_at, '-infinity')
-    RETURNING accounts.bucket, accounts.account_key
-)
--- :include accounts_written
-
 -- :name forget
 -- Forget what was named and verified up to the deletion of some accounts; of minors, all.
 DELETE FROM named_addresses
