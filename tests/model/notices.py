@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from tests.model.addresses import mailbox
+from tests.model.addresses import mailbox, mended
 from tests.model.mailboxes import Mailboxes
 from tests.model.register import Entry, Key, NoticeKey
 from tests.model.uses import ANY, Document, Item, covers, instant, material
@@ -150,6 +150,7 @@ class Notices(Mailboxes):
         self, email: str, event: str, at: str | datetime, identity: str, *, marks: bool = True
     ) -> None:
         """RULES 15: apply a report that names an address; the same one again changes nothing."""
+        email = mended(email) or ""
         said = (mailbox(email), event, instant(at), identity)
         if said in self.address_events:
             return
