@@ -19,7 +19,7 @@ BEGIN: Final = "<!-- cases: begin."
 END: Final = "<!-- cases: end -->"
 HOW_TO_REWRITE: Final = 'python -c "from tests.docs import rewrite; rewrite()"'
 _SHOWN_VERSION: Final = frozenset(
-    {"follows", "effective_at", "controller", "joint_controllers", "declares", "notice"}
+    {"follows", "effective_at", "controller", "joint_controllers", "declares", "notice", "parties"}
 )
 
 Value = Any  # the value of a story line's verb, as parsed from YAML
@@ -64,7 +64,9 @@ def _version_table(versions: Mapping[str, Value]) -> Iterator[str]:
         notice = version.get("notice", {})
         period = notice.get("respond_by", "forever")
         period += "; information mail" if notice.get("information_mail") == "opted_in" else ""
-        controllers = _and([version["controller"], *version.get("joint_controllers", [])])
+        countries = {key: f" ({p['country']})" for key, p in version.get("parties", {}).items()}
+        responsible = [version["controller"], *version.get("joint_controllers", [])]
+        controllers = _and(f"{key}{countries.get(key, '')}" for key in responsible)
         cells = [name, _day(version["effective_at"]), controllers, rows, period]
         yield f"| {' | '.join(cells)} |"
 

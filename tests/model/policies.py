@@ -51,6 +51,10 @@ def _jointly(chance: Random, controller: str) -> dict[str, Any]:
     return {"joint_controllers": [chance.choice([p for p in PARTIES if p != controller])]}
 
 
+def _country(chance: Random) -> str | None:
+    return chance.choice(["NO"] * 12 + ["SE", None])
+
+
 def _terms(chance: Random) -> dict[str, Any]:
     terms: dict[str, Any] = {"information_mail": chance.choice(["opted_in", "opted_in", "nobody"])}
     if period := chance.choice([None, "P2D", "P7D"]):
@@ -81,7 +85,7 @@ def lines(
                 "effective_at": effective.isoformat(),
                 "controller": controller,
                 **_jointly(chance, controller),
-                "parties": {p: {"name": p.title(), "country": "NO"} for p in PARTIES},
+                "parties": {p: {"name": p.title(), "country": _country(chance)} for p in PARTIES},
                 "properties": list(sites if n >= joins else sites[:-1]),
                 "declares": [
                     {"data": data, "uses": [use], **row} for (data, use), row in rows.items()

@@ -127,6 +127,11 @@ def material(version: Document, followed: Document | None) -> bool:
     return (
         bool((version.get("notice") or {}).get("material"))
         or version["controller"] != followed["controller"]
+        or any(
+            len({country for country in countries if country}) > 1
+            for key in version.get("parties") or {}
+            if (countries := [_country(one, key) for one in (version, followed)])
+        )
         or any(not declares(followed, *use) for use in declared(version))
         or any(
             (duration(row["retention"]) if row.get("retention") else timedelta.max)
@@ -135,3 +140,7 @@ def material(version: Document, followed: Document | None) -> bool:
             for use in row["uses"]
         )
     )
+
+
+def _country(version: Document, party: str) -> str | None:
+    return ((version.get("parties") or {}).get(party) or {}).get("country")

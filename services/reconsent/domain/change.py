@@ -122,7 +122,13 @@ def _parties(old: PolicyVersion | None, new: PolicyVersion) -> Iterator[Change]:
         if known and known != party:
             names = [f"{one.name} ({one.country})" if one.country else one.name
                      for one in (known, party)]  # fmt: skip
-            yield Change(kind="party", about=key, before=names[0], after=names[1])
+            yield Change(
+                kind="party",
+                material=party.moved_from(known),
+                about=key,
+                before=names[0],
+                after=names[1],
+            )
 
 
 def _rows(version: PolicyVersion) -> Iterator[tuple[Row, str, tuple[str, ...]]]:

@@ -81,6 +81,11 @@ class Party(_Strict):
     name: Phrase
     country: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")] | None = None
 
+    def moved_from(self, before: Party | None) -> bool:
+        """Tell whether another country was named before. RULES 10."""
+        countries = (before.country if before else None, self.country)
+        return None not in countries and countries[0] != countries[1]
+
 
 class Row(_Strict):
     """One row of `declares`: data put to uses by the controllers and each recipient.
@@ -201,6 +206,7 @@ def is_material(version: PolicyVersion, followed: PolicyVersion | None) -> bool:
     return (
         version.notice.material
         or version.controller != followed.controller
+        or any(p.moved_from(followed.parties.get(key)) for key, p in version.parties.items())
         or any(not followed.declares_use(*declared) for declared in version.declared)
         or any(keeps_longer(row, followed) for row in version.declares)
     )

@@ -120,6 +120,12 @@ def _other_parties(version: PolicyVersion, before: PolicyVersion) -> Iterator[tu
                 " name; another company needs another key, so that people are asked about it"
             )
             yield ("parties", key, "name"), message
+        if known and party.moved_from(known):
+            message = (
+                f"was {known.country} in {before.version!r}: another country makes the version"
+                " material, and is announced on the sites; nobody is asked because of it"
+            )
+            yield ("parties", key, "country"), message
         if known and known.country and known.country != party.country:
             message = f"was {known.country} in {before.version!r}: nobody is asked about that"
             yield ("parties", key, "country"), message

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from reconsent.cli.policy_report import as_json, describe
 from reconsent.domain.change import Change, as_event, changes, content_hash
-from reconsent.domain.policy import Policy, PolicyVersion, is_material
+from reconsent.domain.policy import Party, Policy, PolicyVersion, is_material
 from reconsent.domain.use import Held
 from tests.drafts import any_fields, any_version, draft, row
 
@@ -175,6 +175,22 @@ def test_other_changes_are_listed_and_not_material() -> None:
         ("text", "nb"),
     ]
     assert not any(c.material or c.stored_data for c in found)
+
+
+def test_a_party_in_another_country_is_material() -> None:
+    """Its key stays, so no use is new; a country that is named first is no other one."""
+    for before, after, material in (
+        ("CA", "US", True),
+        ("CA", "CA", False),
+        (None, "CA", False),
+        ("CA", None, False),
+    ):
+        old, new = (
+            _V1.model_copy(update={"parties": {"payer": Party(name="Pay", country=country)}})
+            for country in (before, after)
+        )
+        assert is_material(new, old) == material
+        assert any(c.material for c in changes(old, new)) == material
 
 
 @given(any_fields(), st.randoms(use_true_random=False))
