@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, LiteralString, NamedTuple, TypeVar
 from psycopg.rows import class_row, scalar_row
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from psycopg import Cursor
     from psycopg.rows import RowFactory
@@ -27,6 +27,24 @@ def all_rows(
     """Run a query; return its rows as values whose fields are named like its columns."""
     with connection.cursor(row_factory=class_row(row)) as cursor:
         return cursor.execute(query, parameters).fetchall()
+
+
+def rows_of_all(
+    connection: Connection,
+    row: type[Row],
+    query: LiteralString,
+    parameters: Iterable[Mapping[str, Any]],
+) -> list[Row]:
+    """Run a query with each of some parameters, all sent at once; return the rows of all."""
+    each = list(parameters)
+    found: list[Row] = []
+    with connection.cursor(row_factory=class_row(row)) as cursor:
+        if each:
+            cursor.executemany(query, each, returning=True)
+            found += cursor.fetchall()
+        while cursor.nextset():
+            found += cursor.fetchall()
+    return found
 
 
 def one_row(

@@ -17,5 +17,7 @@ SQL = named("record/locks")
 
 def lock_keys(connection: Connection, keys: Iterable[int]) -> None:
     """Lock known accounts until the transaction ends."""
-    for bucket, of_bucket in by_bucket(keys):
-        connection.execute(SQL["accounts"], {"bucket": bucket, "keys": of_bucket})
+    buckets = [{"bucket": bucket, "keys": of_bucket} for bucket, of_bucket in by_bucket(keys)]
+    with connection.cursor() as cursor:
+        # All statements are sent at once.
+        cursor.executemany(SQL["accounts"], buckets)

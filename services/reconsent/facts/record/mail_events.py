@@ -30,7 +30,7 @@ from reconsent.facts.record.marks import (
 from reconsent.facts.record.not_ours import count_not_ours
 from reconsent.facts.record.unsubscribes import Reason, Unsubscribe, record_unsubscribes
 from reconsent.store.named import named
-from reconsent.store.rows import all_rows, values
+from reconsent.store.rows import all_rows, rows_of_all, values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -154,11 +154,8 @@ def _lock(connection: Connection, notice_ids: Iterable[UUID]) -> dict[UUID, _Sen
     """Lock notices after their accounts, in the order in which deletions lock them."""
     owners = accounts_of(connection, notice_ids)
     lock_keys(connection, owners.values())
-    return {
-        notice.notice_id: notice
-        for of_bucket in in_buckets(owners)
-        for notice in all_rows(connection, _Sent, SQL["lock"], of_bucket)
-    }
+    locked = rows_of_all(connection, _Sent, SQL["lock"], in_buckets(owners))
+    return {notice.notice_id: notice for notice in locked}
 
 
 def _add(
