@@ -34,6 +34,7 @@ from tests.stand_ins.sendgrid_webhook import Signing
 EXAMPLES: Final = Path(__file__).parents[2] / "examples"
 POLICY: Final = str(EXAMPLES / "campaigner" / "2014-03.yaml")
 ACCOUNTS: Final = str(EXAMPLES / "people" / "accounts.ndjson")
+REPORT: Final = str(Path(__file__).parent / "report.eml")
 ACCOUNT: Final = ["ann", "--property", "shop.example"]
 SECRET: Final = "secret of the tests"
 TOKEN: Final = "token of the tests"
@@ -47,6 +48,8 @@ COMMANDS: Final[dict[str, list[str]]] = {
     "policy check": [POLICY],
     "policy preview": [POLICY],
     "policy publish": [POLICY],
+    "policy list": [],
+    "policy show": ["campaigner"],
     "release list": [],
     "release pause": ["campaigner", "v1"],
     "release resume": ["campaigner", "v1"],
@@ -54,11 +57,15 @@ COMMANDS: Final[dict[str, list[str]]] = {
     "release resend": ["campaigner", "v1"],
     "import": ["accounts", ACCOUNTS],
     "emit": ["accounts", ACCOUNTS],
+    "mail-report": [REPORT],
     "permit": [*ACCOUNT, "--category", "user.contact", "--use", "marketing"],
     "explain": ACCOUNT,
     "notices": [],
     "consents": ACCOUNT,
     "erasures": [],
+    "addresses list": [],
+    "addresses mark": ["ann@example.org", "--as", "bounced", "--reason", "x"],
+    "addresses lift": ["ann@example.org", "--reason", "x"],
     "status": [],
     "dead-letters list": [],
     "dead-letters show": ["accounts:0:0"],
