@@ -8,10 +8,12 @@ import tomllib
 from datetime import UTC, datetime
 from typing import get_args
 
+import click
 import pytest
 import yaml
 
 from reconsent.cli.explain_words import SUPPRESSED
+from reconsent.cli.main import cli
 from reconsent.domain.bus import Message
 from reconsent.domain.cloudevents import STRUCTURED, read
 from reconsent.domain.event import TOPICS, parse
@@ -25,6 +27,29 @@ from tests.markdown import INTERFACES, OPERATING, blocks, first_cells, section
 from tests.routes import routes
 
 NOON = datetime(2026, 12, 1, 12, tzinfo=UTC)
+
+
+def test_what_is_not_there_yet_is_not_there() -> None:
+    """Each line names a command, with an option, or a page that the program does not have."""
+    lines = re.findall(r"^- .*\(`([^`]+)`\)\.$", section(INTERFACES, "## Not yet"), re.MULTILINE)
+    assert len(lines) == section(INTERFACES, "## Not yet").count("\n- ")
+    pages = {re.sub(r"\{\w+\}", "X", route.path) for route in routes()}
+    for line in lines:
+        if line.startswith("/"):
+            assert re.sub(r"[A-Z]+", "X", line) not in pages, line
+        else:
+            assert not _is_there(line.split()), line
+
+
+def _is_there(words: list[str]) -> bool:
+    command: click.Command = cli
+    for word in words:
+        if word.startswith("-"):
+            return any(word in param.opts for param in command.params)
+        if not isinstance(command, click.Group) or word not in command.commands:
+            return False
+        command = command.commands[word]
+    return True
 
 
 @pytest.mark.parametrize("topic", TOPICS)
