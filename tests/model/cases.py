@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import yaml
 
+from tests.model.register import NoticeKey
 from tests.model.steps import (
     Click,
     Dispatch,
@@ -180,10 +181,9 @@ def _steps(case: Case, verb: str, line: Line, now: datetime, number: int) -> lis
 
 
 def _about_notice(verb: str, given: Mapping[str, Any], now: datetime) -> Step:
-    notice = (SITE, given["account"], given["version"], given.get("sequence", 1))
     if verb == "report":
-        name = f"report at {now}"
-        return Report(now=now, notice=notice, event=given["event"], occurred_at=now, identity=name)
+        return _report(given, now)
+    notice = _notice(given)
     if verb == "open":
         return Look(now=now, notice=notice, slot=given["as"])
     answers = {
@@ -193,6 +193,22 @@ def _about_notice(verb: str, given: Mapping[str, Any], now: datetime) -> Step:
     }
     changing = given.get("changing", False)
     return Click(now=now, notice=notice, given=answers, slot=given.get("page"), changing=changing)
+
+
+def _notice(given: Mapping[str, Any]) -> NoticeKey:
+    return (SITE, given["account"], given["version"], given.get("sequence", 1))
+
+
+def _report(given: Mapping[str, Any], now: datetime) -> Step:
+    return Report(
+        now=now,
+        notice=_notice(given) if "account" in given else None,
+        email=given.get("email"),
+        event=given["event"],
+        reason=given.get("reason"),
+        occurred_at=now,
+        identity=f"report at {now}",
+    )
 
 
 def _record(verb: str, given: Mapping[str, Any], now: datetime, number: int) -> Step:

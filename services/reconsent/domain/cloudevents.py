@@ -134,13 +134,14 @@ def without_address(message: Message) -> Message:
 
 
 def without_reason(message: Message) -> Message:
-    """Return a mail event as the same event, in binary mode, without the provider's words.
+    """Return a report about a notice as the same event, in binary mode, without anything personal.
 
-    What it says about the mailbox stays. Raises BadInputError as `read` does.
+    That is the provider's words and the address; what it says about the mailbox stays. Raises
+    BadInputError as `read` does.
     """
     data = _read(message)[2].data
     reason = impersonal(data.event, data.reason) if isinstance(data, MailEvent) else None
-    return _without(message, {"reason"}, {"reason": reason} if reason else {})
+    return _without(message, {"reason", "email"}, {"reason": reason} if reason else {})
 
 
 def _without(

@@ -198,7 +198,7 @@ def _left_of_report(message: Message) -> Message | None:
         data = read(message).data
     except BadInputError:
         return None
-    if isinstance(data, MailEvent) and data.reason is not None:
+    if isinstance(data, MailEvent) and (data.reason, data.given_email) != (None, None):
         return without_reason(message)
     return message
 

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from datetime import UTC, datetime
+
 import pytest
 
+from reconsent.domain.bus import Message
+from reconsent.domain.cloudevents import read, without_reason
+from reconsent.domain.errors import BadInputError
+from reconsent.domain.event import MailEvent
 from reconsent.domain.mail_report import NOT_THE_ADDRESS, impersonal, mark_of, speaks_of_mailbox
 
 _REFUSALS = [
@@ -89,3 +96,32 @@ def test_reports_mark_mailboxes(event: str, reason: str | None, expected: str | 
     kept = impersonal(event, reason)
     assert mark_of(event, kept) == expected
     assert kept in {None, NOT_THE_ADDRESS, "spam reporting address"}
+
+
+def _message(**fields: str | None) -> Message:
+    now = datetime(2026, 12, 1, tzinfo=UTC)
+    data = {"event": "bounced", "occurred_at": now.isoformat(), **fields}
+    return Message("mail-events", None, json.dumps(data).encode(), (), now)
+
+
+@pytest.mark.parametrize(
+    ("reason", "left"),
+    [("550 5.1.1 <ann@example.org>", None), ("5.2.2 full", NOT_THE_ADDRESS), (None, None)],
+)
+def test_a_report_without_what_is_personal_judges_alike(
+    reason: str | None, left: str | None
+) -> None:
+    """Neither the provider's words nor the address are left, only what they say of the mailbox."""
+    said_less = without_reason(_message(notice="n-1", email="ann@example.org", reason=reason))
+    assert b"ann@example.org" not in (said_less.value or b"")
+    data = read(said_less).data
+    assert isinstance(data, MailEvent)
+    assert (data.notice, data.event, data.email, data.reason) == ("n-1", "bounced", None, left)
+
+
+def test_reports_name_a_notice_or_an_address() -> None:
+    """One that names neither is about nothing."""
+    for message in (_message(notice="n-1"), _message(email="a@b.example")):
+        assert isinstance(read(message).data, MailEvent)
+    with pytest.raises(BadInputError, match="notice: is required where there is no email"):
+        read(_message())
