@@ -135,6 +135,27 @@ def erase_reports(connection: Connection, notices: Iterable[bytes]) -> None:
     _rewrite(connection, _OF_NOTICES, notices, _left_of_report)
 
 
+def erase_addresses(
+    connection: Connection, mailboxes: Collection[bytes], keyed_hash: Callable[[str], bytes]
+) -> None:
+    """Remove the reports that name some mailboxes alone, read or yet to be read."""
+    rows = connection.execute(SQL["without_key"], {"topics": list(_OF_NOTICES)}).fetchall()
+    gone = [message for message in map(from_row, rows) if _names(message, mailboxes, keyed_hash)]
+    if gone:
+        _remove(connection, gone)
+
+
+def _names(
+    message: Message, mailboxes: Collection[bytes], keyed_hash: Callable[[str], bytes]
+) -> bool:
+    try:
+        data = read(message).data
+    except BadInputError:
+        return False
+    email = data.email if isinstance(data, MailEvent) else None
+    return email is not None and keyed_hash(email) in mailboxes
+
+
 def _rewrite(
     connection: Connection,
     topics: Sequence[str],
@@ -150,12 +171,16 @@ def _rewrite(
         elif left != message:
             connection.execute(SQL["rewrite"], left._asdict() | {"headers": headers_json(left)})
     if gone:
-        places = {
-            "topics": [message.topic for message in gone],
-            "partitions": [message.partition for message in gone],
-            "offsets": [message.offset for message in gone],
-        }
-        connection.execute(SQL["remove"], places)
+        _remove(connection, gone)
+
+
+def _remove(connection: Connection, messages: Sequence[Message]) -> None:
+    places = {
+        "topics": [message.topic for message in messages],
+        "partitions": [message.partition for message in messages],
+        "offsets": [message.offset for message in messages],
+    }
+    connection.execute(SQL["remove"], places)
 
 
 def _left(

@@ -45,10 +45,8 @@ class Path(NamedTuple):
 
     @property
     def moved(self) -> bool:
-        """Whether the account has another address after the events, or none of its own accord."""
-        was = self.before.email
-        forgotten = self.now.status == "deleted" or self.now.minor
-        return was is not None and was != self.now.email and not forgotten
+        """Whether the account has another address after the events, or none."""
+        return self.before.email is not None and self.before.email != self.now.email
 
     @property
     def arrived(self) -> bool:

@@ -19,7 +19,8 @@ from reconsent.facts.record.bus_messages import (
     forget_sources,
     hide_messages,
 )
-from reconsent.facts.record.named_addresses import forget_named_addresses
+from reconsent.facts.record.mailbox_reports import erase_named_alone
+from reconsent.facts.record.named_addresses import addresses_to_forget, forget_named_addresses
 from reconsent.facts.record.standings import refresh_holdings
 from reconsent.store.named import named
 from reconsent.store.rows import all_rows, values
@@ -91,6 +92,11 @@ def _close_notices(connection: Connection, accounts: Sequence[Forgotten], using:
     connection.execute(SQL["close_notices"], {"keys": _keys(accounts), "latest": latest})
 
 
+def _erase_addresses(connection: Connection, accounts: Sequence[Forgotten], using: Using) -> None:
+    mailboxes = addresses_to_forget(connection, _keys(accounts))
+    erase_named_alone(connection, mailboxes, using.keyed_hash)
+
+
 def _forget_named_addresses(
     connection: Connection, accounts: Sequence[Forgotten], _: Using
 ) -> None:
@@ -159,6 +165,11 @@ _PROFILE: Final = Step(
     takes="name, address, locale, time zone and the hash of the address",
     tables=("accounts",),
 )
+_ADDRESS_MESSAGES: Final = Step(
+    takes="reports that name the address alone, in the embedded bus and the dead letters",
+    tables=("bus_messages",),
+    run=_erase_addresses,
+)
 _NAMED: Final = Step(
     takes="the hashes of addresses that the account had, with their dates",
     tables=("named_addresses",),
@@ -175,6 +186,7 @@ _REPORT_MESSAGES: Final = Step(
 
 AT_DELETION: Final = (
     _PROFILE,
+    _ADDRESS_MESSAGES,
     _NAMED,
     Step(
         takes="open notices: unsent ones are never sent, links in sent ones stop working",
@@ -199,7 +211,7 @@ AT_DELETION: Final = (
 )
 """What is erased when a deletion is recorded."""
 
-AT_MINORITY: Final = (_PROFILE, _NAMED, _REPORTS, _REPORT_MESSAGES)
+AT_MINORITY: Final = (_PROFILE, _ADDRESS_MESSAGES, _NAMED, _REPORTS, _REPORT_MESSAGES)
 """What is erased when an account event first says that the owner is a minor."""
 
 OF_MINORS: Final = (

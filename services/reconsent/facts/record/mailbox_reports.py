@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from reconsent.facts.record.marks import having, having_had
 from reconsent.facts.record.unsubscribes import Unsubscribe, record_unsubscribes
+from reconsent.store import log
 from reconsent.store.named import named
-from reconsent.store.rows import all_rows
+from reconsent.store.rows import all_rows, values
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Collection, Sequence
     from datetime import datetime
     from uuid import UUID
 
@@ -84,6 +85,20 @@ def leave_by_address(connection: Connection, reports: Sequence[Report]) -> None:
     ]
     if said:
         record_unsubscribes(connection, said)
+
+
+def erase_named_alone(
+    connection: Connection, mailboxes: Collection[bytes], keyed_hash: Callable[[str], bytes]
+) -> None:
+    """Erase from the embedded bus what names mailboxes alone, if no account has them any more.
+
+    Only where such a report was recorded: they have no key by which they could be found.
+    """
+    wanted = {"address_hashes": sorted(mailboxes)}
+    had = values(connection, SQL["had"], wanted) if mailboxes else []
+    named_alone = values(connection, SQL["named_alone"], wanted | {"had": had}) if mailboxes else []
+    if named_alone:
+        log.erase_addresses(connection, set(named_alone), keyed_hash)
 
 
 def kept_id(provider_id: str | None) -> str | None:

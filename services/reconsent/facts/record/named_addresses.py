@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from reconsent.facts.record.marks import lift_by_what_is_known
 from reconsent.store.named import named
+from reconsent.store.rows import values
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -61,6 +62,11 @@ def try_addresses_again(connection: Connection, keys: Collection[int]) -> None:
     """Look again at what did not reach the addresses that locked accounts have just got."""
     if keys:
         connection.execute(SQL["try_again"], {"keys": sorted(keys)})
+
+
+def addresses_to_forget(connection: Connection, keys: Collection[int]) -> list[bytes]:
+    """Return the hashes of what `forget_named_addresses` is about to forget."""
+    return values(connection, SQL["forgotten"], {"keys": sorted(keys)})
 
 
 def forget_named_addresses(connection: Connection, keys: Collection[int]) -> None:

@@ -45,6 +45,13 @@ WHERE key = ANY(%(keys)s) AND topic = ANY(%(topics)s) AND value IS NOT NULL
 ORDER BY topic, partition, "offset"
 FOR UPDATE;
 
+-- :name without_key
+-- Read the messages without a key on some topics.
+SELECT topic, key, value, headers, recorded, partition, "offset" FROM bus_messages
+WHERE key IS NULL AND topic = ANY(%(topics)s) AND value IS NOT NULL
+ORDER BY topic, partition, "offset"
+FOR UPDATE;
+
 -- :name remove
 -- Remove messages.
 DELETE FROM bus_messages

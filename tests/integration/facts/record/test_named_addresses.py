@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
 
 import pytest
 
+from reconsent.domain.bus import Message
 from reconsent.domain.event import MailEvent
 from reconsent.facts.record.mail_events import record_mail_events
 from reconsent.facts.record.marks import marks_of
@@ -148,3 +150,30 @@ def test_nothing_of_it_is_left_of_a_deleted_account_or_a_minor(
     world.named(6, B, verified=2)
     world.bounced(B, 4)
     assert world.marks(B) == ["bounced"]
+
+
+@pytest.mark.parametrize("gone", [{"status": "deleted"}, {"minor": True}])
+@pytest.mark.parametrize("shared", [False, True])
+def test_the_bus_forgets_reports_that_name_the_address_alone(
+    place: Stage,
+    gone: dict[str, Any],
+    shared: bool,  # noqa: FBT001 -- a parameter
+) -> None:
+    """Also of an address of before; as long as another account has it, it is that one's too."""
+    world = World(place)
+    world.named(1, A)
+    world.named(2, B)
+    if shared:
+        world.named(2, "A@Example.org", account="abe")
+    for email in (A, B, "c@example.org"):
+        data = {"email": email, "event": "deferred", "occurred_at": at(3).isoformat()}
+        value = json.dumps(data).encode()
+        place.producer.send([Message("mail-events", None, value, (), place.clock)])
+    world.pipeline.settle()
+    world.named(4, B, **gone)
+    with place.database.connection() as connection:
+        rows = connection.execute(
+            "SELECT convert_from(value, 'UTF8')::json ->> 'email' FROM bus_messages"
+            " WHERE topic = 'mail-events' ORDER BY 1"
+        ).fetchall()
+    assert [email for (email,) in rows] == [A] * shared + ["c@example.org"]

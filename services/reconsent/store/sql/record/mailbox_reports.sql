@@ -15,3 +15,13 @@ FROM listed(%(keys)s::bigint[]) JOIN notices USING (bucket, account_key)
 JOIN unnest(%(address_hash)s::bytea[], %(since)s::timestamptz[], %(until)s::timestamptz[])
      WITH ORDINALITY AS reports (address_hash, since, until, position) USING (address_hash)
 WHERE state <> 'delivered' AND NOT dead AND accepted_at > since AND accepted_at <= until;
+
+-- :name named_alone
+-- Tell which mailboxes such reports named, of those that no account has.
+SELECT DISTINCT address_hash
+FROM mailbox_reports JOIN mailboxes(%(address_hashes)s::bytea[]) USING (bucket, address_hash)
+WHERE address_hash <> ALL(%(had)s::bytea[]);
+
+-- :name had
+-- Find which of some mailboxes accounts have.
+SELECT DISTINCT address_hash FROM accounts WHERE address_hash = ANY(%(address_hashes)s::bytea[]);

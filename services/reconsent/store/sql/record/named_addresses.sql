@@ -28,6 +28,13 @@ FROM named_addresses AS named JOIN listed(%(keys)s::bigint[]) USING (bucket, acc
 WHERE accounts.bucket = named.bucket AND accounts.account_key = named.account_key
   AND accounts.address_hash = named.address_hash;
 
+-- :name forgotten
+-- Find the addresses that are about to be forgotten.
+SELECT DISTINCT named_addresses.address_hash
+FROM named_addresses JOIN listed(%(keys)s::bigint[]) USING (bucket, account_key)
+JOIN accounts USING (bucket, account_key)
+WHERE minor OR named_at <= deleted_at;
+
 -- :name forget
 -- Forget what was named and verified up to the deletion of some accounts; of minors, all.
 DELETE FROM named_addresses
