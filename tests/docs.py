@@ -130,6 +130,8 @@ def _detail(key: str, value: Value) -> str:
         return "a minor" if value else "not a minor"
     if key == "email":
         return f"address {value}" if value else "no address"
+    if key == "email_verified_at":
+        return f"its address verified on {value[:10]}"
     return f"contact `{value}`" if key == "contact" else str(value)
 
 
@@ -172,8 +174,10 @@ _MAILS: Final = {"choice": "a choice mail", "information": "an information mail"
 
 
 def _reported(value: Value) -> str:
-    notice = f"{value['account']}'s notice of {value['version']}"
-    return f"The provider reports {notice}: {value['event']}."
+    notice = f"{value.get('account')}'s notice of {value.get('version')}"
+    about = f"the address {value['email']}" if "email" in value else notice
+    reason = f" ({value['reason']})" if "reason" in value else ""
+    return f"The provider reports {about}: {value['event']}{reason}."
 
 
 def _opened(value: Value) -> str:
@@ -248,7 +252,7 @@ _SENTENCES: Final[Mapping[str, Callable[[Value], str]]] = {
     "plan": lambda _: "Notices are planned.",
     "send": _sent,
     "report": _reported,
-    "expire": lambda _: "The scheduler checks for expired questions.",
+    "expire": lambda _: "The scheduler checks for what is due by time.",
     "open": _opened,
     "click": _clicked,
     "permit": _permit,

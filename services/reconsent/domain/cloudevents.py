@@ -136,8 +136,7 @@ def without_address(message: Message) -> Message:
 def without_reason(message: Message) -> Message:
     """Return a report about a notice as the same event, in binary mode, without anything personal.
 
-    That is the provider's words and the address; what it says about the mailbox stays. Raises
-    BadInputError as `read` does.
+    What it says about the mailbox stays. Raises BadInputError as `read` does.
     """
     data = _read(message)[2].data
     reason = impersonal(data.event, data.reason) if isinstance(data, MailEvent) else None
