@@ -126,3 +126,12 @@ def test_an_import_tells_what_is_dated_ahead(named: World) -> None:
     assert told.startswith(
         f"{path}:2: 2 events dated ahead of now; no event counts from later than"
     )
+    of_eve = ("explain", "eve", "--property", "names.example")
+    [one] = named.run(*of_eve, "--json").json["dated_ahead"]
+    assert one["what"] == "collection"
+    assert one["stated_at"][:10] == rows[1]["collected_at"][:10]
+    assert one["counts_from"] < one["stated_at"]
+    shown = named.run(*of_eve).out
+    assert "\nWhat was dated ahead\n  collection  states 20" in shown
+    assert "(rule 27)" in shown.partition("dated ahead")[2].splitlines()[1]
+    assert "dated ahead" not in named.run("explain", "ann", "--property", "names.example").out

@@ -8,7 +8,7 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
-from reconsent.cli.explain_times import day, in_zone, last_day, moment, zone_of
+from reconsent.cli.explain_times import dated_ahead, day, in_zone, last_day, moment, zone_of
 from reconsent.cli.explain_words import (
     ADDRESS,
     CONTACT,
@@ -43,6 +43,7 @@ def story(account: Json) -> list[str]:
         ("What there is to ask", _table(_to_ask(account))),
         ("What was mailed, or why not", _mailed(account)),
         ("What was said", _said(account)),
+        ("What was dated ahead", _table([(w, _by(27, t)) for w, t in dated_ahead(account)])),
         ("What its data may be used for", _allowed(account)),
     ]
     lines = [f"{account['account']} at {account['property']}"]

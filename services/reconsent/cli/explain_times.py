@@ -8,8 +8,8 @@ from typing import Any, Final
 from reconsent.words.translation import offset, zone
 
 _TIMES: Final = {
-    "accepted_at", "decided_at", "deleted_at", "erased_at", "first_collected_at", "since",
-    "updated_at",
+    "accepted_at", "counts_from", "decided_at", "deleted_at", "erased_at", "first_collected_at",
+    "since", "stated_at", "updated_at",
 }  # fmt: skip
 
 
@@ -38,6 +38,15 @@ def moment(at: str) -> str:
     """Format a time to the minute with its offset."""
     found = datetime.fromisoformat(at)
     return f"{found:%Y-%m-%d %H:%M} {offset(found)}"
+
+
+def dated_ahead(account: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return what was dated ahead of when it came in, with both times."""
+    return [
+        (one["what"], f"states {stated}, counts from {moment(one['counts_from'])}")
+        for one in account["dated_ahead"]
+        for stated in [moment(one["stated_at"])]
+    ]
 
 
 def day(at: str) -> str:

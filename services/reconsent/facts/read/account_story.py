@@ -66,6 +66,14 @@ class _Erased(NamedTuple):
     erased_at: datetime
 
 
+class _Ahead(NamedTuple):
+    """What was dated ahead of when it came in: an account event, a collection or a choice."""
+
+    what: str
+    counts_from: datetime
+    stated_at: datetime
+
+
 class _Accepted(NamedTuple):
     notice: str
     accepted_at: datetime
@@ -103,6 +111,7 @@ def account_json(
         **_profile(found),
         "time_zone": values(connection, SQL["time_zone"], {"account_key": key})[0],
         "history": _history(connection, found),
+        "dated_ahead": _dated_ahead(connection, found),
         **_data(connection, found, policy),
         "asked": _asked(connection, cohorts, policy, found, standing),
         "notices": _notices(connection, found, list_notices(connection, cohorts, policies, wanted)),
@@ -128,6 +137,18 @@ def _profile(found: _Account) -> dict[str, Any]:
 def _history(connection: Connection, found: _Account) -> list[dict[str, Any]]:
     said = all_rows(connection, Past, SQL["history"], {"account_key": found.account_key})
     return [past._asdict() | {"since": rfc3339(past.since)} for past in history(said)]
+
+
+def _dated_ahead(connection: Connection, found: _Account) -> list[dict[str, Any]]:
+    rows = all_rows(connection, _Ahead, SQL["dated_ahead"], {"account_key": found.account_key})
+    return [
+        {
+            "what": row.what,
+            "counts_from": rfc3339(row.counts_from),
+            "stated_at": rfc3339(row.stated_at),
+        }
+        for row in dict.fromkeys(rows)
+    ]
 
 
 def _data(connection: Connection, found: _Account, policy: Policy | None) -> dict[str, Any]:

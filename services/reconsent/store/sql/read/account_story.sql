@@ -38,3 +38,18 @@ WHERE bucket = bucket_of(%(account_key)s::bigint) AND account_key = %(account_ke
 SELECT notice_id::text AS notice, accepted_at FROM notices
 WHERE bucket = bucket_of(%(account_key)s::bigint) AND account_key = %(account_key)s
   AND accepted_at IS NOT NULL;
+
+-- :name dated_ahead
+-- Read what was dated ahead of when it came in, for one account: it counts from then.
+SELECT 'account' AS what, since AS counts_from, stated_at FROM account_history
+WHERE bucket = bucket_of(%(account_key)s::bigint) AND account_key = %(account_key)s
+  AND stated_at IS NOT NULL
+UNION ALL
+SELECT 'collection', collected_at, stated_at FROM collections
+WHERE bucket = bucket_of(%(account_key)s::bigint) AND account_key = %(account_key)s
+  AND stated_at IS NOT NULL
+UNION ALL
+SELECT 'choice', decided_at, stated_at FROM consents
+WHERE bucket = bucket_of(%(account_key)s::bigint) AND account_key = %(account_key)s
+  AND stated_at IS NOT NULL
+ORDER BY counts_from, stated_at, what;
