@@ -126,9 +126,6 @@ def _other_parties(version: PolicyVersion, before: PolicyVersion) -> Iterator[tu
                 " material, and is announced on the sites; nobody is asked because of it"
             )
             yield ("parties", key, "country"), message
-        if known and known.country and known.country != party.country:
-            message = f"was {known.country} in {before.version!r}: nobody is asked about that"
-            yield ("parties", key, "country"), message
 
 
 def _unnamed(version: PolicyVersion) -> Iterator[tuple[Place, str]]:
