@@ -199,6 +199,27 @@ class _Story:
             self._record("accounts", data | address | {"updated_at": self.now.isoformat()})
         self.mail()
 
+    def returned(self) -> None:
+        """Mail comes back, a week passes, and perhaps the mailbox takes mail again."""
+        self.mail()
+        pick, said = self.chance.randrange(6), self.one(["bounced", "bounced", "dropped"])
+        reason = self.one([None, "552 5.2.2 full"])
+        self.steps.append(
+            Report(
+                now=self.now,
+                pick=pick,
+                event=said,
+                occurred_at=self.now,
+                reason=reason,
+                identity=f"mail-events-{len(self.steps)}",
+            )
+        )
+        self.now += self.one([timedelta(days=1), timedelta(days=7)])
+        self.expire()
+        if self.one([False, True]):
+            self.report("delivered")
+        self.mail()
+
     def expire(self) -> None:
         self.steps.append(Expire(now=self.now))
 
@@ -278,11 +299,14 @@ _KINDS = (
     *("click",) * 5,
     *("report",) * 2,
     *("permit", "plan", "dispatch", "expire", "look", "stale", "tombstone"),
-    *("again", "overtaken", "moved"),
+    *("again", "overtaken", "moved", "returned"),
 )
 
 NO_MAIL = frozenset(
-    ("mail", "dispatch", "click", "look", "stale", "report", "expire", "overtaken", "moved")
+    (
+        *("mail", "dispatch", "click", "look", "stale", "report", "expire", "overtaken"),
+        *("moved", "returned"),
+    )
 )
 """The kinds to leave out of a story without mail before its end."""
 
