@@ -186,6 +186,9 @@ def _everything(place: Stage) -> dict[str, list[tuple[Any, ...]]]:
             ).fetchall()
             for table, time in _DATED.items()
         }
+    for (account,) in found["accounts"]:
+        # An address that is as old as the profile needs no time of its own.
+        account["address_since"] = account["address_since"] or account["updated_at"]
     assert any(found.values())
     return found
 

@@ -40,7 +40,7 @@ from tests.model.steps import Step
 from tests.model.worlds import stories
 
 pytestmark = pytest.mark.engines
-WORLDS: Final = 400
+WORLDS: Final = 200
 
 
 class Wrong(NamedTuple):
