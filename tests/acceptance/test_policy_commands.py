@@ -161,10 +161,11 @@ def test_the_mails_that_would_go_are_written(shop: World) -> None:
     assert "3 would get" in told
     written = (folder / "01-choice.nb.mail.txt").read_text("utf-8")
 
-    few = shop.folder / "few"
-    told = shop.run("policy", "preview", path, "--mail", few, "--at-most", "1").out
-    assert "not written: 1 of the mails, which 1 account would get" in told
-    assert len(json.loads((few / "mails.json").read_text("utf-8"))) == 1
+    (folder / "notes.txt").write_text("Approved.", "utf-8")
+    told = shop.run("policy", "preview", path, "--mail", folder, "--at-most", "1").out
+    assert "1 more mail for 1 account: not written, because of --at-most" in told
+    [left] = json.loads((folder / "mails.json").read_text("utf-8"))
+    assert {file.name for file in folder.iterdir()} == {"mails.json", "notes.txt", *left["files"]}
 
     shop.run("policy", "publish", path)
     shop.work()

@@ -144,8 +144,10 @@ def test_preview_says_what_ends_and_how_long_it_takes(world: World) -> None:
     assert found["rollout_seconds"] == 300_000
     shown = world.run("policy", "preview", path, environment=slow).out
     assert "another controller: from " in shown
-    assert "ends for 3 accounts, until they say yes" in shown
+    assert "no permission for the new one; this concerns 3 accounts, until they say yes" in shown
     assert "sending takes 3 d 11 h\nthat is longer than until it takes effect" in shown
+    slow = {"RECONSENT_MAILS_PER_SECOND": "1"}
+    assert "at 1 mail a second" in world.run("policy", "preview", path, environment=slow).out
     shown = world.run("policy", "preview", path).out
     assert "sending takes" not in shown
     differs = world.run("policy", "diff", world.policy_file(first), path, code=1).out

@@ -57,6 +57,10 @@ def test_what_did_not_arrive_is_resent_by_order(world: World) -> None:
     assert len(world.mails()) == 2
     world.work()
     assert len(world.mails()) == 3
+    shown = world.run(*order[:-1]).out
+    assert (
+        shown == "shop v3: 0 notices that did not arrive; asked again, except at marked mailboxes\n"
+    )
     refused = world.run("release", "resend", "shop", "v1", code=2).err
     assert refused == "reconsent: release: shop v1 is over: v3 was published\n"
 

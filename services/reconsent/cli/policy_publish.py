@@ -78,8 +78,8 @@ def _consequences(program: Program, version: PolicyVersion, found: Preview) -> I
     if found.ending:
         accounts = terminal.plural(found.ending, "account")
         yield (
-            f"another controller: from {day} on, what the earlier one was allowed with data already"
-            f" held ends for {accounts}, until they say yes"
+            f"another controller: from {day} on, what the earlier one may do with data already held"
+            f" is no permission for the new one; this concerns {accounts}, until they say yes"
         )
     if found.continuing:
         accounts = terminal.plural(found.continuing, "account")
@@ -88,7 +88,7 @@ def _consequences(program: Program, version: PolicyVersion, found: Preview) -> I
     takes = rollout(found.choice + found.information, pace)
     if takes is None:
         return
-    yield f"at {pace:g} mails a second, sending takes {spoken(takes)}"
+    yield f"at {pace:g} {'mail' if pace == 1 else 'mails'} a second, sending takes {spoken(takes)}"
     left = version.effective_at - program.now()
     if timedelta(0) < left < takes:
         yield f"that is longer than until it takes effect, which is in {spoken(left)}"
@@ -108,8 +108,8 @@ def _write_mails(program: Program, version: PolicyVersion, folder: Path, at_most
     if left:
         accounts = sum(mail.accounts for mail in left)
         told.append(
-            f"not written: {len(left):,} of the mails, which"
-            f" {terminal.plural(accounts, 'account')} would get"
+            f"{terminal.plural(len(left), 'more mail')} for {terminal.plural(accounts, 'account')}:"
+            " not written, because of --at-most"
         )
     return told or ["nobody would get a mail, so none was written"]
 

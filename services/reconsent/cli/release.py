@@ -172,7 +172,11 @@ def resend_release(
         found = {"policy": policy, "policy_version": version, "order": "resend"}
         terminal.document(found | {"notices": notices})
     else:
-        click.echo(f"{policy} {version}: {notices:,} notices that did not arrive are asked again")
+        undelivered = terminal.plural(notices, "notice")
+        click.echo(
+            f"{policy} {version}: {undelivered} that did not arrive; asked again, except at marked"
+            " mailboxes"
+        )
 
 
 def _resume_after_restore(program: Program, *, as_json: bool) -> None:

@@ -111,6 +111,7 @@ def write(
 ) -> list[Written]:
     """Write mails into a folder, numbered in their order, with an index of who gets them."""
     folder.mkdir(parents=True, exist_ok=True)
+    _remove_earlier(folder)
     written = []
     for number, mail in enumerate(found, 1):
         name = f"{number:02}-{mail.kind}.{mail.locale}"
@@ -124,6 +125,18 @@ def write(
     index = json.dumps([_row(each) for each in written], indent=2, ensure_ascii=False)
     (folder / INDEX).write_text(f"{index}\n", "utf-8")
     return written
+
+
+def _remove_earlier(folder: Path) -> None:
+    """Remove the mails that an earlier preview wrote: perhaps nobody would get them now."""
+    try:
+        index = json.loads((folder / INDEX).read_text("utf-8"))
+        names = [name for row in index for name in row["files"]]
+        earlier = [folder / name for name in names if name.partition("/")[0] == name]
+    except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError):
+        return
+    for path in earlier:
+        path.unlink(missing_ok=True)
 
 
 def _row(written: Written) -> Mapping[str, object]:

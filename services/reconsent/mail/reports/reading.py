@@ -83,10 +83,12 @@ class Reader:
         report = Report(self._notice(mail, parts, recipient), _outcomes(parts))
         if not report.outcomes:
             return []
-        date = first(mail.fields, "date")
+        # A mail without a date at least says when it was received.
+        received = (first(mail.fields, "received") or "").rpartition(";")[2]
+        dates = [first(mail.fields, "date"), received]
         id_ = sha256((first(mail.fields, "message-id") or "").encode() or content).hexdigest()
         events = [
-            _event(name, outcome, _moment([outcome.at, date], now), f"mail {id_}")
+            _event(name, outcome, _moment([outcome.at, *dates], now), f"mail {id_}")
             for name, outcome in _named(report)
         ]
         if not events:
@@ -188,7 +190,7 @@ def _addresses(fields: Fields, names: Sequence[str]) -> Iterator[str]:
 
 
 def _moment(dates: Sequence[str | None], now: datetime) -> datetime:
-    """Return the first date that is a valid one; the same report always has the same."""
+    """Return the first date that is a valid one, so that a report has the same again; else now."""
     for date in dates:
         try:
             found = parsedate_to_datetime((date or "")[:_LONGEST_DATE])

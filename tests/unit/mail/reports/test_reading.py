@@ -175,6 +175,18 @@ def test_an_address_outside_ascii_is_read() -> None:
         assert [one.email for one in read(changed)] == ["åse@bücher.example"]
 
 
+def test_a_report_without_a_date_has_the_time_at_which_it_was_received() -> None:
+    """So that the same mail again is the same report."""
+    undated = without(made("postfix-unknown"), "Date: ", "Received: ")
+    received = (
+        b"Received: from mx.example.net by mx.shop.example;\n\tTue, 1 Dec 2026 12:00:05 +0100\n"
+    )
+    [said] = read(received + undated)
+    assert said.occurred_at == datetime(2026, 12, 1, 11, 0, 5, tzinfo=UTC)
+    [said] = read(undated)
+    assert said.occurred_at == NOW
+
+
 @pytest.mark.parametrize("name", ["exchange", "ses", "gmail"])
 def test_encoded_parts_are_read(name: str) -> None:
     """Gateways encode parts that no standard lets them encode."""
