@@ -46,7 +46,7 @@ PARALLEL = -n $(WORKERS) --dist=loadfile --no-loadscope-reorder
 # The virtual environments of `make matrix`.
 MATRIX := $(CACHE)/matrix
 
-.PHONY: help setup demo check test test-engines matrix kafka chaos bench format lock clean browser suite unusable
+.PHONY: help setup demo check test test-engines wrong-rules matrix kafka chaos bench format lock clean browser suite unusable
 .DELETE_ON_ERROR:
 SHELL := /bin/sh
 .SHELLFLAGS := -euc
@@ -72,13 +72,16 @@ check: $(STAMP) ## Formatting, lint, types, import rules, unit tests, in under a
 	$(PYTEST) tests/unit -m 'not slow' $(PARALLEL)
 
 test: $(STAMP) browser ## All tests except test-engines (ARGS="-k word" selects by name)
-	$(PYTEST) -m 'not engines and not chaos' $(PARALLEL) $(ARGS)
+	$(PYTEST) -m 'not engines and not chaos and not wrong_rules' $(PARALLEL) $(ARGS)
 
 test-engines: $(STAMP) ## The long tests: crashes, restores, outages of Kafka, Citus, many random histories
 	$(PYTEST) -m 'engines and not chaos' $(ARGS)
 	$(PYTEST) tests/chaos --rounds=5 $(ARGS)
 	$(PYTEST) tests/integration/test_pipeline_model.py tests/integration/test_invariants.py \
 	  tests/integration/workers/test_relay.py tests/model --hypothesis-profile=wide $(PARALLEL) $(ARGS)
+
+wrong-rules: $(STAMP) ## For each rule a wrong one that random worlds must find (some minutes)
+	$(PYTEST) tests/integration/test_wrong_rules.py -m wrong_rules $(PARALLEL) $(ARGS)
 
 matrix: ## The tests on Python 3.14 or 3.13 and on PostgreSQL 15, if installed
 	@mkdir -p $(MATRIX); \
@@ -107,7 +110,7 @@ matrix: ## The tests on Python 3.14 or 3.13 and on PostgreSQL 15, if installed
 suite:
 	@$(BIN)/python -c 'import sys; print("Python", sys.version)'; postgres --version 2>/dev/null || true
 	$(PYTEST) $(or $(TESTS),tests/unit tests/model tests/integration tests/acceptance tests/upgrade) \
-	  -m 'not browser and not kafka and not engines' $(PARALLEL) $(ARGS)
+	  -m 'not browser and not kafka and not engines and not wrong_rules' $(PARALLEL) $(ARGS)
 
 kafka: $(STAMP) ## Run a Kafka broker for development, until Ctrl-C (needs Java 17 and Maven; DATA=folder)
 	$(BIN)/python infra/kafka/broker.py run --data $(or $(DATA),.cache/kafka)

@@ -96,7 +96,8 @@ def test_answers_come_in_order_with_their_reasons(world: World, web: httpx.Clien
     lines = "".join(f"{json.dumps(one, ensure_ascii=False)}\n" for one in CHECKS)
     filed = world.run("permit", "--file", "-", stdin=lines)
     assert without_time(filed.ndjson) == without_time(answers)
-    assert filed.err == ""
+    assert all(line.endswith("(warning)") for line in filed.err.splitlines())
+    assert "did you mean shop.example?" in filed.err
 
 
 def test_evidence_is_given_on_request(world: World, web: httpx.Client) -> None:

@@ -1,6 +1,6 @@
 """For each rule a deliberately wrong one, which random worlds must find.
 
-What they would not find, they do not prove.
+What they would not find, they do not prove. `make wrong-rules` runs this: it takes some minutes.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from tests.integration.test_pipeline_model import agree
 from tests.model.steps import Step
 from tests.model.worlds import stories
 
-pytestmark = pytest.mark.engines
+pytestmark = pytest.mark.wrong_rules
 WORLDS: Final = 200
 
 

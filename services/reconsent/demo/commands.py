@@ -6,7 +6,7 @@ import shlex
 import shutil
 import sys
 import time
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _NAME: Final = "reconsent"
 _HINT: Final = "next: "
+_WARNING: Final = "(warning)"
 
 
 def heading(number: int, text: str) -> None:
@@ -56,6 +57,18 @@ def do_without_hint(program: Program, *arguments: object) -> None:
     for line in output.getvalue().splitlines():
         if not line.startswith(_HINT):
             click.echo(line)
+
+
+def do_without_warnings(program: Program, *arguments: object) -> None:
+    """Print a command and run it, without warnings of what the story brings later."""
+    errors = StringIO()
+    try:
+        with redirect_stderr(errors):
+            do(program, *arguments)
+    finally:
+        for line in errors.getvalue().splitlines():
+            if not line.endswith(_WARNING):
+                click.echo(line, err=True)
 
 
 @contextmanager
