@@ -139,8 +139,9 @@ class Notices(Mailboxes):
         """Show what a report says of a notice."""
         if event in ("bounced", "dropped"):
             notice.undelivered = True
-            if notice.failed_at is None or at > notice.failed_at:
-                notice.failed_at, notice.waited = at, False
+            failed_at = max(at, notice.accepted_at or at)
+            if notice.failed_at is None or failed_at > notice.failed_at:
+                notice.failed_at, notice.waited = failed_at, False
         shown = {"delivered": "delivered", "complained": "complained"}
         shown |= {"bounced": "bounced", "dropped": "bounced"}
         order = ("accepted", "delivered", "bounced", "complained")

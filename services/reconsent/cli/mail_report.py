@@ -97,6 +97,8 @@ class _Reports:
             try:
                 self.take(str(mail))
             except BadInputError as error:
+                if not mail.exists():  # another process has just taken it
+                    continue
                 terminal.complain(str(error))
                 self.counts += Counter(read=1, refused=1)
                 put_away(mail, understood=False)

@@ -129,6 +129,30 @@ def test_mail_that_arrives_later_asks_again(place: Stage, reason: str) -> None:
         assert world.after(HOUR) == [], "it is not later than what failed"
 
 
+@pytest.mark.parametrize("spoken_for", ["verified", "delivered", "lifted"])
+def test_a_server_whose_clock_is_behind_makes_nobody_be_asked_at_once(
+    place: Stage, spoken_for: str
+) -> None:
+    """A bounce dated before what lifts its mark: a mail fails no earlier than it was accepted."""
+    world = World(place)
+    match spoken_for:
+        case "verified":
+            world.account("ann", email_verified_at=place.clock.isoformat())
+        case "delivered":
+            world.said({"email": ANN, "event": "delivered"})
+        case "lifted":
+            mailbox, at = place.signer.address_hash(ANN), place.clock
+            place.database.transaction(
+                lambda c: order_lift(c, mailbox, said_by="ops", reason="mended", at=at)
+            )
+    place.clock += HOUR
+    world.publish("marketing", "analytics")
+    assert world.send() == ["a"]
+    world.failed(GONE, at=place.clock - 400 * timedelta(days=1))
+    assert world.after(_WEEK - HOUR) == []
+    assert world.after(HOUR) == ["a"], "it counts as a passing state"
+
+
 def test_a_mailbox_that_comes_back_is_tried_again(place: Stage) -> None:
     """An account that had another one meanwhile, to which it was not asked again."""
     world = World(place)

@@ -29,7 +29,11 @@ WITH reported AS (
            notices.suppression, min(occurred_at) AS earliest,
            bool_or(event = 'complained') AS complained,
            bool_or(event IN ('bounced', 'dropped')) AS failed,
-           max(occurred_at) FILTER (WHERE event IN ('bounced', 'dropped')) AS failed_at,
+           -- A mail fails no earlier than it was accepted, whatever a server's clock says: what
+           -- had spoken for the mailbox before is no reason to ask again.
+           CASE WHEN bool_or(event IN ('bounced', 'dropped'))
+                THEN greatest(max(occurred_at) FILTER (WHERE event IN ('bounced', 'dropped')),
+                              accepted_at) END AS failed_at,
            bool_or(event = 'delivered') AS delivered
     FROM listed(%(account_key)s::bigint[], %(notice_id)s::uuid[])
     JOIN notices USING (bucket, account_key, notice_id)
