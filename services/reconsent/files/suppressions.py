@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import IO, TYPE_CHECKING, Final, NamedTuple
 
@@ -158,21 +159,25 @@ def _document(content: IO[bytes], name: str) -> Iterator[tuple[int, Row]]:
     except UnicodeDecodeError as error:
         raise BadInputError(f"{name}: not UTF-8") from error
     whole = _loaded(text_, name)
-    start = text_.find("[")
+    listed, start = whole, text_.find("[")
     if isinstance(whole, dict):
         field = next((field for field in LISTS if isinstance(whole.get(field), list)), None)
         found = field and re.search(rf'"{field}"\s*:\s*\[', text_)
         if not found:
             raise BadInputError(f"{name}: {_UNKNOWN}")
-        start = found.end() - 1
+        listed, start = whole[field], found.end() - 1
     decoder = json.JSONDecoder()
-    passed, number, place = 0, 1, start + 1
+    passed, number, place, objects = 0, 1, start + 1, 0
     separators = re.compile(r"[\s,]*")
     while text_[place := separators.match(text_, place).end()] != "]":  # type: ignore[union-attr]
         number += text_.count("\n", passed, place)
         passed = place
         found_, place = decoder.raw_decode(text_, place)
+        objects += 1
         yield number, _object(found_, f"{name}:{number}")
+    if isinstance(listed, list) and objects != len(listed):
+        # It was looked for in the text, and another one found.
+        raise BadInputError(f"{name}: has more than one list of addresses")
 
 
 def _object(value: object, place: str) -> Row:
@@ -182,8 +187,15 @@ def _object(value: object, place: str) -> Row:
 
 
 def _loaded(data: str | bytes, place: str) -> object:
+    def once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            [(twice, _)] = Counter(key for key, _ in pairs).most_common(1)
+            raise BadInputError(f"{place}: {twice}: is given twice")
+        return found
+
     try:
-        return json.loads(data)
+        return json.loads(data, object_pairs_hook=once)
     except RecursionError as error:
         raise BadInputError(f"{place}: not JSON: too deeply nested") from error
     except ValueError as error:

@@ -194,6 +194,21 @@ def test_a_list_may_be_empty(tmp_path: Path, content: str) -> None:
     assert read(tmp_path, "list", content) == []
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"paging": {"items": []}, "items": [{"address": "a@b.no", "created_at": 1709287200}]}',
+        '{"items": [], "items": [{"address": "a@b.no", "created_at": 1709287200}]}',
+        '{"address": "a@b.no", "address": "c@b.no", "created_at": 1709287200}',
+    ],
+    ids=["in another object", "two lists", "two addresses"],
+)
+def test_no_address_is_passed_over(tmp_path: Path, content: str) -> None:
+    """A list, or an address, that would hide another one."""
+    with pytest.raises(BadInputError, match=r"more than one list|is given twice"):
+        read(tmp_path, "list", content)
+
+
 def test_a_passing_state_marks_nothing(tmp_path: Path) -> None:
     """Lists of bounces also have those that a server may take back."""
     content = (
