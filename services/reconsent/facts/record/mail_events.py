@@ -88,12 +88,7 @@ def record_mail_events(
             if alike[0].notice is not None
             else _record_by_address(connection, alike, address_hash)
         )
-        counts = Counts(
-            new=counts.new + part.new,
-            unchanged=counts.unchanged + part.unchanged,
-            not_ours=counts.not_ours + part.not_ours,
-            refused=counts.refused + tuple((numbered[at][0], why) for at, why in part.refused),
-        )
+        counts = counts.plus(part, [position for position, _ in numbered])
     if counts.not_ours:
         count_not_ours(connection, counts.not_ours)
     return counts

@@ -82,7 +82,7 @@ class _At(NamedTuple):
 
 
 def mark(connection: Connection, marks: Iterable[Marked]) -> None:
-    """Mark mailboxes, whoever has them; what is known to have lifted a mark since, lifts it."""
+    """Mark mailboxes, for every account; a later lift that is already known applies at once."""
     latest: dict[tuple[bytes, Mark], datetime] = {}
     for one in marks:
         known = latest.get(one[:2])

@@ -179,12 +179,7 @@ class Recorder:
         for topic, run in groupby(enumerate(counted), key=lambda item: item[1].topic):
             events = list(run)
             part = HANDLERS[topic](connection, [event for _, event in events], self._means)
-            counts = Counts(
-                new=counts.new + part.new,
-                unchanged=counts.unchanged + part.unchanged,
-                not_ours=counts.not_ours + part.not_ours,
-                refused=counts.refused + tuple((events[at][0], why) for at, why in part.refused),
-            )
+            counts = counts.plus(part, [position for position, _ in events])
         erase_late(connection, _perhaps_late(received, counted), self._means.address_hash)
         return counts
 

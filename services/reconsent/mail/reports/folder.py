@@ -16,8 +16,8 @@ _UNSEEN: Final = ":2,"
 def unread(folder: Path) -> Iterator[Path]:
     """Yield the mails that were delivered since the last time, in the order of their names.
 
-    What is no file is left alone: a pipe would never end. So is what another process has taken
-    meanwhile.
+    Anything that is not a file is left out: reading a pipe would never end. So is a mail that
+    another process has taken meanwhile.
     """
     # A name begins with the time.
     yield from filter(Path.is_file, sorted((folder / "new").iterdir()))
