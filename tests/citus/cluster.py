@@ -35,6 +35,8 @@ SETTINGS: Final = {
     "citus.enable_statistics_collection": "off",
     # Two on each worker, so that tests see both the rows of another shard and of another node.
     "citus.shard_count": "6",
+    # A connection for each shard at once, as otherwise only on a busy machine.
+    "citus.executor_slow_start_interval": "0",
     "wal_level": "logical",
     "max_connections": "200",
     "max_prepared_transactions": "400",

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Final
 
 from typing_extensions import override
 
-from reconsent.facts.planning.first import Cohort, KnownAsks
+from reconsent.facts.planning.first import KnownAsks, UnknownCohortsError, record_asks
 from reconsent.facts.planning.releases import (
+    LANES,
     Part,
     any_to_plan,
     begin_planning,
@@ -27,8 +28,9 @@ from reconsent.facts.versions import PublishedVersions
 from reconsent.workers.service import Service
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
+    from reconsent.facts.planning.first import Cohort
     from reconsent.store.postgres import Connection, Database
 
 SLICE: Final = 40_000
@@ -45,7 +47,8 @@ class Planner(Service):
         self._slice_size = slice_size
         self._versions = PublishedVersions()
         self._cohorts = Cohorts()
-        self._known = KnownAsks()
+        # One for each lane, so that no lane makes another forget.
+        self._known = [KnownAsks() for _ in range(LANES)]
 
     @override
     def work(self) -> bool:
@@ -78,16 +81,25 @@ class Planner(Service):
         If this one is repeated, it goes on behind them.
         """
         with ThreadPoolExecutor(max(1, len(lanes)), "planner") as threads:
-            for planned in [threads.submit(self._plan_parts, lane) for lane in lanes]:
-                planned.result()
+            list(threads.map(self._plan_parts, lanes, self._known))
 
-    def _plan_parts(self, parts: Sequence[Part]) -> None:
+    def _plan_parts(self, parts: Sequence[Part], known: KnownAsks) -> None:
         for part in parts:
-            known = self._known.of(part.version_id)
-            learnt = self._database.transaction(partial(self._plan_part, part, known))
-            self._known.add(part.version_id, learnt)
+            while unknown := self._unknown(part, known):
+                record = partial(
+                    record_asks, cohorts=self._cohorts, policy=part.policy, unknown=unknown
+                )
+                known.add(part.version_id, self._database.transaction(record))
 
-    def _plan_part(
-        self, part: Part, known: Mapping[Cohort, int], connection: Connection
-    ) -> dict[Cohort, int]:
-        return plan_part(connection, self._cohorts, part, known)
+    def _unknown(self, part: Part, known: KnownAsks) -> Sequence[Cohort]:
+        """Plan a part, or return the cohorts that have to be known first."""
+
+        def plan(connection: Connection) -> None:
+            # Here, so that nothing is taken from before a restore that this connection came after.
+            plan_part(connection, self._cohorts, part, known.of(part.version_id))
+
+        try:
+            self._database.transaction(plan)
+        except UnknownCohortsError as error:
+            return error.cohorts
+        return []

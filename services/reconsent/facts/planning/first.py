@@ -2,7 +2,7 @@
 
 What an account is told is decided by its reach, by whether its cohort is asked anything, and by
 whether it is informed. These are few, so the rules are asked for all of them beforehand, and the
-statement finds each account's answer by a number. Cohorts that it does not know it returns.
+statement finds each account's answer by a number. Where it does not know a cohort, it does nothing.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from reconsent.store.postgres import restores
 from reconsent.store.rows import all_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from reconsent.domain.policy import Policy
     from reconsent.facts.sending.releases import ReleaseFlags
@@ -42,7 +42,7 @@ class _Unknown(NamedTuple):
 class KnownAsks:
     """What cohorts are asked by a version, by the ids of asks that are recorded for good.
 
-    Several transactions may read it. What one learns is added once that has been committed.
+    What a transaction learns is added once that has been committed.
     """
 
     def __init__(self) -> None:
@@ -57,40 +57,47 @@ class KnownAsks:
     def add(self, version_id: int, learnt: Mapping[Cohort, int]) -> None:
         """Remember more of a version; other versions are forgotten."""
         known = self.of(version_id)
-        if not learnt and known:
-            return
-        if len(known) + len(learnt) > _MOST_COHORTS:
+        if len(known) > _MOST_COHORTS:
             known = {}
         self._of = version_id, restores()
         self._ids = {**known, **learnt}
 
 
+class UnknownCohortsError(Exception):
+    """Nothing was planned: what these cohorts are asked has to be recorded first."""
+
+    def __init__(self, cohorts: Iterable[Cohort]) -> None:
+        """Take the cohorts that are not known."""
+        super().__init__("cohorts are not known")
+        self.cohorts = list(cohorts)
+
+
 def plan_first(
     connection: Connection,
-    cohorts: Cohorts,
-    policy: Policy,
     flags: ReleaseFlags,
     *,
     known: Mapping[Cohort, int],
     which: Mapping[str, Any],
-) -> dict[Cohort, int]:
-    """Plan the accounts that `which` names; return the asks of cohorts that were not known.
+) -> None:
+    """Plan the accounts that `which` names.
 
-    These asks are only recorded when the caller's transaction is committed.
+    Raises UnknownCohortsError, for the caller to record their asks in a transaction of its own: on
+    Citus a transaction cannot add to a table that all servers have between two such statements.
     """
     # PostgreSQL takes bucket and key for independent, and expects a few rows of a whole range.
     connection.execute("SET LOCAL enable_nestloop = off")
-    learnt: dict[Cohort, int] = {}
-    parameters = {**which, **_answers(flags)}
-    while unknown := all_rows(
-        connection, _Unknown, SQL["plan"], parameters | _columns({**known, **learnt})
-    ):
-        asks = cohorts.asks(
-            connection, policy, ((one.holdings_id, one.standing_id) for one in unknown)
-        )
-        ids = ask_ids(connection, {ask for ask in asks.values() if ask}) | {frozenset[Use](): 0}
-        learnt |= {cohort: ids[ask] for cohort, ask in asks.items()}
-    return learnt
+    parameters = {**which, **_answers(flags), **_columns(known)}
+    if unknown := all_rows(connection, _Unknown, SQL["plan"], parameters):
+        raise UnknownCohortsError((one.holdings_id, one.standing_id) for one in unknown)
+
+
+def record_asks(
+    connection: Connection, cohorts: Cohorts, policy: Policy, unknown: Iterable[Cohort]
+) -> dict[Cohort, int]:
+    """Record what cohorts are asked by the latest version; return the ids, 0 for nothing."""
+    asks = cohorts.asks(connection, policy, unknown)
+    ids = ask_ids(connection, {ask for ask in asks.values() if ask}) | {frozenset[Use](): 0}
+    return {cohort: ids[ask] for cohort, ask in asks.items()}
 
 
 def _answers(flags: ReleaseFlags) -> dict[str, list[Any]]:

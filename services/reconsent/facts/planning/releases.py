@@ -32,7 +32,7 @@ SQL = named("planning/releases")
 
 # A release of a few accounts is planned at once, without a second process of the server.
 _FEW: Final = 2000
-_LANES: Final = 2
+LANES: Final = 2
 # Lanes wait for one another after so many ranges, and others for the lock of planning.
 _AT_ONCE: Final = 2
 _NOBODY: Final = 2**63 - 1
@@ -129,7 +129,7 @@ def next_parts(
         inform_after=[reached.get(bucket, _NOBODY) for bucket in range(BUCKETS)],
         unsent=unsent_information(connection, policies, policy),
     )
-    lanes = 1 if len(ranges) == 1 else _LANES
+    lanes = 1 if len(ranges) == 1 else LANES
     return [
         [
             replace(whole, after=after, upto=upto, buckets=range(first, BUCKETS, lanes))
@@ -155,10 +155,10 @@ def _ranges(connection: Connection, after: int, limit: int) -> Iterator[tuple[in
 
 def plan_part(
     connection: Connection, cohorts: Cohorts, part: Part, known: Mapping[Cohort, int]
-) -> dict[Cohort, int]:
+) -> None:
     """Plan a part, while another transaction lets nobody else plan.
 
-    Returns the asks of cohorts that were not known.
+    Raises UnknownCohortsError, with which nothing is planned.
     """
     look_up_by_index(connection)
     which: dict[str, Any] = {
@@ -183,7 +183,7 @@ def plan_part(
         )
         take_steps(connection, cohorts, looked)
     which["with_notices"] = with_notices
-    return plan_first(connection, cohorts, part.policy, part.flags, known=known, which=which)
+    plan_first(connection, part.flags, known=known, which=which)
 
 
 def _unplanned(connection: Connection, policies: Policies, policy: Policy) -> dict[int, int]:
