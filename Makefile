@@ -46,7 +46,7 @@ PARALLEL = -n $(WORKERS) --dist=loadfile --no-loadscope-reorder
 # The virtual environments of `make matrix`.
 MATRIX := $(CACHE)/matrix
 
-.PHONY: help setup demo check test test-engines wrong-rules matrix kafka chaos bench format lock clean browser suite unusable
+.PHONY: help setup demo check test test-engines wrong-rules worlds matrix kafka chaos bench format lock clean browser suite unusable
 .DELETE_ON_ERROR:
 SHELL := /bin/sh
 .SHELLFLAGS := -euc
@@ -81,7 +81,11 @@ test-engines: $(STAMP) ## The long tests: crashes, restores, outages of Kafka, C
 	  tests/integration/workers/test_relay.py tests/model --hypothesis-profile=wide $(PARALLEL) $(ARGS)
 
 wrong-rules: $(STAMP) ## For each rule a wrong one that random worlds must find (some minutes)
-	$(PYTEST) tests/integration/test_wrong_rules.py -m wrong_rules $(PARALLEL) $(ARGS)
+	$(PYTEST) tests/integration/test_wrong_rules.py -m wrong_rules -n $(WORKERS) --dist=worksteal $(ARGS)
+
+worlds: $(STAMP) ## Count random worlds that agree with the naive model (WORLDS=1000; SEED=n begins there)
+	$(PYTEST) tests/integration/test_many_worlds.py -n $(WORKERS) --dist=worksteal \
+	  --worlds=$(or $(WORLDS),1000) --first-seed=$(or $(SEED),1) $(ARGS)
 
 matrix: ## The tests on Python 3.14 or 3.13 and on PostgreSQL 15, if installed
 	@mkdir -p $(MATRIX); \

@@ -48,6 +48,8 @@ class Page:
     def filled(self, answers: Mapping[tuple[str, str], str]) -> dict[str, str]:
         """Return what the main button submits with these answers."""
         names = {(q.use, q.recipient): q.radios for q in self.questions}
+        unasked = answers.keys() - names
+        assert not unasked, f"the page does not ask {unasked}"
         return self.hidden | {names[about][answer]: answer for about, answer in answers.items()}
 
     def all_alike(self, answer: str) -> dict[str, str]:

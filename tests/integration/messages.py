@@ -12,7 +12,7 @@ from uuid import UUID
 from reconsent.domain.bus import Message
 from reconsent.domain.cloudevents import STRUCTURED, pack
 from tests.model.steps import Publish, Record, Report, Step, Tombstone
-from tests.model.worlds import stream
+from tests.model.story import stream
 
 MESSAGES: Final = (Publish, Record, Tombstone, Report)
 _SOURCE: Final = "urn:reconsent:tests"

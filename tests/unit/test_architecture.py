@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from tests.docs import ROOT
 # What comes after are packages, and folders that are only planned.
 TEXT = (ROOT / "ARCHITECTURE.md").read_text("utf-8").partition("## Dependencies")[0]
 PROGRAM = ROOT / "services" / "reconsent"
+MODEL = sorted((ROOT / "tests" / "model").glob("*.py"))
 
 
 def _found(path: str) -> Path | None:
@@ -57,3 +59,21 @@ def test_each_folder_is_drawn() -> None:
     folders = [at for at in PROGRAM.rglob("*") if at.is_dir() and any(at.glob("*.py"))]
     missing = [at.name for at in folders if f"{at.name}/" not in drawing]
     assert not missing
+
+
+@pytest.mark.parametrize("path", MODEL, ids=lambda path: path.stem)
+def test_the_naive_model_imports_nothing_of_ours(path: Path) -> None:
+    """Nor any other folder of tests, by which it could share code with the program."""
+    found = [
+        name
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in ([node.module or ""] if isinstance(node, ast.ImportFrom) else _names(node))
+    ]
+    foreign = {name for name in found if not f"{name}.".startswith("tests.model.")}
+    others = {name.partition(".")[0] for name in foreign} - sys.stdlib_module_names
+    assert others <= {"hypothesis", "pytest", "yaml"}
+
+
+def _names(node: ast.Import) -> list[str]:
+    return [one.name for one in node.names]
