@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -190,6 +191,7 @@ def _first_deletion(known: Profile, event: Profile) -> Profile:
     return replace(after, deleted_at=known.deleted_at or after.deleted_at)
 
 
+_EARLIER: Final = re.compile(r"(\w*verified_at) >= .*")
 RIGHT_NEW_USES: Final = Policy._new_uses  # noqa: SLF001 -- to put a wrong one in its place
 RIGHT_UNDECIDED: Final = consent.undecided
 RIGHT_SUPPRESSION: Final = notice.suppression
@@ -227,10 +229,7 @@ WRONG: Final = (
     Wrong(15, "what is passing, or speaks of us, marks a mailbox", RIGHT_MARK, _us_too),
     Wrong(15, "a delivery lifts no mark", RIGHT_LIFT, _lifted_by_people_only),
     Wrong(15, "an address verified before it was named lifts a mark", (marks, "_VERIFIED"),
-          tuple(query.partition("  AND email_verified_at >=")[0] + " GROUP BY address_hash"
-                if "email_verified_at >=" in query
-                else query.replace(" AND verified_at >= named_at", "")
-                for query in marks._VERIFIED)),  # noqa: SLF001
+          tuple(_EARLIER.sub(r"\1 IS NOT NULL", query) for query in marks._VERIFIED)),  # noqa: SLF001
     Wrong(15, "a mailbox is tried again after three days", (asking_again, "PATIENCE"),
           timedelta(days=3)),
     Wrong(15, "a mailbox is not tried again", asking_again.ask_again_after_a_while,
