@@ -87,6 +87,21 @@ def test_the_order_of_arrival_does_not_matter(place: Stage) -> None:
                 assert marks(place, connection) == {"bounced": expected}, order
 
 
+def test_an_id_that_a_provider_uses_twice_hides_no_report(
+    place: Stage, connection: Connection
+) -> None:
+    """Only the same report again, its time included, changes nothing."""
+    said(place, connection, "bounced", 1, provider_id="one")
+    said(place, connection, "delivered", 2, provider_id="one")
+    said(place, connection, "bounced", 1, provider_id="one")
+    assert marks(place, connection) == {"bounced": False}
+    said(place, connection, "bounced", 3, provider_id="one")
+    said(place, connection, "complained", 3, provider_id="one")
+    assert marks(place, connection) == {"bounced": True, "complained": True}
+    kept = connection.execute("SELECT count(*) FROM mailbox_reports").fetchone()
+    assert kept == (4,)
+
+
 def test_operators_mark_and_lift(place: Stage, connection: Connection) -> None:
     """Their reasons are kept; a report of before does not make the mark anew, a later one does."""
     mailbox = place.signer.address_hash(ANN)
