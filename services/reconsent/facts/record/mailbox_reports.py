@@ -25,6 +25,8 @@ _LONGEST_ID: Final = 200
 LATE_REPORTS: Final = timedelta(days=10)
 """How long after its acceptance a mail is taken to be what such a report is about."""
 
+_WITHIN_SECOND: Final = timedelta(microseconds=999_999)
+
 Report = tuple[bytes, "MailEvent"]
 """A report, with the hash of the address that it names."""
 
@@ -62,11 +64,16 @@ def accepted_for(connection: Connection, reports: Sequence[Report]) -> list[tupl
     wanted = {
         "keys": having_had(connection, set(mailboxes)),
         "address_hash": mailboxes,
-        "until": [event.occurred_at for _, event in about],
+        "until": [_end_of(event.occurred_at) for _, event in about],
         "since": [event.occurred_at - LATE_REPORTS for _, event in about],
     }
     found = all_rows(connection, _About, SQL["accepted_for"], wanted)
     return [(one.notice_id, about[one.position - 1][1]) for one in found]
+
+
+def _end_of(occurred_at: datetime) -> datetime:
+    """Return the last moment that a report's time may mean: most are dated in whole seconds."""
+    return occurred_at if occurred_at.microsecond else occurred_at + _WITHIN_SECOND
 
 
 def leave_by_address(connection: Connection, reports: Sequence[Report]) -> None:

@@ -148,6 +148,22 @@ def test_reports_by_address_concern_what_was_accepted_lately(place: Stage) -> No
     assert {states[account, "v2"] for account in ("old", "ann", "bo")} == {"accepted"}
 
 
+@pytest.mark.parametrize(("later", "state"), [(0, "bounced"), (1, "accepted")])
+def test_a_report_in_whole_seconds_concerns_what_was_accepted_within_it(
+    place: Stage, later: int, state: str
+) -> None:
+    """A mail is refused no earlier than it was accepted, but dates drop the fraction."""
+    informing = Informing(place)
+    informing.account("ann", email=ANN)
+    informing.publish()
+    at = informing.place.clock
+    informing.place.clock += timedelta(seconds=later, milliseconds=400)
+    assert informing.send() == ["a"]
+    with place.database.connection() as connection:
+        said(place, connection, "bounced", 0, occurred_at=at)
+    assert informing.last("ann")[0] == state
+
+
 def test_an_unsubscribe_by_address_is_one_of_each_account(place: Stage) -> None:
     """Of each that has the address then; others, and the mailbox, stay as they were."""
     informing = Informing(place)
