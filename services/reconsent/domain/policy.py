@@ -20,6 +20,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    StrictBool,
     StringConstraints,
 )
 
@@ -96,7 +97,7 @@ class Row(_Strict):
     data: DottedKey
     uses: Annotated[tuple[DottedKey, ...], Field(min_length=1)]
     recipients: tuple[PartyKey, ...] = ()
-    controller: bool = True
+    controller: StrictBool = True
     retention: Duration | None = None
     legal_basis: Phrase | None = None
 
@@ -117,7 +118,7 @@ class Text(_Strict):
 class NoticeSettings(_Strict):
     """How people are informed about a version."""
 
-    material: bool = False
+    material: StrictBool = False
     information_mail: Literal["opted_in", "nobody"] = "nobody"
     respond_by: Duration | None = None
     reminders: tuple[Duration, ...] = ()

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Protocol
 from reconsent.domain.times import duration
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from reconsent.domain.policy import Policy, PolicyVersion
+    from reconsent.domain.policy import Policy, PolicyVersion, Row
 
 Place = tuple[str | int, ...]
 
@@ -49,6 +49,27 @@ def slips(version: PolicyVersion, flaws: TextFlaws) -> Iterator[tuple[Place, str
     for key, party in version.parties.items():
         if party.country and not flaws.is_country(party.country):
             yield ("parties", key, "country"), f"{party.country} is not a country of ISO 3166"
+    yield from _repeated(("joint_controllers",), version.joint_controllers)
+    for index, row in enumerate(version.declares):
+        place = ("declares", index, "recipients")
+        yield from _repeated(place, row.recipients)
+        if _is_by_the_controller(row, version) and not version.joint_controllers:
+            position = row.recipients.index(version.controller)
+            message = (
+                f"{version.controller} is the controller, which `controller: false` leaves out"
+            )
+            yield (*place, position), message
+
+
+def _repeated(place: Place, names: Sequence[str]) -> Iterator[tuple[Place, str]]:
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            yield (*place, index), f"{name} is listed twice"
+
+
+def _is_by_the_controller(row: Row, version: PolicyVersion) -> bool:
+    """Tell whether a row that leaves the controller out lists it as a recipient."""
+    return not row.controller and version.controller in row.recipients
 
 
 def word_flaws(version: PolicyVersion, flaws: TextFlaws) -> Iterator[tuple[Place, str]]:
@@ -88,6 +109,7 @@ def warnings(
     if version.controller in version.joint_controllers:
         index = version.joint_controllers.index(version.controller)
         yield ("joint_controllers", index), f"{version.controller} is the controller already"
+    yield from _left_out_and_listed(version)
     for place, key in _keys(version):
         lacking = [
             locale
@@ -96,11 +118,19 @@ def warnings(
         ]
         if lacking:
             yield place, f"{key} has no phrase in {', '.join(lacking)}: people would read the key"
-    if version.respond_within is not None:
-        for index, offset in enumerate(version.notice.reminders):
-            if duration(offset) >= version.respond_within:
-                place = ("notice", "reminders", index)
-                yield place, f"{offset} is not before respond_by: this reminder is never sent"
+    yield from _never_sent(version)
+
+
+def _never_sent(version: PolicyVersion) -> Iterator[tuple[Place, str]]:
+    reminders, within = version.notice.reminders, version.respond_within
+    lengths = [duration(offset) for offset in reminders]
+    for index, length in enumerate(lengths):
+        place = ("notice", "reminders", index)
+        if within is not None and length >= within:
+            yield place, f"{reminders[index]} is not before respond_by: this reminder is never sent"
+        elif length in lengths[:index]:
+            first = reminders[lengths.index(length)]
+            yield place, f"{reminders[index]} is as long as {first}: one reminder is sent, not two"
 
 
 def _other_parties(version: PolicyVersion, before: PolicyVersion) -> Iterator[tuple[Place, str]]:
@@ -126,6 +156,17 @@ def _other_parties(version: PolicyVersion, before: PolicyVersion) -> Iterator[tu
                 " material, and is announced on the sites; nobody is asked because of it"
             )
             yield ("parties", key, "country"), message
+
+
+def _left_out_and_listed(version: PolicyVersion) -> Iterator[tuple[Place, str]]:
+    for index, row in enumerate(version.declares):
+        if _is_by_the_controller(row, version) and version.joint_controllers:
+            position = row.recipients.index(version.controller)
+            message = (
+                f"{version.controller} is the controller: it uses this data without its joint"
+                " controllers"
+            )
+            yield ("declares", index, "recipients", position), message
 
 
 def _unnamed(version: PolicyVersion) -> Iterator[tuple[Place, str]]:

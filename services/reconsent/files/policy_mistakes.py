@@ -76,8 +76,7 @@ def in_words(error: ErrorDetails) -> str:
     if kind == "string_too_long":
         return f"is longer than {context['max_length']} characters"
     fixed = {
-        "bool_parsing": f"{_short(given)} is not true or false",
-        "bool_type": "must be true or false",
+        "bool_type": f"{_short(given)} is not true or false",
         "dict_type": "must be a mapping (key: value)",
         "model_type": "must be a mapping (key: value)",
         "string_too_short": "is empty",

@@ -132,6 +132,22 @@ def test_another_company_and_another_language_give_warnings(tmp_path: Path) -> N
     assert "sentences of their own in en and nb only" in told[24, "texts.da"]
 
 
+def test_a_controller_without_its_joint_ones_and_equal_reminders_give_warnings(
+    tmp_path: Path,
+) -> None:
+    """Both can be meant: a use of the controller alone, and two reminders of which one is sent."""
+    content = POLICY_FILE.replace(
+        "recipients: [example]", "recipients: [example]\n    controller: false"
+    ).replace("texts:", "joint_controllers: [other]\nnotice: {reminders: [P7D, P1W]}\ntexts:")
+    found = _checked(written(tmp_path, content), None, {})
+    assert found.mistakes == ()
+    told = {(one.line, one.field): one.message for one in found.warnings}
+    assert told[17, "declares.1.recipients.0"] == (
+        "example is the controller: it uses this data without its joint controllers"
+    )
+    assert told[20, "notice.reminders.1"] == "P1W is as long as P7D: one reminder is sent, not two"
+
+
 def test_an_invalid_version_has_only_mistakes_of_form(tmp_path: Path) -> None:
     """Without a valid version, rules and warnings are not checked."""
     found = check(

@@ -38,6 +38,13 @@ if TYPE_CHECKING:
          "7: parties.example.country: EU is not a country of ISO 3166"),
         ("texts:", 'words: {en: {user.payment: "your\\ncard"}}\ntexts:',
          "18: words.en.user.payment: has a line break: write it on one line"),
+        ("texts:", "joint_controllers: [sister, sister]\ntexts:",
+         "18: joint_controllers.1: sister is listed twice"),
+        ("recipients: [example]", "recipients: [payer, example, payer]",
+         "17: declares.1.recipients.2: payer is listed twice"),
+        ("recipients: [example]", "recipients: [payer, example]\n    controller: false",
+         ("17: declares.1.recipients.1: example is the controller, which `controller: false` "
+          "leaves out")),
     ],
 )  # fmt: skip
 def test_it_is_refused_with_its_place(tmp_path: Path, old: str, new: str, told: str) -> None:
