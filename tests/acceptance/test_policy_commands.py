@@ -111,7 +111,7 @@ def test_preview_counts_before_anything_is_published(shop: World) -> None:
     found = shop.run("policy", "preview", path, "--mail", folder, "--json").json
     assert set(found) == {
         "accounts", "choice", "information", "suppressed", "untouched",
-        "ending", "continuing", "rollout_seconds",
+        "ending", "ending_asked", "continuing", "rollout_seconds",
     }  # fmt: skip
     told = found["choice"] + found["information"] + found["untouched"]
     assert found["accounts"] == told + sum(found["suppressed"].values())

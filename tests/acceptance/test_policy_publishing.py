@@ -169,6 +169,35 @@ def test_preview_says_what_ends_and_how_long_it_takes(world: World) -> None:
     assert world.run("status", "--json").json["late"] == []
 
 
+def test_preview_tells_who_is_never_asked_about_another_controller(world: World) -> None:
+    """Nobody waits for the yes of those who opted out or are deactivated."""
+    site: Json = {"policy": "leaving", "properties": ["leaving.example"]}
+    at = {"property": "leaving.example"}
+    first = version("l1", None, (EMAIL, [SERVICE], []), **site)
+    world.run("policy", "publish", world.policy_file(first))
+    people = [
+        account("ann", **at),
+        account("bo", **at, contact="none"),
+        account("cy", **at, status="deactivated"),
+    ]
+    held = [collection(one["account"], **at, collected_under="l1") for one in people]
+    parties = {**first["parties"], "sister": {"name": "Sister AS", "country": "NO"}}
+    moved = version(
+        "l2", "l1", (EMAIL, [SERVICE], []), **site, controller="sister", parties=parties
+    )
+    path = world.policy_file(moved)
+    for number, asked, told in (
+        (1, 1, "1 account, until they say yes"),
+        (2, 1, "2 accounts: 1 until they say yes; 1 will not be asked"),
+        (3, 1, "3 accounts: 1 until they say yes; 2 will not be asked"),
+    ):
+        world.take("import", "accounts", people[:number])
+        world.take("import", "collections", held[:number])
+        found = world.run("policy", "preview", path, "--json").json
+        assert (found["ending"], found["ending_asked"]) == (number, asked)
+        assert f"this concerns {told}" in world.run("policy", "preview", path).out
+
+
 def test_a_setting_that_nobody_reads_is_told(world: World) -> None:
     """On standard error, with the closest one. Status says what to start."""
     ended = world.run("status", environment={"RECONSENT_DELIVERRY": "at_least_once"})

@@ -38,21 +38,21 @@ _MAILS = 20
 @click.option(
     "--at-most",
     type=click.IntRange(min=1),
-    default=_MAILS,
-    show_default=True,
-    help="With --mail: how many different mails, the most frequent first.",
+    help=f"With --mail: how many different mails, the most frequent first [default: {_MAILS}].",
 )
 @terminal.json_option
 @with_program
 def preview(
-    program: Program, file: Path, *, mail: Path | None, at_most: int, as_json: bool
+    program: Program, file: Path, *, mail: Path | None, at_most: int | None, as_json: bool
 ) -> None:
     """Count who would be asked, informed and left out if a policy FILE were published now."""
     from reconsent.workers.preview import preview as count  # noqa: PLC0415 -- loads the mail templates
 
+    if at_most and not mail:
+        raise click.UsageError("--at-most needs --mail")
     loaded = _loaded(program, file)
     found = _placed(loaded, file, lambda: count(program.database, loaded.version))
-    told = _write_mails(program, loaded.version, mail, at_most) if mail else []
+    told = _write_mails(program, loaded.version, mail, at_most or _MAILS) if mail else []
     if as_json:
         takes = rollout(found.choice + found.information, program.settings.mails_per_second)
         seconds = None if takes is None else round(takes.total_seconds())
@@ -72,14 +72,24 @@ def preview(
         click.echo(line)
 
 
+def _until_yes(found: Preview) -> str:
+    """Say for how many accounts uses end, and how many of them are asked."""
+    accounts = terminal.plural(found.ending, "account")
+    if found.ending_asked == found.ending:
+        return f"{accounts}, until they say yes"
+    if not found.ending_asked:
+        return f"{accounts}, and nobody is asked"
+    others = found.ending - found.ending_asked
+    return f"{accounts}: {found.ending_asked:,} until they say yes; {others:,} will not be asked"
+
+
 def _consequences(program: Program, version: PolicyVersion, found: Preview) -> Iterator[str]:
     """Yield what ends, what goes on, and how long it takes to tell everybody."""
     day = f"{version.effective_at:%Y-%m-%d}"
     if found.ending:
-        accounts = terminal.plural(found.ending, "account")
         yield (
             f"another controller: from {day} on, what the earlier one may do with data already held"
-            f" is no permission for the new one; this concerns {accounts}, until they say yes"
+            f" is no permission for the new one; this concerns {_until_yes(found)}"
         )
     if found.continuing:
         accounts = terminal.plural(found.continuing, "account")

@@ -29,12 +29,24 @@ def describe(changes: Iterable[Change], old: PolicyVersion | None, new: PolicyVe
         of_category = [c for c in changes if c.data_category == category]
         lines += ["", words.key(category)]
         lines += [_INDENT + words.sentence(c) for c in of_category if c.data_use is None]
-        for data_use in dict.fromkeys(c.data_use for c in of_category if c.data_use):
-            lines.append(_INDENT + words.key(data_use))
-            lines += [
-                2 * _INDENT + words.sentence(c) for c in of_category if c.data_use == data_use
-            ]
+        for data_uses, sentences in _by_uses(of_category, words):
+            lines.append(_INDENT + ", ".join(map(words.key, data_uses)))
+            lines += [2 * _INDENT + sentence for sentence in sentences]
     return lines
+
+
+def _by_uses(
+    of_category: Iterable[Change], words: _Words
+) -> Iterable[tuple[tuple[str, ...], list[str]]]:
+    """Return each sentence once, with all uses of a category that it is about."""
+    uses_of: dict[str, list[str]] = {}
+    for change in of_category:
+        if change.data_use:
+            uses_of.setdefault(words.sentence(change), []).append(change.data_use)
+    sentences_of: dict[tuple[str, ...], list[str]] = {}
+    for sentence, data_uses in uses_of.items():
+        sentences_of.setdefault(tuple(dict.fromkeys(data_uses)), []).append(sentence)
+    return sentences_of.items()
 
 
 def _heading(changes: tuple[Change, ...], old: PolicyVersion | None, new: PolicyVersion) -> str:

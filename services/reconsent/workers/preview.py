@@ -28,8 +28,8 @@ class Preview:
     """How many accounts would be asked, informed, left out (by reason) and not concerned.
 
     `ending`: for how many accounts the company's uses of data already held end when the version
-    takes effect, because another company is responsible. `continuing`: for how many a use that the
-    version drops goes on for data already held.
+    takes effect, because another company is responsible; `ending_asked` of them are asked.
+    `continuing`: for how many a use that the version drops goes on for data already held.
     """
 
     accounts: int
@@ -38,6 +38,7 @@ class Preview:
     suppressed: dict[str, int]
     untouched: int
     ending: int
+    ending_asked: int
     continuing: int
 
 
@@ -75,12 +76,15 @@ def preview(database: Database, version: PolicyVersion) -> Preview:
     continuing = {key for key, held in holdings.items() if uses_go_on(policy, held)}
     counts: Counter[str] = Counter()
     suppressed: Counter[str] = Counter()
+    ending_asked = 0
     for one in found:
         step = next_step(one.reach, asks[one.cohort], None, inform=inform or one.passes_on)
         if step.plan and step.suppression:
             suppressed[step.suppression] += one.accounts
         else:
             counts[step.plan or "untouched"] += one.accounts
+            if step.plan == "choice" and one.holdings_id in ending:
+                ending_asked += one.accounts
     return Preview(
         accounts=sum(one.accounts for one in found),
         choice=counts["choice"],
@@ -88,5 +92,6 @@ def preview(database: Database, version: PolicyVersion) -> Preview:
         suppressed=dict(sorted(suppressed.items())),
         untouched=counts["untouched"],
         ending=sum(one.accounts for one in found if one.holdings_id in ending),
+        ending_asked=ending_asked,
         continuing=sum(one.accounts for one in found if one.holdings_id in continuing),
     )

@@ -234,13 +234,54 @@ def test_the_event_gives_the_version_back(version: PolicyVersion) -> None:
 
 @given(any_version(), any_version())
 def test_every_change_has_a_line_and_json(old: PolicyVersion, new: PolicyVersion) -> None:
-    """Each change has its line, marked material or not, and its JSON object."""
+    """Each change is told as it is alone, no sentence twice in a category; each has its JSON."""
     found = changes(old, new)
-    lines = describe(found, old, new)
-    assert sum("; material" in one or "; not material" in one for one in lines) == len(found)
-    assert sum("owners are asked" in one for one in lines) == sum(c.stored_data for c in found)
+    told = _told(describe(found, old, new))
+    alone = [one for change in found for one in _told(describe([change], old, new))]
+    assert sorted(set(told)) == sorted(set(alone))
+    assert all(("; not material" in one[2]) != ("; material" in one[2]) for one in told)
+    lines = {(category, line) for category, _, line in told}
+    printed = describe(found, old, new)[1:]
+    assert sum(_is_sentence(line) for line in printed) == len(lines)
+    assert sum("owners are asked" in one for one in printed) <= sum(c.stored_data for c in found)
     assert len(json.loads(json.dumps(as_json(found)))) == len(found)
     assert describe(changes(None, new), None, new)
+
+
+def _is_sentence(line: str) -> bool:
+    return "; material" in line or "; not material" in line
+
+
+def _told(lines: list[str]) -> list[tuple[str, str, str]]:
+    """Return the category, the use and the text of each sentence below the first line."""
+    told, category, data_uses = [], "", [""]
+    for line in lines[1:]:
+        if _is_sentence(line):
+            told += [(category, one, line.strip()) for one in data_uses]
+        elif line.startswith(" "):
+            data_uses = line.strip().split(", ")
+        elif line:
+            category, data_uses = line, [""]
+    return told
+
+
+def test_what_is_true_of_several_uses_is_told_once() -> None:
+    """Uses that change alike share their lines; one that differs has its own."""
+    old = draft(declares=[row("user.payment", "service", "essential.fraud", retention="P30D")])
+    new = draft(
+        version="v2",
+        declares=[row("user.payment", "service", "essential.fraud", "marketing", retention="P1Y")],
+    )
+    assert describe(changes(old, new), old, new)[2:] == [
+        "user.payment",
+        "  marketing",
+        (
+            "    new use, by Example Inc. (CA); material; stored data is affected: its owners"
+            " are asked"
+        ),
+        "  service, essential.fraud",
+        "    kept longer: P1Y, before P30D; material; stored data keeps the old version's period",
+    ]
 
 
 def test_the_words_name_parties_and_keys_as_people_know_them() -> None:
