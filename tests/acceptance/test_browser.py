@@ -165,7 +165,7 @@ def test_everything_fits_a_narrow_phone(world: World, page: Page, name: str) -> 
 def test_leaving_optional_mail(
     world: World, page: Page, tmp_path: Path, name: str, width: int
 ) -> None:
-    """By keyboard from the mail: one button, one receipt; it fits, and its target is 44 px high."""
+    """By keyboard from the mail: one button, one receipt, and a way back; all fits."""
     page.set_viewport_size({"width": width, "height": 640})
     open_mail(world, page, name)
     assert is_within(page)
@@ -186,6 +186,17 @@ def test_leaving_optional_mail(
     assert page.locator("h1").inner_text() == said
     assert is_within(page)
     page.screenshot(path=tmp_path / f"unsubscribed-{name}-{width}.png", full_page=True)
+    page.reload()
+    assert page.locator("h1").inner_text() == said
+    tab_to(page, "button")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/again")
+    again = "Du får nytt fra oss igjen" if name.endswith("nb") else "You get our news again"
+    assert page.locator("h1").inner_text() == again
+    assert is_within(page)
+    page.screenshot(path=tmp_path / f"again-{name}-{width}.png", full_page=True)
+    page.goto(page.url)
+    assert page.locator("h1").inner_text() == again
 
 
 def test_both_answers_weigh_the_same(world: World, page: Page) -> None:

@@ -37,11 +37,17 @@ class ChoiceNotice:
 
 @dataclass(frozen=True, kw_only=True)
 class OptionalMail:
-    """The account that an optional mail went to, its property, and its reader's locale."""
+    """The account that an optional mail went to, its property, and its reader's locale.
+
+    `unsubscribed`: they left optional mail; `opted_in`: they have asked for it since they left, or
+    their account's system says that they did.
+    """
 
     account_key: int
     property: str
     locale: str | None
+    unsubscribed: bool
+    opted_in: bool
 
 
 @dataclass(frozen=True, kw_only=True)

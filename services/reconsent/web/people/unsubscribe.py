@@ -10,10 +10,11 @@ from __future__ import annotations
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Request, Response
+from fastapi.responses import RedirectResponse
 from starlette.requests import ClientDisconnect
 
 from reconsent.domain.locales import best_locale
-from reconsent.facts.read.asked import optional_mail
+from reconsent.facts.read.asked import OptionalMail, optional_mail
 from reconsent.facts.record.unsubscribes import (
     Unsubscribe,
     record_asking_again,
@@ -43,10 +44,12 @@ async def _is_one_click(_: UnsubscribeLink, request: Request) -> bool:
 
 @router.api_route("/u/{token}", methods=["GET", "HEAD"])
 def offer(link: UnsubscribeLink, context: InjectedContext) -> Response:
-    """Show what unsubscribing means, and a button."""
+    """Show what unsubscribing means, and a button; who has unsubscribed can take that back."""
 
     def show(connection: Connection) -> Response:
-        _, view = _unsubscribing(connection, context, link)
+        found, view = _unsubscribing(connection, context, link)
+        if found.unsubscribed:
+            return page_response(unsubscribing.unsubscribed(view, context.site, link.token))
         return page_response(unsubscribing.unsubscribe(view, context.site))
 
     return context.database.transaction(show)
@@ -61,9 +64,9 @@ def unsubscribe(
     """Record that a person wants no more optional mail. Idempotent."""
 
     def record(connection: Connection) -> Response:
-        account_key, view = _unsubscribing(connection, context, link)
+        found, view = _unsubscribing(connection, context, link)
         event = Unsubscribe(
-            account_key=account_key,
+            account_key=found.account_key,
             notice_id=link.notice_id,
             reason="unsubscribed",
             channel="one_click" if one_click else "page",
@@ -75,13 +78,26 @@ def unsubscribe(
     return context.database.transaction(record)
 
 
+@router.api_route("/u/{token}/again", methods=["GET", "HEAD"])
+def asked_again(link: UnsubscribeLink, context: InjectedContext) -> Response:
+    """Show that a person gets optional mail again; if they do not, the page of the mail's link."""
+
+    def show(connection: Connection) -> Response:
+        found, view = _unsubscribing(connection, context, link)
+        if found.opted_in:
+            return page_response(unsubscribing.subscribed_again(view, context.site))
+        return RedirectResponse(f"{context.site.root}/u/{link.token}", 303)
+
+    return context.database.transaction(show)
+
+
 @router.api_route("/u/{token}/again", methods=["POST"])
 def ask_again(link: UnsubscribeLink, _: Body, context: InjectedContext) -> Response:
     """Record that a person wants optional mail again. Idempotent."""
 
     def record(connection: Connection) -> Response:
-        account_key, view = _unsubscribing(connection, context, link)
-        record_asking_again(connection, account_key, link.notice_id, context.now())
+        found, view = _unsubscribing(connection, context, link)
+        record_asking_again(connection, found.account_key, link.notice_id, context.now())
         return page_response(unsubscribing.subscribed_again(view, context.site))
 
     return context.database.transaction(record)
@@ -89,13 +105,13 @@ def ask_again(link: UnsubscribeLink, _: Body, context: InjectedContext) -> Respo
 
 def _unsubscribing(
     connection: Connection, context: Context, link: Link
-) -> tuple[int, UnsubscribeView]:
-    """Find the key of the account that a link unsubscribes, and from what. Raises DeadLinkError."""
+) -> tuple[OptionalMail, UnsubscribeView]:
+    """Find the account that a link unsubscribes, and from what. Raises DeadLinkError."""
     found = optional_mail(connection, link.notice_id)
     policy = context.versions.locked(connection).of_property(found.property) if found else None
     if found is None or policy is None:
         raise DeadLinkError
-    return found.account_key, UnsubscribeView(
+    return found, UnsubscribeView(
         version=policy.latest,
         property_name=found.property,
         locale=best_locale(found.locale or link.languages, policy.latest),

@@ -344,7 +344,6 @@ def test_the_page_takes_it_back(informing: Informing) -> None:
     link = informing.link("ann")
     left = Form.of(informing.post(link).text)
     assert (left.forms, left.method, f"/u/{left.action}") == (1, "post", f"{link}/again")
-    assert informing.get(f"{link}/again").status_code == 405
     assert informing.unsubscribed("ann")
     for _ in range(2):
         assert informing.post(f"{link}/again").status_code == 200
@@ -357,6 +356,35 @@ def test_the_page_takes_it_back(informing: Informing) -> None:
     assert len(informing.kept()) == 1
 
 
+def test_opening_a_link_shows_what_is_so(informing: Informing) -> None:
+    """The button's page is that of the link until the button was pressed; nothing changes."""
+    informing.account("ann")
+    informing.informed()
+    link = informing.link("ann")
+
+    def opened() -> tuple[str, str]:
+        for path in (link, f"{link}/again"):
+            assert informing.get(path).status_code in {200, 303}
+        again = informing.get(f"{link}/again")
+        if again.status_code == 303:
+            assert again.headers["location"].endswith(link)
+            return informing.get(link).text, ""
+        return informing.get(link).text, again.text
+
+    offered = opened()
+    assert "<h1>Unsubscribe</h1>" in offered[0]
+    assert offered[1] == ""
+    left = informing.post(link).text
+    assert opened() == (left, "")
+    assert informing.unsubscribed("ann")
+    back = informing.post(f"{link}/again").text
+    assert "<h1>You get our news again</h1>" in back
+    assert opened() == (offered[0], back)
+    assert not informing.unsubscribed("ann")
+    informing.post(link)
+    assert opened() == (left, "")
+
+
 def test_only_an_unsubscribe_link_takes_it_back(informing: Informing) -> None:
     """Dead and altered ones look like any other."""
     informing.account("ann")
@@ -367,6 +395,7 @@ def test_only_an_unsubscribe_link_takes_it_back(informing: Informing) -> None:
     informing.account("di", status="deleted", email=None)
     for path in (dead, working[:-1], working.replace("/u/", "/c/")):
         assert informing.post(f"{path}/again").status_code in {404, 405}
+        assert informing.get(f"{path}/again").status_code == 404
     assert informing.unsubscribed("ann")
 
 

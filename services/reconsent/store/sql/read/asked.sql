@@ -15,8 +15,11 @@ WHERE notices.bucket = bucket_of(%(account_key)s::bigint)
   AND status <> 'deleted' AND NOT minor;
 
 -- :name optional_mail
--- Read an optional mail's property and its reader's locale; no row if its link does not work.
-SELECT account_key, property, locale FROM notices JOIN accounts USING (bucket, account_key)
+-- Read an optional mail's property and its reader's locale, and whether they left such mail; no row if
+-- its link does not work.
+SELECT account_key, property, locale, unsubscribed_at IS NOT NULL AS unsubscribed,
+       unsubscribed_at IS NULL AND opted_in_at IS NOT NULL AS opted_in
+FROM notices JOIN accounts USING (bucket, account_key)
 WHERE notices.bucket = bucket_of(%(account_key)s::bigint)
   AND notices.account_key = %(account_key)s
   AND notice_id = %(notice_id)s AND kind = 'information' AND NOT dead
