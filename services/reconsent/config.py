@@ -22,6 +22,7 @@ from reconsent.bus.kafka.settings import (
     kafka_settings,
 )
 from reconsent.domain.errors import BadInputError, OutsideError
+from reconsent.domain.listening import local_url
 from reconsent.domain.mail import Delivery
 from reconsent.domain.spelling import did_you_mean, is_misspelt
 from reconsent.domain.times import duration
@@ -114,6 +115,8 @@ def settings(environ: Mapping[str, str] = os.environ) -> Settings:
         _require_extra("kafka", BOOTSTRAP_SERVERS)
     mail_from = _sender(environ, "MAIL_FROM", "Privacy <privacy@localhost>")
     _check_database_url(database_url)
+    listen = _listen(environ.get("RECONSENT_LISTEN") or ":".join(map(str, LISTEN)))
+    reached_at = local_url(*listen) if listen[1] else PUBLIC_URL
     return Settings(
         home=home,
         database_url=database_url,
@@ -122,8 +125,8 @@ def settings(environ: Mapping[str, str] = os.environ) -> Settings:
         mail_from_information=_sender(environ, "MAIL_FROM_INFORMATION", mail_from),
         return_path=_return_path(environ.get(RETURN_PATH) or None),
         sendgrid=sendgrid,
-        public_url=_public_url(environ.get("PUBLIC_URL") or PUBLIC_URL),
-        listen=_listen(environ.get("RECONSENT_LISTEN") or ":".join(map(str, LISTEN))),
+        public_url=_public_url(environ.get("PUBLIC_URL") or reached_at),
+        listen=listen,
         secret=_secret(environ, "RECONSENT_SECRET", home, required=database_url is not None),
         api_token=_secret(environ, "RECONSENT_API_TOKEN", home, required=database_url is not None),
         kafka=kafka,

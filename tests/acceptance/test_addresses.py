@@ -72,7 +72,7 @@ def test_operators_mark_and_lift(suppressed: World) -> None:
         {"position": 2, "marks": [], "orders": []},
     )
     [mark] = ann["marks"]
-    assert (mark["mark"], mark["since"], mark["by"]) == (
+    assert (mark["mark"], mark["marked_at"], mark["by"]) == (
         "bounced",
         "2025-01-01T10:00:00Z",
         "report",
@@ -128,6 +128,11 @@ def test_mistakes_are_told(suppressed: World) -> None:
         assert "people" not in refused.complaint
     refused = suppressed.run("addresses", "list", "eve@people.test", "nobody", code=2)
     assert refused.complaint.startswith("reconsent: address 2: the address ")
+    for command in (
+        ["list"], ["mark", "--as", "bounced", "--reason", "x"], ["lift", "--reason", "x"],
+    ):  # fmt: skip
+        empty = suppressed.run("addresses", *command, "-", stdin="\n", code=2)
+        assert empty.complaint == "reconsent: standard input: has no addresses"
     assert suppressed.run("addresses", "list", "--json").json == before
     assert suppressed.run("import", "accounts", "-", "--as", "bounced", code=2).complaint
     bad = suppressed.file("list.csv", "email,reason,occurred_at\na@b.no,bounced,2025\n")

@@ -109,6 +109,29 @@ def test_a_port_in_use_is_reported(shop: World) -> None:
     assert address in ended.complaint
 
 
+def test_the_pages_say_where_they_listen(tmp_path: Path) -> None:
+    """Behind a proxy that is another place than where people reach them."""
+    world = World(tmp_path)
+    world.environment["PUBLIC_URL"] = "https://privacy.shop.example"
+    with world.serving("run", "web"):
+        told = (tmp_path / "web.log").read_text("utf-8")
+    assert f"pages at {world.url}, links begin with https://privacy.shop.example\n" in told
+
+
+def test_what_would_be_ignored_is_refused(shop: World) -> None:
+    """An option without the one that it belongs to, and pages that nobody would serve."""
+    folder = shop.folder / "reports" / "new"
+    folder.mkdir(parents=True)
+    for arguments, option in (
+        (["policy", "preview", shop.policy_file(V1), "--at-most", "3"], "--at-most"),
+        (["mail-report", folder.parent, "--recipient", "a@b.example"], "--recipient"),
+        (["run", "intake", "web", "--until-idle"], "--until-idle"),
+        (["permit", "ann", "--file", "-"], "--file"),
+        (["import", "accounts", "-", "--as", "bounced"], "--as"),
+    ):
+        assert option in shop.run(*arguments, code=2).complaint
+
+
 def test_programs_that_begin_at_once_share_a_new_home(tmp_path: Path) -> None:
     """Three programs that find no home create one, and all of them work."""
     world = World(tmp_path)

@@ -93,3 +93,23 @@ def test_a_database_of_postgresql_is_not_refused(tmp_path: Path, url: str) -> No
     secrets = {"RECONSENT_SECRET": "s", "RECONSENT_API_TOKEN": "t"}
     environ = {"RECONSENT_HOME": str(tmp_path), "DATABASE_URL": url, **secrets}
     assert settings(environ).database_url == url
+
+
+@pytest.mark.parametrize(
+    ("listen", "url"),
+    [
+        (None, "http://127.0.0.1:8000"),
+        ("127.0.0.1:8123", "http://127.0.0.1:8123"),
+        ("0.0.0.0:9000", "http://127.0.0.1:9000"),
+        ("[::]:9000", "http://[::1]:9000"),
+        ("127.0.0.1:0", "http://127.0.0.1:8000"),
+    ],
+)
+def test_links_begin_with_where_the_pages_listen(
+    tmp_path: Path, listen: str | None, url: str
+) -> None:
+    """Unless PUBLIC_URL says where people reach them; a port chosen later is not known yet."""
+    environ = {"RECONSENT_HOME": str(tmp_path)} | ({"RECONSENT_LISTEN": listen} if listen else {})
+    assert settings(environ).public_url == url
+    public = "https://privacy.shop.example"
+    assert settings({**environ, "PUBLIC_URL": public}).public_url == public

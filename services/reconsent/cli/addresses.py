@@ -175,7 +175,10 @@ def _hashes(program: Program, addresses: Sequence[str]) -> list[bytes]:
 
 def _lines() -> list[str]:
     text = sys.stdin.buffer.read().decode("utf-8", "replace")
-    return [line for line in text.splitlines() if line.strip()]
+    lines = [line for line in text.splitlines() if line.strip()]
+    if not lines:
+        raise BadInputError("standard input: has no addresses")
+    return lines
 
 
 # ------------------------------------------------------------------ what is shown
@@ -193,7 +196,7 @@ def _mark(one: MailboxMark, orders: Sequence[Order]) -> dict[str, Any]:
     )
     return {
         "mark": one.mark,
-        "since": rfc3339(one.marked_at),
+        "marked_at": rfc3339(one.marked_at),
         "by": "operator" if ordered else "report",
         "lifted_at": rfc3339(one.lifted_at),
         "lifted_by": one.lifted_for,
@@ -211,7 +214,7 @@ def _order(one: Order) -> dict[str, Any]:
 
 
 def _in_words(mark: dict[str, Any]) -> str:
-    words = f"{mark['mark']} since {mark['since']}, by {mark['by']}"
+    words = f"{mark['mark']}, last said at {mark['marked_at']} by {mark['by']}"
     if mark["lifted_at"]:
         words += f"; lifted at {mark['lifted_at']}, by {mark['lifted_by']}"
     return words

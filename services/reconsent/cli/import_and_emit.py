@@ -47,7 +47,8 @@ def import_(program: Program, topic: str, file: str, *, why: Said | None, as_jso
     """Record a FILE of events (NDJSON or CSV; - is NDJSON on standard input) as facts.
 
     TOPIC is accounts, collections, choices or suppressions: addresses that bounced, complained or
-    unsubscribed, also as SendGrid, Mailchimp, Mailgun, Amazon SES and Postmark export them.
+    unsubscribed, also as SendGrid, Mailchimp, Mailgun, Amazon SES and Postmark export them. Of
+    suppressions, - may be CSV or JSON too.
     One malformed line rejects the whole file: nothing is recorded. Importing the same file again
     changes nothing, or continues an import that was interrupted.
     """

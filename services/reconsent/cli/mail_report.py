@@ -43,6 +43,8 @@ def mail_report(
     """
     reports = _Reports(program, Reader(program.return_path, only_signed=only_signed))
     if source != _STDIN and Path(source).is_dir():
+        if recipient is not None:
+            raise click.UsageError("--recipient is for one mail; a Maildir has many")
         reports.take_folder(Path(source))
     else:
         reports.take(source, recipient)

@@ -10,6 +10,7 @@ import click
 
 from reconsent import terminal
 from reconsent.cli.with_program import with_program
+from reconsent.domain.listening import local_url
 from reconsent.workers import WORKERS
 from reconsent.workers.running import run, run_until_idle
 
@@ -43,6 +44,8 @@ def run_services(program: Program, services: tuple[str, ...], *, until_idle: boo
     The relay publishes changes and dead letters on Kafka; on the embedded bus it
     has nothing to do.
     """
+    if until_idle and "web" in services:
+        raise click.UsageError("--until-idle: web is never done; leave it out")
     workers = program.services(services, patience=0 if until_idle else _PATIENCE)
     if until_idle:
         with terminal.steps("working", None) as progress:
@@ -50,8 +53,7 @@ def run_services(program: Program, services: tuple[str, ...], *, until_idle: boo
         return
     stop = stopped_by_signal()
     if "web" in services:
-        program.web().start()
-        click.echo(f"pages at {program.settings.public_url}", err=True)
+        click.echo(f"pages at {_serve(program)}", err=True)
     run(workers, stop)
 
 
@@ -61,6 +63,13 @@ def up(program: Program) -> None:
     """Run all services until stopped."""
     stop = stopped_by_signal()
     workers = program.services((*WORKERS, "web"), patience=_PATIENCE)
-    program.web().start()
-    click.echo(f"reconsent is up: {program.settings.public_url} (Ctrl-C stops it)", err=True)
+    click.echo(f"reconsent is up: {_serve(program)} (Ctrl-C stops it)", err=True)
     run(workers, stop)
+
+
+def _serve(program: Program) -> str:
+    """Start the pages; say where they listen, and where people reach them if elsewhere."""
+    web = program.web()
+    web.start()
+    here, public = local_url(program.settings.listen[0], web.port), program.settings.public_url
+    return here if here == public else f"{here}, links begin with {public}"

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from reconsent.config import LISTEN, PUBLIC_URL
 from reconsent.demo.cases import PLACES
 from reconsent.domain.errors import BadInputError, OutsideError
+from reconsent.domain.listening import local_url
 from reconsent.mail.mailbox import Mailbox
 from reconsent.store.named import named
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 SQL = named("demo")
 _PORTS_TRIED: Final = 20
 _MAILS_SEARCHED: Final = 10
-_WILDCARD_HOSTS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 -- replaced, not bound
 
 
 def keep_apart(program: Program) -> None:
@@ -58,24 +58,13 @@ def settle(program: Program) -> Web:
         host = given.listen[0]
         url = given.public_url
         if url == PUBLIC_URL:
-            url = f"http://{_in_url(host)}:{port}"
+            url = local_url(host, port)
         program.settings = replace(given, listen=(host, port), public_url=url)
         try:
             return program.web()
         except OutsideError as error:
             failure = failure or error
     raise failure or OutsideError("RECONSENT_LISTEN: no port to try")
-
-
-def local_url(settings: Settings) -> str:
-    """Return the local URL of the pages, without a trailing slash."""
-    host, port = settings.listen
-    return f"http://{_in_url(host)}:{port}"
-
-
-def _in_url(host: str) -> str:
-    host = _WILDCARD_HOSTS.get(host, host)
-    return f"[{host}]" if ":" in host else host
 
 
 def _ports(settings: Settings) -> Iterator[int]:

@@ -23,8 +23,9 @@ from reconsent.demo.commands import (
     timed,
 )
 from reconsent.demo.people import choices, save, write_people
-from reconsent.demo.place import keep_apart, local_url, settle
+from reconsent.demo.place import keep_apart, settle
 from reconsent.demo.visitors import MANNERS, Visitors
+from reconsent.domain.listening import local_url
 from reconsent.facts.versions import Policies
 from reconsent.mail.mailbox import Mailbox
 from reconsent.store.named import named
@@ -171,7 +172,7 @@ class Demo:
         if not new:
             return
         with (
-            Visitors(local_url(settings), root) as visitors,
+            Visitors(local_url(*settings.listen), root) as visitors,
             timed(len(new), "people answered"),
             terminal.steps("answering", len(new)) as progress,
         ):
