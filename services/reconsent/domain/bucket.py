@@ -15,6 +15,11 @@ def bucket_of(account_key: int) -> int:
     return account_key % BUCKETS
 
 
+def bucket_of_hash(address_hash: bytes) -> int:
+    """Return the bucket of a mailbox."""
+    return address_hash[0] % BUCKETS
+
+
 def by_bucket(account_keys: Iterable[int]) -> Iterator[tuple[int, list[int]]]:
     """Yield the buckets of accounts in order, each with its distinct keys in order.
 

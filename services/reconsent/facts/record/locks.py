@@ -1,14 +1,19 @@
-"""Locking accounts about which something else than an account event is recorded."""
+"""Locking accounts about which something else than an account event is recorded, and mailboxes.
+
+What speaks against a mailbox looks for what is known to speak for it, and what speaks for it looks
+for marks. Neither sees what the other has not committed yet, so the one locks out the other.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reconsent.domain.bucket import by_bucket
+from reconsent.domain.bucket import bucket_of_hash, by_bucket
 from reconsent.store.named import named
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import LiteralString
 
     from reconsent.store.postgres import Connection
 
@@ -21,3 +26,22 @@ def lock_keys(connection: Connection, keys: Iterable[int]) -> None:
     with connection.cursor() as cursor:
         # All statements are sent at once.
         cursor.executemany(SQL["accounts"], buckets)
+
+
+def lock_for_mailboxes(connection: Connection, address_hashes: Iterable[bytes]) -> None:
+    """Keep others from speaking against mailboxes for which the transaction speaks."""
+    _lock_mailboxes(connection, SQL["for_mailboxes"], address_hashes)
+
+
+def lock_against_mailboxes(connection: Connection, address_hashes: Iterable[bytes]) -> None:
+    """Keep others from speaking for or against mailboxes against which the transaction speaks."""
+    _lock_mailboxes(connection, SQL["against_mailboxes"], address_hashes)
+
+
+def _lock_mailboxes(
+    connection: Connection, query: LiteralString, address_hashes: Iterable[bytes]
+) -> None:
+    buckets = sorted({bucket_of_hash(address_hash) for address_hash in address_hashes})
+    if buckets:
+        with connection.cursor() as cursor:
+            cursor.executemany(query, [{"bucket": bucket} for bucket in buckets])

@@ -11,7 +11,11 @@ from reconsent.domain.recorded import Counts
 from reconsent.facts.notice_ids import accounts_of, as_columns, in_buckets
 from reconsent.facts.record.asking_again import ask_again_after_delivery
 from reconsent.facts.record.bus_messages import erase_reports
-from reconsent.facts.record.locks import lock_keys
+from reconsent.facts.record.locks import (
+    lock_against_mailboxes,
+    lock_for_mailboxes,
+    lock_keys,
+)
 from reconsent.facts.record.mailbox_reports import (
     accepted_for,
     add_reports,
@@ -24,8 +28,8 @@ from reconsent.facts.record.marks import (
     Marked,
     lift,
     mark,
+    note_changed,
     note_undelivered,
-    touch,
 )
 from reconsent.facts.record.not_ours import count_not_ours
 from reconsent.facts.record.unsubscribes import Reason, Unsubscribe, record_unsubscribes
@@ -45,6 +49,10 @@ _LEAVING: Final[Mapping[str, Reason]] = {
     "complained": "complained",
     "unsubscribed": "unsubscribed",
 }
+
+_FAILED: Final = frozenset({"bounced", "dropped"})
+_AGAINST: Final = _FAILED | {"complained"}
+_OF_MAILBOXES: Final = _AGAINST | {"delivered"}
 
 
 class _Sent(NamedTuple):
@@ -186,7 +194,7 @@ def _apply(connection: Connection, new: Sequence[_New], sent: Mapping[UUID, _Sen
             if (mailbox := sent[report.notice_id].address_hash)
         ],
     )
-    touch(connection, [sent[report.notice_id].account_key for report in new])
+    note_changed(connection, {sent[report.notice_id].account_key for report in new})
     _leave(connection, new, sent)
 
 
@@ -194,6 +202,11 @@ def _mark(
     connection: Connection, reported: Sequence[tuple[bytes, str, str | None, datetime]]
 ) -> None:
     """Mark mailboxes, and lift marks, as reports say: mailbox, event, reason, time."""
+    told = {mailbox for mailbox, event, _, _ in reported if event in _OF_MAILBOXES}
+    if any(event in _AGAINST for _, event, _, _ in reported):
+        lock_against_mailboxes(connection, told)
+    else:
+        lock_for_mailboxes(connection, told)
     mark(
         connection,
         [
@@ -209,7 +222,7 @@ def _mark(
     ]
     lift(connection, delivered)
     ask_again_after_delivery(connection, {one.address_hash: one.at for one in delivered})
-    failed = {mailbox for mailbox, event, _, _ in reported if event in {"bounced", "dropped"}}
+    failed = {mailbox for mailbox, event, _, _ in reported if event in _FAILED}
     note_undelivered(connection, failed)
 
 

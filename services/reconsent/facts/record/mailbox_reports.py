@@ -78,6 +78,12 @@ def _end_of(occurred_at: datetime) -> datetime:
 
 def leave_by_address(connection: Connection, reports: Sequence[Report]) -> None:
     """Record the unsubscribes among reports for each account that has the address."""
+    left = [(mailbox, event) for mailbox, event in reports if event.event == "unsubscribed"]
+    if not left:
+        return
+    owners: dict[bytes, list[int]] = {}
+    for key, mailbox in having(connection, {mailbox for mailbox, _ in left}):
+        owners.setdefault(mailbox, []).append(key)
     said = [
         Unsubscribe(
             account_key=key,
@@ -86,9 +92,8 @@ def leave_by_address(connection: Connection, reports: Sequence[Report]) -> None:
             channel="provider",
             occurred_at=event.occurred_at,
         )
-        for address_hash, event in reports
-        if event.event == "unsubscribed"
-        for key in having(connection, [address_hash])
+        for mailbox, event in left
+        for key in owners.get(mailbox, [])
     ]
     if said:
         record_unsubscribes(connection, said)

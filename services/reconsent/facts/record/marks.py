@@ -14,7 +14,11 @@ from reconsent.facts.record.asking_again import (
     ask_again_after_delivery,
     ask_again_after_lifting,
 )
-from reconsent.facts.record.locks import lock_keys
+from reconsent.facts.record.locks import (
+    lock_against_mailboxes,
+    lock_for_mailboxes,
+    lock_keys,
+)
 from reconsent.store.named import named
 from reconsent.store.rows import all_rows, values
 
@@ -73,6 +77,13 @@ class Order(NamedTuple):
     reason: str
 
 
+class Having(NamedTuple):
+    """An account that has an address."""
+
+    account_key: int
+    address_hash: bytes
+
+
 class _At(NamedTuple):
     address_hash: bytes
     at: datetime
@@ -89,6 +100,7 @@ def mark(connection: Connection, marks: Iterable[Marked]) -> None:
         latest[one[:2]] = max(one.at, known) if known else one.at
     if not latest:
         return
+    lock_against_mailboxes(connection, {address_hash for address_hash, _ in latest})
     lifts = _known_lifts(connection, {address_hash for address_hash, _ in latest})
     made = sorted(latest)
     columns = {
@@ -108,6 +120,7 @@ def lift(connection: Connection, lifts: Iterable[Lifted]) -> int:
     if not latest:
         return 0
     made = [latest[key] for key in sorted(latest)]
+    lock_for_mailboxes(connection, {one.address_hash for one in made})
     columns = {
         "address_hash": [one.address_hash for one in made],
         "mark": [one.mark for one in made],
@@ -124,6 +137,7 @@ def lift(connection: Connection, lifts: Iterable[Lifted]) -> int:
 def note_undelivered(connection: Connection, address_hashes: Collection[bytes]) -> None:
     """Look for what is known to let mail to mailboxes be repeated that has not reached them."""
     if address_hashes:
+        lock_against_mailboxes(connection, address_hashes)
         delivered = _latest(_delivered(connection, address_hashes))
         ask_again_after_delivery(connection, {key[0]: one.at for key, one in delivered.items()})
         ask_again_after_lifting(connection, address_hashes)
@@ -131,6 +145,7 @@ def note_undelivered(connection: Connection, address_hashes: Collection[bytes]) 
 
 def lift_by_what_is_known(connection: Connection, address_hashes: Collection[bytes]) -> None:
     """Lift the marks on mailboxes that something recorded lifts."""
+    lock_for_mailboxes(connection, address_hashes)
     held = [one for one in marks_of(connection, address_hashes) if one.lifted_at is None]
     if held:
         lifts = _known_lifts(connection, {one.address_hash for one in held})
@@ -139,12 +154,15 @@ def lift_by_what_is_known(connection: Connection, address_hashes: Collection[byt
 
 def touch_having(connection: Connection, address_hashes: Collection[bytes]) -> None:
     """Lock the accounts that have some addresses, and note them as changed."""
-    touch(connection, having(connection, address_hashes))
+    keys = {one.account_key for one in having(connection, address_hashes)}
+    # A claim skips locked accounts, so it sees the mark or does not take the notice.
+    lock_keys(connection, keys)
+    note_changed(connection, keys)
 
 
-def having(connection: Connection, address_hashes: Collection[bytes]) -> list[int]:
+def having(connection: Connection, address_hashes: Collection[bytes]) -> list[Having]:
     """Return the accounts that have some addresses."""
-    return values(connection, SQL["having"], {"address_hashes": sorted(address_hashes)})
+    return all_rows(connection, Having, SQL["having"], {"address_hashes": sorted(address_hashes)})
 
 
 def having_had(connection: Connection, address_hashes: Collection[bytes]) -> list[int]:
@@ -152,11 +170,9 @@ def having_had(connection: Connection, address_hashes: Collection[bytes]) -> lis
     return values(connection, SQL["having_had"], {"address_hashes": sorted(address_hashes)})
 
 
-def touch(connection: Connection, keys: Collection[int]) -> None:
-    """Lock accounts, and note them as changed."""
-    # A claim skips locked accounts, so it sees the mark or does not take the notice.
-    lock_keys(connection, keys)
-    connection.execute(SQL["touch"], {"keys": sorted(set(keys))})
+def note_changed(connection: Connection, keys: Collection[int]) -> None:
+    """Note locked accounts as changed."""
+    connection.execute(SQL["note_changed"], {"keys": sorted(keys)})
 
 
 def _known_lifts(
@@ -226,6 +242,7 @@ def order_lift(
 
     A mark that is made later, but by a report of before, does not hold either.
     """
+    lock_for_mailboxes(connection, [address_hash])
     held = {
         one.mark
         for one in marks_of(connection, [address_hash])

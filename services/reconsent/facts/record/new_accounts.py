@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from psycopg.errors import UniqueViolation
 
 from reconsent.domain.account import Contact, Profile, Status
+from reconsent.facts.record.locks import lock_for_mailboxes
 from reconsent.facts.record.marks import lift_by_what_is_known
 from reconsent.store.copying import copy_text
 from reconsent.store.named import named
@@ -74,9 +75,15 @@ def added_and_changed(connection: Connection, rows: bytes) -> tuple[int, list[Ch
     except UniqueViolation:
         # Another transaction has just added one of them.
         return 0, changed(connection)
-    if verified := values(connection, SQL["verified"]):
-        lift_by_what_is_known(connection, verified)
+    _lift_by_verifications(connection)
     return added, [] if added == compared else _changed(connection, every=False)
+
+
+def _lift_by_verifications(connection: Connection) -> None:
+    one_of_each_bucket = values(connection, SQL["verified"])
+    if one_of_each_bucket:
+        lock_for_mailboxes(connection, one_of_each_bucket)
+        lift_by_what_is_known(connection, values(connection, SQL["verified_and_marked"]))
 
 
 def changed(connection: Connection) -> list[Changed]:

@@ -93,7 +93,8 @@ GROUP BY address_hash;
 
 -- :name having
 -- Find the accounts that have some addresses.
-SELECT account_key FROM accounts WHERE address_hash = ANY(%(address_hashes)s::bytea[]);
+SELECT account_key, address_hash FROM accounts
+WHERE address_hash = ANY(%(address_hashes)s::bytea[]);
 
 -- :name having_had
 -- Find the accounts that have, or had, some addresses.
@@ -101,7 +102,7 @@ SELECT account_key FROM accounts WHERE address_hash = ANY(%(address_hashes)s::by
 UNION
 SELECT account_key FROM named_addresses WHERE address_hash = ANY(%(address_hashes)s::bytea[]);
 
--- :name touch
+-- :name note_changed
 -- Mark accounts as changed.
 WITH written AS (SELECT bucket, account_key FROM listed(%(keys)s::bigint[]))
 -- :include accounts_written

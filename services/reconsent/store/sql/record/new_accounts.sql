@@ -82,6 +82,12 @@ WHERE %(all)s OR account_key IS NOT NULL OR NOT alone
 ORDER BY position;
 
 -- :name verified
+-- Find a mailbox in each bucket of those that the compared events verify.
+SELECT DISTINCT ON (bucket_of_hash(address_hash)) address_hash
+FROM compared_accounts
+WHERE verified_at IS NOT NULL AND address_hash IS NOT NULL;
+
+-- :name verified_and_marked
 -- Find the marked mailboxes among those that the compared events verify.
 SELECT DISTINCT compared.address_hash
 FROM compared_accounts AS compared
