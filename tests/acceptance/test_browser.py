@@ -11,8 +11,11 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 
+from reconsent.words.frame import stylesheet
 from tests.acceptance.outside import World
 from tests.acceptance.people import account, ask, reason
+from tests.asked import asked
+from tests.pages import everything
 
 pytestmark = pytest.mark.browser
 
@@ -41,11 +44,11 @@ def _asked(world: World, web: httpx.Client) -> None:
     """Some people have been asked by mail; the pages are up."""
     assert web.get("/healthz").is_success
     names = ("tab", "script", "narrow", "narrow-nb", "policies")
-    asked, told = (
+    some_asked, told = (
         [account(n, locale="nb-NO" if n.endswith("nb") else "en") for n in some]
         for some in (names, ("left", "left-nb"))
     )
-    ask(world, asked, told)
+    ask(world, some_asked, told)
 
 
 @pytest.fixture
@@ -197,6 +200,19 @@ def test_leaving_optional_mail(
     page.screenshot(path=tmp_path / f"again-{name}-{width}.png", full_page=True)
     page.goto(page.url)
     assert page.locator("h1").inner_text() == again
+
+
+@pytest.mark.parametrize("locale", ["en", "nb"])
+def test_nothing_sticks_out_of_a_card(page: Page, locale: str) -> None:
+    """On a phone, long words of headings and tables stay within their question."""
+    for name, html in everything(asked(locale=locale)).items():
+        page.set_content(html.replace("</head>", f"<style>{stylesheet().decode()}</style></head>"))
+        assert is_within(page), name
+        wide = page.locator("fieldset, .question, .receipt > div").evaluate_all(
+            """cards => cards.filter(one => one.scrollWidth > one.clientWidth)
+                             .map(one => one.innerText)"""
+        )
+        assert wide == [], name
 
 
 def test_both_answers_weigh_the_same(world: World, page: Page) -> None:
