@@ -24,6 +24,7 @@ from rich.progress import (
 from rich.table import Table
 
 _ROWS_AT_ONCE: Final = 500
+_WIDE: Final = 120
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -64,6 +65,11 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         console.print(aligned)
         part = list(islice(left, _ROWS_AT_ONCE))
         first = False
+
+
+def is_wide() -> bool:
+    """Tell whether a table has room for a column of ids."""
+    return Console().width >= _WIDE
 
 
 def complain(message: str) -> None:

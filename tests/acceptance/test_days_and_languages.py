@@ -92,6 +92,17 @@ def _on_a_terminal(world: World, *arguments: str) -> str:
     return text
 
 
+def test_a_wide_terminal_has_room_for_the_ids_of_notices(world: World) -> None:
+    """An id is what `notices --after` wants; a narrow terminal would break it."""
+    ids = {one["notice"] for one in world.run("notices", "--property", SHOP).ndjson}
+    assert ids
+    for columns, shown in (("80", set()), ("200", ids)):
+        world.environment["COLUMNS"] = columns
+        told = _on_a_terminal(world, "notices", "--property", SHOP)
+        assert {id_ for id_ in ids if id_ in told} == shown
+    del world.environment["COLUMNS"]
+
+
 @pytest.mark.parametrize(("wanted", "served"), SERVED.items())
 def test_accounts_and_browsers_get_the_closest_language(
     world: World, web: httpx.Client, wanted: str, served: str

@@ -87,6 +87,11 @@ def test_commands_say_that_nothing_has_a_name(named: World) -> None:
         assert ended.out == ""
         assert told in ended.complaint
     assert named.run("notices", "--account", "ann").err == ""
+    at = ("--account", "ann", "--property")
+    ended = named.run("dead-letters", "list", *at, "nmes.example")
+    assert ended.out == ""
+    assert "'nmes.example': did you mean names.example?" in ended.err
+    assert named.run("dead-letters", "list", *at, "names.example").err == ""
     for command in ("explain", "consents"):
         told = named.run(command, "ann", "--property", "nmes.example", code=2).complaint
         assert told.endswith(

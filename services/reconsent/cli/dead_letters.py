@@ -12,6 +12,7 @@ import click
 
 from reconsent import terminal
 from reconsent.cli import dead_letter_report as report
+from reconsent.cli.asked_names import about_list
 from reconsent.cli.operator import operator
 from reconsent.cli.with_program import with_program
 from reconsent.domain import dead_letters as rules
@@ -61,6 +62,8 @@ def list_(
     key = None if account is None else f"{property_name}/{account}".encode()
     topics = TOPICS if topic is None else [topic]
     found = in_order(program.database.transaction(lambda c: waiting(c, topics, key)))
+    if key is not None and not found:
+        _tell_unknown(program, str(property_name), str(account))
     if terminal.for_people(as_json=as_json):
         report.table(found)
     else:
@@ -166,19 +169,28 @@ def discard(
 @click.argument("topic", metavar="TOPIC", type=click.Choice(list(TOPICS)))
 @with_program
 def accept_(program: Program, topic: str) -> None:
-    """Let the messages at which a topic stands still become dead letters.
+    """Let the messages at which a topic is stopped become dead letters.
 
     The intake does so within a minute, up to the next message that can be used.
     """
     partitions = program.database.transaction(lambda c: accept(c, topic))
     if not partitions:
-        raise RefusedError(f"{topic}: does not stand still")
+        raise RefusedError(f"{topic}: is not stopped")
     TOPIC_ACCEPTED.log(
         at=f"{program.now():%Y-%m-%dT%H:%M:%SZ}",
         user=operator(),
         topic=topic,
         partitions=partitions,
     )
+
+
+def _tell_unknown(program: Program, property_name: str, account: str) -> None:
+    """Say what is unknown of an account that has no dead letters."""
+    with program.database.one_moment() as connection:
+        policies = program.versions.now(connection)
+        names = {"property_name": property_name, "account": account, "policy_version": None}
+        for told in about_list(connection, policies, **names):
+            terminal.complain(f"reconsent: {told} (warning)")
 
 
 def _chosen(

@@ -45,7 +45,10 @@ def notices(
     property_name: str | None,
     **given: Any,  # noqa: ANN401 -- the other filters
 ) -> None:
-    """List notices, their states and what they ask, by property, account and version."""
+    """List notices, their states and what they ask, by property, account and version.
+
+    Their ids are shown where the terminal has 120 columns, and by --json and --letters.
+    """
     filters = Filters(property=property_name, **given)
     with program.database.one_moment() as connection:
         policies = program.versions.now(connection)
@@ -72,12 +75,15 @@ def _print(found: Iterable[dict[str, Any]], *, letters: bool, as_json: bool) -> 
     if letters:
         click.echo_via_pager(f"{line}\n" for notice in found for line in notice_lines(notice))
         return
+    headings = ["property", "account", "version", "#", "kind", "state", "why", "settled", "asks"]
+    with_ids = terminal.is_wide()
     terminal.table(
-        ("property", "account", "version", "#", "kind", "state", "why", "settled", "asks"),
+        headings + ["notice"] * with_ids,
         (
             (
                 n["property"], n["account"], n["policy_version"], n["sequence"], n["kind"],
                 n["state"], n["suppression"], n["settled"], len(n["asks"]) or None,
+                *[n["notice"]] * with_ids,
             )
             for n in found
         ),
