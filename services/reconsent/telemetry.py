@@ -42,7 +42,7 @@ DEAD_LETTERS: Final = Metric(
 TOPICS_STOPPED: Final = Metric(
     name="reconsent_topic_stopped",
     kind="gauge",
-    meaning="1 while a topic stands still: too many messages in a row cannot be used.",
+    meaning="1 while a topic is stopped: too many messages in a row cannot be used.",
     labels=("topic",),
 )
 REPORTS_NOT_OURS: Final = Metric(
@@ -147,7 +147,7 @@ SERVICE_STANDS: Final = LogEvent(
     name="service.stands",
     level=logging.ERROR,
     sentence=(
-        "%(service)s stands still until somebody intervenes: %(error)s; the other services go on, "
+        "%(service)s is stopped until somebody intervenes: %(error)s; the other services go on, "
         "trying again in %(pause).0f s"
     ),
 )
@@ -205,7 +205,7 @@ TOPIC_STOPPED: Final = LogEvent(
 TOPIC_GOES_ON: Final = LogEvent(
     name="topic.goes_on",
     level=logging.INFO,
-    sentence="intake: %(topic)s: partition %(partition)s no longer stands still",
+    sentence="intake: %(topic)s: partition %(partition)s is no longer stopped",
 )
 DEAD_LETTER_DECIDED: Final = LogEvent(
     name="dead_letter.decided",
@@ -216,7 +216,7 @@ TOPIC_ACCEPTED: Final = LogEvent(
     name="topic.accepted",
     level=logging.INFO,
     sentence=(
-        "%(at)s %(user)s accepted %(topic)s: the messages at which it stands still become dead "
+        "%(at)s %(user)s accepted %(topic)s: the messages at which it is stopped become dead "
         "letters (partitions: %(partitions)d)"
     ),
 )

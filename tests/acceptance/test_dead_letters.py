@@ -142,7 +142,7 @@ def test_discarding_is_confirmed_on_a_terminal(place: World, answer: str, code: 
         ("list --account ann", "--property"),
         ("list --topic nonsense", "nonsense"),
         ("accept nonsense", "nonsense"),
-        ("accept accounts", "does not stand still"),
+        ("accept accounts", "is not stopped"),
     ],
 )
 def test_a_mistyped_command_is_reported_in_a_line(place: World, arguments: str, named: str) -> None:

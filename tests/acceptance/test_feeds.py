@@ -91,7 +91,7 @@ def test_reports_about_others_mails_stop_nothing(shop: World, up: httpx.Client) 
 
 
 def test_a_topic_stands_still_until_its_cause_is_repaired(shop: World, up: httpx.Client) -> None:
-    """The pages answer, choices are recorded, and what stands still is told everywhere."""
+    """The pages answer, choices are recorded, and what is stopped is told everywhere."""
     versions = _chain("repaired")
     shop.take("emit", "policy-versions", versions)
     stopped = _until(lambda: _status(shop)["stopped_topics"])
@@ -103,7 +103,7 @@ def test_a_topic_stands_still_until_its_cause_is_repaired(shop: World, up: httpx
     assert _metric(up, 'reconsent_topic_stopped{topic="policy-versions"}') == 1
     assert _metric(up, 'reconsent_topic_stopped{topic="choices"}') == 0
     shown = shop.run("status").out
-    assert "policy-versions has stood still since" in shown
+    assert "policy-versions has been stopped since" in shown
 
     opened(up, _until(lambda: shop.link("ann@people.test")))
     _choose(shop, "cy")
@@ -138,7 +138,7 @@ def test_until_idle_ends_when_a_topic_stands_still(
         ended = world.run("run", "intake", "planner", "--until-idle", code=3)
         last = ended.err.splitlines()[-1]
         assert last.startswith("reconsent: policy-versions: partition ")
-        assert "stands still" in last
+        assert "is stopped" in last
         assert "run: reconsent dead-letters accept policy-versions" in world.run("status").out
         world.run("dead-letters", "accept", "policy-versions")
         shown = world.run("status").out

@@ -1,4 +1,4 @@
-"""A topic that stands still on Kafka, as on the embedded bus; the group stays whole."""
+"""A topic that is stopped on Kafka, as on the embedded bus; the group stays whole."""
 
 from __future__ import annotations
 

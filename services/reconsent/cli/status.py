@@ -95,7 +95,7 @@ def _print_stopped(found: Status, held_since: str | None) -> None:
             " reconsent release resume --after-restore\n"
         )
     for topic, stop in by_topic(found.stopped).items():
-        click.echo(f"{topic} has stood still since {rfc3339(stop.stopped_at)}:")
+        click.echo(f"{topic} has been stopped since {rfc3339(stop.stopped_at)}:")
         click.echo(readable(stop.reason))
         if stop.accepted:
             click.echo("Its messages were accepted as dead letters: it goes on when intake runs.\n")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def uses_end(policy: Policy, held: Iterable[Held]) -> bool:
     """Tell whether a use of held data by the company ends when the latest version takes effect.
 
-    What was declared for the controller of before is no permission for another one.
+    What was declared for the previous controller is no permission for another one.
     """
     latest = policy.latest
     before = policy.followed_by(latest)

@@ -122,7 +122,7 @@ def _shown(field: str, name: str) -> str:
 
 
 _OF_PEOPLE: Final = {
-    "locale": "the locale {!r}, which is no language such as nb-NO",
+    "locale": "the locale {!r}, which is not a valid language tag; one is nb-NO",
     "time_zone": "the time zone {!r}, which does not exist; one is Europe/Oslo",
 }
 _OF_POLICIES: Final = {

@@ -1,4 +1,4 @@
-"""Partitions that stand still, because too many messages in a row cannot be used.
+"""Partitions that are stopped, because too many messages in a row cannot be used.
 
 `intake` writes them; `status` and the probes of other processes read them.
 """
@@ -22,7 +22,7 @@ _LONGEST_REASON: Final = 1000
 
 
 class StoppedPartition(NamedTuple):
-    """A partition that stands still, since when and why; `accepted`: it may go on."""
+    """A partition that is stopped, since when and why; `accepted`: it may go on."""
 
     topic: str
     partition: int
@@ -43,7 +43,7 @@ def by_topic(stopped: list[StoppedPartition]) -> Mapping[str, StoppedPartition]:
 
 
 def record_stop(connection: Connection, partition: Partition, reason: str) -> None:
-    """Record that a partition stands still; the time of the first stop stays."""
+    """Record that a partition is stopped; the time of the first stop stays."""
     connection.execute(SQL["stop"], _of(partition) | {"reason": reason[:_LONGEST_REASON]})
 
 

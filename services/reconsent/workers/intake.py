@@ -67,7 +67,7 @@ class _UnusableError(StoppedError):
 
     def __init__(self, place: Place, first: int, run: int, why: ReconsentError) -> None:
         super().__init__(
-            f"{place[0]}: partition {place[1]} stands still: {run} messages in a row cannot be "
+            f"{place[0]}: partition {place[1]} is stopped: {run} messages in a row cannot be "
             f"used; the next one: {why}"
         )
         self.place = place
@@ -211,7 +211,7 @@ class Intake(Service):
             TOPIC_GOES_ON.log(topic=place[0], partition=place[1])
 
     def _finish_or_stop(self, consumer: Consumer) -> Batch | None:
-        """Finish recording; return the batch that was put back because its topic stands still."""
+        """Finish recording; return the batch that was put back because its topic is stopped."""
         recording = self._recording
         try:
             self._finish()

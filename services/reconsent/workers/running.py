@@ -43,7 +43,7 @@ def collect_rarely() -> None:
 def run_until_idle(services: Sequence[Service], each: Callable[[str], None] | None = None) -> None:
     """Work until no service has anything it can do now; each drains before the next begins.
 
-    Every error is raised at once. Where a service stands still, its StoppedError is raised once
+    Every error is raised at once. Where a service is stopped, its StoppedError is raised once
     nothing else is left.
     """
     stop = threading.Event()

@@ -1,4 +1,4 @@
-"""What the intake remembers of the topics that stand still, and when it tries them again."""
+"""What the intake remembers of the topics that are stopped, and when it tries them again."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Place = tuple[str, int]
 
 
 class _Stop(NamedTuple):
-    """A place that stands still until it is tried again; `pause` was the last one, in seconds."""
+    """A place that is stopped until it is tried again; `pause` was the last one, in seconds."""
 
     pause: float
     until: float
@@ -22,7 +22,7 @@ class _Stop(NamedTuple):
 
 
 class Stops:
-    """The places where this process stands still, and those that it knows to go on.
+    """The places where this process is stopped, and those that it knows to go on.
 
     `clock` counts seconds.
     """
@@ -49,11 +49,11 @@ class Stops:
         return frozenset(topic for (topic, _), stop in self._stopped.items() if stop.until > now)
 
     def reasons(self) -> dict[Place, str]:
-        """Return where this process stands still, and why."""
+        """Return where this process is stopped, and why."""
         return {place: stop.reason for place, stop in self._stopped.items()}
 
     def besides(self, topics: Collection[str]) -> list[Place]:
-        """List where this process stands still, except in some topics."""
+        """List where this process is stopped, except in some topics."""
         return [place for place in self._stopped if place[0] not in topics]
 
     def forget(self, place: Place) -> None:
@@ -61,10 +61,10 @@ class Stops:
         del self._stopped[place]
 
     def may_stand(self, place: Place, epoch: int) -> bool:
-        """Tell whether a place may be recorded as standing still, by us or an earlier owner."""
+        """Tell whether a place may be recorded as stopped, by us or an earlier owner."""
         return place in self._stopped or self._epochs.get(place) != epoch
 
     def goes_on(self, place: Place, epoch: int) -> bool:
-        """Remember that a place does not stand still; tell whether it did, in this process."""
+        """Remember that a place is not stopped; tell whether it was, in this process."""
         self._epochs[place] = epoch
         return self._stopped.pop(place, None) is not None

@@ -1,4 +1,4 @@
-"""A topic whose messages cannot be used stands still; the others go on. RULES 15 for reports."""
+"""A topic whose messages cannot be used is stopped; the others go on. RULES 15 for reports."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def dead(conninfo: str) -> int:
 
 
 def stops(database: Database) -> list[StoppedPartition]:
-    """List what stands still."""
+    """List what is stopped."""
     return database.transaction(stopped_partitions)
 
 
@@ -161,7 +161,7 @@ def test_a_topic_stands_still_alone(
         drain(reader)
     assert choices(conninfo) == 2
     [line] = [each.getMessage() for each in caplog.records if each.levelno == logging.ERROR]
-    assert "accounts: partition 0 stands still" in line
+    assert "accounts: partition 0 is stopped" in line
 
 
 @AHEAD
@@ -250,7 +250,7 @@ def test_it_goes_on_once_the_cause_is_repaired(
         assert reader.obstacle() is None
     assert len(rows(conninfo, "SELECT 1 FROM policy_versions")) == len(chain) + 1
     assert (stops(database), dead(conninfo)) == ([], 0)
-    assert "no longer stands still" in caplog.text
+    assert "is no longer stopped" in caplog.text
 
 
 def test_a_new_process_stands_at_the_same_place(database: Database, conninfo: str) -> None:
@@ -285,7 +285,7 @@ def test_a_stop_ends_when_nothing_is_left_to_read(database: Database, conninfo: 
 
 
 def test_a_new_process_ends_a_stop_that_was_accepted(database: Database, conninfo: str) -> None:
-    """Once nothing is left to read, nothing stands still, whichever process stopped there."""
+    """Once nothing is left to read, nothing is stopped, whichever process stopped there."""
     send(conninfo, poison(TOO_MANY_DEAD))
     with intake(database, conninfo, Clock()) as reader:
         drain(reader)
@@ -328,7 +328,7 @@ def test_until_idle_ends_with_what_stands_still(database: Database, conninfo: st
     with (
         intake(database, conninfo, Clock()) as reader,
         pytest.raises(
-            StoppedError, match=r"accounts: partition 0 stands still: .*not JSON"
+            StoppedError, match=r"accounts: partition 0 is stopped: .*not JSON"
         ) as raised,
     ):
         run_until_idle([reader])

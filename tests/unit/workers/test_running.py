@@ -137,7 +137,7 @@ def test_a_service_that_needs_somebody_stands_still_alone(
     assert standing.closed == other.closed == 0
     assert pauses == [LONGEST_REST, LONGEST_REST]
     line = (
-        f"standing stands still until somebody intervenes: {error}; the other services go on, "
+        f"standing is stopped until somebody intervenes: {error}; the other services go on, "
         "trying again in 30 s"
     )
     assert [record.getMessage() for record in caplog.records] == [line, line]
@@ -179,7 +179,7 @@ def test_a_script_ends_with_what_stands_still() -> None:
     class Standing(Scripted):
         @override
         def obstacle(self) -> StoppedError | None:
-            return StoppedError(f"{self.name} stands still")
+            return StoppedError(f"{self.name} is stopped")
 
         @override
         def work(self) -> bool:
@@ -187,6 +187,6 @@ def test_a_script_ends_with_what_stands_still() -> None:
             return self.steps < 3
 
     services = [Standing("one"), Standing("other")]
-    with pytest.raises(StoppedError, match="one stands still"):
+    with pytest.raises(StoppedError, match="one is stopped"):
         run_until_idle(services)
     assert all(service.steps > 3 for service in services)

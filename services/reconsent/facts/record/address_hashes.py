@@ -29,7 +29,7 @@ class _Stale(NamedTuple):
 
 
 class _Hashed(NamedTuple):
-    """An account with its address as it is kept now, and the hashes of before and of now."""
+    """An account with its address as it is kept now, and its earlier and its present hash."""
 
     account_key: int
     email: str

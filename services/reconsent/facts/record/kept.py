@@ -85,7 +85,7 @@ KEPT: Final[Mapping[str, Kept]] = {
     "stale_address_hashes": Kept("numbers of accounts, during an upgrade", NAMES_NO_ACCOUNT),
     "standings": _SHARED,
     "stopped_partitions": Kept(
-        "what is wrong with the next message of a topic that stands still", NAMES_NO_ACCOUNT
+        "what is wrong with the next message of a topic that is stopped", NAMES_NO_ACCOUNT
     ),
     "told_sets": _SHARED,
     "unknown_names": Kept("names of properties, categories and the like", NAMES_NO_ACCOUNT),

@@ -240,7 +240,7 @@ def order_lift(
 ) -> list[Mark]:
     """Lift marks because an operator says so; return those that held. The reason is kept.
 
-    A mark that is made later, but by a report of before, does not hold either.
+    A mark that is made later, but by an earlier report, does not hold either.
     """
     lock_for_mailboxes(connection, [address_hash])
     held = {

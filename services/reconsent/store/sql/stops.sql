@@ -1,10 +1,10 @@
 -- :name stopped
--- List the partitions that stand still.
+-- List the partitions that are stopped.
 SELECT topic, partition, stopped_at, reason, accepted FROM stopped_partitions
 ORDER BY topic, partition;
 
 -- :name stop
--- Record that a partition stands still.
+-- Record that a partition is stopped.
 INSERT INTO stopped_partitions (topic, partition, reason)
 VALUES (%(topic)s, %(partition)s, %(reason)s)
 ON CONFLICT (topic, partition) DO UPDATE SET reason = excluded.reason;

@@ -27,7 +27,7 @@ def alive() -> Response:
 
 @router.get("/readyz")
 def ready(context: InjectedContext) -> Response:
-    """Report whether the database can be reached, whether mail waits, and which topics stand still.
+    """Report whether the database can be reached, whether mail waits, and which topics are stopped.
 
     Neither keeps the pages from being served.
     """
