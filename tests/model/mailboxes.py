@@ -55,11 +55,16 @@ class Mailboxes(Permissions):
             for box, kind, at in self.marks
         )
 
-    def speaks_for(self, email: str, after: datetime) -> bool:
-        """Return whether, after a time, mail was delivered to a mailbox, or a mark lifted."""
-        return any(box == mailbox(email) and at > after for box, at in self.deliveries) or any(
+    def delivered_since(self, email: str, after: datetime) -> bool:
+        """Return whether mail was delivered to a mailbox after a time."""
+        return any(box == mailbox(email) and at > after for box, at in self.deliveries)
+
+    def lifted_since(self, email: str, after: datetime) -> bool:
+        """Return whether something else than a delivery lifted a mark after a time."""
+        return any(
             box == mailbox(email)
             and lifted_at > after
+            and (box, lifted_at) not in self.deliveries
             and any((box, kind) == (of, what) and at < lifted_at for of, what, at in self.marks)
             for box, kind, lifted_at in self.all_lifts()
         )

@@ -29,6 +29,7 @@ class Notice:
     accepted_at: datetime | None = None
     undelivered: bool = False
     failed_at: datetime | None = None  # when it was known last that it did not arrive
+    arrived_at: datetime | None = None  # when it was said last that it did arrive
     waited: bool = False  # long enough since then
     superseded: bool = False  # by a later version or sequence, while it was open
     settled_as: str | None = None  # fixed when a later version or sequence replaces it
@@ -142,6 +143,8 @@ class Notices(Mailboxes):
             failed_at = max(at, notice.accepted_at or at)
             if notice.failed_at is None or failed_at > notice.failed_at:
                 notice.failed_at, notice.waited = failed_at, False
+        if event == "delivered":
+            notice.arrived_at = max(at, notice.arrived_at or at)
         shown = {"delivered": "delivered", "complained": "complained"}
         shown |= {"bounced": "bounced", "dropped": "bounced"}
         order = ("accepted", "delivered", "bounced", "complained")

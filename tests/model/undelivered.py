@@ -14,14 +14,20 @@ class Undelivered(Notices):
     """The notices, and which of them may arrive at another try."""
 
     def may_arrive(self, notice: Notice) -> bool:
-        """Another mailbox, or one of which something says that it takes mail again."""
+        """Another mailbox, or one of which something says that it takes mail again.
+
+        Not what did arrive after it had failed; and deliveries are reasons six times at most.
+        """
         email, failed_at = self.person(notice.key).email, notice.failed_at
         if email is None or notice.email is None or failed_at is None:
+            return False
+        if notice.arrived_at and notice.arrived_at > failed_at:
             return False
         return (
             mailbox(email) != mailbox(notice.email)
             or notice.waited
-            or self.speaks_for(notice.email, failed_at)
+            or self.lifted_since(notice.email, failed_at)
+            or (self.delivered_since(notice.email, failed_at) and self._tries(notice) <= 6)
         )
 
     def wait(self, now: datetime) -> None:

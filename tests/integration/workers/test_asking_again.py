@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from itertools import permutations
 from uuid import UUID
 
 import pytest
 
 from reconsent.domain.event import MailEvent
 from reconsent.domain.mail import Result
+from reconsent.facts.record.asking_again import MOST_IN_VAIN
 from reconsent.facts.record.mail_events import record_mail_events
 from reconsent.facts.record.marks import order_lift
 from reconsent.facts.sending.asking_again import resend
@@ -57,6 +59,18 @@ class World(Informing):
             pass
         self.pipeline.plan()
         return self.send()
+
+    def resent(self) -> int:
+        """Order that what did not arrive is asked again; return how many notices that are."""
+        with self.place.database.connection() as connection:
+            [(version_id,)] = connection.execute("SELECT max(version_id) FROM releases").fetchall()
+            return resend(connection, version_id, self.place.clock, 9)
+
+    def lifted(self) -> None:
+        """Lift the marks on her mailbox."""
+        mailbox, at = self.place.signer.address_hash(ANN), self.place.clock
+        with self.place.database.connection() as connection:
+            order_lift(connection, mailbox, said_by="ops", reason="mended", at=at)
 
     def sequences(self) -> list[tuple[str, str | None]]:
         """Return the state of each of her choice notices, and how it was settled."""
@@ -116,17 +130,74 @@ def test_mail_that_arrives_later_asks_again(place: Stage, reason: str) -> None:
     """Another account's mail to the same mailbox, in whatever order the reports come."""
     for delivered_first in (False, True):
         world = World(place)
+        world.account("abe", email=ANN)
+        world.collected("abe")
+        assert world.after(timedelta()) == ["a"]
+        notices = {one["account"]: one["notice"] for one in world.pipeline.notices()}
         at = place.clock
-        reports = [
-            lambda w=world, at=at: w.failed(reason, at=at + HOUR),
-            lambda w=world, at=at: w.said({"email": ANN, "event": "delivered"}, at + 2 * HOUR),
-        ]
-        for record in reversed(reports) if delivered_first else reports:
-            record()
+        bounced = {"notice": notices["ann"], "event": "bounced", "reason": reason}
+        arrived = {"notice": notices["abe"], "event": "delivered"}
+        reports = [(bounced, at + HOUR), (arrived, at + 2 * HOUR)]
+        for said in reversed(reports) if delivered_first else reports:
+            world.said(*said)
         assert world.after(3 * HOUR) == ["a"]
         world.failed(reason)
-        world.said({"email": ANN, "event": "delivered"}, at + 2 * HOUR)
+        world.said(arrived | {"provider_id": "again"}, at + 2 * HOUR)
         assert world.after(HOUR) == [], "it is not later than what failed"
+
+
+@pytest.mark.parametrize("by_address", [False, True])
+@pytest.mark.parametrize("reason", [FULL, GONE])
+def test_what_arrives_after_it_failed_is_not_asked_again(
+    place: Stage, reason: str, *, by_address: bool
+) -> None:
+    """In either order: not by that delivery, time, an order, a lifted mark or another mailbox."""
+    for reports in permutations([("bounced", 1), ("delivered", 2), ("deferred", 1)]):
+        world = World(place)
+        at, notice = place.clock, world.notice("ann")
+        about = {"email": ANN} if by_address else {"notice": notice}
+        for event, hours in reports:
+            world.said(about | {"event": event, "reason": reason}, at + hours * HOUR)
+        assert world.after(3 * HOUR) == []
+        assert not world.resent()
+        world.lifted()
+        assert world.after(3 * _WEEK) == []
+        world.account("ann", email="other@example.org")
+        assert world.after(HOUR) == []
+        world.said({"notice": notice, "event": "bounced", "reason": reason}, place.clock)
+        assert world.after(HOUR) == ["o"], "it came back after all"
+
+
+def test_a_reminder_that_arrives_after_it_failed_asks_nothing_again(place: Stage) -> None:
+    """The notice had arrived before it; without the second report it is asked again."""
+    for arrives in (True, False):
+        world = World(place)
+        for _ in range(40):
+            if world.after(timedelta(days=1)):
+                break
+        reminder = world.notice("ann")
+        reminders = [n["notice"] for n in world.pipeline.notices() if n["kind"] == "reminder"]
+        assert reminders == [reminder]
+        world.failed(FULL)
+        if arrives:
+            at = place.clock + HOUR
+            world.said({"notice": reminder, "event": "delivered"}, at)
+        assert world.after(_WEEK) == ([] if arrives else ["a"])
+
+
+def test_deliveries_repeat_a_question_six_times_at_most(place: Stage) -> None:
+    """Bounces and deliveries that alternate without end; a person's own word still counts."""
+    world = World(place)
+    for tries in range(1, 10):
+        world.failed(GONE)
+        world.account("ann", contact="service")
+        place.clock += timedelta(days=11)
+        world.said({"email": ANN, "event": "delivered"})
+        assert world.after(HOUR) == (["a"] if tries <= MOST_IN_VAIN else [])
+    world.failed(GONE)
+    place.clock += HOUR
+    world.account("ann", email_verified_at=place.clock.isoformat())
+    assert world.after(HOUR) == ["a"]
 
 
 @pytest.mark.parametrize("spoken_for", ["verified", "delivered", "lifted"])

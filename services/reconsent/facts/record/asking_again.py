@@ -1,12 +1,13 @@
 """What lets a question that did not arrive be asked again, at the same mailbox. RULES 15.
 
 The mark on the mailbox is lifted, or it takes mail again. Time and operators do so too
-(facts/sending/asking_again.py). The planner then plans the next sequence.
+(facts/sending/asking_again.py). The planner then plans the next sequence. What arrived after it had
+failed is not asked again.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from reconsent.store.named import named
 
@@ -17,10 +18,12 @@ if TYPE_CHECKING:
     from reconsent.store.postgres import Connection
 
 SQL = named("record/asking_again")
+MOST_IN_VAIN: Final = 6
+"""After so many mails about a version that a mailbox did not take, no delivery repeats them."""
 
 
 def ask_again_after_lifting(connection: Connection, address_hashes: Collection[bytes]) -> None:
-    """Ask again what did not reach some mailboxes before a mark on them was lifted."""
+    """Ask again what did not reach some mailboxes before a mark was lifted, not by a delivery."""
     if address_hashes:
         connection.execute(SQL["after_lifting"], {"address_hashes": sorted(address_hashes)})
 
@@ -28,5 +31,9 @@ def ask_again_after_lifting(connection: Connection, address_hashes: Collection[b
 def ask_again_after_delivery(connection: Connection, delivered: Mapping[bytes, datetime]) -> None:
     """Ask again what did not reach some mailboxes before mail was delivered to them."""
     if delivered:
-        columns = {"address_hash": list(delivered), "at": list(delivered.values())}
+        columns = {
+            "address_hash": list(delivered),
+            "at": list(delivered.values()),
+            "most": MOST_IN_VAIN,
+        }
         connection.execute(SQL["after_delivery"], columns)

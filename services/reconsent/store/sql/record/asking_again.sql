@@ -1,23 +1,29 @@
 -- :name after_lifting
--- Ask again what did not reach mailboxes, where a mark was lifted since.
+-- Ask again what did not reach mailboxes, where a person or their account has lifted a mark since.
 WITH written AS (
     UPDATE notices SET again = 'lifted'
     FROM mailbox_marks AS marks
     WHERE notices.address_hash = ANY(%(address_hashes)s::bytea[])
       AND marks.bucket = bucket_of_hash(notices.address_hash)
       AND marks.address_hash = notices.address_hash AND lifted_at > undelivered_at
+      AND lifted_for <> 'delivered'
       AND kind = 'choice' AND undelivered AND NOT dead AND coalesce(again, 'given_up') = 'given_up'
     RETURNING notices.bucket, notices.account_key
 )
 -- :include accounts_written
 
 -- :name after_delivery
--- Ask again what did not reach mailboxes that take mail again since.
+-- Ask again what did not reach mailboxes that take mail again since, unless a version has been asked
+-- there in vain too often.
 WITH written AS (
     UPDATE notices SET again = 'delivered'
     FROM unnest(%(address_hash)s::bytea[], %(at)s::timestamptz[]) AS delivered (address_hash, at)
     WHERE notices.address_hash = delivered.address_hash AND delivered.at > undelivered_at
       AND kind = 'choice' AND undelivered AND NOT dead AND coalesce(again, 'given_up') = 'given_up'
+      AND (SELECT count(*) FROM notices AS tried
+           WHERE tried.bucket = notices.bucket AND tried.account_key = notices.account_key
+             AND tried.version_id = notices.version_id AND tried.kind = 'choice'
+             AND tried.undelivered AND tried.address_hash = notices.address_hash) <= %(most)s
     RETURNING notices.bucket, notices.account_key
 )
 -- :include accounts_written

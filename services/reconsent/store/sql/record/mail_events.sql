@@ -34,7 +34,8 @@ WITH reported AS (
            CASE WHEN bool_or(event IN ('bounced', 'dropped'))
                 THEN greatest(max(occurred_at) FILTER (WHERE event IN ('bounced', 'dropped')),
                               accepted_at) END AS failed_at,
-           bool_or(event = 'delivered') AS delivered
+           bool_or(event = 'delivered') AS delivered,
+           max(occurred_at) FILTER (WHERE event = 'delivered') AS delivered_at
     FROM listed(%(account_key)s::bigint[], %(notice_id)s::uuid[])
     JOIN notices USING (bucket, account_key, notice_id)
     JOIN mail_events USING (bucket, account_key, notice_id)
@@ -53,7 +54,9 @@ WITH reported AS (
         accepted_at = coalesce(accepted_at, earliest),
         undelivered = undelivered OR failed,
         undelivered_at = greatest(undelivered_at, failed_at),
-        again = CASE WHEN undelivered_at >= failed_at OR failed_at IS NULL THEN again END,
+        -- What arrived after it had failed is not asked again.
+        again = CASE WHEN delivered_at > greatest(undelivered_at, failed_at) THEN 'arrived'
+                     WHEN undelivered_at >= failed_at OR failed_at IS NULL THEN again END,
         -- A retry is not needed: the provider has the mail.
         not_before = NULL
     FROM reported
@@ -66,17 +69,21 @@ WITH reported AS (
 -- :include notices_written
 
 -- :name undeliver_reminded
--- If a reminder was not delivered, neither is its notice: nobody reads that address.
+-- If a reminder was not delivered, neither is its notice: nobody reads that address. If it arrived
+-- after it had failed, so did its notice.
 WITH written AS (
     UPDATE notices SET undelivered = true,
-        undelivered_at = greatest(notices.undelivered_at, reminder.undelivered_at), again = NULL
+        undelivered_at = greatest(notices.undelivered_at, reminder.undelivered_at),
+        again = CASE WHEN reminder.again = 'arrived' THEN 'arrived' END
     FROM notices AS reminder
     JOIN listed(%(account_key)s::bigint[], %(notice_id)s::uuid[])
          USING (bucket, account_key, notice_id)
     WHERE reminder.undelivered
       AND notices.bucket = reminder.bucket AND notices.account_key = reminder.account_key
       AND notices.notice_id = reminder.about
-      AND (NOT notices.undelivered OR notices.undelivered_at < reminder.undelivered_at)
+      AND (NOT notices.undelivered OR notices.undelivered_at < reminder.undelivered_at
+           OR (notices.undelivered_at = reminder.undelivered_at AND reminder.again = 'arrived'
+               AND notices.again IS DISTINCT FROM 'arrived'))
     RETURNING notices.bucket, notices.account_key
 )
 -- :include notices_changed
