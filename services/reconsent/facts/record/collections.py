@@ -70,6 +70,8 @@ def record_collection_rows(
     if any(owner.erased for owner in owners):
         touched = values(connection, SQL["erase"])
     added = _add(connection) if owners else []
+    if added:
+        touched += values(connection, SQL["recount"])
     if touched or deleted or (added and values(connection, SQL["any_erased"])):
         refresh_holdings(connection, [*touched, *(key for key, _, _ in added)], policies)
     else:

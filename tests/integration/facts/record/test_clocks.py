@@ -25,6 +25,7 @@ from reconsent.store.postgres import Database, open_database
 NOW: Final = datetime(2026, 11, 1, 12, tzinfo=UTC)
 ANN: Final = {"property": "shop.example", "account": "ann"}
 MINUTE: Final = timedelta(minutes=1)
+HOUR: Final = timedelta(hours=1)
 _AHEAD: Final = [timedelta(seconds=1), 2 * MINUTE, timedelta(hours=30), timedelta(days=90)]
 
 _STANDING: Final = """
@@ -152,6 +153,43 @@ def test_data_collected_ahead_is_erased_by_an_erasure_now(database: Database) ->
         database, "SELECT members FROM holdings JOIN account_sets USING (holdings_id)"
     )
     assert members == []
+
+
+@pytest.mark.parametrize("ahead", [True, False])
+@pytest.mark.parametrize("copy", ["the same event", "another event"])
+def test_a_yes_counts_from_when_it_came_in_first(
+    database: Database, copy: str, *, ahead: bool
+) -> None:
+    """Also where that is read late: a no said between an import of it and the topic's stands."""
+    stated = NOW + timedelta(hours=1)
+    agreed = choice("allow", stated)
+    # Imported before or after the time that it states; the topic had it since NOW.
+    imported = stated - MINUTE if ahead else stated + HOUR
+    record(database, imported, agreed)
+    record(database, NOW + MINUTE, choice("deny", NOW + MINUTE), on_bus=True)
+    assert decisions(database) == ["ConsentGiven"]
+    others = [] if copy == "the same event" else [choice("deny", NOW - timedelta(days=1))]
+    for _ in range(2):
+        record(database, NOW, *others, agreed, on_bus=True)
+        record(database, imported + HOUR, agreed)
+        assert decisions(database) == ["ConsentWithdrawn"]
+
+
+@pytest.mark.parametrize("ahead", [True, False])
+def test_data_counts_from_when_it_came_in_first(database: Database, *, ahead: bool) -> None:
+    """Also where that is read late: an erasure between an import of it and the topic's holds."""
+    stated = NOW + timedelta(hours=1)
+    collected, imported = collection(stated), stated - MINUTE if ahead else stated + HOUR
+    record(database, imported, collected)
+    record(database, NOW + MINUTE, collection(NOW + MINUTE, erased=True), on_bus=True)
+    for _ in range(2):
+        record(database, NOW, collected, on_bus=True)
+        record(database, imported + HOUR, collected)
+        [(members,)] = rows(
+            database, "SELECT members FROM holdings JOIN account_sets USING (holdings_id)"
+        )
+        assert members == []
+        assert rows(database, "SELECT collected_at FROM collections") == [(NOW,)]
 
 
 def test_the_bus_says_when_something_came_in(database: Database) -> None:

@@ -1,14 +1,17 @@
 -- :name add
 -- Add choices of locked accounts to the ledger, numbered after each account's earlier entries; a
--- repeated event adds nothing, and leaves out a number.
+-- repeated event adds nothing, and leaves out a number. One that came in before a copy of it which is
+-- known is added beside that, as the item -1 - `item`: the ledger keeps what was recorded.
 WITH added AS (
     INSERT INTO consents (bucket, account_key, entry, answer, data_category, collected_under,
                           data_use, recipient, policy_version, channel, notice_id, text_hash,
                           decided_at, stated_at, event_hash, item)
     SELECT bucket_of(said.account_key), said.account_key,
            coalesce(last.entry, 0) + row_number() OVER (PARTITION BY said.account_key ORDER BY position),
-           answer, data_category, collected_under, data_use, recipient, policy_version, channel,
-           notice_id, text_hash, decided_at, stated_at, event_hash, item
+           said.answer, said.data_category, said.collected_under, said.data_use, said.recipient,
+           said.policy_version, said.channel, said.notice_id, said.text_hash, said.decided_at,
+           said.stated_at, said.event_hash,
+           CASE WHEN known.entry IS NULL THEN said.item ELSE -1 - said.item END
     FROM unnest(
         %(account_key)s::bigint[], %(answer)s::text[], %(data_category)s::text[],
         %(collected_under)s::text[], %(data_use)s::text[], %(recipient)s::text[],
@@ -23,6 +26,10 @@ WITH added AS (
         FROM consents JOIN listed(%(account_key)s::bigint[]) USING (bucket, account_key)
         GROUP BY bucket, account_key
     ) AS last ON last.bucket = bucket_of(said.account_key) AND last.account_key = said.account_key
+    LEFT JOIN consents AS known
+      ON known.bucket = bucket_of(said.account_key) AND known.account_key = said.account_key
+     AND known.event_hash = said.event_hash AND known.item = said.item
+     AND said.stated_at IS NOT NULL AND known.decided_at > said.decided_at
     ORDER BY position
     ON CONFLICT (bucket, account_key, event_hash, item) DO NOTHING
     RETURNING bucket, account_key, entry, event_hash, item

@@ -133,3 +133,19 @@ WHERE NOT owned.erased LIMIT 1;
 -- :name late
 -- Find the accounts of events that are dated up to a deletion.
 SELECT DISTINCT property, account, deleted_at FROM owned_collections WHERE at <= deleted_at;
+
+-- :name recount
+-- Delete collections of which a copy is staged that came in before; return their accounts.
+WITH earlier AS (
+    SELECT bucket, account_key, data_category, collected_under, source, stated_at, min(at) AS at
+    FROM owned_collections WHERE stated_at IS NOT NULL AND NOT erased
+    GROUP BY bucket, account_key, data_category, collected_under, source, stated_at
+)
+DELETE FROM collections USING earlier
+WHERE collections.bucket = earlier.bucket AND collections.account_key = earlier.account_key
+  AND collections.data_category = earlier.data_category
+  AND collections.collected_under IS NOT DISTINCT FROM earlier.collected_under
+  AND collections.source IS NOT DISTINCT FROM earlier.source
+  AND coalesce(collections.stated_at, collected_at) = earlier.stated_at
+  AND collected_at > earlier.at
+RETURNING collections.account_key;
