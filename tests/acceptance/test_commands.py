@@ -114,7 +114,8 @@ def test_the_pages_say_where_they_listen(tmp_path: Path) -> None:
     world = World(tmp_path)
     world.environment["PUBLIC_URL"] = "https://privacy.shop.example"
     with world.serving("run", "web"):
-        told = (tmp_path / "web.log").read_text("utf-8")
+        pass  # it answers before it has told where
+    told = (tmp_path / "web.log").read_text("utf-8")
     assert f"pages at {world.url}, links begin with https://privacy.shop.example\n" in told
 
 
