@@ -66,12 +66,12 @@ def record_collection_rows(
     """Record collections and erasures that are written as rows."""
     owners = _owners(connection, rows)
     deleted = _lock(connection, owners)
-    touched: list[int] = []
+    erased: list[int] = []
     if any(owner.erased for owner in owners):
-        touched = values(connection, SQL["erase"])
+        erased = values(connection, SQL["erase"])
     added = _add(connection) if owners else []
-    if added:
-        touched += values(connection, SQL["recount"])
+    recounted = values(connection, SQL["recount"]) if added else []
+    touched = [*erased, *recounted]
     if touched or deleted or (added and values(connection, SQL["any_erased"])):
         refresh_holdings(connection, [*touched, *(key for key, _, _ in added)], policies)
     else:
@@ -80,7 +80,7 @@ def record_collection_rows(
         late = all_rows(connection, _Late, SQL["late"])
         until = {AccountName(one.property, one.account): one.deleted_at for one in late}
         erase_messages(connection, until, keyed_hash)
-    new = len(touched) + len(added)
+    new = len(erased) + len(added)
     return Counts(new=new, unchanged=rows.count(b"\n") - new)
 
 

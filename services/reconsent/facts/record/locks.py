@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reconsent.domain.bucket import bucket_of_hash, by_bucket
+from reconsent.domain.bucket import BUCKETS, bucket_of_hash, by_bucket
 from reconsent.store.named import named
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from typing import LiteralString
 
     from reconsent.store.postgres import Connection
@@ -38,10 +38,23 @@ def lock_against_mailboxes(connection: Connection, address_hashes: Iterable[byte
     _lock_mailboxes(connection, SQL["against_mailboxes"], address_hashes)
 
 
+def lock_all_mailboxes(connection: Connection) -> None:
+    """Keep others from speaking for or against any mailbox.
+
+    For transactions that would lock mailboxes several times: two that hold a shared lock and want
+    it alone wait for each other.
+    """
+    _lock_buckets(connection, SQL["against_mailboxes"], range(BUCKETS))
+
+
 def _lock_mailboxes(
     connection: Connection, query: LiteralString, address_hashes: Iterable[bytes]
 ) -> None:
-    buckets = sorted({bucket_of_hash(address_hash) for address_hash in address_hashes})
+    buckets = {bucket_of_hash(address_hash) for address_hash in address_hashes}
+    _lock_buckets(connection, query, sorted(buckets))
+
+
+def _lock_buckets(connection: Connection, query: LiteralString, buckets: Sequence[int]) -> None:
     if buckets:
         with connection.cursor() as cursor:
             cursor.executemany(query, [{"bucket": bucket} for bucket in buckets])

@@ -13,6 +13,7 @@ from reconsent.facts.record.asking_again import ask_again_after_delivery
 from reconsent.facts.record.bus_messages import erase_reports
 from reconsent.facts.record.locks import (
     lock_against_mailboxes,
+    lock_all_mailboxes,
     lock_for_mailboxes,
     lock_keys,
 )
@@ -88,8 +89,10 @@ def record_mail_events(
     are only counted.
     """
     counts = Counts()
-    for _, run in groupby(enumerate(events), key=lambda one: _alike(one[1])):
-        numbered = list(run)
+    runs = [list(run) for _, run in groupby(enumerate(events), key=lambda one: _alike(one[1]))]
+    if len(runs) > 1:
+        lock_all_mailboxes(connection)
+    for numbered in runs:
         alike = [event for _, event in numbered]
         part = (
             _record_by_notice(connection, alike)
@@ -260,6 +263,7 @@ def record_rejections(
     rejected = all_rows(connection, _Rejected, SQL["rejected"], members)
     undelivered = as_columns({notice.notice_id: notice.account_key for notice in rejected})
     connection.execute(SQL["undeliver_reminded"], undelivered)
+    lock_against_mailboxes(connection, {notice.address_hash for notice in rejected})
     mark(
         connection,
         [

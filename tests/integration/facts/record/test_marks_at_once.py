@@ -97,7 +97,7 @@ class World(Informing):
         with self.place.database.connection() as connection:
             first(connection)
             other.start()
-            while other.is_alive() and not connection.execute(_WAITING).fetchall():
+            while other.is_alive() and not _waiting(self.place):
                 time.sleep(0.01)
         other.join()
 
@@ -136,3 +136,43 @@ def test_who_was_not_reached_is_asked_again(place: Stage, *, bounced_first: bool
     world.at_once(*works if bounced_first else reversed(works))
     world.pipeline.plan()
     assert world.send() == ["a"]
+
+
+def _waiting(place: Stage) -> int:
+    """Return how many wait for a lock; within a transaction the first answer would stay."""
+    with place.database.connection() as connection:
+        return len(connection.execute(_WAITING).fetchall())
+
+
+def test_mixed_reports_do_not_wait_for_each_other(place: Stage) -> None:
+    """Two batches that speak for some mailboxes and against others; each is recorded at once."""
+    at, address_hash = place.clock, place.signer.address_hash
+    begun: list[int] = []
+
+    def record(number: int) -> None:
+        said = [
+            MailEvent.model_validate(
+                {"event": event, "occurred_at": at, "email": f"{event}-{n}-{number}@example.org"}
+            )
+            for event in ("delivered", "bounced")
+            for n in range(200)
+        ]
+
+        def work(connection: Connection) -> None:
+            begun.append(number)
+            record_mail_events(connection, said, address_hash)
+
+        place.database.transaction(work)
+
+    batches = [threading.Thread(target=record, args=(number,)) for number in (1, 2)]
+    with place.database.connection() as connection:
+        # Somebody who speaks for all mailboxes meanwhile, so that both begin before one goes on.
+        connection.execute("SELECT FROM buckets FOR SHARE")
+        for batch in batches:
+            batch.start()
+        while _waiting(place) < len(batches):
+            assert all(batch.is_alive() for batch in batches)
+            time.sleep(0.01)
+    for batch in batches:
+        batch.join()
+    assert sorted(begun) == [1, 2]
