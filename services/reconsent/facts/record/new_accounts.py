@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from psycopg.errors import UniqueViolation
 
 from reconsent.domain.account import Contact, Profile, Status
-from reconsent.facts.record.locks import lock_for_mailboxes
+from reconsent.facts.record.locks import lock_mailboxes_shared
 from reconsent.facts.record.marks import lift_by_what_is_known
 from reconsent.store.copying import copy_text
 from reconsent.store.named import named
@@ -80,9 +80,9 @@ def added_and_changed(connection: Connection, rows: bytes) -> tuple[int, list[Ch
 
 
 def _lift_by_verifications(connection: Connection) -> None:
-    one_of_each_bucket = values(connection, SQL["verified"])
+    one_of_each_bucket = values(connection, SQL["a_verified_mailbox_per_bucket"])
     if one_of_each_bucket:
-        lock_for_mailboxes(connection, one_of_each_bucket)
+        lock_mailboxes_shared(connection, one_of_each_bucket)
         lift_by_what_is_known(connection, values(connection, SQL["verified_and_marked"]))
 
 

@@ -81,7 +81,7 @@ FROM compared_accounts
 WHERE %(all)s OR account_key IS NOT NULL OR NOT alone
 ORDER BY position;
 
--- :name verified
+-- :name a_verified_mailbox_per_bucket
 -- Find a mailbox in each bucket of those that the compared events verify.
 SELECT DISTINCT ON (bucket_of_hash(address_hash)) address_hash
 FROM compared_accounts
