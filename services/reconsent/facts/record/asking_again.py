@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 SQL = named("record/asking_again")
 MOST_IN_VAIN: Final = 6
-"""After so many mails about a version that a mailbox did not take, no delivery repeats them."""
+"""Once more questions than this of a version did not arrive, no delivery repeats them."""
 
 
 def ask_again_after_lifting(connection: Connection, address_hashes: Collection[bytes]) -> None:

@@ -13,8 +13,8 @@ WITH written AS (
 -- :include accounts_written
 
 -- :name after_delivery
--- Ask again what did not reach mailboxes that take mail again since, unless a version has been asked
--- there in vain too often.
+-- Ask again what did not reach mailboxes that take mail again since, while no more than so many of
+-- its version to the account did not arrive there.
 WITH written AS (
     UPDATE notices SET again = 'delivered'
     FROM unnest(%(address_hash)s::bytea[], %(at)s::timestamptz[]) AS delivered (address_hash, at)
