@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from tests.model.addresses import mailbox, mended
 from tests.model.permission import Permissions
@@ -21,6 +23,8 @@ class Mailboxes(Permissions):
     lifts: list[Said] = field(default_factory=list)
     deliveries: list[tuple[str, datetime]] = field(default_factory=list)
     leavings: list[tuple[Key, datetime]] = field(default_factory=list)
+    left_mailboxes: list[tuple[str, datetime]] = field(default_factory=list)
+    named_mailboxes: dict[Key, list[tuple[str, datetime]]] = field(default_factory=dict)
 
     def mark(self, email: str, kind: str, at: datetime) -> None:
         """Mark a mailbox, whoever has it."""
@@ -110,11 +114,25 @@ class Mailboxes(Permissions):
         )
 
     def leave_by_address(self, email: str, at: datetime) -> None:
-        """Unsubscribe each account that has a mailbox now."""
-        for key in self.account_events:
-            known = self.person(key).email
-            if known and mailbox(known) == mailbox(email):
+        """An unsubscribe that names a mailbox counts for each account that names this, ever."""
+        self.left_mailboxes.append((mailbox(email), at))
+        for key, boxes in self.named_mailboxes.items():
+            if any(box == mailbox(email) for box, _ in boxes):
                 self.leavings.append((key, at))
+
+    def name_mailbox(self, event: Mapping[str, Any]) -> None:
+        """Note which mailbox an account names, and whether somebody has unsubscribed it."""
+        key, at = (event["property"], event["account"]), instant(event["updated_at"])
+        boxes = self.named_mailboxes.setdefault(key, [])
+        # RULES 28: forgotten.
+        boxes[:] = [named for named in boxes if self.since_deletion(key, named[1])]
+        if self.person(key).minor:
+            boxes.clear()
+        elif (email := mended(event.get("email"))) and self.since_deletion(key, at):
+            if event.get("minor") or event["status"] == "deleted":
+                return
+            boxes.append((mailbox(email), at))
+            self.leavings += [(key, at) for box, at in self.left_mailboxes if box == mailbox(email)]
 
     def forgotten(self, key: Key) -> bool:
         """Return whether the account's address is not known any more."""

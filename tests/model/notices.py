@@ -82,6 +82,7 @@ class Notices(Mailboxes):
                 if notice.state in ("due", "suppressed"):
                     notice.state, notice.suppression = "suppressed", "deleted"
         self.account_events.setdefault(key, []).append(event)
+        self.name_mailbox(event)
 
     def delete(self, site: str, account: str, at: str | datetime) -> None:
         """Record a tombstone, dated by its message."""

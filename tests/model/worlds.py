@@ -107,6 +107,15 @@ class _Story(Messages):
         self.expire()
         self.mail()
 
+    def left_early(self) -> None:
+        """Somebody unsubscribes an address, and an account names it then or later."""
+        email = self.one([*EMAILS[:4], f"{len(self.steps)}@example.org"])
+        self.says("unsubscribed", email)
+        self.now += self.one([timedelta(), timedelta(hours=1)])
+        self.names(self.key(), email)
+        self.publish()
+        self.mail()
+
     def expire(self) -> None:
         self.steps.append(Expire(now=self.now))
 
@@ -163,13 +172,13 @@ _KINDS = (
     *("click",) * 5,
     *("report",) * 2,
     *("permit", "plan", "dispatch", "expire", "look", "stale", "tombstone"),
-    *("again", "overtaken", "moved", "returned", "regained", "regained"),
+    *("again", "overtaken", "moved", "returned", "regained", "regained", "left_early"),
 )
 
 NO_MAIL = frozenset(
     (
         *("mail", "dispatch", "click", "look", "stale", "report", "expire", "overtaken"),
-        *("moved", "returned", "regained"),
+        *("moved", "returned", "regained", "left_early"),
     )
 )
 """The kinds to leave out of a story without mail before its end."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from reconsent.domain.account import AccountName
 from reconsent.domain.bucket import bucket_of
 from reconsent.facts.record.bus_messages import erase_messages
+from reconsent.facts.record.mailbox_reports import leave_by_address
 from reconsent.facts.record.named_addresses import (
     Naming,
     name_addresses,
@@ -95,6 +96,15 @@ def keep_addresses(
             and not (event.minor or path.now.minor)
             and (path.now.deleted_at is None or event.updated_at > path.now.deleted_at)
         ],
+    )
+    # What was said of these mailboxes before: they are locked since the events were staged.
+    leave_by_address(
+        connection,
+        {
+            event.address_hash
+            for event, path in paths
+            if path.key is not None and event.address_hash
+        },
     )
     arrived = {path.key for _, path in paths if path.key is not None and path.arrived}
     try_addresses_again(connection, arrived)

@@ -12,10 +12,10 @@ from reconsent.facts.notice_ids import accounts_of, as_columns, in_buckets
 from reconsent.facts.record.asking_again import ask_again_after_delivery
 from reconsent.facts.record.bus_messages import erase_reports
 from reconsent.facts.record.locks import (
-    lock_all_mailboxes_exclusive,
+    lock_against_mailboxes,
+    lock_all_mailboxes,
+    lock_for_mailboxes,
     lock_keys,
-    lock_mailboxes_exclusive,
-    lock_mailboxes_shared,
 )
 from reconsent.facts.record.mailbox_reports import (
     accepted_for,
@@ -91,7 +91,7 @@ def record_mail_events(
     counts = Counts()
     runs = [list(run) for _, run in groupby(enumerate(events), key=lambda one: _alike(one[1]))]
     if len(runs) > 1:
-        lock_all_mailboxes_exclusive(connection)
+        lock_all_mailboxes(connection)
     for numbered in runs:
         alike = [event for _, event in numbered]
         part = (
@@ -137,6 +137,7 @@ def _record_by_address(
     """Record reports that name no notice: about mailboxes, and what they accepted lately."""
     hashed = [(address_hash(event.email), event) for event in events if event.email]
     new = add_reports(connection, hashed)
+    _lock_mailboxes(connection, [(mailbox, event.event) for mailbox, event in new])
     _mark(
         connection,
         [(mailbox, event.event, event.reason, event.occurred_at) for mailbox, event in new],
@@ -145,7 +146,7 @@ def _record_by_address(
     sent = _lock(connection, {notice_id for notice_id, _ in about})
     known = [(notice_id, event) for notice_id, event in about if notice_id in sent]
     _apply(connection, _add(connection, known, sent), sent)
-    leave_by_address(connection, new)
+    leave_by_address(connection, {box for box, event in new if event.event == "unsubscribed"})
     not_ours = len(events) - len(hashed)
     return Counts(new=len(new), unchanged=len(hashed) - len(new), not_ours=not_ours)
 
@@ -205,11 +206,10 @@ def _mark(
     connection: Connection, reported: Sequence[tuple[bytes, str, str | None, datetime]]
 ) -> None:
     """Mark mailboxes, and lift marks, as reports say: mailbox, event, reason, time."""
-    mailboxes = {mailbox for mailbox, event, _, _ in reported if event in _OF_MAILBOXES}
-    if any(event in _AGAINST for _, event, _, _ in reported):
-        lock_mailboxes_exclusive(connection, mailboxes)
-    else:
-        lock_mailboxes_shared(connection, mailboxes)
+    _lock_mailboxes(
+        connection,
+        [(mailbox, event) for mailbox, event, _, _ in reported if event in _OF_MAILBOXES],
+    )
     mark(
         connection,
         [
@@ -227,6 +227,15 @@ def _mark(
     ask_again_after_delivery(connection, {one.address_hash: one.at for one in delivered})
     failed = {mailbox for mailbox, event, _, _ in reported if event in _FAILED}
     note_undelivered(connection, failed)
+
+
+def _lock_mailboxes(connection: Connection, reported: Collection[tuple[bytes, str]]) -> None:
+    """Lock the mailboxes that reports speak of: mailbox, event."""
+    mailboxes = {mailbox for mailbox, _ in reported}
+    if any(event in _AGAINST or event == "unsubscribed" for _, event in reported):
+        lock_against_mailboxes(connection, mailboxes)
+    else:
+        lock_for_mailboxes(connection, mailboxes)
 
 
 def _leave(connection: Connection, new: Sequence[_New], sent: Mapping[UUID, _Sent]) -> None:
@@ -263,7 +272,7 @@ def record_rejections(
     rejected = all_rows(connection, _Rejected, SQL["rejected"], members)
     undelivered = as_columns({notice.notice_id: notice.account_key for notice in rejected})
     connection.execute(SQL["undeliver_reminded"], undelivered)
-    lock_mailboxes_exclusive(connection, {notice.address_hash for notice in rejected})
+    lock_against_mailboxes(connection, {notice.address_hash for notice in rejected})
     mark(
         connection,
         [

@@ -6,7 +6,7 @@ import hashlib
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from reconsent.facts.record.marks import having, having_had
+from reconsent.facts.record.marks import having_had
 from reconsent.facts.record.unsubscribes import Unsubscribe, record_unsubscribes
 from reconsent.store import log
 from reconsent.store.named import named
@@ -38,6 +38,11 @@ class _Added(NamedTuple):
     provider_id: str | None
 
 
+class _Left(NamedTuple):
+    address_hash: bytes
+    occurred_at: datetime
+
+
 class _About(NamedTuple):
     position: int
     notice_id: UUID
@@ -62,7 +67,7 @@ def accepted_for(connection: Connection, reports: Sequence[Report]) -> list[tupl
         return []
     mailboxes = [address_hash for address_hash, _ in about]
     wanted = {
-        "keys": having_had(connection, set(mailboxes)),
+        "keys": [one.account_key for one in having_had(connection, set(mailboxes))],
         "address_hash": mailboxes,
         "until": [_end_of(event.occurred_at) for _, event in about],
         "since": [event.occurred_at - LATE_REPORTS for _, event in about],
@@ -76,13 +81,17 @@ def _end_of(occurred_at: datetime) -> datetime:
     return occurred_at if occurred_at.microsecond else occurred_at + _WITHIN_SECOND
 
 
-def leave_by_address(connection: Connection, reports: Sequence[Report]) -> None:
-    """Record the unsubscribes among reports for each account that has the address."""
-    left = [(mailbox, event) for mailbox, event in reports if event.event == "unsubscribed"]
-    if not left:
+def leave_by_address(connection: Connection, address_hashes: Collection[bytes]) -> None:
+    """Record the unsubscribes that name mailboxes for each account that has or had one of them.
+
+    The mailboxes are locked: an account that names one of them at the same time sees the report,
+    or is seen here. So an unsubscribe counts whether it comes before its account or after it.
+    """
+    if not address_hashes:
         return
+    left = all_rows(connection, _Left, SQL["left"], {"address_hashes": sorted(address_hashes)})
     owners: dict[bytes, list[int]] = {}
-    for key, mailbox in having(connection, {mailbox for mailbox, _ in left}):
+    for key, mailbox in having_had(connection, {one.address_hash for one in left}) if left else ():
         owners.setdefault(mailbox, []).append(key)
     said = [
         Unsubscribe(
@@ -90,10 +99,10 @@ def leave_by_address(connection: Connection, reports: Sequence[Report]) -> None:
             notice_id=None,
             reason="unsubscribed",
             channel="provider",
-            occurred_at=event.occurred_at,
+            occurred_at=one.occurred_at,
         )
-        for mailbox, event in left
-        for key in owners.get(mailbox, [])
+        for one in left
+        for key in owners.get(one.address_hash, [])
     ]
     if said:
         record_unsubscribes(connection, said)

@@ -15,9 +15,9 @@ from reconsent.facts.record.asking_again import (
     ask_again_after_lifting,
 )
 from reconsent.facts.record.locks import (
+    lock_against_mailboxes,
+    lock_for_mailboxes,
     lock_keys,
-    lock_mailboxes_exclusive,
-    lock_mailboxes_shared,
 )
 from reconsent.store.named import named
 from reconsent.store.rows import all_rows, values
@@ -78,7 +78,7 @@ class Order(NamedTuple):
 
 
 class Having(NamedTuple):
-    """An account that has an address."""
+    """An account that has an address, or had it."""
 
     account_key: int
     address_hash: bytes
@@ -100,7 +100,7 @@ def mark(connection: Connection, marks: Iterable[Marked]) -> None:
         latest[one[:2]] = max(one.at, known) if known else one.at
     if not latest:
         return
-    lock_mailboxes_exclusive(connection, {address_hash for address_hash, _ in latest})
+    lock_against_mailboxes(connection, {address_hash for address_hash, _ in latest})
     lifts = _known_lifts(connection, {address_hash for address_hash, _ in latest})
     made = sorted(latest)
     columns = {
@@ -120,7 +120,7 @@ def lift(connection: Connection, lifts: Iterable[Lifted]) -> int:
     if not latest:
         return 0
     made = [latest[key] for key in sorted(latest)]
-    lock_mailboxes_shared(connection, {one.address_hash for one in made})
+    lock_for_mailboxes(connection, {one.address_hash for one in made})
     columns = {
         "address_hash": [one.address_hash for one in made],
         "mark": [one.mark for one in made],
@@ -137,7 +137,7 @@ def lift(connection: Connection, lifts: Iterable[Lifted]) -> int:
 def note_undelivered(connection: Connection, address_hashes: Collection[bytes]) -> None:
     """Look for what is known to let mail to mailboxes be repeated that has not reached them."""
     if address_hashes:
-        lock_mailboxes_exclusive(connection, address_hashes)
+        lock_against_mailboxes(connection, address_hashes)
         delivered = _latest(_delivered(connection, address_hashes))
         ask_again_after_delivery(connection, {key[0]: one.at for key, one in delivered.items()})
         ask_again_after_lifting(connection, address_hashes)
@@ -145,7 +145,7 @@ def note_undelivered(connection: Connection, address_hashes: Collection[bytes]) 
 
 def lift_by_what_is_known(connection: Connection, address_hashes: Collection[bytes]) -> None:
     """Lift the marks on mailboxes that something recorded lifts."""
-    lock_mailboxes_shared(connection, address_hashes)
+    lock_for_mailboxes(connection, address_hashes)
     held = [one for one in marks_of(connection, address_hashes) if one.lifted_at is None]
     if held:
         lifts = _known_lifts(connection, {one.address_hash for one in held})
@@ -165,9 +165,11 @@ def having(connection: Connection, address_hashes: Collection[bytes]) -> list[Ha
     return all_rows(connection, Having, SQL["having"], {"address_hashes": sorted(address_hashes)})
 
 
-def having_had(connection: Connection, address_hashes: Collection[bytes]) -> list[int]:
+def having_had(connection: Connection, address_hashes: Collection[bytes]) -> list[Having]:
     """Return the accounts that have some addresses, or had them."""
-    return values(connection, SQL["having_had"], {"address_hashes": sorted(address_hashes)})
+    return all_rows(
+        connection, Having, SQL["having_had"], {"address_hashes": sorted(address_hashes)}
+    )
 
 
 def note_changed(connection: Connection, keys: Collection[int]) -> None:
@@ -199,7 +201,7 @@ def _delivered(connection: Connection, address_hashes: Collection[bytes]) -> lis
     """Return when mail was delivered to mailboxes."""
     wanted = {
         "address_hashes": sorted(address_hashes),
-        "keys": having_had(connection, address_hashes),
+        "keys": [one.account_key for one in having_had(connection, address_hashes)],
     }
     return [
         Lifted(row.address_hash, "bounced", row.at, DELIVERED)
@@ -242,7 +244,7 @@ def order_lift(
 
     A mark that is made later, but by an earlier report, does not hold either.
     """
-    lock_mailboxes_shared(connection, [address_hash])
+    lock_for_mailboxes(connection, [address_hash])
     held = {
         one.mark
         for one in marks_of(connection, [address_hash])

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from psycopg.errors import UniqueViolation
 
 from reconsent.domain.account import Contact, Profile, Status
-from reconsent.facts.record.locks import lock_mailboxes_shared
+from reconsent.facts.record.locks import lock_mailboxes_of
+from reconsent.facts.record.mailbox_reports import leave_by_address
 from reconsent.facts.record.marks import lift_by_what_is_known
 from reconsent.store.copying import copy_text
 from reconsent.store.named import named
@@ -74,16 +75,29 @@ def added_and_changed(connection: Connection, rows: bytes) -> tuple[int, list[Ch
             [added] = values(connection, SQL["add"])
     except UniqueViolation:
         # Another transaction has just added one of them.
+        added = None
+    _lock_mailboxes(connection)
+    if added is None:
         return 0, changed(connection)
-    _lift_by_verifications(connection)
+    _apply_what_is_known(connection)
     return added, [] if added == compared else _changed(connection, every=False)
 
 
-def _lift_by_verifications(connection: Connection) -> None:
-    one_of_each_bucket = values(connection, SQL["a_verified_mailbox_per_bucket"])
-    if one_of_each_bucket:
-        lock_mailboxes_shared(connection, one_of_each_bucket)
+def _lock_mailboxes(connection: Connection) -> None:
+    """Lock the mailboxes that the events name.
+
+    Only now, because nobody else sees the added accounts yet: reports do not wait longer for the
+    mailboxes than it takes to look for what is known of them.
+    """
+    lock_mailboxes_of(connection, values(connection, SQL["mailbox_buckets"]))
+
+
+def _apply_what_is_known(connection: Connection) -> None:
+    """Lift the marks that the events lift, and record who unsubscribed before it was known."""
+    if values(connection, SQL["verifies"]):
         lift_by_what_is_known(connection, values(connection, SQL["verified_and_marked"]))
+    if values(connection, SQL["anyone_left"]):
+        leave_by_address(connection, values(connection, SQL["left"]))
 
 
 def changed(connection: Connection) -> list[Changed]:

@@ -22,15 +22,12 @@ from reconsent.facts.record.recorder import Recorder
 from reconsent.facts.versions import PublishedVersions
 from reconsent.store.postgres import Connection
 from tests.integration.informing import HOUR, SITE, Informing
+from tests.integration.interleaving import Work, at_once, waiting
 from tests.integration.stage import Stage, stage
 
 ANN: Final = "ann@example.org"
 GONE: Final = "550 5.1.1 no such user"
 FULL: Final = "552 5.2.2 mailbox full"
-Work = Callable[[Connection], object]
-_WAITING: Final = (
-    "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-)
 
 
 @pytest.fixture(name="place", scope="module")
@@ -91,16 +88,6 @@ class World(Informing):
             found = marks_of(connection, [self.place.signer.address_hash(ANN)])
         return {one.mark: one.lifted_at is None for one in found}
 
-    def at_once(self, first: Work, second: Work) -> None:
-        """Record two things; the second is recorded before the first is committed, or waits."""
-        other = threading.Thread(target=lambda: self.place.database.transaction(second))
-        with self.place.database.connection() as connection:
-            first(connection)
-            other.start()
-            while other.is_alive() and not _waiting(self.place):
-                time.sleep(0.01)
-        other.join()
-
 
 @pytest.mark.parametrize("against_first", [True, False])
 @pytest.mark.parametrize("how", ["operator", "delivered", "verified", "verified by another"])
@@ -108,7 +95,7 @@ def test_what_lifts_a_mark_is_not_lost(place: Stage, how: str, *, against_first:
     """The mailbox takes mail again, as if one had been recorded after the other."""
     world = World(place)
     works = [world.bounced(GONE), world.speaks_for(how)]
-    world.at_once(*works if against_first else reversed(works))
+    at_once(place.database, *works if against_first else reversed(works))
     assert world.marks() == {"bounced": False}
 
 
@@ -118,7 +105,7 @@ def test_a_later_mark_holds(place: Stage, *, bounced_first: bool) -> None:
     world = World(place)
     earlier = world.report("delivered", world.failed_at - HOUR / 2, email=ANN)
     works = [world.bounced(GONE), earlier]
-    world.at_once(*works if bounced_first else reversed(works))
+    at_once(place.database, *works if bounced_first else reversed(works))
     assert world.marks() == {"bounced": True}
 
 
@@ -133,15 +120,9 @@ def test_who_was_not_reached_is_asked_again(place: Stage, *, bounced_first: bool
     notices = {one["account"]: str(one["notice"]) for one in world.pipeline.notices()}
     arrived = world.report("delivered", world.place.clock + HOUR, notice=notices["abe"])
     works = [world.bounced(FULL), arrived]
-    world.at_once(*works if bounced_first else reversed(works))
+    at_once(place.database, *works if bounced_first else reversed(works))
     world.pipeline.plan()
     assert world.send() == ["a"]
-
-
-def _waiting(place: Stage) -> int:
-    """Return how many wait for a lock; within a transaction the first answer would stay."""
-    with place.database.connection() as connection:
-        return len(connection.execute(_WAITING).fetchall())
 
 
 def test_mixed_reports_do_not_wait_for_each_other(place: Stage) -> None:
@@ -170,7 +151,7 @@ def test_mixed_reports_do_not_wait_for_each_other(place: Stage) -> None:
         connection.execute("SELECT FROM buckets FOR SHARE")
         for batch in batches:
             batch.start()
-        while _waiting(place) < len(batches):
+        while waiting(place.database) < len(batches):
             assert all(batch.is_alive() for batch in batches)
             time.sleep(0.01)
     for batch in batches:

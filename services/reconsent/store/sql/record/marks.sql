@@ -98,9 +98,9 @@ WHERE address_hash = ANY(%(address_hashes)s::bytea[]);
 
 -- :name having_had
 -- Find the accounts that have, or had, some addresses.
-SELECT account_key FROM accounts WHERE address_hash = ANY(%(address_hashes)s::bytea[])
+SELECT account_key, address_hash FROM accounts WHERE address_hash = ANY(%(address_hashes)s::bytea[])
 UNION
-SELECT account_key FROM named_addresses WHERE address_hash = ANY(%(address_hashes)s::bytea[]);
+SELECT account_key, address_hash FROM named_addresses WHERE address_hash = ANY(%(address_hashes)s::bytea[]);
 
 -- :name note_changed
 -- Mark accounts as changed.

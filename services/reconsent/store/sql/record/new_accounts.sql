@@ -81,11 +81,14 @@ FROM compared_accounts
 WHERE %(all)s OR account_key IS NOT NULL OR NOT alone
 ORDER BY position;
 
--- :name a_verified_mailbox_per_bucket
--- Find a mailbox in each bucket of those that the compared events verify.
-SELECT DISTINCT ON (bucket_of_hash(address_hash)) address_hash
-FROM compared_accounts
-WHERE verified_at IS NOT NULL AND address_hash IS NOT NULL;
+-- :name mailbox_buckets
+-- Find the buckets of the mailboxes that the compared events name.
+SELECT DISTINCT bucket_of_hash(address_hash) AS bucket
+FROM compared_accounts WHERE address_hash IS NOT NULL ORDER BY bucket;
+
+-- :name verifies
+-- Tell whether any of the compared events verifies a mailbox.
+SELECT bucket FROM compared_accounts WHERE verified_at IS NOT NULL AND address_hash IS NOT NULL LIMIT 1;
 
 -- :name verified_and_marked
 -- Find the marked mailboxes among those that the compared events verify.
@@ -94,3 +97,15 @@ FROM compared_accounts AS compared
 JOIN mailbox_marks ON mailbox_marks.bucket = bucket_of_hash(compared.address_hash)
                   AND mailbox_marks.address_hash = compared.address_hash
 WHERE verified_at IS NOT NULL AND lifted_at IS NULL;
+
+-- :name anyone_left
+-- Tell whether any report that names an address says that its owner unsubscribed.
+SELECT bucket FROM mailbox_reports WHERE event = 'unsubscribed' LIMIT 1;
+
+-- :name left
+-- Find the mailboxes whose owners unsubscribed, among those of the accounts that are simply new.
+SELECT DISTINCT compared.address_hash
+FROM compared_accounts AS compared
+JOIN mailbox_reports ON mailbox_reports.bucket = bucket_of_hash(compared.address_hash)
+                    AND mailbox_reports.address_hash = compared.address_hash
+WHERE account_key IS NULL AND alone AND event = 'unsubscribed';
