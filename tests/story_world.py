@@ -180,7 +180,7 @@ def small_world(conninfo: str, database: Database, mailbox: Path) -> Iterator[Wo
 
 def checked_text(account: dict[str, Any]) -> str:
     """Return the story as text, after checking what holds for every story."""
-    lines = story(account)
+    lines = story(account, None)
     for line in lines:
         is_heading = not line.startswith(" ") or line.endswith(":")
         assert is_heading or re.search(r" \(rule ([1-9]|1\d|2\d)\)$", line), line

@@ -15,6 +15,7 @@ from reconsent.facts.read.ledger import account_ledger
 from reconsent.store.postgres import Connection
 
 if TYPE_CHECKING:
+    from reconsent.domain.policy import Policy
     from reconsent.program import Program
 
 
@@ -31,7 +32,7 @@ def consents(program: Program, account: str, property_name: str, *, as_json: boo
         policies = program.versions.now(connection)
         if for_people:
             story = account_json(connection, program.cohorts, policies, property_name, account)
-            entries = _in_words(story) if story else None
+            entries = _in_words(story, policies.of_property(property_name)) if story else None
         else:
             entries = account_ledger(connection, policies, property_name, account)
         if entries is None:
@@ -48,9 +49,10 @@ def consents(program: Program, account: str, property_name: str, *, as_json: boo
     )
 
 
-def _in_words(story: dict[str, Any]) -> list[dict[str, Any]]:
+def _in_words(story: dict[str, Any], policy: Policy | None) -> list[dict[str, Any]]:
     """Return an account's ledger entries with the time of each as `explain` shows it."""
     from reconsent.cli.explain_times import in_zone, moment, zone_of  # noqa: PLC0415 -- loads words
 
-    said = in_zone(story["consents"], zone_of(story))
+    where = zone_of(story, policy.latest if policy else None)
+    said = in_zone(story["consents"], where)
     return [entry | {"decided": moment(entry["decided_at"])} for entry in said]

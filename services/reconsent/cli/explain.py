@@ -14,6 +14,7 @@ from reconsent.facts.read.account_story import account_json
 from reconsent.store.postgres import Connection
 
 if TYPE_CHECKING:
+    from reconsent.domain.policy import Policy
     from reconsent.program import Program
 
 
@@ -26,15 +27,15 @@ def explain(program: Program, account: str, property_name: str, *, as_json: bool
     """Tell one account's story, with the rule behind each step."""
     from reconsent.cli.explain_report import story  # noqa: PLC0415 -- loads the words of pages
 
-    def work(connection: Connection) -> dict[str, Any]:
+    def work(connection: Connection) -> tuple[dict[str, Any], Policy | None]:
         policies = program.versions.now(connection)
         found = account_json(connection, program.cohorts, policies, property_name, account)
         if found is None:
             raise BadInputError(no_account(policies, property_name, account))
-        return found
+        return found, policies.of_property(property_name)
 
-    found = program.database.transaction(work)
+    found, policy = program.database.transaction(work)
     if as_json:
         terminal.document(found)
     else:
-        click.echo("\n".join(story(found)))
+        click.echo("\n".join(story(found, policy.latest if policy else None)))

@@ -24,18 +24,20 @@ from reconsent.cli.explain_words import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from reconsent.domain.policy import PolicyVersion
+
 Json = dict[str, Any]
 Row = tuple[str, ...]
 
 _INDENT: Final = "  "
 
 
-def story(account: Json) -> list[str]:
+def story(account: Json, latest: PolicyVersion | None) -> list[str]:
     """Return the lines of an account's story, from the JSON of `account_json`.
 
-    Times are in the account's zone, else in the offset that the latest version is written in.
+    Times are as the account's person reads them in pages about the latest version.
     """
-    account = in_zone(account, zone_of(account))
+    account = in_zone(account, zone_of(account, latest))
     parts = [
         ("Who it is", _table(_who(account))),
         ("What it was before", _table(_was(account))),

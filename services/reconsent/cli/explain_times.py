@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, tzinfo
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from reconsent.words.translation import offset, zone
+from reconsent.words.zones import offset, readers_zone, zone
+
+if TYPE_CHECKING:
+    from reconsent.domain.policy import PolicyVersion
 
 _TIMES: Final = {
     "accepted_at", "counts_from", "decided_at", "deleted_at", "erased_at", "first_collected_at",
@@ -13,11 +16,11 @@ _TIMES: Final = {
 }  # fmt: skip
 
 
-def zone_of(account: dict[str, Any]) -> tzinfo:
-    """Return the account's time zone, else the offset that the latest version is written in."""
-    effective_at = account["latest_effective_at"]
-    written = datetime.fromisoformat(effective_at).tzinfo if effective_at else None
-    return zone(account["time_zone"], written or UTC)
+def zone_of(account: dict[str, Any], version: PolicyVersion | None) -> tzinfo:
+    """Return the zone of the times that an account's person reads; `version` is the latest."""
+    if version is None:
+        return zone(account["time_zone"], UTC)
+    return readers_zone(account["time_zone"], version) or UTC
 
 
 def in_zone(value: Any, where: tzinfo) -> Any:  # noqa: ANN401 (any JSON)

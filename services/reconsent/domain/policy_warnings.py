@@ -1,4 +1,4 @@
-"""Warnings for the author of a policy version; none prevents publication."""
+"""Warnings for the author of a policy version, and slips that prevent its publication."""
 
 from __future__ import annotations
 
@@ -33,6 +33,9 @@ class TextFlaws(Protocol):
     def foreign(self, locale: str) -> str | None:
         """Tell in which languages the program itself speaks, if not in that of a locale."""
 
+    def canonical(self, locale: str) -> str:
+        """Return a locale as it is compared: in one spelling."""
+
     def is_country(self, code: str) -> bool:
         """Tell whether a country has this code in ISO 3166."""
 
@@ -49,6 +52,7 @@ def slips(version: PolicyVersion, flaws: TextFlaws) -> Iterator[tuple[Place, str
     for key, party in version.parties.items():
         if party.country and not flaws.is_country(party.country):
             yield ("parties", key, "country"), f"{party.country} is not a country of ISO 3166"
+    yield from _texts_of_one_locale(version, flaws)
     yield from _repeated(("joint_controllers",), version.joint_controllers)
     for index, row in enumerate(version.declares):
         place = ("declares", index, "recipients")
@@ -59,6 +63,15 @@ def slips(version: PolicyVersion, flaws: TextFlaws) -> Iterator[tuple[Place, str
                 f"{version.controller} is the controller, which `controller: false` leaves out"
             )
             yield (*place, position), message
+
+
+def _texts_of_one_locale(version: PolicyVersion, flaws: TextFlaws) -> Iterator[tuple[Place, str]]:
+    """Yield texts that nobody would read: an earlier one has the same locale, spelled otherwise."""
+    first: dict[str, str] = {}
+    for locale in version.texts:
+        earlier = first.setdefault(flaws.canonical(locale), locale)
+        if earlier != locale:
+            yield ("texts", locale), f"is the same locale as {earlier}; only one text can be shown"
 
 
 def _repeated(place: Place, names: Sequence[str]) -> Iterator[tuple[Place, str]]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from babel import Locale
 
-from reconsent.domain.locales import match
+from reconsent.domain.locales import match, normal
 from reconsent.domain.mail import CHOOSE_LINK, UNSUBSCRIBE_LINK
 from reconsent.words.languages import mixed_word, other_language
 from reconsent.words.markdown import dead_ends, paragraphs, shown
@@ -101,6 +101,11 @@ def foreign(locale: str) -> str | None:
         f"mails and pages have sentences of their own in {' and '.join(LANGUAGES)} only: around"
         f" this text they would be in {LANGUAGES[0]}"
     )
+
+
+def canonical(locale: str) -> str:
+    """Return a locale as it is compared: in one spelling."""
+    return normal(locale)
 
 
 def is_country(code: str) -> bool:

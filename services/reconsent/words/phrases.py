@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from datetime import UTC
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
@@ -18,15 +19,8 @@ from babel.lists import format_list
 from reconsent.domain.locales import match
 from reconsent.domain.use import ANY, meet
 from reconsent.words.markdown import without_comments
-from reconsent.words.translation import (
-    LANGUAGES,
-    calendar,
-    catalogue,
-    language_of,
-    moment,
-    phrases,
-    zone,
-)
+from reconsent.words.translation import LANGUAGES, calendar, catalogue, language_of, moment, phrases
+from reconsent.words.zones import readers_zone
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -264,12 +258,17 @@ class Words:
         return format_date(at, "long", locale=self.calendar)
 
     def day(self, at: datetime, time_zone: str | None) -> str:
-        """Return the date of a person's own time: in their zone, else in the version's offset."""
-        return self.date(at.astimezone(zone(time_zone, self.version.zone)))
+        """Return the date of a person's own time: in their zone, else in that of the readers."""
+        return self.date(at.astimezone(readers_zone(time_zone, self.version) or UTC))
 
     def moment(self, at: datetime, time_zone: str | None) -> str:
-        """Return a person's own time to the minute: in their zone, else in the version's offset."""
-        return moment(at.astimezone(zone(time_zone, self.version.zone)), self.calendar)
+        """Return a person's own time to the minute: in their zone, else in that of the readers."""
+        where = readers_zone(time_zone, self.version)
+        if where is None:
+            date, time = self.day(at, None), f"{at.astimezone(UTC):%H:%M}"
+            form = self._say("%(date)s, %(time)s universal time (UTC)")
+            return form % {"date": date, "time": time}
+        return moment(at.astimezone(where), self.calendar)
 
     def _cut(self, text: str, longest: int = _LONGEST_PHRASE) -> str:
         return cut(text, longest) if self.brief else text

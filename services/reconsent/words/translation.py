@@ -15,17 +15,18 @@ from typing import TYPE_CHECKING, Final
 
 import yaml
 from babel import Locale, UnknownLocaleError
-from babel.dates import format_date, get_timezone
+from babel.dates import format_date
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.support import NullTranslations, Translations
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from reconsent.domain.locales import best_of, is_locale, match, normal
+from reconsent.words.zones import offset, zone
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from datetime import datetime, tzinfo
+    from datetime import datetime
     from importlib.resources.abc import Traversable
 
 LANGUAGES: Final = ("en", "nb")
@@ -68,14 +69,6 @@ def autonym(locale: str) -> str:
         return locale
 
 
-def zone(time_zone: str | None, otherwise: tzinfo) -> tzinfo:
-    """Return a time zone by its name, or another one if there is no such zone."""
-    try:
-        return get_timezone(time_zone) if time_zone else otherwise
-    except (LookupError, ValueError):
-        return otherwise
-
-
 def exists(field: str, name: str) -> bool:
     """Tell whether there is a locale, or else a time zone, of a name."""
     return is_locale(name) if field == "locale" else zone(name, _NOWHERE) is not _NOWHERE
@@ -84,12 +77,6 @@ def exists(field: str, name: str) -> bool:
 def moment(at: datetime, written: Locale) -> str:
     """Format a time to the minute with its offset."""
     return f"{format_date(at, 'long', locale=written)}, {at:%H:%M} {offset(at)}"
-
-
-def offset(at: datetime) -> str:
-    """Return the offset of a time from UTC, such as UTC+01:00."""
-    written = at.strftime("%z")
-    return f"UTC{written[:3]}:{written[3:5]}" if at.utcoffset() else "UTC"
 
 
 @cache

@@ -40,6 +40,11 @@ if TYPE_CHECKING:
          "18: words.en.user.payment: has a line break: write it on one line"),
         ("texts:", "joint_controllers: [sister, sister]\ntexts:",
          "18: joint_controllers.1: sister is listed twice"),
+        ("texts:", "texts:\n  EN: {title: Policy, summary: Summary, body: en.md}",
+         "20: texts.en: is the same locale as EN; only one text can be shown"),
+        ("texts:", ("texts:\n  en-GB: {title: Policy, summary: Summary, body: en.md}\n"
+         "  en_gb: {title: Policy, summary: Summary, body: en.md}"),
+         "20: texts.en_gb: is the same locale as en-GB; only one text can be shown"),
         ("recipients: [example]", "recipients: [payer, example, payer]",
          "17: declares.1.recipients.2: payer is listed twice"),
         ("recipients: [example]", "recipients: [payer, example]\n    controller: false",

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from reconsent.domain.policy import PolicyVersion
 from reconsent.words import choosing, mailbox
 from reconsent.words.mails import render_mail
+from reconsent.words.phrases import Words
 from reconsent.words.policies import policy_history, policy_version
 from reconsent.words.views import (
     Asked,
@@ -23,7 +24,7 @@ from reconsent.words.views import (
     PolicyVersionView,
     ReceiptView,
 )
-from tests.asked import FIRST, SITE, asked, said, second
+from tests.asked import ASKED_AT, FIRST, SITE, asked, said, second
 
 NEW_YEAR: Final = "2027-01-01T00:00:00+01:00"
 """31 December in UTC."""
@@ -127,6 +128,32 @@ def test_a_persons_own_times_are_in_their_zone(
         time_zone=time_zone,
     )
     assert moment in choosing.receipt(receipt, SITE)
+
+
+@pytest.mark.parametrize(
+    ("written", "locale", "country", "moment"),
+    [
+        ("2027-01-01T00:00:00Z", "nb", "CA", "3. november 2026, 14:05 UTC+01:00"),
+        ("2027-01-01T00:00:00Z", "de-AT", "CA", "3 November 2026, 14:05 UTC+01:00"),
+        ("2027-01-01T00:00:00Z", "en", "GB", "3 November 2026, 13:05 UTC+00:00"),
+        ("2027-01-01T00:00:00Z", "en-IN", "GB", "3 November 2026, 18:35 UTC+05:30"),
+        ("2027-01-01T00:00:00Z", "en", "CA", "3 November 2026, 13:05 universal time (UTC)"),
+        ("2027-01-01T00:00:00Z", "en", None, "3 November 2026, 13:05 universal time (UTC)"),
+        ("2027-01-01T00:00:00-03:00", "nb", "GB", "3. november 2026, 10:05 UTC-03:00"),
+    ],
+)
+def test_who_has_no_time_zone_reads_times_as_the_policys_readers_do(
+    written: str, locale: str, country: str | None, moment: str
+) -> None:
+    """In its offset, else in its first locale's country, else in its controller's."""
+    text = {"title": "Policy", "summary": "Summary.", "body": "Body."}
+    version = second(
+        effective_at=written,
+        texts={locale: text, "en-US": text},
+        parties={"example": {"name": "Example", "country": country}, "adpartner": {"name": "Ads"}},
+    )
+    assert Words(version=version, locale=locale).moment(ASKED_AT, None) == moment
+    assert Words(version=version, locale=locale).moment(ASKED_AT, "Nowhere/At_All") == moment
 
 
 def test_the_mailbox_shows_times_in_the_zone_that_they_come_in() -> None:

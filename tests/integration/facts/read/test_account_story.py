@@ -123,7 +123,7 @@ def test_withdrawn(world: World) -> None:
     assert decided["event_state"] == "ConsentWithdrawn"
     text = checked_text(found)
     assert line_with(text, "denied", OFFERS).endswith("took back a yes (rule 21)")
-    assert "  2026-03-01 00:00 UTC, channel phone:" in text
+    assert "  2026-03-01 00:00 UTC+00:00, channel phone:" in text
     assert line_with(text, "yes (rule 17)").split()[0] == OFFERS
     assert line_with(text, "which takes back a yes").endswith("(rule 18)")
     assert line_with(text, "answered").endswith("(rule 12)")
@@ -264,5 +264,5 @@ def test_the_account_is_locked_while_its_story_is_read(world: World, conninfo: s
 def test_a_name_cannot_control_the_terminal(world: World) -> None:
     """Control characters in a name cannot reverse the text or add lines."""
     world.account("pat\u202e\u2028(rule 1)")
-    lines = story(world.json("pat\u202e\u2028(rule 1)"))
+    lines = story(world.json("pat\u202e\u2028(rule 1)"), None)
     assert lines[0] == f"pat\ufffd\ufffd(rule 1) at {PROPERTY}"
