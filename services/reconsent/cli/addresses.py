@@ -214,7 +214,7 @@ def _order(one: Order) -> dict[str, Any]:
 
 
 def _in_words(mark: dict[str, Any]) -> str:
-    words = f"{mark['mark']}, last said at {mark['marked_at']} by {mark['by']}"
+    words = f"{mark['mark']}, last made at {mark['marked_at']} by {mark['by']}"
     if mark["lifted_at"]:
         words += f"; lifted at {mark['lifted_at']}, by {mark['lifted_by']}"
     return words
