@@ -9,7 +9,6 @@ from __future__ import annotations
 import atexit
 import json
 import os
-import re
 import signal
 import socket
 import time
@@ -17,7 +16,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from email import message_from_bytes, policy
-from email.message import EmailMessage
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -25,7 +23,8 @@ from typing import Any, Final
 import httpx
 import yaml
 
-from tests.acceptance.forms import Page, hrefs
+from tests.acceptance.forms import Page
+from tests.acceptance.outside_mails import Mail
 from tests.forking.client import Forker, Request, running_forker
 
 Json = dict[str, Any]
@@ -63,47 +62,6 @@ class Ended:
         """The one line on standard error."""
         [line] = self.err.splitlines()
         return line
-
-
-@dataclass(frozen=True, kw_only=True)
-class Mail:
-    """A received mail."""
-
-    message: EmailMessage
-
-    @property
-    def subject(self) -> str:
-        """The subject."""
-        return str(self.message["Subject"])
-
-    @property
-    def notice(self) -> str:
-        """The id of its notice."""
-        return str(self.message["X-Reconsent-Notice"])
-
-    @property
-    def text(self) -> str:
-        """The plain text."""
-        return self._part("plain")
-
-    @property
-    def html(self) -> str:
-        """The HTML."""
-        return self._part("html")
-
-    @property
-    def link(self) -> str | None:
-        """The choose link, the same in both forms; None if there is none."""
-        in_text = set(re.findall(r"https?://\S+/c/[^\s)>\]]+", self.text))
-        in_html = {url for url in hrefs(self.html) if "/c/" in url}
-        assert in_text == in_html
-        assert len(in_text) <= 1
-        return next(iter(in_text), None)
-
-    def _part(self, kind: str) -> str:
-        body = self.message.get_body((kind,))
-        assert body is not None
-        return str(body.get_content())
 
 
 class World:

@@ -11,7 +11,8 @@ from typing import Any, Final
 
 import httpx
 
-from tests.acceptance.outside import Json, Mail, World, answer, opened, permissions
+from tests.acceptance.outside import Json, World, answer, opened, permissions
+from tests.acceptance.outside_mails import Mail
 from tests.acceptance.versions import EMAIL, LONG_AGO, OFFERS, V1, V2, V3
 
 PLANNED: Final = "planned"

@@ -1,4 +1,4 @@
-"""Unsubscribing: one POST, a fact that account events do not undo, an event of its own."""
+"""Unsubscribing: one POST, and a fact that account events do not undo."""
 
 from __future__ import annotations
 
@@ -12,17 +12,10 @@ from uuid import UUID, uuid4
 import pytest
 
 from reconsent.facts.notice_ids import accounts_of
-from reconsent.facts.published.state import PublishedState
 from reconsent.facts.record.unsubscribes import Unsubscribe, record_unsubscribes
-from reconsent.facts.sets import Cohorts
-from reconsent.store.leases import SoleRight
 from reconsent.store.postgres import Connection
-from reconsent.workers.relay import Relay, outlets
-from reconsent.workers.running import run_until_idle
-from tests.acceptance.forms import Page as Form
 from tests.integration.informing import HOUR, SITE, START, Informing
-from tests.integration.others import Others
-from tests.integration.stage import URL, Stage, stage
+from tests.integration.stage import Stage, stage
 from tests.model.steps import Permit
 
 ONE_CLICK = {"content": b"List-Unsubscribe=One-Click"}
@@ -40,23 +33,6 @@ def place(make_database: Callable[[], str]) -> Iterator[Stage]:
 def informing(place: Stage) -> Informing:
     """Yield an empty world with its first version."""
     return Informing(place)
-
-
-@pytest.fixture
-def others(place: Stage) -> Iterator[tuple[Others, Relay]]:
-    """Yield the readers of the topic and its relay."""
-    reading = Others([0])
-    [outlet] = [one for one in outlets(PublishedState(Cohorts())) if one.topic == "unsubscribes"]
-    relay = Relay(
-        place.database,
-        outlet,
-        SoleRight(place.conninfo, "relay unsubscribes"),
-        lambda: reading,
-        source=URL,
-        now=place.now,
-    )
-    yield reading, relay
-    relay.close()
 
 
 # ---------------------------------------------------------------------- one POST
@@ -264,164 +240,3 @@ def test_order_of_arrival_does_not_matter(place: Stage) -> None:
 
 def _leave(connection: Connection, left: Unsubscribe) -> None:
     record_unsubscribes(connection, [left])
-
-
-# ---------------------------------------------------------------------- from providers, to others
-
-
-def test_providers_report_unsubscribes(informing: Informing) -> None:
-    """An unsubscribe on mail-events counts for any notice; a duplicate is ignored."""
-    informing.account("ann")
-    informing.informed()
-    at = informing.place.clock
-    for _ in range(2):
-        informing.reported(informing.notice("ann"), "unsubscribed", at)
-    assert informing.kept() == [("ann", "unsubscribed", "provider", at)]
-    assert informing.last("ann") == ("accepted", None)
-    assert informing.informed() == []
-    assert informing.last("ann") == ("suppressed", "not_opted_in")
-
-
-def test_a_complaint_stops_optional_mail(informing: Informing) -> None:
-    """A complaint stops all mail to the mailbox; an account's next event does not undo it."""
-    informing.account("ann")
-    informing.informed()
-    at = informing.place.clock
-    informing.reported(informing.notice("ann"), "complained", at)
-    informing.account("ann", name="Ann")
-    informing.account("abe", email="Ann@example.org")
-    assert informing.informed() == []
-    assert informing.last("ann") == informing.last("abe") == ("suppressed", "bounced")
-    informing.account("ann", email="anna@example.org")
-    assert informing.informed() == ["a"]
-    assert informing.kept() == [("ann", "complained", "provider", at)]
-
-
-def test_unsubscribes_are_published(informing: Informing, others: tuple[Others, Relay]) -> None:
-    """Each is published once, without personal data, also after a failure of the bus."""
-    reading, relay = others
-    for account in ("ann", "bo", "cy"):
-        informing.account(account, name=f"Name of {account}")
-    informing.informed()
-    informing.post(informing.link("ann"))
-    at = informing.place.clock
-    informing.reported(informing.notice("bo"), "complained", at)
-    informing.post(informing.link("ann"))
-    with pytest.raises(Exception, match="the bus broke"):
-        run_until_idle([relay])
-    run_until_idle([relay])
-    informing.publish()
-    informing.account("ann", name="Ann")
-    run_until_idle([relay])
-    told = sorted(reading.told("unsubscribes").values())
-    time = at.strftime("%Y-%m-%dT%H:%M:%SZ")
-    assert told == [
-        (
-            f"{SITE}/{account}",
-            {
-                "property": SITE,
-                "account": account,
-                "reason": reason,
-                "channel": channel,
-                "occurred_at": time,
-            },
-        )
-        for account, reason, channel in (
-            ("ann", "unsubscribed", "page"),
-            ("bo", "complained", "provider"),
-        )
-    ]
-    assert len(reading.read["unsubscribes"]) == 2
-
-
-# ---------------------------------------------------------------------- asking for it again
-
-
-def test_the_page_takes_it_back(informing: Informing) -> None:
-    """By a POST of its own, as often as one likes; each new unsubscribe counts."""
-    informing.account("ann")
-    informing.informed()
-    link = informing.link("ann")
-    left = Form.of(informing.post(link).text)
-    assert (left.forms, left.method, f"/u/{left.action}") == (1, "post", f"{link}/again")
-    assert informing.unsubscribed("ann")
-    for _ in range(2):
-        assert informing.post(f"{link}/again").status_code == 200
-        assert not informing.unsubscribed("ann")
-    assert informing.informed() == ["a"]
-    informing.post(link)
-    assert informing.informed() == [], "the same mail's link, said again"
-    informing.post(f"{link}/again")
-    assert informing.informed() == ["a"]
-    assert len(informing.kept()) == 1
-
-
-def test_opening_a_link_shows_what_is_so(informing: Informing) -> None:
-    """The button's page is that of the link until the button was pressed; nothing changes."""
-    informing.account("ann")
-    informing.informed()
-    link = informing.link("ann")
-
-    def opened() -> tuple[str, str]:
-        for path in (link, f"{link}/again"):
-            assert informing.get(path).status_code in {200, 303}
-        again = informing.get(f"{link}/again")
-        if again.status_code == 303:
-            assert again.headers["location"].endswith(link)
-            return informing.get(link).text, ""
-        return informing.get(link).text, again.text
-
-    offered = opened()
-    assert "<h1>Unsubscribe</h1>" in offered[0]
-    assert offered[1] == ""
-    left = informing.post(link).text
-    assert opened() == (left, "")
-    assert informing.unsubscribed("ann")
-    back = informing.post(f"{link}/again").text
-    assert "<h1>You get our news again</h1>" in back
-    assert opened() == (offered[0], back)
-    assert not informing.unsubscribed("ann")
-    informing.post(link)
-    assert opened() == (left, "")
-
-
-def test_only_an_unsubscribe_link_takes_it_back(informing: Informing) -> None:
-    """Dead and altered ones look like any other."""
-    informing.account("ann")
-    informing.account("di")
-    informing.informed()
-    working, dead = informing.link("ann"), informing.link("di")
-    informing.post(working)
-    informing.account("di", status="deleted", email=None)
-    for path in (dead, working[:-1], working.replace("/u/", "/c/")):
-        assert informing.post(f"{path}/again").status_code in {404, 405}
-        assert informing.get(f"{path}/again").status_code == 404
-    assert informing.unsubscribed("ann")
-
-
-@pytest.mark.parametrize(
-    ("hours", "unsubscribed"), [(None, True), (-1, True), (0, True), (1, False)]
-)
-def test_opting_in_later_ends_it(
-    informing: Informing,
-    hours: int | None,
-    unsubscribed: bool,  # noqa: FBT001 -- a parameter
-) -> None:
-    """An account event that says so, in any order of arrival; not one of before, or of another."""
-    informing.account("ann")
-    informing.informed()
-    at, notice = informing.place.clock, informing.notice("ann")
-    informing.place.clock += 5 * HOUR
-    opted_in: dict[str, Any] = (
-        {} if hours is None else {"opted_in_at": (at + hours * HOUR).isoformat()}
-    )
-    for event_first in (False, True):
-        if event_first:
-            informing.account("ann", name="Ann", **opted_in)
-        informing.reported(notice, "unsubscribed", at)
-        if not event_first:
-            informing.account("ann", name="Anna", **opted_in)
-        assert informing.unsubscribed("ann") == unsubscribed
-    informing.account("ann", name="Anne")
-    assert informing.unsubscribed("ann") == unsubscribed, "the next event says nothing of it"
-    assert informing.informed() == ([] if unsubscribed else ["a"])
