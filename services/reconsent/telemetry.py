@@ -143,12 +143,12 @@ SERVICE_NOT_CLOSED: Final = LogEvent(
     level=logging.ERROR,
     sentence="%(service)s could not be closed before its restart (%(error)s)",
 )
-SERVICE_STANDS: Final = LogEvent(
-    name="service.stands",
+SERVICE_BLOCKED: Final = LogEvent(
+    name="service.blocked",
     level=logging.ERROR,
     sentence=(
-        "%(service)s is stopped until somebody intervenes: %(error)s; the other services go on, "
-        "trying again in %(pause).0f s"
+        "%(service)s is blocked until its cause is repaired: %(error)s; it tries again in "
+        "%(pause).0f s, and the other services go on"
     ),
 )
 SERVICE_STOPPED: Final = LogEvent(

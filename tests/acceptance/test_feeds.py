@@ -90,7 +90,7 @@ def test_reports_about_others_mails_stop_nothing(shop: World, up: httpx.Client) 
     _choose(shop, "bo")
 
 
-def test_a_topic_stands_still_until_its_cause_is_repaired(shop: World, up: httpx.Client) -> None:
+def test_a_topic_is_stopped_until_its_cause_is_repaired(shop: World, up: httpx.Client) -> None:
     """The pages answer, choices are recorded, and what is stopped is told everywhere."""
     versions = _chain("repaired")
     shop.take("emit", "policy-versions", versions)
@@ -127,11 +127,11 @@ def test_a_topic_goes_on_once_its_messages_are_accepted(shop: World, up: httpx.C
     assert up.get("/readyz").json() == {"status": "ready"}
 
 
-def test_until_idle_ends_when_a_topic_stands_still(
+def test_until_idle_ends_when_a_topic_is_stopped(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     """Everything else is done; then one line says which topic and why, and the exit code is 3."""
-    world = World(tmp_path_factory.mktemp("standing"))
+    world = World(tmp_path_factory.mktemp("stopped"))
     with world.serving():
         world.take("emit", "policy-versions", _chain("stopped"))
         world.take("emit", "choices", [choice("ann", "deny", data_use=OFFERS)])

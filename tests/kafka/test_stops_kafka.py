@@ -51,7 +51,7 @@ def drain(reader: Intake) -> None:
         pass
 
 
-def test_a_topic_stands_still_alone(
+def test_a_stopped_topic_stops_no_other(
     join: Join, topics: KafkaSettings, producer: KafkaProducer, conninfo: str
 ) -> None:
     """Others are read on by the same consumer; once it is accepted, the topic is too."""

@@ -63,7 +63,7 @@ def list_(
     topics = TOPICS if topic is None else [topic]
     found = in_order(program.database.transaction(lambda c: waiting(c, topics, key)))
     if key is not None and not found:
-        _tell_unknown(program, str(property_name), str(account))
+        _warn_of_unknown_names(program, str(property_name), str(account))
     if terminal.for_people(as_json=as_json):
         report.table(found)
     else:
@@ -184,13 +184,13 @@ def accept_(program: Program, topic: str) -> None:
     )
 
 
-def _tell_unknown(program: Program, property_name: str, account: str) -> None:
+def _warn_of_unknown_names(program: Program, property_name: str, account: str) -> None:
     """Say what is unknown of an account that has no dead letters."""
     with program.database.one_moment() as connection:
         policies = program.versions.now(connection)
         names = {"property_name": property_name, "account": account, "policy_version": None}
-        for told in about_list(connection, policies, **names):
-            terminal.complain(f"reconsent: {told} (warning)")
+        for warning in about_list(connection, policies, **names):
+            terminal.complain(f"reconsent: {warning} (warning)")
 
 
 def _chosen(

@@ -12,7 +12,7 @@ import click
 from reconsent import terminal
 from reconsent.cli.importing import AGAIN, import_file
 from reconsent.cli.suppressions import import_suppressions
-from reconsent.cli.unknown_names import tell_unknown
+from reconsent.cli.unknown_names import warn_of_unknown_names
 from reconsent.cli.with_program import with_program
 from reconsent.domain.errors import OutsideError
 from reconsent.domain.event import TOPICS
@@ -86,7 +86,7 @@ def _import_events(program: Program, topic: str, file: str) -> Progress:
         except OutsideError as error:
             raise OutsideError(f"{error}; {AGAIN}") from error
     _tell_early(events)
-    tell_unknown(program, events, count=done.new > 0)
+    warn_of_unknown_names(program, events, count=done.new > 0)
     return done
 
 

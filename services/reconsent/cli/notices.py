@@ -58,14 +58,14 @@ def notices(
         first = list(islice(found, 1))
         _print(chain(first, found), letters=letters, as_json=as_json)
         if not first:
-            for told in about_list(
+            for warning in about_list(
                 connection,
                 policies,
                 property_name=property_name,
                 account=given["account"],
                 policy_version=given["policy_version"],
             ):
-                terminal.complain(f"reconsent: {told} (warning)")
+                terminal.complain(f"reconsent: {warning} (warning)")
 
 
 def _print(found: Iterable[dict[str, Any]], *, letters: bool, as_json: bool) -> None:

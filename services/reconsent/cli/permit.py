@@ -14,7 +14,7 @@ import click
 from pydantic import ValidationError
 
 from reconsent import terminal
-from reconsent.cli.unknown_names import tell_unknown_checks
+from reconsent.cli.unknown_names import warn_of_unknown_checks
 from reconsent.cli.with_program import with_program
 from reconsent.domain.errors import BadInputError
 from reconsent.domain.event import mistake
@@ -72,7 +72,7 @@ def permit(program: Program, /, **given: Any) -> int:  # noqa: ANN401 -- click's
         field, _, what = mistake(error).partition(": ")
         raise BadInputError(f"{_OPTIONS.get(field, field)}: {what}") from error
     [answer] = _answers(program, Permissions(program.cohorts), [check], evidence=True)
-    tell_unknown_checks(program, "reconsent", [check])
+    warn_of_unknown_checks(program, "reconsent", [check])
     found = json.loads(answer)
     if as_json:
         terminal.document(found)
@@ -104,7 +104,7 @@ def _permit_many(program: Program, file: str, *, evidence: bool) -> None:
     permissions = Permissions(program.cohorts)
     for part in _batches(checks):
         terminal.json_lines(_answers(program, permissions, part, evidence=evidence))
-    tell_unknown_checks(program, name, checks)
+    warn_of_unknown_checks(program, name, checks)
 
 
 def _batches(checks: list[CheckFields]) -> Iterator[list[CheckFields]]:

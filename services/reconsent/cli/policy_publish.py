@@ -52,7 +52,7 @@ def preview(
         raise click.UsageError("--at-most needs --mail")
     loaded = _loaded(program, file)
     found = _placed(loaded, file, lambda: count(program.database, loaded.version))
-    told = _write_mails(program, loaded.version, mail, at_most or _MAILS) if mail else []
+    mails = _write_mails(program, loaded.version, mail, at_most or _MAILS) if mail else []
     if as_json:
         takes = rollout(found.choice + found.information, program.settings.mails_per_second)
         seconds = None if takes is None else round(takes.total_seconds())
@@ -68,7 +68,7 @@ def preview(
             ("total", f"{found.accounts:,}"),
         ],
     )
-    for line in (*_consequences(program, loaded.version, found), *told):
+    for line in (*_consequences(program, loaded.version, found), *mails):
         click.echo(line)
 
 
@@ -113,15 +113,15 @@ def _write_mails(program: Program, version: PolicyVersion, folder: Path, at_most
     written = write(
         found[:at_most], folder, public_url=settings.public_url, sender=settings.mail_from
     )
-    told = [f"{each.mail.accounts:,} would get {each.files[0]}" for each in written]
+    lines = [f"{each.mail.accounts:,} would get {each.files[0]}" for each in written]
     left = found[at_most:]
     if left:
         accounts = sum(mail.accounts for mail in left)
-        told.append(
+        lines.append(
             f"{terminal.plural(len(left), 'more mail')} for {terminal.plural(accounts, 'account')}:"
             " not written, because of --at-most"
         )
-    return told or ["nobody would get a mail, so none was written"]
+    return lines or ["nobody would get a mail, so none was written"]
 
 
 @click.command("publish")

@@ -1,4 +1,4 @@
-"""Telling of names in events that nothing here has: they are recorded, but it may be a typo."""
+"""Warnings of names in events that nothing here has: they are recorded, but it may be a typo."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _exists(field: str, name: str) -> bool:
     return exists(field, name)
 
 
-def tell_unknown(program: Program, file: StagedFile, *, count: bool) -> None:
+def warn_of_unknown_names(program: Program, file: StagedFile, *, count: bool) -> None:
     """Warn of the unknown names in a file that was imported, and count them if they are new."""
 
     def work(connection: Connection) -> list[str]:
@@ -66,18 +66,18 @@ def tell_unknown(program: Program, file: StagedFile, *, count: bool) -> None:
             for unknown, events in counts.most_common()
         ]
 
-    _tell(file.name, program.database.transaction(work))
+    _warn(file.name, program.database.transaction(work))
 
 
-def tell_unknown_checks(program: Program, source: str, checks: Sequence[CheckFields]) -> None:
+def warn_of_unknown_checks(program: Program, source: str, checks: Sequence[CheckFields]) -> None:
     """Warn of the unknown names in permission checks: they are denied, but perhaps misspelt."""
     counted = Counter(tuple(check.get(field) for field in CHECKED) for check in checks)
     known = program.database.transaction(lambda connection: known_names(program, connection))
     counts = unknown_in(known, CHECKS, counted.items())
-    _tell(source, [f"{source}: {known.in_words(*one)}" for one in counts.most_common()])
+    _warn(source, [f"{source}: {known.in_words(*one)}" for one in counts.most_common()])
 
 
-def _tell(source: str, warnings: Sequence[str]) -> None:
+def _warn(source: str, warnings: Sequence[str]) -> None:
     for line in warnings[:_MOST]:
         terminal.complain(f"{line} (warning)")
     if len(warnings) > _MOST:

@@ -37,7 +37,7 @@ def stopped_partitions(connection: Connection) -> list[StoppedPartition]:
 
 
 def by_topic(stopped: list[StoppedPartition]) -> Mapping[str, StoppedPartition]:
-    """Return the partition of each topic that has been standing longest."""
+    """Return the partition of each topic that has been stopped for longest."""
     longest_last = sorted(stopped, key=lambda each: each.stopped_at, reverse=True)
     return {each.topic: each for each in longest_last}
 
@@ -53,12 +53,12 @@ def clear_stop(connection: Connection, partition: Partition) -> None:
 
 
 def is_accepted(connection: Connection, partition: Partition) -> bool:
-    """Tell whether what a partition stands at may become dead letters, however much it is."""
+    """Tell whether the messages at which a partition is stopped may become dead letters."""
     return values(connection, SQL["is_accepted"], _of(partition)) == [True]
 
 
 def accept(connection: Connection, topic: str) -> int:
-    """Let the messages that a topic stands at become dead letters; return its partitions."""
+    """Let the messages at which a topic is stopped become dead letters; return its partitions."""
     return connection.execute(SQL["accept"], {"topic": topic}).rowcount
 
 

@@ -201,7 +201,7 @@ class Intake(Service):
             TOPIC_GOES_ON.log(topic=dead.place[0], partition=dead.place[1])
 
     def _clear_stops(self, without: Collection[str]) -> None:
-        """Record that nothing is left to read where this process stood still.
+        """Record that nothing is left to read where this process was stopped.
 
         That is not known of some topics.
         """
@@ -258,7 +258,7 @@ class Intake(Service):
             MESSAGE_DEAD_LETTERED.log(topic=batch.topic, reason=dead[position])
             append_dead_letter(connection, batch.messages[position], GROUP, dead[position])
         # What was accepted stays so until a message can be used.
-        if not run.too_many and self._stops.may_stand(place, batch.epoch):
+        if not run.too_many and self._stops.may_be_stopped(place, batch.epoch):
             clear_stop(connection, place)
         return run
 

@@ -85,13 +85,13 @@ class Planner(Service):
 
     def _plan_parts(self, parts: Sequence[Part], known: KnownAsks) -> None:
         for part in parts:
-            while unknown := self._unknown(part, known):
+            while unknown := self._try_part(part, known):
                 record = partial(
                     record_asks, cohorts=self._cohorts, policy=part.policy, unknown=unknown
                 )
                 known.add(part.version_id, self._database.transaction(record))
 
-    def _unknown(self, part: Part, known: KnownAsks) -> Sequence[Cohort]:
+    def _try_part(self, part: Part, known: KnownAsks) -> Sequence[Cohort]:
         """Plan a part, or return the cohorts that have to be known first."""
 
         def plan(connection: Connection) -> None:

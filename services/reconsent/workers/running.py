@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Final
 from reconsent.domain.errors import OutsideError, ReconsentError, StoppedError
 from reconsent.telemetry import (
     COUNTERS,
+    SERVICE_BLOCKED,
     SERVICE_FAILED,
     SERVICE_NOT_CLOSED,
     SERVICE_RESTARTS,
     SERVICE_RETRIES,
-    SERVICE_STANDS,
     SERVICE_STOPPED,
 )
 
@@ -110,7 +110,7 @@ def _work(service: Service, stop: threading.Event, wait: Callable[[float], objec
         except ReconsentError as error:
             if isinstance(error, StoppedError) or not isinstance(error, OutsideError):
                 rest = LONGEST_REST
-                SERVICE_STANDS.log(service=service.name, error=error, pause=rest)
+                SERVICE_BLOCKED.log(service=service.name, error=error, pause=rest)
             else:
                 SERVICE_RETRIES.log(service=service.name, error=error, pause=rest)
         except Exception as error:  # noqa: BLE001 (no service may end the others)

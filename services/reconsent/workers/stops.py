@@ -60,7 +60,7 @@ class Stops:
         """Forget a place at which nothing is left."""
         del self._stopped[place]
 
-    def may_stand(self, place: Place, epoch: int) -> bool:
+    def may_be_stopped(self, place: Place, epoch: int) -> bool:
         """Tell whether a place may be recorded as stopped, by us or an earlier owner."""
         return place in self._stopped or self._epochs.get(place) != epoch
 

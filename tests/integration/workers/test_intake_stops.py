@@ -48,7 +48,7 @@ from tests.integration.workers.poisoned import (
 
 
 @AHEAD
-def test_a_topic_stands_still_alone(
+def test_a_stopped_topic_stops_no_other(
     database: Database, conninfo: str, caplog: pytest.LogCaptureFixture, *, ahead: bool
 ) -> None:
     """What came before its unusable messages is recorded, and so are all other topics."""
@@ -157,7 +157,7 @@ def test_it_goes_on_once_the_cause_is_repaired(
     assert "is no longer stopped" in caplog.text
 
 
-def test_a_new_process_stands_at_the_same_place(database: Database, conninfo: str) -> None:
+def test_a_new_process_is_stopped_at_the_same_place(database: Database, conninfo: str) -> None:
     """It finds the stop recorded, and clears it when it gets past the messages."""
     send(conninfo, [*poison(TOO_MANY_DEAD), account("ann")])
     with intake(database, conninfo, Clock()) as reader:
@@ -174,7 +174,7 @@ def test_a_new_process_stands_at_the_same_place(database: Database, conninfo: st
 
 
 def test_a_stop_ends_when_nothing_is_left_to_read(database: Database, conninfo: str) -> None:
-    """Messages that are gone, by erasure or retention, keep nothing standing."""
+    """Messages that are gone, by erasure or retention, keep nothing stopped."""
     send(conninfo, poison(TOO_MANY_DEAD))
     clock = Clock()
     with intake(database, conninfo, clock) as reader:
@@ -226,7 +226,7 @@ def test_a_pause_that_ends_while_others_are_awaited_clears_nothing(
         assert [stop.topic for stop in stops(database)] == ["accounts"]
 
 
-def test_until_idle_ends_with_what_stands_still(database: Database, conninfo: str) -> None:
+def test_until_idle_ends_with_why_a_topic_is_stopped(database: Database, conninfo: str) -> None:
     """All else is done first; then the error names the topic and the reason."""
     send(conninfo, [*poison(TOO_MANY_DEAD), denial("ann")])
     with (

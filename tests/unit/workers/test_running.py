@@ -119,7 +119,7 @@ def test_pauses_grow_until_a_step_succeeds(error: Exception) -> None:
 
 
 @pytest.mark.parametrize("error", [StoppedError("account barred"), BadInputError("bad setting")])
-def test_a_service_that_needs_somebody_stands_still_alone(
+def test_a_blocked_service_blocks_no_other(
     error: ReconsentError, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The others go on; it is tried again after the longest pause, and goes on once it can."""
@@ -130,15 +130,15 @@ def test_a_service_that_needs_somebody_stands_still_alone(
         if other.steps > 3:
             stop.set()
 
-    standing = Scripted("standing", error, error, then=both_went_on)
+    blocked = Scripted("intake", error, error, then=both_went_on)
     with caplog.at_level(logging.ERROR, "reconsent"):
-        pauses = _run([standing, other], stop)
-    assert standing.steps > 2
-    assert standing.closed == other.closed == 0
+        pauses = _run([blocked, other], stop)
+    assert blocked.steps > 2
+    assert blocked.closed == other.closed == 0
     assert pauses == [LONGEST_REST, LONGEST_REST]
     line = (
-        f"standing is stopped until somebody intervenes: {error}; the other services go on, "
-        "trying again in 30 s"
+        f"intake is blocked until its cause is repaired: {error}; it tries again in 30 s, "
+        "and the other services go on"
     )
     assert [record.getMessage() for record in caplog.records] == [line, line]
 
@@ -173,10 +173,10 @@ def test_a_script_sees_every_error(error: Exception) -> None:
         run_until_idle([Scripted("script", error)])
 
 
-def test_a_script_ends_with_what_stands_still() -> None:
+def test_a_script_ends_with_why_a_service_is_blocked() -> None:
     """With `until idle` all services work first; then the first reason is raised."""
 
-    class Standing(Scripted):
+    class Blocked(Scripted):
         @override
         def obstacle(self) -> StoppedError | None:
             return StoppedError(f"{self.name} is stopped")
@@ -186,7 +186,7 @@ def test_a_script_ends_with_what_stands_still() -> None:
             super().work()
             return self.steps < 3
 
-    services = [Standing("one"), Standing("other")]
+    services = [Blocked("one"), Blocked("other")]
     with pytest.raises(StoppedError, match="one is stopped"):
         run_until_idle(services)
     assert all(service.steps > 3 for service in services)

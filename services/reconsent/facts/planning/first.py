@@ -82,7 +82,7 @@ def plan_first(
     """Plan the accounts that `which` names.
 
     Raises UnknownCohortsError, for the caller to record their asks in a transaction of its own: on
-    Citus a transaction cannot add to a table that all servers have between two such statements.
+    Citus a transaction cannot add to a reference table between two such statements.
     """
     # PostgreSQL takes bucket and key for independent, and expects a few rows of a whole range.
     connection.execute("SET LOCAL enable_nestloop = off")

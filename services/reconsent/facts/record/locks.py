@@ -28,28 +28,28 @@ def lock_keys(connection: Connection, keys: Iterable[int]) -> None:
         cursor.executemany(SQL["accounts"], buckets)
 
 
-def lock_for_mailboxes(connection: Connection, address_hashes: Iterable[bytes]) -> None:
+def lock_mailboxes_shared(connection: Connection, address_hashes: Iterable[bytes]) -> None:
     """Keep others from speaking against mailboxes for which the transaction speaks."""
-    _lock_mailboxes(connection, SQL["for_mailboxes"], address_hashes)
+    _lock_mailboxes(connection, SQL["mailboxes_shared"], address_hashes)
 
 
-def lock_against_mailboxes(connection: Connection, address_hashes: Iterable[bytes]) -> None:
+def lock_mailboxes_exclusive(connection: Connection, address_hashes: Iterable[bytes]) -> None:
     """Keep others from speaking for or against mailboxes against which the transaction speaks."""
-    _lock_mailboxes(connection, SQL["against_mailboxes"], address_hashes)
+    _lock_mailboxes(connection, SQL["mailboxes_exclusive"], address_hashes)
 
 
-def lock_all_mailboxes(connection: Connection) -> None:
+def lock_all_mailboxes_exclusive(connection: Connection) -> None:
     """Keep others from speaking for or against any mailbox.
 
     For transactions that would lock mailboxes several times: two that hold a shared lock and want
     it alone wait for each other.
     """
-    _lock_buckets(connection, SQL["against_mailboxes"], range(BUCKETS))
+    _lock_buckets(connection, SQL["mailboxes_exclusive"], range(BUCKETS))
 
 
-def lock_mailboxes_of(connection: Connection, buckets: Sequence[int]) -> None:
+def lock_mailbox_buckets_shared(connection: Connection, buckets: Sequence[int]) -> None:
     """Keep others from speaking against mailboxes in some buckets, which are in ascending order."""
-    _lock_buckets(connection, SQL["for_mailboxes"], buckets)
+    _lock_buckets(connection, SQL["mailboxes_shared"], buckets)
 
 
 def _lock_mailboxes(

@@ -12,10 +12,10 @@ from reconsent.facts.notice_ids import accounts_of, as_columns, in_buckets
 from reconsent.facts.record.asking_again import ask_again_after_delivery
 from reconsent.facts.record.bus_messages import erase_reports
 from reconsent.facts.record.locks import (
-    lock_against_mailboxes,
-    lock_all_mailboxes,
-    lock_for_mailboxes,
+    lock_all_mailboxes_exclusive,
     lock_keys,
+    lock_mailboxes_exclusive,
+    lock_mailboxes_shared,
 )
 from reconsent.facts.record.mailbox_reports import (
     accepted_for,
@@ -91,7 +91,7 @@ def record_mail_events(
     counts = Counts()
     runs = [list(run) for _, run in groupby(enumerate(events), key=lambda one: _alike(one[1]))]
     if len(runs) > 1:
-        lock_all_mailboxes(connection)
+        lock_all_mailboxes_exclusive(connection)
     for numbered in runs:
         alike = [event for _, event in numbered]
         part = (
@@ -233,9 +233,9 @@ def _lock_mailboxes(connection: Connection, reported: Collection[tuple[bytes, st
     """Lock the mailboxes that reports speak of: mailbox, event."""
     mailboxes = {mailbox for mailbox, _ in reported}
     if any(event in _AGAINST or event == "unsubscribed" for _, event in reported):
-        lock_against_mailboxes(connection, mailboxes)
+        lock_mailboxes_exclusive(connection, mailboxes)
     else:
-        lock_for_mailboxes(connection, mailboxes)
+        lock_mailboxes_shared(connection, mailboxes)
 
 
 def _leave(connection: Connection, new: Sequence[_New], sent: Mapping[UUID, _Sent]) -> None:
@@ -272,7 +272,7 @@ def record_rejections(
     rejected = all_rows(connection, _Rejected, SQL["rejected"], members)
     undelivered = as_columns({notice.notice_id: notice.account_key for notice in rejected})
     connection.execute(SQL["undeliver_reminded"], undelivered)
-    lock_against_mailboxes(connection, {notice.address_hash for notice in rejected})
+    lock_mailboxes_exclusive(connection, {notice.address_hash for notice in rejected})
     mark(
         connection,
         [

@@ -15,9 +15,9 @@ from reconsent.facts.record.asking_again import (
     ask_again_after_lifting,
 )
 from reconsent.facts.record.locks import (
-    lock_against_mailboxes,
-    lock_for_mailboxes,
     lock_keys,
+    lock_mailboxes_exclusive,
+    lock_mailboxes_shared,
 )
 from reconsent.store.named import named
 from reconsent.store.rows import all_rows, values
@@ -100,7 +100,7 @@ def mark(connection: Connection, marks: Iterable[Marked]) -> None:
         latest[one[:2]] = max(one.at, known) if known else one.at
     if not latest:
         return
-    lock_against_mailboxes(connection, {address_hash for address_hash, _ in latest})
+    lock_mailboxes_exclusive(connection, {address_hash for address_hash, _ in latest})
     lifts = _known_lifts(connection, {address_hash for address_hash, _ in latest})
     made = sorted(latest)
     columns = {
@@ -120,7 +120,7 @@ def lift(connection: Connection, lifts: Iterable[Lifted]) -> int:
     if not latest:
         return 0
     made = [latest[key] for key in sorted(latest)]
-    lock_for_mailboxes(connection, {one.address_hash for one in made})
+    lock_mailboxes_shared(connection, {one.address_hash for one in made})
     columns = {
         "address_hash": [one.address_hash for one in made],
         "mark": [one.mark for one in made],
@@ -137,7 +137,7 @@ def lift(connection: Connection, lifts: Iterable[Lifted]) -> int:
 def note_undelivered(connection: Connection, address_hashes: Collection[bytes]) -> None:
     """Look for what is known to let mail to mailboxes be repeated that has not reached them."""
     if address_hashes:
-        lock_against_mailboxes(connection, address_hashes)
+        lock_mailboxes_exclusive(connection, address_hashes)
         delivered = _latest(_delivered(connection, address_hashes))
         ask_again_after_delivery(connection, {key[0]: one.at for key, one in delivered.items()})
         ask_again_after_lifting(connection, address_hashes)
@@ -145,7 +145,7 @@ def note_undelivered(connection: Connection, address_hashes: Collection[bytes]) 
 
 def lift_by_what_is_known(connection: Connection, address_hashes: Collection[bytes]) -> None:
     """Lift the marks on mailboxes that something recorded lifts."""
-    lock_for_mailboxes(connection, address_hashes)
+    lock_mailboxes_shared(connection, address_hashes)
     held = [one for one in marks_of(connection, address_hashes) if one.lifted_at is None]
     if held:
         lifts = _known_lifts(connection, {one.address_hash for one in held})
@@ -244,7 +244,7 @@ def order_lift(
 
     A mark that is made later, but by an earlier report, does not hold either.
     """
-    lock_for_mailboxes(connection, [address_hash])
+    lock_mailboxes_shared(connection, [address_hash])
     held = {
         one.mark
         for one in marks_of(connection, [address_hash])

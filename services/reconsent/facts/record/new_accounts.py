@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from psycopg.errors import UniqueViolation
 
 from reconsent.domain.account import Contact, Profile, Status
-from reconsent.facts.record.locks import lock_mailboxes_of
+from reconsent.facts.record.locks import lock_mailbox_buckets_shared
 from reconsent.facts.record.mailbox_reports import leave_by_address
 from reconsent.facts.record.marks import lift_by_what_is_known
 from reconsent.store.copying import copy_text
@@ -89,7 +89,7 @@ def _lock_mailboxes(connection: Connection) -> None:
     Only now, because nobody else sees the added accounts yet: reports do not wait longer for the
     mailboxes than it takes to look for what is known of them.
     """
-    lock_mailboxes_of(connection, values(connection, SQL["mailbox_buckets"]))
+    lock_mailbox_buckets_shared(connection, values(connection, SQL["mailbox_buckets"]))
 
 
 def _apply_what_is_known(connection: Connection) -> None:

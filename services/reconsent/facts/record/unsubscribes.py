@@ -57,13 +57,13 @@ def record_unsubscribes(connection: Connection, said: Sequence[Unsubscribe]) -> 
     return new
 
 
-def record_asking_again(
+def record_resubscribe(
     connection: Connection, account_key: int, notice_id: UUID, occurred_at: datetime
 ) -> None:
     """Record that a person asked for optional mail again, on the page of a mail."""
     lock_keys(connection, [account_key])
     asked = {"account_key": account_key, "notice_id": notice_id, "occurred_at": occurred_at}
-    connection.execute(SQL["again"], asked)
+    connection.execute(SQL["resubscribe"], asked)
     opt_in(connection, [(account_key, occurred_at)])
 
 

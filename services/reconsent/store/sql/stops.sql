@@ -14,9 +14,9 @@ ON CONFLICT (topic, partition) DO UPDATE SET reason = excluded.reason;
 DELETE FROM stopped_partitions WHERE topic = %(topic)s AND partition = %(partition)s;
 
 -- :name is_accepted
--- Tell whether the messages that a partition stands at may become dead letters.
+-- Tell whether the messages at which a partition is stopped may become dead letters.
 SELECT accepted FROM stopped_partitions WHERE topic = %(topic)s AND partition = %(partition)s;
 
 -- :name accept
--- Let the messages that a topic stands at become dead letters.
+-- Let the messages at which a topic is stopped become dead letters.
 UPDATE stopped_partitions SET accepted = true WHERE topic = %(topic)s;

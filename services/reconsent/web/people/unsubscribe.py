@@ -17,7 +17,7 @@ from reconsent.domain.locales import best_locale
 from reconsent.facts.read.asked import OptionalMail, optional_mail
 from reconsent.facts.record.unsubscribes import (
     Unsubscribe,
-    record_asking_again,
+    record_resubscribe,
     record_unsubscribes,
 )
 from reconsent.store.postgres import Connection
@@ -79,7 +79,7 @@ def unsubscribe(
 
 
 @router.api_route("/u/{token}/again", methods=["GET", "HEAD"])
-def asked_again(link: UnsubscribeLink, context: InjectedContext) -> Response:
+def show_resubscribed(link: UnsubscribeLink, context: InjectedContext) -> Response:
     """Show that a person gets optional mail again; if they do not, the page of the mail's link."""
 
     def show(connection: Connection) -> Response:
@@ -92,12 +92,12 @@ def asked_again(link: UnsubscribeLink, context: InjectedContext) -> Response:
 
 
 @router.api_route("/u/{token}/again", methods=["POST"])
-def ask_again(link: UnsubscribeLink, _: Body, context: InjectedContext) -> Response:
+def resubscribe(link: UnsubscribeLink, _: Body, context: InjectedContext) -> Response:
     """Record that a person wants optional mail again. Idempotent."""
 
     def record(connection: Connection) -> Response:
         found, view = _unsubscribing(connection, context, link)
-        record_asking_again(connection, found.account_key, link.notice_id, context.now())
+        record_resubscribe(connection, found.account_key, link.notice_id, context.now())
         return page_response(unsubscribing.subscribed_again(view, context.site))
 
     return context.database.transaction(record)

@@ -37,7 +37,7 @@ WITH written AS (
 INSERT INTO changes (bucket, account_key, stream)
 SELECT bucket, account_key, 'unsubscribes' FROM written;
 
--- :name again
+-- :name resubscribe
 -- Keep that persons asked for optional mail again, and from which mail's page.
 INSERT INTO resubscribes (bucket, account_key, notice_id, channel, occurred_at)
 VALUES (bucket_of(%(account_key)s::bigint), %(account_key)s, %(notice_id)s, 'page', %(occurred_at)s)
