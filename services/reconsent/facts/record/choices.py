@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from psycopg.types.json import Jsonb
-
 from reconsent.domain.account import AccountName
 from reconsent.domain.recorded import Counts
 from reconsent.domain.use import ANY, Use
 from reconsent.facts.record.accounts import lock_accounts
+from reconsent.facts.record.evidence import add_evidence, forget_evidence
 from reconsent.facts.record.standings import refresh_standings
 from reconsent.store.named import named
 from reconsent.store.rows import all_rows
@@ -93,17 +92,19 @@ def record_choices(connection: Connection, choices: Sequence[Choice], policies: 
         for choice in choices
         if choice.evidence is not None
     }
-    kept = [row for row in added if row.identity in evidence]
-    if kept:
-        connection.execute(
-            SQL["add_evidence"],
-            {
-                "account_key": [row.account_key for row in kept],
-                "entry": [row.entry for row in kept],
-                "evidence": [Jsonb(evidence[row.identity]) for row in kept],
-            },
-        )
-    refresh_standings(connection, sorted({row.account_key for row in added}), policies)
+    add_evidence(
+        connection,
+        [
+            (row.account_key, row.entry, evidence[row.identity])
+            for row in added
+            if row.identity in evidence
+        ],
+    )
+    touched = sorted({row.account_key for row in added})
+    deleted = {account.key for account in known.values() if account.profile.deleted_at}
+    # An earlier copy may tell that what is known counts from before a deletion.
+    forget_evidence(connection, [key for key in touched if key in deleted])
+    refresh_standings(connection, touched, policies)
     return Counts(new=len(added), unchanged=len(choices) - len(added))
 
 
@@ -123,4 +124,5 @@ def _columns(choices: Sequence[Choice], known: Mapping[AccountName, Known]) -> d
         "stated_at": [choice.stated_at for choice in choices],
         "event_hash": [choice.event_hash for choice in choices],
         "item": [choice.item for choice in choices],
+        "early": [choice.event_hash for choice in choices if choice.stated_at],
     }

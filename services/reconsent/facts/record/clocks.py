@@ -66,6 +66,11 @@ def any_stated(connection: Connection, first: datetime, last: datetime) -> bool:
     return values(connection, SQL["any_stated"], {"first": first, "last": last}) == [True]
 
 
+def stated_of(connection: Connection, times: Iterable[datetime]) -> list[datetime]:
+    """Return those of some times that statements ahead of them have stated."""
+    return values(connection, SQL["stated"], {"times": list(times)})
+
+
 def as_they_count(
     connection: Connection,
     received: Sequence[Received],
@@ -79,7 +84,7 @@ def as_they_count(
     times = {at for event in received if (at := time_of(event.data))}
     early = set(ahead(received, now))
     if times and any_stated(connection, min(times), max(times)):
-        early.update(values(connection, SQL["stated"], {"times": list(times)}))
+        early.update(stated_of(connection, times))
     statements = [
         _Statement(position, _digest(event, stated_at, keyed_hash), stated_at, event.came_in or now)
         for position, event in enumerate(received)

@@ -10,6 +10,7 @@ from reconsent.domain.account import AccountName
 from reconsent.domain.event_rows import collection_rows
 from reconsent.domain.recorded import Counts
 from reconsent.facts.record.bus_messages import erase_messages
+from reconsent.facts.record.clocks import any_stated, stated_of
 from reconsent.facts.record.standings import Added, add_to_holdings, refresh_holdings
 from reconsent.store.copying import copy_text
 from reconsent.store.named import named
@@ -32,6 +33,14 @@ class _Owners(NamedTuple):
     keys: str | None
     bucket: int
     erased: bool
+
+
+class _Span(NamedTuple):
+    """Between which times staged events count, and how many count before they say."""
+
+    first: datetime
+    last: datetime
+    early: int
 
 
 class _Deleted(NamedTuple):
@@ -70,8 +79,7 @@ def record_collection_rows(
     if any(owner.erased for owner in owners):
         erased = values(connection, SQL["erase"])
     added = _add(connection) if owners else []
-    recounted = values(connection, SQL["recount"]) if added else []
-    touched = [*erased, *recounted]
+    touched = [*erased, *(_delete_later_copies(connection) if added or erased else [])]
     if touched or deleted or (added and values(connection, SQL["any_erased"])):
         refresh_holdings(connection, [*touched, *(key for key, _, _ in added)], policies)
     else:
@@ -91,6 +99,17 @@ def _add(connection: Connection) -> list[Added]:
     except UniqueViolation:
         # Collected again at the same time, by an account that was ever deleted or just now.
         return connection.execute(SQL["add_unknown"]).fetchall()
+
+
+def _delete_later_copies(connection: Connection) -> list[int]:
+    """Keep the earliest of the copies of each staged event; return the accounts that had others."""
+    [span] = all_rows(connection, _Span, SQL["staged_span"])
+    # Read once the accounts are locked: another may have recorded a copy since these were dated.
+    if not span.early and not any_stated(connection, span.first, span.last):
+        return []
+    times = {"stated": stated_of(connection, values(connection, SQL["staged_times"]))}
+    collections = values(connection, SQL["delete_later_copies"], times)
+    return [*collections, *values(connection, SQL["delete_later_erasures"], times)]
 
 
 def _owners(connection: Connection, rows: bytes) -> list[_Owners]:

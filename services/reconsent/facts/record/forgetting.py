@@ -19,6 +19,7 @@ from reconsent.facts.record.bus_messages import (
     forget_sources,
     hide_messages,
 )
+from reconsent.facts.record.evidence import forget_evidence
 from reconsent.facts.record.mailbox_reports import erase_named_alone
 from reconsent.facts.record.named_addresses import addresses_to_forget, forget_named_addresses
 from reconsent.facts.record.standings import refresh_holdings
@@ -108,7 +109,7 @@ def _forget_holdings(connection: Connection, accounts: Sequence[Forgotten], usin
 
 
 def _forget_evidence(connection: Connection, accounts: Sequence[Forgotten], _: Using) -> None:
-    connection.execute(SQL["forget_evidence"], {"keys": _keys(accounts)})
+    forget_evidence(connection, _keys(accounts))
 
 
 def _forget_reports(connection: Connection, accounts: Sequence[Forgotten], _: Using) -> None:

@@ -74,3 +74,12 @@ GROUP BY bucket, account_key, data_category, collected_under, at
 -- Whether an account does not count, or its own row keeps it from being mailed everything.
 property <> ALL(%(properties)s) OR status <> 'active' OR contact <> 'all' OR unsubscribed OR minor
 OR email IS NULL
+
+-- :name counted_entries
+-- The ledger entries of the accounts among `keys`, and from when each counts: the same statement, as
+-- often as it was recorded, from when it came in first. RULES 27.
+SELECT bucket, account_key, entry, answer, data_category, collected_under, data_use, recipient,
+       min(decided_at) OVER (
+           PARTITION BY bucket, account_key, coalesce(stated_at, decided_at), answer, data_category,
+                        collected_under, data_use, recipient) AS counts_from
+FROM consents JOIN listed(%(keys)s::bigint[]) USING (bucket, account_key)

@@ -8,13 +8,12 @@ WHERE status <> 'deleted'
 GROUP BY bucket, account_key, data_category, collected_under;
 
 -- :name entries
--- Read accounts' ledger entries, oldest first. The same statement again counts from when it came in
--- first.
+-- Read accounts' ledger entries, oldest first, with the times from which they count.
 SELECT account_key, answer, data_category, collected_under, data_use, recipient,
-       min(decided_at) OVER (
-           PARTITION BY bucket, account_key, coalesce(stated_at, decided_at), answer, data_category,
-                        collected_under, data_use, recipient) AS decided_at
-FROM consents JOIN listed(%(keys)s::bigint[]) USING (bucket, account_key)
+       counts_from AS decided_at
+FROM (
+-- :include counted_entries
+) AS counted
 ORDER BY account_key, entry;
 
 -- :name owners

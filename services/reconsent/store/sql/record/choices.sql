@@ -1,7 +1,9 @@
 -- :name add
 -- Add choices of locked accounts to the ledger, numbered after each account's earlier entries; a
--- repeated event adds nothing, and leaves out a number. One that came in before a copy of it which is
--- known is added beside that, as the item -1 - `item`: the ledger keeps what was recorded.
+-- repeated event adds nothing, and leaves out a number. A copy that came in before all that are known
+-- is added beside them, as the item below theirs: the ledger keeps what was recorded, and any number
+-- of copies count from the earliest. `early` has the events that counted before they say; each of
+-- those has one choice.
 WITH added AS (
     INSERT INTO consents (bucket, account_key, entry, answer, data_category, collected_under,
                           data_use, recipient, policy_version, channel, notice_id, text_hash,
@@ -11,7 +13,7 @@ WITH added AS (
            said.answer, said.data_category, said.collected_under, said.data_use, said.recipient,
            said.policy_version, said.channel, said.notice_id, said.text_hash, said.decided_at,
            said.stated_at, said.event_hash,
-           CASE WHEN known.entry IS NULL THEN said.item ELSE -1 - said.item END
+           coalesce(known.item - 1, said.item)
     FROM unnest(
         %(account_key)s::bigint[], %(answer)s::text[], %(data_category)s::text[],
         %(collected_under)s::text[], %(data_use)s::text[], %(recipient)s::text[],
@@ -26,10 +28,14 @@ WITH added AS (
         FROM consents JOIN listed(%(account_key)s::bigint[]) USING (bucket, account_key)
         GROUP BY bucket, account_key
     ) AS last ON last.bucket = bucket_of(said.account_key) AND last.account_key = said.account_key
-    LEFT JOIN consents AS known
+    LEFT JOIN (
+        SELECT bucket, account_key, event_hash, min(item) AS item, min(decided_at) AS decided_at
+        FROM consents JOIN listed(%(account_key)s::bigint[]) USING (bucket, account_key)
+        WHERE event_hash = ANY(%(early)s::bytea[])
+        GROUP BY bucket, account_key, event_hash
+    ) AS known
       ON known.bucket = bucket_of(said.account_key) AND known.account_key = said.account_key
-     AND known.event_hash = said.event_hash AND known.item = said.item
-     AND said.stated_at IS NOT NULL AND known.decided_at > said.decided_at
+     AND known.event_hash = said.event_hash AND known.decided_at > said.decided_at
     ORDER BY position
     ON CONFLICT (bucket, account_key, event_hash, item) DO NOTHING
     RETURNING bucket, account_key, entry, event_hash, item
@@ -38,14 +44,3 @@ WITH added AS (
     SELECT bucket, account_key, 'consents' FROM added
 )
 SELECT account_key, entry, event_hash, item FROM added ORDER BY account_key, entry;
-
--- :name add_evidence
--- Store evidence beside the ledger, unless its account was deleted since.
-INSERT INTO consent_evidence (bucket, account_key, entry, evidence)
-SELECT consents.bucket, consents.account_key, consents.entry, incoming.evidence
-FROM unnest(%(account_key)s::bigint[], %(entry)s::integer[], %(evidence)s::jsonb[])
-     AS incoming (account_key, entry, evidence)
-JOIN consents ON consents.bucket = bucket_of(incoming.account_key)
-             AND consents.account_key = incoming.account_key AND consents.entry = incoming.entry
-JOIN accounts ON accounts.bucket = consents.bucket AND accounts.account_key = consents.account_key
-WHERE deleted_at IS NULL OR decided_at > deleted_at;

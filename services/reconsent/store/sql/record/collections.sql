@@ -134,18 +134,63 @@ WHERE NOT owned.erased LIMIT 1;
 -- Find the accounts of events that are dated up to a deletion.
 SELECT DISTINCT property, account, deleted_at FROM owned_collections WHERE at <= deleted_at;
 
--- :name recount
--- Delete collections of which a copy is staged that came in before; return their accounts.
-WITH earlier AS (
-    SELECT bucket, account_key, data_category, collected_under, source, stated_at, min(at) AS at
-    FROM owned_collections WHERE stated_at IS NOT NULL AND NOT erased
-    GROUP BY bucket, account_key, data_category, collected_under, source, stated_at
+-- :name staged_span
+-- Read between which times the staged events count, and how many count before they say.
+SELECT min(at) AS first, max(at) AS last, count(stated_at) AS early FROM owned_collections;
+
+-- :name staged_times
+-- Read when the staged events count.
+SELECT DISTINCT at FROM owned_collections;
+
+-- :name delete_later_copies
+-- Delete the collections, staged ones too, of which a copy came in before; return their accounts.
+-- `stated` has the times that statements ahead of them have stated.
+WITH said AS MATERIALIZED (
+    SELECT DISTINCT bucket, account_key, data_category, collected_under, source,
+           coalesce(stated_at, at) AS stated_at
+    FROM owned_collections
+    WHERE NOT erased AND (stated_at IS NOT NULL OR at = ANY(%(stated)s::timestamptz[]))
+), earliest AS (
+    SELECT said.*, min(collected_at) AS at
+    FROM said JOIN collections
+      ON collections.bucket = said.bucket AND collections.account_key = said.account_key
+     AND collections.data_category = said.data_category
+     AND collections.collected_under IS NOT DISTINCT FROM said.collected_under
+     AND collections.source IS NOT DISTINCT FROM said.source
+     AND coalesce(collections.stated_at, collected_at) = said.stated_at
+    GROUP BY said.bucket, said.account_key, said.data_category, said.collected_under, said.source,
+             said.stated_at
 )
-DELETE FROM collections USING earlier
-WHERE collections.bucket = earlier.bucket AND collections.account_key = earlier.account_key
-  AND collections.data_category = earlier.data_category
-  AND collections.collected_under IS NOT DISTINCT FROM earlier.collected_under
-  AND collections.source IS NOT DISTINCT FROM earlier.source
-  AND coalesce(collections.stated_at, collected_at) = earlier.stated_at
-  AND collected_at > earlier.at
+DELETE FROM collections USING earliest
+WHERE collections.bucket = earliest.bucket AND collections.account_key = earliest.account_key
+  AND collections.data_category = earliest.data_category
+  AND collections.collected_under IS NOT DISTINCT FROM earliest.collected_under
+  AND collections.source IS NOT DISTINCT FROM earliest.source
+  AND coalesce(collections.stated_at, collected_at) = earliest.stated_at
+  AND collected_at > earliest.at
 RETURNING collections.account_key;
+
+-- :name delete_later_erasures
+-- Likewise the erasures.
+WITH said AS MATERIALIZED (
+    SELECT DISTINCT bucket, account_key, data_category, collected_under,
+           coalesce(stated_at, at) AS stated_at
+    FROM owned_collections
+    WHERE erased AND (stated_at IS NOT NULL OR at = ANY(%(stated)s::timestamptz[]))
+), earliest AS (
+    SELECT said.*, min(erased_at) AS at
+    FROM said JOIN collection_erasures AS erasure
+      ON erasure.bucket = said.bucket AND erasure.account_key = said.account_key
+     AND erasure.data_category = said.data_category
+     AND erasure.collected_under IS NOT DISTINCT FROM said.collected_under
+     AND coalesce(erasure.stated_at, erased_at) = said.stated_at
+    GROUP BY said.bucket, said.account_key, said.data_category, said.collected_under,
+             said.stated_at
+)
+DELETE FROM collection_erasures AS erasure USING earliest
+WHERE erasure.bucket = earliest.bucket AND erasure.account_key = earliest.account_key
+  AND erasure.data_category = earliest.data_category
+  AND erasure.collected_under IS NOT DISTINCT FROM earliest.collected_under
+  AND coalesce(erasure.stated_at, erased_at) = earliest.stated_at
+  AND erased_at > earliest.at
+RETURNING erasure.account_key;

@@ -24,16 +24,6 @@ WITH written AS (
 )
 -- :include notices_written
 
--- :name forget_evidence
--- Erase the evidence of decisions made before the deletion.
-DELETE FROM consent_evidence
-USING consents JOIN accounts USING (bucket, account_key)
-JOIN listed(%(keys)s::bigint[]) USING (bucket, account_key)
-WHERE consent_evidence.bucket = consents.bucket
-  AND consent_evidence.account_key = consents.account_key
-  AND consent_evidence.entry = consents.entry
-  AND consents.decided_at <= accounts.deleted_at;
-
 -- :name lock_notices
 -- Lock the notices of some accounts of a bucket, so that no report or outcome is recorded meanwhile.
 SELECT notice_id FROM notices
