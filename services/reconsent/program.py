@@ -24,6 +24,7 @@ from reconsent.embedded.user import EmbeddedUser, join
 from reconsent.facts.published.state import PublishedState
 from reconsent.facts.record.address_hashes import rehash_addresses
 from reconsent.facts.record.event_hashes import hash_events
+from reconsent.facts.record.report_ids import hash_report_ids
 from reconsent.facts.restores import record_lost_time, sending_held
 from reconsent.facts.sets import Cohorts
 from reconsent.facts.versions import PublishedVersions
@@ -93,6 +94,7 @@ class Program:
         database = self._stack.enter_context(opened)
         rehash_addresses(database, self.signer.address_hash)
         hash_events(database, self.signer.address_hash)
+        hash_report_ids(database, self.signer.address_hash)
         return database
 
     @cached_property

@@ -29,6 +29,9 @@ def differences(was: Any, found: Any, at: str = "") -> list[str]:  # noqa: ANN40
             for number, (one, other) in enumerate(zip(was, found, strict=True))
             for line in differences(one, other, f"{at}/{number}")
         ]
+    # Of a provider's id a keyed hash is kept since.
+    if at.endswith("/provider_id") and was and str(found).startswith("hashed:"):
+        return []
     return [] if was == found else [f"{at}: was {was!r}, is {found!r}"]
 
 

@@ -19,18 +19,15 @@ from reconsent.domain.event import (
     TOPICS,
     AccountEvent,
     Event,
-    MailEvent,
     Topic,
     key_of,
     parse,
 )
-from reconsent.domain.event_hash import HASHED, hash_of_event
 from reconsent.domain.events_at_once import parse_at_once
-from reconsent.domain.mail_report import impersonal
 from reconsent.domain.received import Received
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
 
 BARE_SOURCE: Final = "urn:reconsent:data"
@@ -42,7 +39,7 @@ _ATTRIBUTES: Final = ("specversion", "type", "source", "id", "time", "subject")
 _LONGEST_IDENTITY: Final = 1000
 
 
-class _Envelope(NamedTuple):
+class Envelope(NamedTuple):
     """A CloudEvent's attributes as written, and its data as JSON, None for a deletion."""
 
     source: str
@@ -59,13 +56,13 @@ def bare(topic: str, value: bytes, data: Event) -> Received:
 
 def read(message: Message) -> Received:
     """Decode a message. Raises BadInputError: `topic: field: what is wrong`."""
-    return _read(message)[2]
+    return opened(message)[2]
 
 
 def read_at_once(messages: Sequence[Message]) -> list[Received | BadInputError]:
     """Decode messages of one topic, each as `read` does; return the error of one it would raise."""
-    opened = [_opened(message) for message in messages]
-    envelopes = [one for one in opened if one is not None and one.data is not None]
+    opened_ones = [_opened_or_none(message) for message in messages]
+    envelopes = [one for one in opened_ones if one is not None and one.data is not None]
     if messages and len(envelopes) == len(messages):
         topic = _topic(messages[0]).name
         events = parse_at_once(topic, [one.data or b"" for one in envelopes])
@@ -77,7 +74,7 @@ def read_at_once(messages: Sequence[Message]) -> list[Received | BadInputError]:
     return [_read_or_error(message) for message in messages]
 
 
-def _opened(message: Message) -> _Envelope | None:
+def _opened_or_none(message: Message) -> Envelope | None:
     try:
         return _open(_topic(message), message)
     except BadInputError:
@@ -96,9 +93,9 @@ def binary(message: Message) -> tuple[Message, Received]:
 
     Bare data keeps the hash of its bytes as id. Raises BadInputError as `read` does.
     """
-    topic, envelope, received = _read(message)
+    topic, envelope, received = opened(message)
     key = key_of(topic.name, received.data)
-    return _binary(topic, envelope, message._replace(key=key)), received
+    return in_binary(topic, envelope, message._replace(key=key)), received
 
 
 def pack(
@@ -111,56 +108,13 @@ def pack(
     key: bytes,
 ) -> Message:
     """Return a message in binary mode with JSON data, None for a tombstone."""
-    envelope = _Envelope(source, id, time.isoformat().encode(), None, data)
+    envelope = Envelope(source, id, time.isoformat().encode(), None, data)
     message = Message(topic, key, None, (), time)
-    return _binary(TOPICS[topic], envelope, message)
+    return in_binary(TOPICS[topic], envelope, message)
 
 
-def without_person(message: Message, keyed_hash: Callable[[str], bytes]) -> Message:
-    """Return a choice as the same event, in binary mode, without its evidence, source and id.
-
-    A keyed hash takes the place of source and id. Raises BadInputError as `read` does.
-    """
-    event_hash = hash_of_event(*_read(message)[1][:2], keyed_hash)
-    return _without(message, {"evidence"}, identity=(HASHED, event_hash.hex()))
-
-
-def without_address(message: Message) -> Message:
-    """Return an account event as the same event, in binary mode, without name and address.
-
-    Raises BadInputError as `read` does.
-    """
-    return _without(message, {"email", "name"})
-
-
-def without_reason(message: Message) -> Message:
-    """Return a report about a notice as the same event, in binary mode, without anything personal.
-
-    What it says about the mailbox stays. Raises BadInputError as `read` does.
-    """
-    data = _read(message)[2].data
-    reason = impersonal(data.event, data.reason) if isinstance(data, MailEvent) else None
-    return _without(message, {"reason", "email"}, {"reason": reason} if reason else {})
-
-
-def _without(
-    message: Message,
-    fields: Collection[str],
-    instead: Mapping[str, object] | None = None,
-    identity: tuple[str, str] | None = None,
-) -> Message:
-    topic, envelope, _ = _read(message)
-    source, event_id = identity or envelope[:2]
-    data = {
-        name: value
-        for name, value in from_json(topic.readable(envelope.data or b"{}")).items()
-        if name not in fields
-    } | dict(instead or {})
-    left = envelope._replace(source=source, id=event_id, data=to_json(data))
-    return _binary(topic, left, message)
-
-
-def _read(message: Message) -> tuple[Topic, _Envelope, Received]:
+def opened(message: Message) -> tuple[Topic, Envelope, Received]:
+    """Decode a message; also return its topic and its envelope. Raises BadInputError as `read`."""
     try:
         topic = _topic(message)
         envelope = _open(topic, message)
@@ -178,7 +132,7 @@ def _topic(message: Message) -> Topic:
     return topic
 
 
-def _data(topic: Topic, envelope: _Envelope, message: Message) -> Event:
+def _data(topic: Topic, envelope: Envelope, message: Message) -> Event:
     if envelope.data is not None:
         return parse(topic.name, envelope.data)
     if topic.model is not AccountEvent:
@@ -198,7 +152,7 @@ def _data(topic: Topic, envelope: _Envelope, message: Message) -> Event:
     return parse(topic.name, to_json(deleted))
 
 
-def _open(topic: Topic, message: Message) -> _Envelope:
+def _open(topic: Topic, message: Message) -> Envelope:
     headers = dict(message.headers)
     content_type = headers.get(_CONTENT_TYPE, b"")
     if content_type.startswith(_ANY_STRUCTURED):
@@ -210,10 +164,10 @@ def _open(topic: Topic, message: Message) -> _Envelope:
         if "ce_type" in headers:
             _check_type(topic, _text(headers, "ce_type"))
         digest = hashlib.sha256(message.value or b"").hexdigest()
-        return _Envelope(BARE_SOURCE, digest, time, None, message.value)
+        return Envelope(BARE_SOURCE, digest, time, None, message.value)
     _check_version(_text(headers, "ce_specversion"))
     _check_type(topic, _text(headers, "ce_type"))
-    return _Envelope(
+    return Envelope(
         _identity("source", _text(headers, "ce_source")),
         _identity("id", _text(headers, "ce_id")),
         time,
@@ -222,7 +176,7 @@ def _open(topic: Topic, message: Message) -> _Envelope:
     )
 
 
-def _structured(topic: Topic, value: bytes) -> _Envelope:
+def _structured(topic: Topic, value: bytes) -> Envelope:
     try:
         event: Any = from_json(topic.readable(value), allow_inf_nan=False)
     except ValueError as error:
@@ -236,7 +190,7 @@ def _structured(topic: Topic, value: bytes) -> _Envelope:
     _check_version(texts["specversion"])
     _check_type(topic, texts["type"])
     time, subject = (text and text.encode() for text in (texts["time"], texts["subject"]))
-    return _Envelope(
+    return Envelope(
         _identity("source", texts["source"]),
         _identity("id", texts["id"]),
         time,
@@ -283,8 +237,8 @@ def _identity(name: str, text: str | None) -> str:
     return text
 
 
-def _binary(topic: Topic, envelope: _Envelope, message: Message) -> Message:
-    """Write an envelope into headers, and keep all other headers."""
+def in_binary(topic: Topic, envelope: Envelope, message: Message) -> Message:
+    """Write an envelope into a message's headers, and keep all its other headers."""
     parts = {
         "ce_specversion": b"1.0",
         "ce_type": topic.type.encode(),

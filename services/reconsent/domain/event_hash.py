@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 HASHED: Final = "urn:reconsent:hashed"
 _HASH: Final = re.compile("[0-9a-f]{64}")
+_HASHED_ID: Final = re.compile("hashed:[0-9a-f]{32}")
 
 
 def hash_of_event(source: str, event_id: str, keyed_hash: Callable[[str], bytes]) -> bytes:
@@ -28,6 +29,18 @@ def hash_of_event(source: str, event_id: str, keyed_hash: Callable[[str], bytes]
 def hash_of_own(*parts: str | int | None) -> bytes:
     """Return the hash of what the program records itself; no part is personal."""
     return _digest("reconsent", *parts)
+
+
+def hashed_id(given: str | None, keyed_hash: Callable[[str], bytes]) -> str | None:
+    """Return what is kept of a provider's id of a report: such an id may contain an address.
+
+    The hash of one that is hashed already is itself.
+    """
+    if given is None or _HASHED_ID.fullmatch(given):
+        return given
+    # Long ones were kept as their digests before.
+    digest = given if _HASH.fullmatch(given) else hashlib.sha256(given.encode()).hexdigest()
+    return f"hashed:{keyed_hash(digest).hex()[:32]}"
 
 
 def _digest(*parts: str | int | None) -> bytes:

@@ -12,19 +12,21 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 from reconsent.domain.bus import DEAD, Message, came_in_when_dated, dead_letter
-from reconsent.domain.cloudevents import read, without_address, without_person, without_reason
+from reconsent.domain.cloudevents import read
+from reconsent.domain.erased_events import without_address, without_person, without_reason
 from reconsent.domain.errors import BadInputError
 from reconsent.domain.event import (
     TOPICS,
     AccountEvent,
     ChoiceEvent,
     CollectionEvent,
-    MailEvent,
 )
+from reconsent.domain.message_names import names_of
 from reconsent.store.named import named
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
     from datetime import datetime
 
     from reconsent.domain.event import Event
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
 SQL = named("log")
 PARTITIONS: Final = 4
+_AT_ONCE: Final = 5_000
 Partition = tuple[str, int]
 
 _COLUMNS: Final = ("text", "int4", "int8", "bytea", "bytea", "text", "timestamptz")
@@ -111,61 +114,73 @@ def erase(
     of it, consumed or not.
     """
 
-    def left(kept: Message) -> Message | None:
-        return _left(kept, deletions[kept.key or b""], keyed_hash, repeated)
+    def left(kept: Message, named: AbstractSet[bytes]) -> Message | None:
+        return _left(kept, max(deletions[name] for name in named), keyed_hash, repeated)
 
-    _rewrite(connection, _OF_ACCOUNTS, deletions, left)
+    _rewrite(connection, _OF_ACCOUNTS, deletions, left, keyed_hash)
 
 
-def hide(connection: Connection, minors: Mapping[bytes, datetime]) -> None:
+def hide(
+    connection: Connection, minors: Mapping[bytes, datetime], keyed_hash: Callable[[str], bytes]
+) -> None:
     """Take names and addresses out of what the bus says of minors up to some times, by key.
 
     Unreadable messages are removed; everything else in a message, consumed or not, stays.
     """
-    _rewrite(
-        connection, _OF_ACCOUNTS, minors, lambda kept: _left_of_minor(kept, minors[kept.key or b""])
-    )
+
+    def left(kept: Message, named: AbstractSet[bytes]) -> Message | None:
+        return _left_of_minor(kept, max(minors[name] for name in named))
+
+    _rewrite(connection, _OF_ACCOUNTS, minors, left, keyed_hash)
 
 
-def erase_reports(connection: Connection, notices: Iterable[bytes]) -> None:
+def erase_reports(
+    connection: Connection, notices: Iterable[bytes], keyed_hash: Callable[[str], bytes]
+) -> None:
     """Take out of the reports about some notices, given by key, what providers wrote.
 
     What nobody can read is removed; all else, read or yet to be read, says what it said.
     """
-    _rewrite(connection, _OF_NOTICES, notices, _left_of_report)
+
+    def left(kept: Message, _: AbstractSet[bytes]) -> Message | None:
+        return _left_of_report(kept, keyed_hash)
+
+    _rewrite(connection, _OF_NOTICES, notices, left, keyed_hash)
 
 
 def erase_addresses(
     connection: Connection, mailboxes: Collection[bytes], keyed_hash: Callable[[str], bytes]
 ) -> None:
-    """Remove the reports that name some mailboxes alone, read or yet to be read."""
-    rows = connection.execute(SQL["without_key"], {"topics": list(_OF_NOTICES)}).fetchall()
-    gone = [message for message in map(from_row, rows) if _names(message, mailboxes, keyed_hash)]
-    if gone:
-        _remove(connection, gone)
+    """Take some addresses out of reports, read or yet to be read.
 
+    The keyed hash takes the place of an address that a report is about. What nobody can read is
+    removed, unless its key says that it is about an account.
+    """
 
-def _names(
-    message: Message, mailboxes: Collection[bytes], keyed_hash: Callable[[str], bytes]
-) -> bool:
-    try:
-        data = read(message).data
-    except BadInputError:
-        return False
-    email = data.email if isinstance(data, MailEvent) else None
-    return email is not None and keyed_hash(email) in mailboxes
+    def left(kept: Message, _: AbstractSet[bytes]) -> Message | None:
+        if kept.topic in _OF_NOTICES:
+            return _left_of_report(kept, keyed_hash)
+        return kept if kept.key is not None or _is_readable(kept) else None
+
+    _rewrite(connection, _OF_ACCOUNTS + _OF_NOTICES, mailboxes, left, keyed_hash)
 
 
 def _rewrite(
     connection: Connection,
     topics: Sequence[str],
-    keys: Iterable[bytes],
-    left_of: Callable[[Message], Message | None],
+    names: Iterable[bytes],
+    left_of: Callable[[Message, AbstractSet[bytes]], Message | None],
+    keyed_hash: Callable[[str], bytes],
 ) -> None:
-    of_keys = {"keys": list(keys), "topics": list(topics)}
+    """Rewrite the messages that have some names, by key or otherwise; `left_of` gets these."""
+    while _note_names(connection, keyed_hash):
+        pass
+    wanted = set(names)
+    of_names = {"names": list(wanted), "topics": list(topics)}
     gone: list[Message] = []
-    for message in map(from_row, connection.execute(SQL["of_keys"], of_keys).fetchall()):
-        left = left_of(message)
+    for *row, names_kept in connection.execute(SQL["of_names"], of_names).fetchall():
+        message = from_row(tuple(row))
+        left = left_of(message, wanted & {message.key, *(names_kept or ())})
         if left is None:
             gone.append(message)
         elif left != message:
@@ -174,13 +189,31 @@ def _rewrite(
         _remove(connection, gone)
 
 
+def _note_names(connection: Connection, keyed_hash: Callable[[str], bytes]) -> bool:
+    """Keep what some messages name of which nobody has looked; False if there are none."""
+    rows = connection.execute(SQL["to_name"], {"limit": _AT_ONCE}).fetchall()
+    if not rows:
+        return False
+    noted = [
+        (message, name)
+        for message in map(from_row, rows)
+        for name in (None, *names_of(message.value or b"", keyed_hash))
+    ]
+    columns = _places([message for message, _ in noted]) | {"names": [name for _, name in noted]}
+    connection.execute(SQL["note_names"], columns)
+    return True
+
+
 def _remove(connection: Connection, messages: Sequence[Message]) -> None:
-    places = {
+    connection.execute(SQL["remove"], _places(messages))
+
+
+def _places(messages: Sequence[Message]) -> dict[str, list[Any]]:
+    return {
         "topics": [message.topic for message in messages],
         "partitions": [message.partition for message in messages],
         "offsets": [message.offset for message in messages],
     }
-    connection.execute(SQL["remove"], places)
 
 
 def _left(
@@ -217,15 +250,20 @@ def _left_of_minor(message: Message, minor_at: datetime) -> Message | None:
     return message
 
 
-def _left_of_report(message: Message) -> Message | None:
-    """Return what stays of a report about a mail."""
+def _left_of_report(message: Message, keyed_hash: Callable[[str], bytes]) -> Message | None:
+    """Return what stays of a report about a mail or a mailbox."""
     try:
-        data = read(message).data
+        return without_reason(message, keyed_hash)
     except BadInputError:
         return None
-    if isinstance(data, MailEvent) and (data.reason, data.given_email) != (None, None):
-        return without_reason(message)
-    return message
+
+
+def _is_readable(message: Message) -> bool:
+    try:
+        read(message)
+    except BadInputError:
+        return False
+    return True
 
 
 def from_row(row: tuple[Any, ...]) -> Message:

@@ -264,7 +264,7 @@ def test_a_deletion_erases_messages_that_were_dated_ahead(
     append_dead_letter(
         connection, dated_by_sender._replace(partition=0, offset=9), GROUP, ValueError("no")
     )
-    hide(connection, {b"shop.example/1": NOW - timedelta(seconds=1)})
+    hide(connection, {b"shop.example/1": NOW - timedelta(seconds=1)}, _keyed)
     assert len(stored(connection, "accounts.dead")) == 2
     erase(connection, {b"shop.example/1": NOW}, _keyed)
     assert stored(connection, "accounts") == []
@@ -280,7 +280,7 @@ def test_nothing_stays_of_the_address_of_a_minor_that_was_dated_ahead(
 ) -> None:
     """It counts from when it came in."""
     producer.send([account(1, at=NOW + timedelta(days=1), email="ann@example.com")])
-    hide(connection, {b"shop.example/1": NOW})
+    hide(connection, {b"shop.example/1": NOW}, _keyed)
     [(_, value)] = stored(connection, "accounts")
     assert value
     assert b"ann@example.com" not in value

@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconsent.domain.bus import Message, dead_letter
-from reconsent.domain.cloudevents import binary, pack, read, without_person
+from reconsent.domain.cloudevents import binary, pack, read
+from reconsent.domain.erased_events import without_person
 from reconsent.domain.errors import BadInputError
 from reconsent.domain.event import (
     TOPICS,

@@ -8,11 +8,16 @@ from datetime import UTC, datetime
 import pytest
 
 from reconsent.domain.bus import Message
-from reconsent.domain.cloudevents import read, without_reason
+from reconsent.domain.cloudevents import read
+from reconsent.domain.erased_events import without_reason
 from reconsent.domain.errors import BadInputError
 from reconsent.domain.event import MailEvent
+from reconsent.domain.event_hash import hashed_id
 from reconsent.domain.mail_report import NOT_THE_ADDRESS, impersonal, mark_of, speaks_of_mailbox
+from reconsent.domain.message_names import mailbox_of
+from reconsent.domain.signing import Signer
 
+_keyed = Signer("secret of the tests").address_hash
 _REFUSALS = [
     # It does not exist, is disabled, or takes no mail.
     ("550 5.1.1 no such user", True),
@@ -112,11 +117,27 @@ def test_a_report_without_what_is_personal_judges_alike(
     reason: str | None, left: str | None
 ) -> None:
     """Neither the provider's words nor the address are left, only what they say of the mailbox."""
-    said_less = without_reason(_message(notice="n-1", email="ann@example.org", reason=reason))
+    provider_id = "<ann@example.org> 7"
+    said = _message(notice="n-1", email="ann@example.org", reason=reason, provider_id=provider_id)
+    said_less = without_reason(said, _keyed)
     assert b"ann@example.org" not in (said_less.value or b"")
+    assert without_reason(said_less, _keyed) == said_less
     data = read(said_less).data
     assert isinstance(data, MailEvent)
     assert (data.notice, data.event, data.email, data.reason) == ("n-1", "bounced", None, left)
+
+
+def test_a_hash_takes_the_place_of_what_a_report_is_about() -> None:
+    """The report counts for the same mailbox, and is the same as the one of before."""
+    said = _message(email="Ann@example.org", provider_id="<ann@example.org> 7")
+    less = without_reason(said, _keyed)
+    data, before = read(less).data, read(said).data
+    assert isinstance(data, MailEvent)
+    assert isinstance(before, MailEvent)
+    assert b"ann" not in (less.value or b"").lower()
+    assert mailbox_of(data.email or "", _keyed) == _keyed("ann@example.org")
+    assert hashed_id(data.provider_id, _keyed) == hashed_id(before.provider_id, _keyed)
+    assert without_reason(less, _keyed) == less
 
 
 def test_reports_name_a_notice_or_an_address() -> None:

@@ -67,18 +67,24 @@ def erase_late(
     forget_sources(connection, until)
 
 
-def erase_reports(connection: Connection, notices: Sequence[str]) -> None:
+def erase_reports(
+    connection: Connection, notices: Sequence[str], keyed_hash: Callable[[str], bytes]
+) -> None:
     """Erase providers' texts about some notices from the embedded bus.
 
-    Also called when a report arrives after a deletion.
+    Also called when a report arrives after a deletion, or is about a notice that is not known.
     """
     if notices:
-        log.erase_reports(connection, [notice.encode() for notice in notices])
+        log.erase_reports(connection, [notice.encode() for notice in notices], keyed_hash)
 
 
-def hide_messages(connection: Connection, minors: Mapping[AccountName, datetime]) -> None:
+def hide_messages(
+    connection: Connection,
+    minors: Mapping[AccountName, datetime],
+    keyed_hash: Callable[[str], bytes],
+) -> None:
     """Take names and addresses out of what the bus says of minors up to some times."""
-    log.hide(connection, {_message_key(name): at for name, at in minors.items()})
+    log.hide(connection, {_message_key(name): at for name, at in minors.items()}, keyed_hash)
 
 
 def forget_sources(connection: Connection, names: Iterable[AccountName]) -> None:

@@ -127,9 +127,9 @@ def _forget_sources(connection: Connection, accounts: Sequence[Forgotten], _: Us
     forget_sources(connection, [account.name for account in accounts])
 
 
-def _erase_reports(connection: Connection, accounts: Sequence[Forgotten], _: Using) -> None:
+def _erase_reports(connection: Connection, accounts: Sequence[Forgotten], using: Using) -> None:
     notices = _lock_notices(connection, accounts)
-    erase_reports(connection, [str(notice_id) for notice_id in notices])
+    erase_reports(connection, [str(notice_id) for notice_id in notices], using.keyed_hash)
 
 
 def _lock_notices(connection: Connection, accounts: Sequence[Forgotten]) -> list[UUID]:
@@ -140,8 +140,9 @@ def _lock_notices(connection: Connection, accounts: Sequence[Forgotten]) -> list
     ]
 
 
-def _hide_messages(connection: Connection, accounts: Sequence[Forgotten], _: Using) -> None:
-    hide_messages(connection, {account.name: account.at for account in accounts})
+def _hide_messages(connection: Connection, accounts: Sequence[Forgotten], using: Using) -> None:
+    minors = {account.name: account.at for account in accounts}
+    hide_messages(connection, minors, using.keyed_hash)
 
 
 def _forget_address_hashes(connection: Connection, now: datetime, limit: int) -> bool:
@@ -167,7 +168,8 @@ _PROFILE: Final = Step(
     tables=("accounts",),
 )
 _ADDRESS_MESSAGES: Final = Step(
-    takes="reports that name the address alone, in the embedded bus and the dead letters",
+    takes="the address in reports that name no notice, or another one, in the embedded bus and the "
+    "dead letters",
     tables=("bus_messages",),
     run=_erase_addresses,
 )

@@ -72,7 +72,10 @@ KEPT: Final[Mapping[str, Kept]] = {
         "keyed hashes of mailboxes that reports named, without accounts",
         "a repeated report counts once",
     ),
-    "mail_events": Kept("providers' reports: kind, time and id", "a repeated report counts once"),
+    "mail_events": Kept(
+        "providers' reports: kind, time and a keyed hash of their id",
+        "a repeated report counts once",
+    ),
     "migrations": Kept("names and hashes of files", NO_ACCOUNT),
     "notice_salt": Kept("a random value", NO_ACCOUNT),
     "notices": Kept("notices: states, times and questions", "proves who was told"),

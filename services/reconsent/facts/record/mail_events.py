@@ -5,7 +5,9 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from reconsent.domain.event_hash import hashed_id
 from reconsent.domain.mail_report import impersonal, mark_of
+from reconsent.domain.message_names import mailbox_of
 from reconsent.domain.notice_id import notice_id
 from reconsent.domain.recorded import Counts
 from reconsent.facts.notice_ids import accounts_of, as_columns, in_buckets
@@ -20,7 +22,7 @@ from reconsent.facts.record.locks import (
 from reconsent.facts.record.mailbox_reports import (
     accepted_for,
     add_reports,
-    kept_id,
+    erase_strangers,
     leave_by_address,
 )
 from reconsent.facts.record.marks import (
@@ -95,13 +97,15 @@ def record_mail_events(
     for numbered in runs:
         alike = [event for _, event in numbered]
         part = (
-            _record_by_notice(connection, alike)
+            _record_by_notice(connection, alike, address_hash)
             if alike[0].notice is not None
             else _record_by_address(connection, alike, address_hash)
         )
         counts = counts.plus(part, [position for position, _ in numbered])
     if counts.not_ours:
         count_not_ours(connection, counts.not_ours)
+    named = {mailbox_of(event.email, address_hash) for event in events if event.email}
+    erase_strangers(connection, named, address_hash)
     return counts
 
 
@@ -114,7 +118,9 @@ def _alike(event: MailEvent) -> tuple[bool, bool]:
     return by_notice, not by_notice and event.event == "delivered"
 
 
-def _record_by_notice(connection: Connection, events: Sequence[MailEvent]) -> Counts:
+def _record_by_notice(
+    connection: Connection, events: Sequence[MailEvent], keyed_hash: Callable[[str], bytes]
+) -> Counts:
     ids = [notice_id(event.notice or "") for event in events]
     sent = _lock(connection, {notice_id for notice_id in ids if notice_id})
     known = [(i, event) for i, event in zip(ids, events, strict=True) if i in sent]
@@ -124,9 +130,14 @@ def _record_by_notice(connection: Connection, events: Sequence[MailEvent]) -> Co
         for position, (notice_id, event) in enumerate(zip(ids, events, strict=True))
         if notice_id in unsent
     )
-    new = _add(connection, known, sent)
+    new = _add(connection, known, sent, keyed_hash)
     _apply(connection, new, sent)
-    erase_reports(connection, [str(i) for i, _ in known if sent[i].forgotten])
+    forgotten = {str(i) for i, _ in known if sent[i].forgotten}
+    not_known = {
+        event.notice or "" for i, event in zip(ids, events, strict=True)
+        if i not in sent and i not in unsent and (event.reason or event.given_email)
+    }  # fmt: skip
+    erase_reports(connection, sorted(forgotten | not_known), keyed_hash)
     not_ours = len(events) - len(known) - len(refused)
     return Counts(new=len(new), unchanged=len(known) - len(new), not_ours=not_ours, refused=refused)
 
@@ -135,8 +146,8 @@ def _record_by_address(
     connection: Connection, events: Sequence[MailEvent], address_hash: Callable[[str], bytes]
 ) -> Counts:
     """Record reports that name no notice: about mailboxes, and what they accepted lately."""
-    hashed = [(address_hash(event.email), event) for event in events if event.email]
-    new = add_reports(connection, hashed)
+    hashed = [(mailbox_of(event.email, address_hash), event) for event in events if event.email]
+    new = add_reports(connection, hashed, address_hash)
     _lock_mailboxes(connection, [(mailbox, event.event) for mailbox, event in new])
     _mark(
         connection,
@@ -145,7 +156,7 @@ def _record_by_address(
     about = accepted_for(connection, new)
     sent = _lock(connection, {notice_id for notice_id, _ in about})
     known = [(notice_id, event) for notice_id, event in about if notice_id in sent]
-    _apply(connection, _add(connection, known, sent), sent)
+    _apply(connection, _add(connection, known, sent, address_hash), sent)
     leave_by_address(connection, {box for box, event in new if event.event == "unsubscribed"})
     not_ours = len(events) - len(hashed)
     return Counts(new=len(new), unchanged=len(hashed) - len(new), not_ours=not_ours)
@@ -166,7 +177,10 @@ def _lock(connection: Connection, notice_ids: Iterable[UUID]) -> dict[UUID, _Sen
 
 
 def _add(
-    connection: Connection, known: Sequence[tuple[UUID, MailEvent]], sent: Mapping[UUID, _Sent]
+    connection: Connection,
+    known: Sequence[tuple[UUID, MailEvent]],
+    sent: Mapping[UUID, _Sent],
+    keyed_hash: Callable[[str], bytes],
 ) -> list[_New]:
     columns = {
         "account_key": [sent[notice_id].account_key for notice_id, _ in known],
@@ -177,7 +191,7 @@ def _add(
             impersonal(event.event, event.reason) if sent[notice_id].forgotten else event.reason
             for notice_id, event in known
         ],
-        "provider_id": [kept_id(event.provider_id) for _, event in known],
+        "provider_id": [hashed_id(event.provider_id, keyed_hash) for _, event in known],
     }
     return all_rows(connection, _New, SQL["add"], columns)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from reconsent.domain.event_hash import hashed_id
+from reconsent.facts.record.locks import lock_keys
 from reconsent.facts.record.marks import having_had
 from reconsent.facts.record.unsubscribes import Unsubscribe, record_unsubscribes
 from reconsent.store import log
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from reconsent.store.postgres import Connection
 
 SQL = named("record/mailbox_reports")
-_LONGEST_ID: Final = 200
 LATE_REPORTS: Final = timedelta(days=10)
 """How long after its acceptance a mail is taken to be what such a report is about."""
 
@@ -48,9 +48,11 @@ class _About(NamedTuple):
     notice_id: UUID
 
 
-def add_reports(connection: Connection, reports: Sequence[Report]) -> list[Report]:
+def add_reports(
+    connection: Connection, reports: Sequence[Report], keyed_hash: Callable[[str], bytes]
+) -> list[Report]:
     """Keep reports; return the new ones, each once."""
-    by_key = {_key(report): report for report in reports}
+    by_key = {_key(report, keyed_hash): report for report in reports}
     columns = {
         "address_hash": [key.address_hash for key in by_key],
         "event": [key.event for key in by_key],
@@ -111,24 +113,30 @@ def leave_by_address(connection: Connection, address_hashes: Collection[bytes]) 
 def erase_named_alone(
     connection: Connection, mailboxes: Collection[bytes], keyed_hash: Callable[[str], bytes]
 ) -> None:
-    """Erase from the embedded bus what names mailboxes alone, if no account has them any more.
-
-    Only where such a report was recorded: they have no key by which they could be found.
-    """
+    """Erase mailboxes that no account has any more from what the embedded bus says of them."""
     wanted = {"address_hashes": sorted(mailboxes)}
-    had = values(connection, SQL["had"], wanted) if mailboxes else []
-    named_alone = values(connection, SQL["named_alone"], wanted | {"had": had}) if mailboxes else []
-    if named_alone:
-        log.erase_addresses(connection, set(named_alone), keyed_hash)
+    gone = set(mailboxes).difference(values(connection, SQL["had"], wanted)) if mailboxes else ()
+    if gone:
+        log.erase_addresses(connection, gone, keyed_hash)
 
 
-def kept_id(provider_id: str | None) -> str | None:
-    """Return a provider's id, or its hash if it is too long for an index."""
-    if provider_id is None or len(provider_id.encode()) <= _LONGEST_ID:
-        return provider_id
-    return hashlib.sha256(provider_id.encode()).hexdigest()
+def erase_strangers(
+    connection: Connection, mailboxes: Collection[bytes], keyed_hash: Callable[[str], bytes]
+) -> None:
+    """Erase mailboxes from the embedded bus that no account has or had, after reports were read.
+
+    Whoever had them may have been deleted before.
+    """
+    if not mailboxes:
+        return
+    # A deletion that is being recorded has looked for these reports already, or will find them.
+    lock_keys(connection, {one.account_key for one in having_had(connection, mailboxes)})
+    known = {one.address_hash for one in having_had(connection, mailboxes)}
+    if gone := set(mailboxes) - known:
+        log.erase_addresses(connection, gone, keyed_hash)
 
 
-def _key(report: Report) -> _Added:
-    address_hash, event = report
-    return _Added(address_hash, event.event, event.occurred_at, kept_id(event.provider_id))
+def _key(report: Report, keyed_hash: Callable[[str], bytes]) -> _Added:
+    mailbox, event = report
+    kept_id = hashed_id(event.provider_id, keyed_hash)
+    return _Added(mailbox, event.event, event.occurred_at, kept_id)

@@ -12,7 +12,6 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from psycopg import sql
 
 from reconsent.bus.postgres import PostgresProducer
 from reconsent.domain.bus import Message
@@ -35,12 +34,13 @@ from reconsent.facts.record.kept import KEPT, NAMES_NO_ACCOUNT, NO_ACCOUNT
 from reconsent.facts.sets import Cohorts
 from reconsent.facts.versions import PublishedVersions
 from reconsent.store.leases import SoleRight
-from reconsent.store.postgres import Connection, connect
+from reconsent.store.postgres import connect
 from reconsent.workers.relay import Relay, outlets
 from reconsent.workers.running import run_until_idle
 from tests.acceptance.forms import Page as Form
 from tests.embedded_programs import wait_until
 from tests.integration.informing import HOUR, SITE, START, Informing
+from tests.integration.remains import found
 from tests.integration.stage import URL, Stage, stage
 from tests.model.steps import Record
 
@@ -69,41 +69,6 @@ def world(place: Stage) -> Informing:
 def email(account: str) -> str:
     """Return the address of an account, found by MARK and only at this account."""
     return f"{MARK}.{account}@people.test"
-
-
-def columns(connection: Connection) -> list[tuple[str, str]]:
-    """Return every column that can hold text, bytes or JSON."""
-    return connection.execute(
-        "SELECT table_name, column_name FROM information_schema.columns"
-        " JOIN information_schema.tables USING (table_schema, table_name)"
-        " WHERE table_schema NOT IN ('pg_catalog', 'information_schema')"
-        " AND table_type = 'BASE TABLE' AND data_type NOT IN ("
-        " 'bigint', 'boolean', 'date', 'double precision', 'integer', 'smallint',"
-        " 'timestamp with time zone', 'uuid', 'xid8')"
-    ).fetchall()
-
-
-def found(place: Stage, *needles: str | bytes) -> set[str]:
-    """Return the columns, as TABLE.COLUMN, that hold any of some texts or bytes."""
-    # Bytes are written in hexadecimal.
-    texts = [
-        text
-        for needle in needles
-        for text in ((needle.hex(),) if isinstance(needle, bytes) else (needle,))
-    ] + [needle.encode().hex() for needle in needles if isinstance(needle, str)]
-    with place.database.connection() as connection:
-        return {
-            f"{table}.{column}"
-            for table, column in columns(connection)
-            if connection.execute(
-                sql.SQL(
-                    "SELECT EXISTS (SELECT FROM {} WHERE EXISTS ("
-                    " SELECT FROM unnest(%s::text[]) AS needle WHERE strpos({}::text, needle) > 0))"
-                ).format(sql.Identifier(table), sql.Identifier(column)),
-                [texts],
-            ).fetchone()
-            == (True,)
-        }
 
 
 def hashes(place: Stage) -> list[bytes]:

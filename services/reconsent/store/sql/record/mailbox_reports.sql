@@ -22,12 +22,6 @@ SELECT address_hash, occurred_at
 FROM mailbox_reports JOIN mailboxes(%(address_hashes)s::bytea[]) USING (bucket, address_hash)
 WHERE event = 'unsubscribed';
 
--- :name named_alone
--- Tell which mailboxes such reports named, of those that no account has.
-SELECT DISTINCT address_hash
-FROM mailbox_reports JOIN mailboxes(%(address_hashes)s::bytea[]) USING (bucket, address_hash)
-WHERE address_hash <> ALL(%(had)s::bytea[]);
-
 -- :name had
 -- Find which of some mailboxes accounts have.
 SELECT DISTINCT address_hash FROM accounts WHERE address_hash = ANY(%(address_hashes)s::bytea[]);
