@@ -29,6 +29,7 @@ class Notice:
     accepted_at: datetime | None = None
     undelivered: bool = False
     failed_at: datetime | None = None  # when it was known last that it did not arrive
+    failed_by_clock: datetime | None = None  # as its report says, whose clock may be behind
     arrived_at: datetime | None = None  # when it was said last that it did arrive
     waited: bool = False  # long enough since then
     superseded: bool = False  # by a later version or sequence, while it was open
@@ -141,6 +142,7 @@ class Notices(Mailboxes):
         """Show what a report says of a notice."""
         if event in ("bounced", "dropped"):
             notice.undelivered = True
+            notice.failed_by_clock = max(at, notice.failed_by_clock or at)
             failed_at = max(at, notice.accepted_at or at)
             if notice.failed_at is None or failed_at > notice.failed_at:
                 notice.failed_at, notice.waited = failed_at, False

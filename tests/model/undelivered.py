@@ -21,7 +21,7 @@ class Undelivered(Notices):
         email, failed_at = self.person(notice.key).email, notice.failed_at
         if email is None or notice.email is None or failed_at is None:
             return False
-        if notice.arrived_at and notice.arrived_at > failed_at:
+        if notice.arrived_at and notice.arrived_at >= (notice.failed_by_clock or failed_at):
             return False
         return (
             mailbox(email) != mailbox(notice.email)

@@ -65,6 +65,7 @@ class _Sent(NamedTuple):
     account_key: int
     address_hash: bytes | None
     forgotten: bool
+    attempt_id: int
 
 
 class _New(NamedTuple):
@@ -74,6 +75,11 @@ class _New(NamedTuple):
     event: str
     occurred_at: datetime
     reason: str | None
+
+
+class _Begun(NamedTuple):
+    attempt_id: int
+    started_at: datetime
 
 
 class _Rejected(NamedTuple):
@@ -201,7 +207,10 @@ def _apply(connection: Connection, new: Sequence[_New], sent: Mapping[UUID, _Sen
     if not new:
         return
     reported = as_columns({report.notice_id: sent[report.notice_id].account_key for report in new})
-    connection.execute(SQL["apply"], reported)
+    attempts = [sent[notice_id].attempt_id for notice_id in reported["notice_id"]]
+    begun = dict(all_rows(connection, _Begun, SQL["begun"], {"attempts": attempts}))
+    attempted = {"attempted_at": [begun.get(attempt) for attempt in attempts]}
+    connection.execute(SQL["apply"], reported | attempted)
     connection.execute(SQL["undeliver_reminded"], reported)
     # LATE_BOUNCES after a deletion the hash is forgotten.
     _mark(
