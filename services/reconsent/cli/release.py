@@ -14,7 +14,7 @@ from reconsent.cli.operator import operator
 from reconsent.cli.with_program import with_program
 from reconsent.domain.errors import BadInputError
 from reconsent.facts.restores import resume_sending
-from reconsent.facts.sending.asking_again import keep_resend_order, resend
+from reconsent.facts.sending.asking_again import Resent, keep_resend_order, resend
 from reconsent.facts.sending.releases import (
     Order,
     apply_flags,
@@ -159,24 +159,22 @@ def resend_release(
         return version_id
 
     version_id = program.database.transaction(begin)
-    at, notices = datetime.now(UTC), 0
+    at, resent = datetime.now(UTC), Resent(0, 0)
     while some := program.database.transaction(lambda c: resend(c, version_id, at, _AT_ONCE)):
-        notices += some
+        resent = resent.plus(some)
 
     def keep(connection: Connection) -> None:
-        by = operator()
+        by, notices = operator(), resent.asked_again
         keep_resend_order(connection, version_id, at, said_by=by, reason=reason, notices=notices)
 
     program.database.transaction(keep)
     if as_json:
         found = {"policy": policy, "policy_version": version, "order": "resend"}
-        terminal.document(found | {"notices": notices})
+        terminal.document(found | resent._asdict())
     else:
-        undelivered = terminal.plural(notices, "notice")
-        click.echo(
-            f"{policy} {version}: {undelivered} that did not arrive; asked again, except at marked"
-            " mailboxes"
-        )
+        asked_again = terminal.plural(resent.asked_again, "notice")
+        marked = f"; {resent.marked:,} not, because the mailbox is marked" if resent.marked else ""
+        click.echo(f"{policy} {version}: {asked_again} asked again{marked}")
 
 
 def _resume_after_restore(program: Program, *, as_json: bool) -> None:

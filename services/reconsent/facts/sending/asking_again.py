@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from reconsent.facts.notice_ids import in_buckets
+from reconsent.facts.notice_ids import as_columns, in_buckets
 from reconsent.store.named import named
 from reconsent.store.postgres import look_up_by_index
 from reconsent.store.rows import all_rows
@@ -43,6 +43,26 @@ class _Waiting(NamedTuple):
     hopeful: bool
 
 
+class _Missed(NamedTuple):
+    """A question that did not arrive, and whether its account can be asked again."""
+
+    account_key: int
+    notice_id: UUID
+    reachable: bool
+    marked: bool
+
+
+class Resent(NamedTuple):
+    """How many notices are asked again, and how many are not, because the mailbox is marked."""
+
+    asked_again: int
+    marked: int
+
+    def plus(self, other: Resent) -> Resent:
+        """Return both together."""
+        return Resent(self.asked_again + other.asked_again, self.marked + other.marked)
+
+
 def ask_again_after_a_while(
     connection: Connection, policies: Policies, now: datetime, limit: int
 ) -> bool:
@@ -67,13 +87,18 @@ def ask_again_after_a_while(
     return bool(waiting)
 
 
-def resend(connection: Connection, version_id: int, before: datetime, limit: int) -> int:
-    """Ask again what did not arrive of a version until a time; return how many notices that were.
+def resend(connection: Connection, version_id: int, before: datetime, limit: int) -> Resent | None:
+    """Ask again what did not arrive of a version until a time; None where nothing is left.
 
-    Up to `limit` of them: repeat it until there are none.
+    Up to `limit` notices of it: repeat it until there are none.
     """
     wanted = {"version_id": version_id, "before": before, "limit": limit}
-    return connection.execute(SQL["resend"], wanted).rowcount
+    missed = all_rows(connection, _Missed, SQL["missed"], wanted)
+    if not missed:
+        return None
+    owners = as_columns({one.notice_id: one.account_key for one in missed})
+    connection.execute(SQL["resend"], owners)
+    return Resent(sum(one.reachable for one in missed), sum(one.marked for one in missed))
 
 
 def keep_resend_order(

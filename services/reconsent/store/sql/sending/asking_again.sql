@@ -39,20 +39,26 @@ WITH written AS (
 )
 -- :include accounts_written
 
+-- :name missed
+-- Find some of what did not arrive of a version, and tell what becomes of it once it is ordered again:
+-- its account can be written to, or has a mailbox that is marked.
+SELECT account_key, notice_id,
+       reach.address = 'ok' AND status = 'active' AND contact <> 'none' AND NOT minor AS reachable,
+       reach.address = 'bounced' AS marked
+FROM notices JOIN account_reach AS reach USING (bucket, account_key)
+WHERE version_id = %(version_id)s AND undelivered_at < %(before)s
+  AND kind = 'choice' AND undelivered AND NOT dead AND notices.address_hash IS NOT NULL
+  AND settled IS NULL AND coalesce(again, 'given_up') = 'given_up'
+LIMIT %(limit)s;
+
 -- :name resend
--- Ask again, some at a time, what did not arrive of a version.
+-- Ask again what did not arrive.
 WITH written AS (
     UPDATE notices SET again = 'ordered'
-    FROM (
-        SELECT bucket, account_key, version_id, sequence FROM notices
-        WHERE version_id = %(version_id)s AND undelivered_at < %(before)s
-          AND kind = 'choice' AND undelivered AND NOT dead AND address_hash IS NOT NULL
-          AND settled IS NULL AND coalesce(again, 'given_up') = 'given_up'
-        LIMIT %(limit)s
-    ) AS missed
-    WHERE notices.bucket = missed.bucket AND notices.account_key = missed.account_key
-      AND notices.version_id = missed.version_id AND notices.sequence = missed.sequence
-      AND notices.undelivered
+    FROM listed(%(account_key)s::bigint[], %(notice_id)s::uuid[])
+    WHERE notices.bucket = listed.bucket AND notices.account_key = listed.account_key
+      AND notices.notice_id = listed.notice_id
+      AND undelivered AND NOT dead AND settled IS NULL AND coalesce(again, 'given_up') = 'given_up'
     RETURNING notices.bucket, notices.account_key
 )
 -- :include accounts_written
