@@ -6,18 +6,16 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from reconsent.domain.event_hash import hashed_id
-from reconsent.domain.mail_report import impersonal, mark_of
+from reconsent.domain.mail_report import impersonal
 from reconsent.domain.message_names import mailbox_of
 from reconsent.domain.notice_id import notice_id
 from reconsent.domain.recorded import Counts
 from reconsent.facts.notice_ids import accounts_of, as_columns, in_buckets
-from reconsent.facts.record.asking_again import ask_again_after_delivery
 from reconsent.facts.record.bus_messages import erase_reports
 from reconsent.facts.record.locks import (
     lock_all_mailboxes_exclusive,
     lock_keys,
     lock_mailboxes_exclusive,
-    lock_mailboxes_shared,
 )
 from reconsent.facts.record.mailbox_reports import (
     accepted_for,
@@ -26,15 +24,13 @@ from reconsent.facts.record.mailbox_reports import (
     leave_by_address,
 )
 from reconsent.facts.record.marks import (
-    DELIVERED,
-    Lifted,
     Marked,
-    lift,
     mark,
     note_changed,
     note_undelivered,
 )
 from reconsent.facts.record.not_ours import count_not_ours
+from reconsent.facts.record.reported_marks import lock_reported, mark_reported
 from reconsent.facts.record.unsubscribes import Reason, Unsubscribe, record_unsubscribes
 from reconsent.store.named import named
 from reconsent.store.rows import all_rows, rows_of_all, values
@@ -52,10 +48,6 @@ _LEAVING: Final[Mapping[str, Reason]] = {
     "complained": "complained",
     "unsubscribed": "unsubscribed",
 }
-
-_FAILED: Final = frozenset({"bounced", "dropped"})
-_AGAINST: Final = _FAILED | {"complained"}
-_OF_MAILBOXES: Final = _AGAINST | {"delivered"}
 
 
 class _Sent(NamedTuple):
@@ -154,8 +146,8 @@ def _record_by_address(
     """Record reports that name no notice: about mailboxes, and what they accepted lately."""
     hashed = [(mailbox_of(event.email, address_hash), event) for event in events if event.email]
     new = add_reports(connection, hashed, address_hash)
-    _lock_mailboxes(connection, [(mailbox, event.event) for mailbox, event in new])
-    _mark(
+    lock_reported(connection, [(mailbox, event.event) for mailbox, event in new])
+    mark_reported(
         connection,
         [(mailbox, event.event, event.reason, event.occurred_at) for mailbox, event in new],
     )
@@ -213,7 +205,7 @@ def _apply(connection: Connection, new: Sequence[_New], sent: Mapping[UUID, _Sen
     connection.execute(SQL["apply"], reported | attempted)
     connection.execute(SQL["undeliver_reminded"], reported)
     # LATE_BOUNCES after a deletion the hash is forgotten.
-    _mark(
+    mark_reported(
         connection,
         [
             (mailbox, report.event, report.reason, report.occurred_at)
@@ -223,42 +215,6 @@ def _apply(connection: Connection, new: Sequence[_New], sent: Mapping[UUID, _Sen
     )
     note_changed(connection, {sent[report.notice_id].account_key for report in new})
     _leave(connection, new, sent)
-
-
-def _mark(
-    connection: Connection, reported: Sequence[tuple[bytes, str, str | None, datetime]]
-) -> None:
-    """Mark mailboxes, and lift marks, as reports say: mailbox, event, reason, time."""
-    _lock_mailboxes(
-        connection,
-        [(mailbox, event) for mailbox, event, _, _ in reported if event in _OF_MAILBOXES],
-    )
-    mark(
-        connection,
-        [
-            Marked(mailbox, kind, at)
-            for mailbox, event, reason, at in reported
-            if (kind := mark_of(event, reason))
-        ],
-    )
-    delivered = [
-        Lifted(mailbox, "bounced", at, DELIVERED)
-        for mailbox, event, _, at in sorted(reported, key=lambda one: one[3])
-        if event == "delivered"
-    ]
-    lift(connection, delivered)
-    ask_again_after_delivery(connection, {one.address_hash: one.at for one in delivered})
-    failed = {mailbox for mailbox, event, _, _ in reported if event in _FAILED}
-    note_undelivered(connection, failed)
-
-
-def _lock_mailboxes(connection: Connection, reported: Collection[tuple[bytes, str]]) -> None:
-    """Lock the mailboxes that reports speak of: mailbox, event."""
-    mailboxes = {mailbox for mailbox, _ in reported}
-    if any(event in _AGAINST or event == "unsubscribed" for _, event in reported):
-        lock_mailboxes_exclusive(connection, mailboxes)
-    else:
-        lock_mailboxes_shared(connection, mailboxes)
 
 
 def _leave(connection: Connection, new: Sequence[_New], sent: Mapping[UUID, _Sent]) -> None:
