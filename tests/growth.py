@@ -201,6 +201,20 @@ def _publish(
     publish(connection, made, PublishedVersions())
 
 
+def _relays(database: Database, conninfo: str) -> dict[str, Service]:
+    return {
+        f"relay of {outlet.topic}": Relay(
+            database,
+            outlet,
+            SoleRight(conninfo, f"relay {outlet.topic}"),
+            Others,
+            source="urn:tests",
+            now=lambda: NOW,
+        )
+        for outlet in outlets(PublishedState(Cohorts()))
+    }
+
+
 @contextmanager
 def services(database: Database, conninfo: str) -> Iterator[dict[str, Service]]:
     """Yield one of each service, the relay once a topic."""
@@ -231,15 +245,7 @@ def services(database: Database, conninfo: str) -> Iterator[dict[str, Service]]:
                 patience=0,
             ),
         }
-        for outlet in outlets(PublishedState(Cohorts())):
-            made[f"relay of {outlet.topic}"] = Relay(
-                database,
-                outlet,
-                SoleRight(conninfo, f"relay {outlet.topic}"),
-                Others,
-                source="urn:tests",
-                now=lambda: NOW,
-            )
+        made |= _relays(database, conninfo)
         for service in made.values():
             resources.callback(service.close)
         yield made

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 
 from reconsent.words import choosing, mailbox, policies, refusals, unsubscribing
 from reconsent.words.views import (
@@ -31,9 +30,31 @@ def choose(now: Asked | None = None, **changed: object) -> str:
 
 def everything(now: Asked) -> dict[str, str]:
     """Render each kind of page with every part that it can have."""
-    version, locale = now.version, now.locale
+    return {
+        **_of_choices(now),
+        **_of_unsubscribing(now),
+        **_of_refusals(now.locale),
+        **_of_policies(now),
+        **_of_the_mailbox(now),
+    }
+
+
+def _of_choices(now: Asked) -> dict[str, str]:
     answers = said(now, "allow", "deny", "expired")
-    mail = {"subject": version.texts[locale].title, "recipient": "ann@example.org"}
+    receipt = ReceiptView(
+        version=now.version,
+        property_name=now.property_name,
+        locale=now.locale,
+        answers=answers,
+        still_open=2,
+        change_url="/c/token",
+    )
+    nothing_left = NothingLeftView(
+        version=now.version,
+        property_name=now.property_name,
+        locale=now.locale,
+        answers_url="/c/token/answers",
+    )
     return {
         "choose": choose(now),
         "choose again": choose(
@@ -44,73 +65,61 @@ def everything(now: Asked) -> dict[str, str]:
             question_changed=True,
             answers_url="/c/token/answers",
         ),
-        "receipt": choosing.receipt(
-            ReceiptView(
-                version=version,
-                property_name=now.property_name,
-                locale=locale,
-                answers=answers,
-                still_open=2,
-                change_url="/c/token",
-            ),
-            SITE,
-        ),
-        "nothing left": choosing.nothing_left(
-            NothingLeftView(
-                version=version,
-                property_name=now.property_name,
-                locale=locale,
-                answers_url="/c/token/answers",
-            ),
-            SITE,
-        ),
-        **{
-            name: show(
-                UnsubscribeView(version=version, property_name=now.property_name, locale=locale),
-                SITE,
-            )
-            for name, show in (
-                ("unsubscribe", unsubscribing.unsubscribe),
-                ("unsubscribed", partial(unsubscribing.unsubscribed, token="token")),
-                ("subscribed again", unsubscribing.subscribed_again),
-            )
-        },
+        "receipt": choosing.receipt(receipt, SITE),
+        "nothing left": choosing.nothing_left(nothing_left, SITE),
+    }
+
+
+def _of_unsubscribing(now: Asked) -> dict[str, str]:
+    view = UnsubscribeView(version=now.version, property_name=now.property_name, locale=now.locale)
+    return {
+        "unsubscribe": unsubscribing.unsubscribe(view, SITE),
+        "unsubscribed": unsubscribing.unsubscribed(view, SITE, token="token"),
+        "subscribed again": unsubscribing.subscribed_again(view, SITE),
+    }
+
+
+def _of_refusals(locale: str) -> dict[str, str]:
+    return {
         "dead link": refusals.dead_link(locale, SITE),
         **{
             f"error {status}": refusals.error(ErrorView(status=status, language=locale), SITE)
             for status in (400, 404, 500)
         },
+    }
+
+
+def _of_policies(now: Asked) -> dict[str, str]:
+    version, locale = now.version, now.locale
+    history = PolicyHistoryView(
+        versions=(FIRST, version), in_force="v1", locale=locale, feed_url="/feed"
+    )
+    return {
         "policies": policies.policies(
             PoliciesView(in_force=(version,), wanted=locale, language=locale), SITE
         ),
-        "history": policies.policy_history(
-            PolicyHistoryView(
-                versions=(FIRST, version), in_force="v1", locale=locale, feed_url="/feed"
-            ),
-            SITE,
-        ),
+        "history": policies.policy_history(history, SITE),
         "version": policies.policy_version(
             PolicyVersionView(version=version, followed=FIRST, locale=locale), SITE
         ),
-        "mailbox": mailbox.mailbox(
-            MailboxView(
-                mails=(MailRow(url="/mail/1", sent_at=ASKED_AT, **mail),),
-                total=1,
-                language=locale,
-                older_url="/mail?page=2",
-            ),
-            SITE,
-        ),
-        "mail": mailbox.mail(
-            MailView(
-                sender="Privacy <privacy@example.com>",
-                sent_at=ASKED_AT,
-                text=f"{now.property_name} https://privacy.example/c/token",
-                html_url="/mail/1/html",
-                mailbox_url="/mail",
-                language=locale,
-                **mail,
-            ),
-            SITE,
-        ),
     }
+
+
+def _of_the_mailbox(now: Asked) -> dict[str, str]:
+    mail = {"subject": now.version.texts[now.locale].title, "recipient": "ann@example.org"}
+    listed = MailboxView(
+        mails=(MailRow(url="/mail/1", sent_at=ASKED_AT, **mail),),
+        total=1,
+        language=now.locale,
+        older_url="/mail?page=2",
+    )
+    opened = MailView(
+        sender="Privacy <privacy@example.com>",
+        sent_at=ASKED_AT,
+        text=f"{now.property_name} https://privacy.example/c/token",
+        html_url="/mail/1/html",
+        mailbox_url="/mail",
+        language=now.locale,
+        **mail,
+    )
+    return {"mailbox": mailbox.mailbox(listed, SITE), "mail": mailbox.mail(opened, SITE)}

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from typing import Final
 
 import pytest
 
-from tests.acceptance.outside import Json, World
+from tests.acceptance.outside import Ended, Json, World
 from tests.acceptance.people import VERSIONS, account, collection
 from tests.acceptance.versions import V1
 
@@ -60,11 +61,18 @@ def test_a_suppressed_address_gets_no_mail(suppressed: World) -> None:
     }
 
 
-def test_operators_mark_and_lift(suppressed: World) -> None:
-    """Addresses are given, and never printed; the reason is kept."""
+_GIVEN: Final = "ann@people.test\n\nEVE@people.test\n"
+
+
+def _assert_no_address(*ended: Ended) -> None:
+    for one in ended:
+        assert "people" not in (one.out + one.err).casefold()
+
+
+def test_operators_list_marks(suppressed: World) -> None:
+    """They are counted; those of given addresses are told by their position."""
     assert suppressed.run("addresses", "list", "--json").json == {"bounced": 3, "complained": 1}
-    given = "ann@people.test\n\nEVE@people.test\n"
-    listed = suppressed.run("addresses", "list", "-", stdin=given)
+    listed = suppressed.run("addresses", "list", "-", stdin=_GIVEN)
     ann, eve = listed.ndjson
     assert (ann["position"], ann["orders"], eve) == (
         1,
@@ -77,6 +85,11 @@ def test_operators_mark_and_lift(suppressed: World) -> None:
         "2025-01-01T10:00:00Z",
         "report",
     )
+    _assert_no_address(listed)
+
+
+def test_operators_mark_and_lift(suppressed: World) -> None:
+    """Addresses are given, and never printed; the reason is kept."""
     marked = suppressed.run(
         "addresses",
         "mark",
@@ -86,7 +99,7 @@ def test_operators_mark_and_lift(suppressed: World) -> None:
         "--reason",
         "wrote to us",
         "--json",
-        stdin=given,
+        stdin=_GIVEN,
     )
     assert marked.json == {"addresses": 2, "marked": 2}
     lifted = suppressed.run(
@@ -95,7 +108,7 @@ def test_operators_mark_and_lift(suppressed: World) -> None:
     assert lifted.json == {"addresses": 1, "lifted": {"bounced": 1, "complained": 1}}
     one = suppressed.run("addresses", "lift", "eve@people.test", "--as", "bounced", "--reason", "x")
     assert one.out == "0 bounced marks lifted of 1 address\n"
-    after = suppressed.run("addresses", "list", "-", stdin=given)
+    after = suppressed.run("addresses", "list", "-", stdin=_GIVEN)
     ann, eve = after.ndjson
     assert [(one["mark"], one["lifted_by"]) for one in ann["marks"]] == [
         ("bounced", "operator"),
@@ -110,8 +123,7 @@ def test_operators_mark_and_lift(suppressed: World) -> None:
     assert [(one["mark"], one["by"], one["lifted_by"]) for one in eve["marks"]] == [
         ("complained", "operator", None)
     ]
-    for ended in (listed, marked, lifted, one, after):
-        assert "people" not in (ended.out + ended.err).casefold()
+    _assert_no_address(marked, lifted, one, after)
 
 
 def test_mistakes_are_told(suppressed: World) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -125,8 +126,8 @@ def test_preview_counts_before_anything_is_published(shop: World) -> None:
     shop.run("policy", "preview", path, "--mail", path, code=2)
 
 
-def test_the_mails_that_would_go_are_written(shop: World) -> None:
-    """Each question and locale, most frequent first, as they are sent; none that nobody gets."""
+def _draft_for_people(shop: World) -> Path:
+    """Load people with several locales and data; return the file of a version that asks them."""
     people = {"ada": "nb", "ben": "nb", "cleo": "en", "dan": "nb", "eva": "en", "fay": "nb"}
     silent: dict[str, Json] = {"eva": {"minor": True}, "fay": {"status": "deactivated"}}
     texts = {
@@ -148,7 +149,12 @@ def test_the_mails_that_would_go_are_written(shop: World) -> None:
     held += [collection(name, **at, **phones) for name in silent]
     shop.take("import", "collections", held)
     more: list[Row] = [(EMAIL, [SERVICE, OFFERS], []), (PHONE, [SERVICE, CALLS], [])]
-    path = shop.policy_file(version("a2", "a1", *more, **site))
+    return shop.policy_file(version("a2", "a1", *more, **site))
+
+
+def test_the_mails_that_would_go_are_written(shop: World) -> None:
+    """Each question and locale, most frequent first, as they are sent; none that nobody gets."""
+    path = _draft_for_people(shop)
     folder = shop.folder / "previewed"
     told = shop.run("policy", "preview", path, "--mail", folder).out
     index = json.loads((folder / "mails.json").read_text("utf-8"))

@@ -122,16 +122,23 @@ def test_what_is_published_is_listed_and_shown(world: World) -> None:
     assert told.startswith("reconsent: steps s9: is not published; steps has s1, s2, s3")
 
 
-def test_preview_says_what_ends_and_how_long_it_takes(world: World) -> None:
-    """Another controller, a dropped use, and a pace at which the mails come too late."""
-    site: Json = {"policy": "moving", "properties": ["moving.example"]}
-    at = {"property": "moving.example"}
+def _with_people(world: World, policy: str) -> Json:
+    """Publish m1 of a policy that governs three people; return what its versions share."""
+    at = {"property": f"{policy}.example"}
+    site: Json = {"policy": policy, "properties": [at["property"]]}
     first = version("m1", None, (EMAIL, [SERVICE, ANALYTICS], []), **site)
     world.run("policy", "publish", world.policy_file(first))
     people = ("ann", "bo", "cy")
     world.take("import", "accounts", [account(name, **at) for name in people])
     held = [collection(name, **at, collected_under="m1") for name in people]
     world.take("import", "collections", held)
+    return site
+
+
+def test_preview_says_what_ends_and_how_long_it_takes(world: World) -> None:
+    """Another controller, and a pace at which the mails come too late."""
+    site = _with_people(world, "moving")
+    first = version("m1", None, (EMAIL, [SERVICE, ANALYTICS], []), **site)
     parties = {**first["parties"], "sister": {"name": "Sister AS", "country": "NO"}}
     moved = version(
         "m2", "m1", (EMAIL, [SERVICE, ANALYTICS], []),
@@ -154,6 +161,10 @@ def test_preview_says_what_ends_and_how_long_it_takes(world: World) -> None:
     assert "what Example AS (NO) may do with it is no permission for Sister AS (NO)" in differs
     assert "was example in 'm1'" in world.run("policy", "check", path).err
 
+
+def test_what_goes_on_and_what_is_late(world: World) -> None:
+    """Preview says that a dropped use goes on; status says about which version mails wait."""
+    site = _with_people(world, "dropping")
     dropped = version("m2", "m1", (EMAIL, [SERVICE], []), **site)
     shown = world.run("policy", "preview", world.policy_file(dropped)).out
     assert "what this version drops stays allowed for data already held, of 3 accounts" in shown
@@ -162,9 +173,9 @@ def test_preview_says_what_ends_and_how_long_it_takes(world: World) -> None:
     world.run("policy", "publish", world.policy_file(asking))
     world.work("planner")
     assert world.run("status", "--json").json["late"] == [
-        {"policy": "moving", "policy_version": "m2", "effective_at": LONG_AGO, "waiting": 3}
+        {"policy": "dropping", "policy_version": "m2", "effective_at": LONG_AGO, "waiting": 3}
     ]
-    assert "moving m2 has been in force since" in world.run("status").out
+    assert "dropping m2 has been in force since" in world.run("status").out
     world.work()
     assert world.run("status", "--json").json["late"] == []
 

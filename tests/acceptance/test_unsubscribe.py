@@ -39,9 +39,8 @@ def informed(world: World, web: httpx.Client) -> World:
     return world
 
 
-def test_one_click_ends_optional_mail_and_nothing_else(informed: World, web: httpx.Client) -> None:
-    """The mail program's POST suffices; questions still come, and no permission has changed."""
-    world = informed
+def _one_click_link(world: World) -> str:
+    """Return the link that Uma's mail offers to mail programs and to her, after a look at it."""
     [mail] = world.mails("uma@people.test")
     assert mail.message["From"].addresses[0].addr_spec == "news@shop.example"
     assert mail.message["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
@@ -50,6 +49,13 @@ def test_one_click_ends_optional_mail_and_nothing_else(informed: World, web: htt
     assert link.startswith(f"{world.url}/u/")
     assert link in mail.text
     assert link in mail.html
+    return link
+
+
+def test_one_click_ends_optional_mail_and_nothing_else(informed: World, web: httpx.Client) -> None:
+    """The mail program's POST suffices; questions still come, and no permission has changed."""
+    world = informed
+    link = _one_click_link(world)
     before = permissions(web, [check("uma"), check("uma", data_use=SERVICE)])
 
     for method in ("GET", "HEAD"):

@@ -128,6 +128,22 @@ def test_two_of_each_do_what_one_does(
     assert len(mailed) == len(set(mailed)) == sum(n["state"] == "accepted" for n in alone[1])
 
 
+def _opting_out(name: str) -> Record:
+    data = {"property": SITE, "account": name, "status": "active", "contact": "none"}
+    data |= {"email": f"{name}@example.org", "updated_at": NOW.isoformat()}
+    return Record(now=NOW, topic="accounts", data=data, identity=f"leaving {name}")
+
+
+def _sent_to_who_opted_out(place: Stage) -> list[tuple[bool]]:
+    """Return of each mail to them whether its attempt began before the opt-out was recorded."""
+    with place.database.connection() as connection:
+        return connection.execute(
+            "SELECT started_at < recorded_at FROM notices JOIN attempts USING (attempt_id)"
+            " JOIN account_history AS history USING (bucket, account_key) WHERE history.since = %s",
+            (NOW,),
+        ).fetchall()
+
+
 def test_an_opt_out_before_the_claim_stops_the_mail(
     place: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -136,16 +152,7 @@ def test_an_opt_out_before_the_claim_stops_the_mail(
     world = _gathered(place)
     world.take(Plan(now=NOW))
     due = [row["account"] for row in world.notices() if row["state"] == "due"]
-    leaving = [
-        Record(
-            now=NOW,
-            topic="accounts",
-            data={"property": SITE, "account": name, "status": "active", "contact": "none"}
-            | {"email": f"{name}@example.org", "updated_at": NOW.isoformat()},
-            identity=f"leaving {name}",
-        )
-        for name in due
-    ]
+    leaving = [_opting_out(name) for name in due]
     monkeypatch.setattr("reconsent.workers.intake.BATCH", 1)
 
     def meanwhile() -> None:
@@ -161,12 +168,7 @@ def test_an_opt_out_before_the_claim_stops_the_mail(
         _side_by_side(
             [place.intake, dispatcher], until=lambda: bool(mailbox.kept) and not _lag(place)
         )
-    with place.database.connection() as connection:
-        rows = connection.execute(
-            "SELECT started_at < recorded_at FROM notices JOIN attempts USING (attempt_id)"
-            " JOIN account_history AS history USING (bucket, account_key) WHERE history.since = %s",
-            (NOW,),
-        ).fetchall()
+    rows = _sent_to_who_opted_out(place)
     states = Counter((row["state"], row["suppression"]) for row in world.notices())
     assert len(mailbox.kept) == len(rows) == states["accepted", None]
     assert all(claimed_before for (claimed_before,) in rows)

@@ -80,11 +80,7 @@ def test_a_stopped_topic_stops_no_other(
         assert _lag(topics, connection)["accounts"] > TOO_MANY_DEAD
         assert _lag(topics, connection)["choices"] == 0
 
-        for _ in range(20):  # partition by partition
-            accept(connection, "accounts")
-            connection.commit()
-            clock.seconds += 100 * FIRST_PAUSE
-            drain(reader)
+        _accept(connection, reader, clock)
         assert reader.obstacle() is None
         assert stopped_partitions(connection) == []
         assert set(_lag(topics, connection).values()) == {0}
@@ -93,6 +89,14 @@ def test_a_stopped_topic_stops_no_other(
         dead = "SELECT count(*) FROM bus_messages WHERE topic = 'accounts.dead'"
         assert _count(connection, dead) == POISON
     assert len(opened) == 1
+
+
+def _accept(connection: Connection, reader: Intake, clock: Clock) -> None:
+    for _ in range(20):  # partition by partition
+        accept(connection, "accounts")
+        connection.commit()
+        clock.seconds += 100 * FIRST_PAUSE
+        drain(reader)
 
 
 def _count(connection: Connection, query: str) -> int:

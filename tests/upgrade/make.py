@@ -78,7 +78,7 @@ def build(building: Building) -> None:
     smaller_policies.club(building)
     smaller_policies.gym(building)
     smaller_policies.pool_and_pier(building)
-    shop.ask_again(building)
+    shop.publish_another(building)
     # Nothing is sent after this: one mail is left half sent.
     smaller_policies.mill(building)
     shop.tell_others(building)

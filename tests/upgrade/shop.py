@@ -58,18 +58,15 @@ def be_answered(building: Building) -> None:
     building.answer(APP, "app-yes", "v3", "allow")
     changing = building.link(SHOP, "changed", "v3") + "/answers"
     assert post(place.web, changing, opened(place.web, changing), "deny").is_redirect
-    place.take(
-        "emit",
-        "mail-events",
-        [
-            building.report("bounced", "bounced", reason="550 no such mailbox"),
-            building.report("complained", "complained"),
-            building.report("blocked", "bounced", reason="blocked: 550 5.7.1 not from you"),
-            building.report("dropped", "dropped", reason="Bounced Address"),
-            building.report("delivered", "delivered"),
-            building.report("silent", "deferred", reason="450 later"),
-        ],
-    )
+    reports = [
+        building.report("bounced", "bounced", reason="550 no such mailbox"),
+        building.report("complained", "complained"),
+        building.report("blocked", "bounced", reason="blocked: 550 5.7.1 not from you"),
+        building.report("dropped", "dropped", reason="Bounced Address"),
+        building.report("delivered", "delivered"),
+        building.report("silent", "deferred", reason="450 later"),
+    ]
+    place.take("emit", "mail-events", reports)
     since = {"updated_at": SINCE}
     place.take(
         "import",
@@ -90,7 +87,7 @@ def be_answered(building: Building) -> None:
     building.mailbox()
 
 
-def ask_again(building: Building) -> None:
+def publish_another(building: Building) -> None:
     """Publish v4: questions are superseded, and who has none is informed."""
     place = building.place
     building.publish(S4)
@@ -154,9 +151,14 @@ def leave_work(building: Building) -> None:
         ],
     )
     place.take("import", "choices", [choice(SHOP, "due-no", "deny", data_use=MARKETING)])
+    _leave_unread(building)
+
+
+def _leave_unread(building: Building) -> None:
+    """Leave events that nobody has read, after collections of another category."""
+    place = building.place
     more = {"data_category": PHONE, "collected_at": LATER}
     place.take("import", "collections", [collection(SHOP, "part", **more)])
-    # What nobody has read.
     place.take("emit", "accounts", [account(SHOP, "unread"), account(SHOP, "unread-quiet")])
     place.take(
         "emit",

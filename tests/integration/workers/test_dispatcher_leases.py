@@ -173,6 +173,21 @@ def test_no_live_sender_is_presumed_dead(
     assert most_often(provider) == 1
 
 
+def _claiming_alone(claiming: Lock, blocked: Event) -> Callable[[Dispatcher, Lane], Claim]:
+    """Return a claim that nothing else happens beside; the second waits until it is blocked."""
+    first = Event()
+    claim = Dispatcher._next  # noqa: SLF001 -- one claim, with its commit
+
+    def claim_alone(dispatcher: Dispatcher, lane: Lane) -> Claim:
+        if first.is_set():
+            blocked.wait()
+        first.set()
+        with claiming:
+            return claim(dispatcher, lane)
+
+    return claim_alone
+
+
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_outcomes_of_the_provider_are_not_lost(
     own: Server, conninfo: str, monkeypatch: pytest.MonkeyPatch, how: signal.Signals
@@ -184,17 +199,8 @@ def test_outcomes_of_the_provider_are_not_lost(
     monkeypatch.setattr("reconsent.workers.dispatcher.AT_MOST", 3)
     # The first mails are handed over while the next are claimed, however long it takes.
     monkeypatch.setattr("reconsent.workers.pump._LONGEST_STEP", 600.0)
-    claiming, blocked, first = Lock(), Event(), Event()
-    claim = Dispatcher._next  # noqa: SLF001 -- one claim, with its commit
-
-    def claim_alone(dispatcher: Dispatcher, lane: Lane) -> Claim:
-        if first.is_set():
-            blocked.wait()
-        first.set()
-        with claiming:
-            return claim(dispatcher, lane)
-
-    monkeypatch.setattr(Dispatcher, "_next", claim_alone)
+    claiming, blocked = Lock(), Event()
+    monkeypatch.setattr(Dispatcher, "_next", _claiming_alone(claiming, blocked))
 
     def crash_in_a_claim() -> None:
         with closing(connect(conninfo)) as other:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -41,14 +42,18 @@ def test_no_such_account(world: World) -> None:
         assert account_json(connection, Cohorts(), policies, PROPERTY, "nobody") is None
 
 
-def test_pending(world: World) -> None:
-    """An open question: what was asked, that it was mailed, and that the use is denied."""
+def _asked(world: World) -> dict[str, Any]:
+    """Ask somebody by mail; return the account's story."""
     world.account("ann", locale="nb-NO")
     world.collected("ann")
     world.collected("ann", collected_at="2025-06-07T08:09:10Z")
     world.release()
-    found = world.json("ann")
+    return world.json("ann")
 
+
+def test_who_is_asked(world: World) -> None:
+    """The account, and what is held of it."""
+    found = _asked(world)
     assert (found["property"], found["account"], found["policy"]) == (PROPERTY, "ann", "campaigner")
     assert (found["status"], found["contact"], found["minor"], found["stub"]) == (
         "active", "all", False, False,
@@ -65,6 +70,11 @@ def test_pending(world: World) -> None:
             "source": "person",
         }
     ]
+
+
+def test_pending(world: World) -> None:
+    """An open question: what was asked, that it was mailed, and that the use is denied."""
+    found = _asked(world)
     new_use = {
         "data_category": "user.contact.email",
         "collected_under": "v1",
