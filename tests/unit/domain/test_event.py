@@ -1,123 +1,38 @@
-"""What comes in: facts, the CloudEvents around them, and their schemas."""
+"""What comes in: facts and their schemas."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconsent.domain.bus import Message, dead_letter
-from reconsent.domain.cloudevents import binary, pack, read
-from reconsent.domain.erased_events import without_person
+from reconsent.domain.bus import Message
+from reconsent.domain.cloudevents import read
 from reconsent.domain.errors import BadInputError
 from reconsent.domain.event import (
     TOPICS,
     AccountEvent,
     ChoiceEvent,
     CollectionEvent,
-    Event,
     MailEvent,
     key_of,
 )
-from reconsent.domain.event_hash import HASHED, hash_of_event
 from reconsent.files.schemas import schemas
+from tests.unit.domain.samples import (
+    ACCOUNT,
+    CHOICE,
+    COLLECTION,
+    MAIL,
+    NOW,
+    SAMPLES,
+    said,
+)
 
 SCHEMAS = Path(__file__).parents[3] / "schemas" / "events"
-NOW = datetime(2026, 12, 1, 8, tzinfo=UTC)
-ACCOUNT: dict[str, object] = {
-    "property": "shop.example",
-    "account": "ann/1",
-    "status": "active",
-    "contact": "service",
-    "updated_at": "2026-11-01T10:00:00+02:00",
-}
-COLLECTION: dict[str, object] = {
-    "property": "shop.example",
-    "account": "ann/1",
-    "data_category": "user.contact",
-    "collected_at": "2026-11-01T10:00:00Z",
-}
-CHOICE: dict[str, object] = {
-    "property": "shop.example",
-    "account": "ann/1",
-    "answer": "deny",
-    "data_use": "marketing.communications",
-    "decided_at": "2026-11-01T10:00:00Z",
-}
-MAIL: dict[str, object] = {
-    "notice": "n-1",
-    "event": "bounced",
-    "occurred_at": "2026-11-01T10:00:00Z",
-}
-POLICY: dict[str, object] = {
-    "policy": "shop",
-    "version": "1",
-    "follows": None,
-    "effective_at": "2026-11-01T10:00:00Z",
-    "controller": "shop",
-    "properties": ["shop.example"],
-    "declares": [{"data": "user.contact", "uses": ["essential.service"]}],
-    "texts": {"en": {"title": "T", "summary": "S", "body": "B"}},
-}
-SAMPLES: dict[str, dict[str, object]] = {
-    "policy-versions": POLICY,
-    "accounts": ACCOUNT,
-    "collections": COLLECTION,
-    "choices": CHOICE,
-    "mail-events": MAIL,
-}
-
-
-def bare(topic: str, data: object, **parts: Any) -> Message:  # noqa: ANN401
-    """Make a message of bare data."""
-    return Message(topic, b"key", json.dumps(data).encode(), (), NOW)._replace(**parts)
-
-
-def structured(topic: str, data: object, **attributes: object) -> Message:
-    """Make a message in structured mode."""
-    event = {
-        "specversion": "1.0",
-        "type": TOPICS[topic].type,
-        "source": "urn:test",
-        "id": "7",
-        "data": data,
-    }
-    headers = (("content-type", b"application/cloudevents+json; charset=utf-8"),)
-    return bare(topic, event | attributes, headers=headers)
-
-
-def _keyed(text: str) -> bytes:
-    return hashlib.sha256(b"key" + text.encode()).digest()
-
-
-def said(topic: str, data: object) -> Event:
-    """Read the data of an event."""
-    return read(bare(topic, data)).data
-
-
-@pytest.mark.parametrize("topic", TOPICS)
-def test_every_mode_gives_the_same_event(topic: str) -> None:
-    """Bare, binary and structured mode give the same fact, and so does what is made of them."""
-    data = json.dumps(SAMPLES[topic]).encode()
-    packed = pack(topic, data, source="urn:test", id="7", time=NOW, key=b"key")
-    whole = read(structured(topic, SAMPLES[topic]))
-    assert whole == read(packed)
-    assert (whole.topic, whole.source, whole.id) == (topic, "urn:test", "7")
-    alone = read(bare(topic, SAMPLES[topic]))
-    assert alone.data == whole.data
-    assert (alone.source, alone.id) == ("urn:reconsent:data", hashlib.sha256(data).hexdigest())
-    for mode in (packed, structured(topic, SAMPLES[topic]), bare(topic, SAMPLES[topic])):
-        made, received = binary(mode)
-        assert read(made) == received == read(mode)
-        assert made.key == key_of(topic, received.data)
-        assert dict(made.headers)["ce_type"] == TOPICS[topic].type.encode()
 
 
 def test_topics_have_their_names_and_keys() -> None:
@@ -275,90 +190,6 @@ def test_evidence_is_any_json(evidence: object) -> None:
     expected = json.dumps(evidence, ensure_ascii=False).replace("\\u0000", "\ufffd")
     if "\\\\" not in expected:
         assert json.dumps(event.evidence, ensure_ascii=False) == expected
-
-
-def test_a_null_value_is_a_deletion() -> None:
-    """A tombstone deletes the account of its key, at its time."""
-    ce_time = NOW - timedelta(hours=1)
-    packed = pack("accounts", None, source="s", id="1", time=ce_time, key=b"shop.example/ann/1")
-    for message, at in (
-        (packed._replace(timestamp=NOW), ce_time),
-        (Message("accounts", b"shop.example/ann/1", None, (), NOW), NOW),
-        (structured("accounts", None, subject="shop.example/ann/1"), NOW),
-        (structured("accounts", None, subject="shop.example/ann/1", time="2026-01-01T00:00:00Z"),
-         datetime(2026, 1, 1, tzinfo=UTC)),
-    ):  # fmt: skip
-        data = read(message).data
-        assert isinstance(data, AccountEvent)
-        assert (data.property, data.account) == ("shop.example", "ann/1")
-        assert (data.status, data.updated_at) == ("deleted", at)
-        made, received = binary(message)
-        assert (made.key, made.value) == (b"shop.example/ann/1", None)
-        assert read(made) == received
-
-
-@pytest.mark.parametrize(
-    ("message", "what"),
-    [
-        (Message("accounts", b"ann", None, (), NOW), "accounts: key: "),
-        (Message("accounts", b"/ann", None, (), NOW), "accounts: property: "),
-        (Message("accounts", None, None, (), NOW), "accounts: key: "),
-        (Message("choices", b"shop.example/ann", None, (), NOW), "choices: data: "),
-        (Message("weather", b"", b"{}", (), NOW), "weather: "),
-        (structured("accounts", ACCOUNT, type="reconsent.choice.v1"), "accounts: type: "),
-        (structured("accounts", ACCOUNT, type="reconsent.account.v2"), "accounts: type: "),
-        (structured("accounts", ACCOUNT, type=None), "accounts: type: "),
-        (structured("accounts", ACCOUNT, specversion="0.3"), "accounts: specversion: "),
-        (structured("accounts", ACCOUNT, id=""), "accounts: id: "),
-        (structured("accounts", ACCOUNT, id=7), "accounts: id: "),
-        (structured("accounts", ACCOUNT, id="i" * 2000), "accounts: id: "),
-        (structured("accounts", ACCOUNT, source=None), "accounts: source: "),
-        (structured("accounts", ACCOUNT | {"updated_at": 1}), "accounts: updated_at: "),
-        (structured("accounts", None, data_base64="?"), "accounts: data_base64: "),
-        (bare("accounts", ACCOUNT, headers=(("ce_type", b"other"),)), "accounts: type: "),
-        (bare("accounts", ACCOUNT, headers=(("ce_specversion", b"1.0"),)), "accounts: type: "),
-        (bare("accounts", ACCOUNT, headers=(("content-type", b"application/cloudevents+avro"),)),
-         "accounts: content-type: "),
-    ],
-)  # fmt: skip
-def test_a_malformed_envelope_is_refused(message: Message, what: str) -> None:
-    """An envelope that names no event, or another topic's, is refused with the attribute's name."""
-    with pytest.raises(BadInputError, match=f"^{what}"):
-        read(message)
-
-
-def test_other_clients_envelopes_are_understood() -> None:
-    """A type header alone, a minor version, other headers and base64 are no obstacle."""
-    expected = said("accounts", ACCOUNT)
-    encoded = base64.b64encode(json.dumps(ACCOUNT).encode()).decode()
-    for message in (
-        bare("accounts", ACCOUNT, headers=(("ce_type", b"reconsent.account.v1"),)),
-        bare("accounts", ACCOUNT, headers=(("traceparent", b"\xff"),)),
-        structured("accounts", ACCOUNT, type="reconsent.account.v1.3", added=1),
-        structured("accounts", None, data_base64=encoded),
-    ):
-        assert read(message).data == expected
-
-
-def test_a_choice_without_its_person_is_the_same_choice() -> None:
-    """Other headers and all that was said stay; of source and id a keyed hash, again and again."""
-    data = CHOICE | {"evidence": {"ip": "192.0.2.1"}, "added_later": 1}
-    expected = said("choices", CHOICE)
-    for message in (bare("choices", data), structured("choices", data)):
-        dead = dead_letter(message, "intake", ValueError("no"))
-        left = without_person(without_person(dead, _keyed), _keyed)
-        assert left.value is not None
-        assert b"192.0.2.1" not in left.value
-        assert b"added_later" in left.value
-        again = read(left)
-        assert again.data == expected
-        before = read(message)
-        hashes = {hash_of_event(one.source, one.id, _keyed) for one in (before, again)}
-        assert len(hashes) == 1
-        assert again.source == HASHED
-        assert again.id == hashes.pop().hex()
-        assert set(dead.headers[-7:]) <= set(left.headers)
-        assert left._replace(value=b"", headers=()) == dead._replace(value=b"", headers=())
 
 
 @pytest.mark.parametrize(
