@@ -22,6 +22,8 @@ _CREATED: Final = "CreateTime"
 _TIMESTAMP_TYPE: Final = DEAD_LETTER_HEADER + "original-timestamp-type"
 # Headers count towards the broker's limit on message size.
 _EXCEPTION_MESSAGE_CHARACTERS: Final = 1000
+RECORDED_AT_ONCE: Final = 2
+"""How many batches may be recorded side by side while a consumer is polled for the next one."""
 
 
 class Message(NamedTuple):
@@ -84,9 +86,9 @@ class Consumer(Protocol):
         """Return up to `limit` messages of one partition; None if none came in `timeout` seconds.
 
         Topics in `without` are left alone, as if they had no messages. Each batch follows the
-        previous one, recorded or not. After abandoning a batch, put it back, or close the consumer
-        and open another, which starts from the stored offset. Raises OutsideError when the bus
-        cannot be reached.
+        previous one, recorded or not; those before the last RECORDED_AT_ONCE are recorded. After
+        abandoning a batch, put it back, or close the consumer and open another, which starts from
+        the stored offset. Raises OutsideError when the bus cannot be reached.
         """
 
     def put_back(self, batch: Batch) -> None:

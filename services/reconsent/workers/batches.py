@@ -36,6 +36,11 @@ class ReadBatch(NamedTuple):
         messages = self.batch.messages
         return (messages[0].topic, self.batch.partition) if messages else None
 
+    def same_partition(self, other: Batch) -> bool:
+        """Tell whether another batch is of the same partition."""
+        batch = self.batch
+        return (batch.topic, batch.partition) == (other.topic, other.partition)
+
     def before(self, position: int) -> ReadBatch:
         """Return what comes before a message, as a batch of its own."""
         batch = self.batch

@@ -5,14 +5,12 @@ is still ours. A message that cannot be read, or that the rules refuse, goes to 
 the same transaction. Too many in a row stop their topic: then the messages are not at fault. Other
 topics go on, and the topic is tried again after pauses that grow.
 
-While PostgreSQL records a batch, the next one is fetched and read. Its transaction begins when the
-one before has ended, so batches are still recorded one after another.
+While PostgreSQL records batches, the next one is fetched and read (recording.py).
 """
 
 from __future__ import annotations
 
 import time
-from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -23,11 +21,12 @@ from reconsent.domain.errors import RefusedError, StoppedError
 from reconsent.facts.record.recorder import Recorder, Rows
 from reconsent.facts.versions import PublishedVersions
 from reconsent.store.log import append_dead_letter
-from reconsent.store.offsets import FencedError, advance
+from reconsent.store.offsets import FencedError
 from reconsent.store.stops import clear_stop, is_accepted, record_stop
 from reconsent.telemetry import MESSAGE_DEAD_LETTERED, TOPIC_GOES_ON, TOPIC_STOPPED
 from reconsent.workers.batches import ReadBatch, read_batch
 from reconsent.workers.name_counts import NameCounts
+from reconsent.workers.recording import Recording
 from reconsent.workers.service import Service
 from reconsent.workers.stops import Stops
 
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
     from reconsent.domain.errors import ReconsentError
     from reconsent.domain.received import Received
     from reconsent.store.postgres import Connection, Database
+    from reconsent.workers.recording import BeingRecorded
     from reconsent.workers.stops import Place
 
 GROUP: Final = "reconsent"
@@ -103,8 +103,7 @@ class Intake(Service):
         self._recorder = Recorder(PublishedVersions(), address_hash, now)
         self._names = NameCounts(database, PublishedVersions())
         self._consumer: Consumer | None = None
-        self._worker = ThreadPoolExecutor(1, "intake")
-        self._recording: tuple[ReadBatch, Future[_Dead | None]] | None = None
+        self._recording = Recording(database, GROUP, self._record)
         self._dead_in_a_row: dict[str, int] = {}
         self._stops = Stops(clock)
 
@@ -118,12 +117,12 @@ class Intake(Service):
             waiting = self._stops.waiting()
             batch = self._consumer.poll(BATCH, patience, waiting)
             understood = read_batch(batch, self._rows) if batch else None
-            recorded = self._recording is not None
-            stopped = self._finish_or_stop(self._consumer)
-            if understood and not _same_partition(understood, stopped):
-                self._begin(understood)
+            recorded = len(self._recording) > 0
+            stopped = self._make_room(self._consumer, understood)
+            if understood and not any(map(understood.same_partition, stopped)):
+                self._recording.begin(understood)
             if not self._ahead:
-                self._finish_or_stop(self._consumer)
+                self._make_room(self._consumer, None)
             if not batch and not recorded:
                 self._clear_stops(waiting)
         except FencedError:
@@ -145,59 +144,46 @@ class Intake(Service):
         return StoppedError(reasons[place])
 
     def _rows(self, received: Sequence[Received]) -> Rows | None:
-        """Write events as they are staged while the batch before is still being recorded."""
-        if self._recording is None or self._recording[1].done():
-            return None
-        return self._recorder.rows(received)
+        """Write events as they are staged while another batch is still being recorded."""
+        return self._recorder.rows(received) if self._recording.busy else None
 
     @override
     def close(self) -> None:
-        """Give the partitions back, once the batch at work is recorded."""
-        if self._recording is not None:
-            wait([self._recording[1]])
-            self._recording = None
+        """Give the partitions back, once the batches at work are recorded."""
+        self._recording.abandon()
         consumer, self._consumer = self._consumer, None
         if consumer is not None:
             consumer.close()
 
-    def _begin(self, understood: ReadBatch) -> None:
-        """Begin to record a batch; on return its offset is moved and locked until that has ended.
+    def _make_room(self, consumer: Consumer, wanted: ReadBatch | None) -> list[Batch]:
+        """Finish recording until a batch may begin, or all of it if there is none.
 
-        Until then nobody can take the partition over while the consumer is polled again.
+        Returns the batches that were put back because their topics are stopped.
         """
-        advanced: Future[None] = Future()
+        if wanted and self._is_suspect(wanted):
+            wanted = None
+        stopped = []
+        while self._recording and not (wanted and self._recording.has_room_for(wanted)):
+            stopped.append(self._finish_or_stop(consumer))
+        return [batch for batch in stopped if batch]
 
-        def work(connection: Connection) -> _Dead | None:
-            advance(connection, GROUP, understood.batch)
-            if not advanced.done():
-                advanced.set_result(None)
-            return self._record(connection, understood)
+    def _is_suspect(self, understood: ReadBatch) -> bool:
+        """Tell whether a batch may stop its topic: what is unusable is counted in order."""
+        place = understood.place
+        return bool(understood.unreadable) or (
+            place is not None and self._dead_in_a_row.get(place[0], 0) > 0
+        )
 
-        def record() -> _Dead | None:
-            try:
-                return self._database.transaction(work)
-            except BaseException as error:
-                if not advanced.done():
-                    advanced.set_exception(error)
-                raise
-
-        recording = self._worker.submit(record)
-        advanced.result()
-        self._recording = (understood, recording)
-
-    def _finish(self) -> None:
-        """Wait until the previous batch, if there was one, is recorded."""
-        if self._recording is None:
-            return
-        (understood, recording), self._recording = self._recording, None
-        dead = recording.result()
-        self._names.count([received for _, received in understood.events])
+    def _finish(self, one: BeingRecorded[_Dead | None]) -> None:
+        """Wait until a batch is recorded."""
+        dead = one.recording.result()
+        self._names.count([received for _, received in one.understood.events])
         if dead is None:
             return
         self._dead_in_a_row[dead.place[0]] = dead.in_a_row
         if dead.too_many:
             self._stops.accepted(dead.place)
-        elif self._stops.goes_on(dead.place, understood.batch.epoch):
+        elif self._stops.goes_on(dead.place, one.understood.batch.epoch):
             TOPIC_GOES_ON.log(topic=dead.place[0], partition=dead.place[1])
 
     def _clear_stops(self, without: Collection[str]) -> None:
@@ -211,13 +197,12 @@ class Intake(Service):
             TOPIC_GOES_ON.log(topic=place[0], partition=place[1])
 
     def _finish_or_stop(self, consumer: Consumer) -> Batch | None:
-        """Finish recording; return the batch that was put back because its topic is stopped."""
-        recording = self._recording
+        """Finish the first batch; return it, or its rest, put back because its topic is stopped."""
+        first = self._recording.next()
         try:
-            self._finish()
+            self._finish(first)
         except _UnusableError as error:
-            assert recording  # noqa: S101 -- only its recording raises this
-            left = self._record_before(recording[0], error)
+            left = self._record_before(first.understood, error)
             reason = str(error)
             self._database.transaction(partial(record_stop, partition=error.place, reason=reason))
             consumer.put_back(left)
@@ -232,8 +217,7 @@ class Intake(Service):
             return batch
         usable = understood.before(error.first)
         try:
-            self._begin(usable)
-            self._finish()
+            self._finish(self._recording.start(usable))
         except _UnusableError:  # refused only now: all of it waits
             return batch
         start = usable.batch.next_offset
@@ -285,8 +269,3 @@ class Intake(Service):
                 if not accepted:
                     raise _UnusableError(place, first, run, dead[first])
         return _Dead(place, run)
-
-
-def _same_partition(understood: ReadBatch, other: Batch | None) -> bool:
-    batch = understood.batch
-    return other is not None and (batch.topic, batch.partition) == (other.topic, other.partition)

@@ -22,7 +22,7 @@ from reconsent.bus.kafka.errors import in_one_line, last_reason, outside, reason
 from reconsent.bus.kafka.message import from_record
 from reconsent.bus.kafka.partitions import Held, Partitions, TakeOver, copies
 from reconsent.bus.kafka.topics import administration, require, stored_names
-from reconsent.domain.bus import Batch
+from reconsent.domain.bus import RECORDED_AT_ONCE, Batch
 from reconsent.domain.event import TOPICS
 from reconsent.domain.topics import LARGEST_MESSAGE
 
@@ -99,8 +99,9 @@ class KafkaConsumer:
                 # The group's leader assigns only partitions that it knows.
                 self._client.partitions_for_topic(topic)
         self._fetched: deque[tuple[TopicPartition, list[Any]]] = deque()
-        self._handed_out: dict[TopicPartition, int] = {}
-        self._recording: dict[TopicPartition, int] = {}
+        # The ends of what was handed out by the last polls, the latest first.
+        self._handed_out: deque[dict[TopicPartition, int]] = deque()
+        self._handed_out.extend({} for _ in range(RECORDED_AT_ONCE + 1))
         self._recorded: dict[TopicPartition, int] = {}
         self._committed_at = time.monotonic()
 
@@ -113,10 +114,10 @@ class KafkaConsumer:
         partitions and has reached their ends. It may wait longer for that; raises OutsideError if
         it takes too long.
         """
-        # The last batch may not be recorded yet. Kafka must never be ahead of the database:
+        # The last batches may not be recorded yet. Kafka must never be ahead of the database:
         # a restored database is detected by that.
-        self._recorded |= self._recording
-        self._recording, self._handed_out = self._handed_out, {}
+        self._recorded |= self._handed_out.pop()
+        self._handed_out.appendleft({})
         deadline = time.monotonic() + timeout
         since = last_reason()
         with in_one_line(self._settings):
@@ -143,8 +144,8 @@ class KafkaConsumer:
         place = TopicPartition(topic, batch.partition)
         if self._partitions.put_back(place, batch.epoch, batch.start_offset):
             self._drop(lambda fetched: fetched == place)
-        self._handed_out.pop(place, None)
-        self._recording.pop(place, None)
+        for ends in self._handed_out:
+            ends.pop(place, None)
 
     def close(self) -> None:
         """Give the partitions back."""
@@ -204,7 +205,7 @@ class KafkaConsumer:
     def _batch(self, place: TopicPartition, end: int, messages: Sequence[Message]) -> Batch:
         held = self._partitions.held[place]
         self._partitions.held[place] = Held(held.epoch, end)
-        self._handed_out[place] = end
+        self._handed_out[0][place] = end
         return Batch(
             topic=self._stored[place.topic],
             partition=place.partition,
