@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from base64 import b64decode
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pydantic_core import from_json, to_json
@@ -137,18 +138,13 @@ def _data(topic: Topic, envelope: Envelope, message: Message) -> Event:
         return parse(topic.name, envelope.data)
     if topic.model is not AccountEvent:
         raise BadInputError("data: missing")
-    subject = _text({"key": envelope.subject or message.key or b""}, "key") or ""
+    subject = _text("key", envelope.subject or message.key) or ""
     property_name, slash, account = subject.partition("/")
     if not slash:
         raise BadInputError("key: should be PROPERTY/ACCOUNT, because there is no data")
     time = (envelope.time or message.timestamp.isoformat().encode()).decode(errors="replace")
-    deleted = {
-        "property": property_name,
-        "account": account,
-        "status": "deleted",
-        "contact": "none",
-        "updated_at": time,
-    }
+    deleted = {"property": property_name, "account": account, "updated_at": time}
+    deleted |= {"status": "deleted", "contact": "none"}
     return parse(topic.name, to_json(deleted))
 
 
@@ -162,18 +158,25 @@ def _open(topic: Topic, message: Message) -> Envelope:
     time = headers.get("ce_time")
     if "ce_specversion" not in headers:
         if "ce_type" in headers:
-            _check_type(topic, _text(headers, "ce_type"))
+            _check_type(topic, _text("type", headers["ce_type"]))
         digest = hashlib.sha256(message.value or b"").hexdigest()
         return Envelope(BARE_SOURCE, digest, time, None, message.value)
-    _check_version(_text(headers, "ce_specversion"))
-    _check_type(topic, _text(headers, "ce_type"))
+    said = headers["ce_specversion"], headers.get("ce_type"), headers.get("ce_source")
     return Envelope(
-        _identity("source", _text(headers, "ce_source")),
-        _identity("id", _text(headers, "ce_id")),
+        _checked_source(topic.name, *said),
+        _identity("id", _text("id", headers.get("ce_id"))),
         time,
         headers.get("ce_subject"),
         message.value,
     )
+
+
+@lru_cache(maxsize=256)
+def _checked_source(topic: str, version: bytes, type_: bytes | None, source: bytes | None) -> str:
+    """Return the source, if version and type are right. Most messages have the same three."""
+    _check_version(_text("specversion", version))
+    _check_type(TOPICS[topic], _text("type", type_))
+    return _identity("source", _text("source", source))
 
 
 def _structured(topic: Topic, value: bytes) -> Envelope:
@@ -208,14 +211,11 @@ def _structured_data(event: dict[str, Any]) -> bytes | None:
     return None if event.get("data") is None else to_json(event["data"])
 
 
-def _text(headers: dict[str, bytes], name: str) -> str | None:
-    value = headers.get(name)
-    if value is None:
-        return None
+def _text(name: str, value: bytes | None) -> str | None:
     try:
-        return value.decode()
+        return None if value is None else value.decode()
     except UnicodeDecodeError as error:
-        raise BadInputError(f"{name.removeprefix('ce_')}: should be UTF-8") from error
+        raise BadInputError(f"{name}: should be UTF-8") from error
 
 
 def _check_version(version: str | None) -> None:
