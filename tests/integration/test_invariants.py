@@ -167,6 +167,8 @@ _DATED: Final = {
     "account_history": "since",
 }
 
+_WERE_MINORS: Final = "SELECT DISTINCT account_key FROM account_history WHERE minor"
+
 
 def _everything(place: Stage) -> dict[str, list[tuple[Any, ...]]]:
     """Return every row of the facts, without the transaction that wrote it."""
@@ -186,9 +188,12 @@ def _everything(place: Stage) -> dict[str, list[tuple[Any, ...]]]:
             ).fetchall()
             for table, time in _DATED.items()
         }
+        were_minors = set(connection.execute(_WERE_MINORS).fetchall())
     for (account,) in found["accounts"]:
-        # A deletion that came late forgot when the address was named first; a replay knows it.
-        del account["address_since"]
+        since = account.pop("address_since") or account["updated_at"]
+        # What an account named before it was a minor's is forgotten then; a replay knows it.
+        if account["address_hash"] and (account["account_key"],) not in were_minors:
+            account["address_since"] = since
     assert any(found.values())
     return found
 

@@ -31,22 +31,22 @@ class Naming(NamedTuple):
 
 
 def leave_addresses(connection: Connection, keys: Collection[int]) -> None:
-    """Keep what is known of the addresses of locked accounts that are about to have others."""
+    """Keep what is known of the addresses that locked accounts have, as that may change."""
     if keys:
         connection.execute(SQL["leave"], {"keys": sorted(keys)})
 
 
 def name_addresses(connection: Connection, namings: Iterable[Naming]) -> None:
     """Keep what locked accounts named, and lift the marks that this lifts."""
-    once: dict[tuple[int, bytes], Naming] = {}
+    once: dict[tuple[int, bytes, datetime], Naming] = {}
     for one in namings:
-        known = once.get(one[:2], one)
+        known = once.get(one[:3], one)
         verified = [at for at in (known.verified_at, one.verified_at) if at]
-        once[one[:2]] = one._replace(
-            at=min(known.at, one.at), verified_at=max(verified, default=None)
-        )
+        once[one[:3]] = one._replace(verified_at=max(verified, default=None))
     if not once:
         return
+    keys = sorted({one.account_key for one in once.values()})
+    leave_addresses(connection, keys)
     columns = {
         "account_key": [one.account_key for one in once.values()],
         "address_hash": [one.address_hash for one in once.values()],
@@ -54,8 +54,8 @@ def name_addresses(connection: Connection, namings: Iterable[Naming]) -> None:
         "verified_at": [one.verified_at for one in once.values()],
     }
     connection.execute(SQL["name"], columns)
-    connection.execute(SQL["note"], {"keys": sorted({key for key, _ in once})})
-    lift_by_what_is_known(connection, {address_hash for _, address_hash in once})
+    connection.execute(SQL["note"], {"keys": keys})
+    lift_by_what_is_known(connection, {one.address_hash for one in once.values()})
 
 
 def try_addresses_again(connection: Connection, keys: Collection[int]) -> None:

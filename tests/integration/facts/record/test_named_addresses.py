@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -38,7 +39,7 @@ class World(Informing):
     def named(
         self,
         hours: int,
-        email: str,
+        email: str | None,
         verified: int | None = None,
         account: str = "ann",
         **fields: Any,  # noqa: ANN401 -- JSON
@@ -57,7 +58,7 @@ class World(Informing):
     def addresses(self) -> int:
         """Count the addresses that are kept for accounts that have others now."""
         with self.place.database.connection() as connection:
-            return connection.execute("SELECT FROM named_addresses").rowcount
+            return connection.execute("SELECT DISTINCT address_hash FROM named_addresses").rowcount
 
 
 def at(hours: int) -> datetime:
@@ -129,6 +130,22 @@ def test_the_order_of_arrival_does_not_matter(place: Stage) -> None:
     world.named(7, A, verified=5)
     assert world.marks(A) == []
     assert world.addresses() == 2
+
+
+def test_a_deletion_that_comes_late_leaves_what_was_named_after_it(place: Stage) -> None:
+    """In any order: it named its address first after the deletion, and verified it then."""
+    events: list[dict[str, Any]] = [
+        {"hours": 1, "email": A},
+        {"hours": 3, "email": None, "status": "deleted"},
+        {"hours": 4, "email": A},
+        {"hours": 6, "email": A, "verified": 5},
+    ]
+    for order in permutations(events):
+        world = World(place)
+        for event in order:
+            world.named(**event)
+        world.bounced(A, 4)
+        assert world.marks(A) == [], order
 
 
 @pytest.mark.parametrize("gone", [{"status": "deleted"}, {"minor": True}])

@@ -80,8 +80,13 @@ GROUP BY address_hash;
 
 -- :name verified_before
 -- Find when some mailboxes were last verified, of accounts that had them.
-SELECT address_hash, max(verified_at) AS at FROM named_addresses
-WHERE address_hash = ANY(%(address_hashes)s::bytea[]) AND verified_at >= named_at
+SELECT address_hash, max(verified_at) AS at
+FROM (
+    SELECT bucket, account_key, address_hash, min(named_at) AS since, max(verified_at) AS verified_at
+    FROM named_addresses WHERE address_hash = ANY(%(address_hashes)s::bytea[])
+    GROUP BY bucket, account_key, address_hash
+) AS named
+WHERE verified_at >= since
 GROUP BY address_hash;
 
 -- :name delivered_by_address

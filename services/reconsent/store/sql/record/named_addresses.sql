@@ -1,30 +1,34 @@
 -- :name leave
--- Keep what is known of the addresses of accounts that are about to have others.
+-- Keep since when accounts have named their addresses, and when these were last verified.
 INSERT INTO named_addresses (bucket, account_key, address_hash, named_at, verified_at)
 SELECT bucket, account_key, address_hash, coalesce(address_since, updated_at), email_verified_at
 FROM accounts JOIN listed(%(keys)s::bigint[]) USING (bucket, account_key)
 WHERE address_hash IS NOT NULL
-ON CONFLICT (bucket, account_key, address_hash) DO UPDATE SET
-    named_at = least(named_addresses.named_at, excluded.named_at),
-    verified_at = greatest(named_addresses.verified_at, excluded.verified_at);
+ON CONFLICT (bucket, account_key, address_hash, named_at) DO UPDATE SET
+    verified_at = excluded.verified_at
+WHERE excluded.verified_at > coalesce(named_addresses.verified_at, '-infinity');
 
 -- :name name
--- Keep when accounts first named addresses, and when these were last verified.
+-- Keep when accounts named addresses, and when these had been verified by then.
 INSERT INTO named_addresses (bucket, account_key, address_hash, named_at, verified_at)
 SELECT bucket_of(account_key), account_key, address_hash, named_at, verified_at
 FROM unnest(%(account_key)s::bigint[], %(address_hash)s::bytea[], %(named_at)s::timestamptz[],
             %(verified_at)s::timestamptz[])
      AS named (account_key, address_hash, named_at, verified_at)
-ON CONFLICT (bucket, account_key, address_hash) DO UPDATE SET
-    named_at = least(named_addresses.named_at, excluded.named_at),
-    verified_at = greatest(named_addresses.verified_at, excluded.verified_at);
+ON CONFLICT (bucket, account_key, address_hash, named_at) DO UPDATE SET
+    verified_at = excluded.verified_at
+WHERE excluded.verified_at > coalesce(named_addresses.verified_at, '-infinity');
 
 -- :name note
 -- Note with accounts what is kept of the addresses that they have.
 UPDATE accounts SET
-    address_since = least(coalesce(accounts.address_since, accounts.updated_at), named.named_at),
+    address_since = least(coalesce(accounts.address_since, accounts.updated_at), named.since),
     email_verified_at = greatest(accounts.email_verified_at, named.verified_at)
-FROM named_addresses AS named JOIN listed(%(keys)s::bigint[]) USING (bucket, account_key)
+FROM (
+    SELECT bucket, account_key, address_hash, min(named_at) AS since, max(verified_at) AS verified_at
+    FROM named_addresses JOIN listed(%(keys)s::bigint[]) USING (bucket, account_key)
+    GROUP BY bucket, account_key, address_hash
+) AS named
 WHERE accounts.bucket = named.bucket AND accounts.account_key = named.account_key
   AND accounts.address_hash = named.address_hash;
 
@@ -43,9 +47,13 @@ WHERE named_addresses.bucket = accounts.bucket
   AND named_addresses.account_key = accounts.account_key AND (minor OR named_at <= deleted_at);
 
 -- :name forget_noted
--- Forget the same of the address that such an account has again.
+-- Forget the same of the address that such an account has again: it has named it since it did so first
+-- after the deletion, or else in the profile that it has now.
 UPDATE accounts SET
-    address_since = CASE WHEN address_since > deleted_at THEN address_since END,
+    address_since = CASE WHEN address_since > deleted_at THEN address_since ELSE (
+        SELECT min(named_at) FROM named_addresses AS named
+        WHERE named.bucket = accounts.bucket AND named.account_key = accounts.account_key
+          AND named.address_hash = accounts.address_hash) END,
     email_verified_at = CASE WHEN email_verified_at > deleted_at THEN email_verified_at END
 FROM listed(%(keys)s::bigint[])
 WHERE accounts.bucket = listed.bucket AND accounts.account_key = listed.account_key
