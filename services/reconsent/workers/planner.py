@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING, Final
 
 from typing_extensions import override
 
-from reconsent.facts.planning.first import KnownAsks, UnknownCohortsError, record_asks
+from reconsent.facts.planning.first import (
+    MOST_ACCOUNTS,
+    KnownAsks,
+    UnknownCohortsError,
+    record_asks,
+)
 from reconsent.facts.planning.releases import (
     LANES,
     Part,
@@ -42,7 +47,9 @@ class Planner(Service):
     name = "planner"
 
     def __init__(self, database: Database, *, slice_size: int = SLICE) -> None:
-        """Plan up to `slice_size` accounts in a transaction."""
+        """Plan up to `slice_size` accounts in a transaction, MOST_ACCOUNTS at most."""
+        if slice_size > MOST_ACCOUNTS:
+            raise ValueError(slice_size)
         self._database = database
         self._slice_size = slice_size
         self._versions = PublishedVersions()

@@ -30,6 +30,12 @@ SQL = named("planning/first")
 Cohort = tuple[int, int]
 # Passed with every range, so no more than a range may add.
 _MOST_COHORTS: Final = 20_000
+MOST_ACCOUNTS: Final = 2 * _MOST_COHORTS
+"""How many accounts a range may have: the cohorts of a greater one could never be known at once.
+
+What is known is forgotten where it exceeds the limit, and what a range lacks then is learnt in two
+parts.
+"""
 # Any ask will do: the rules only look at whether there is one.
 _SOMETHING: Final = frozenset({Use("", None, "", "")})
 
@@ -39,10 +45,18 @@ class _Unknown(NamedTuple):
     standing_id: int
 
 
+class Learnt(NamedTuple):
+    """Ids of asks by cohort, as a transaction recorded them after so many restores."""
+
+    ids: Mapping[Cohort, int]
+    restores: int
+
+
 class KnownAsks:
     """What cohorts are asked by a version, by the ids of asks that are recorded for good.
 
-    What a transaction learns is added once that has been committed.
+    What a transaction learns is added once that has been committed, unless the database was
+    restored since it began.
     """
 
     def __init__(self) -> None:
@@ -54,13 +68,15 @@ class KnownAsks:
         """Return the ids of a version's asks by cohort; 0 where nothing is asked."""
         return self._ids if self._of == (version_id, restores()) else {}
 
-    def add(self, version_id: int, learnt: Mapping[Cohort, int]) -> None:
+    def add(self, version_id: int, learnt: Learnt) -> None:
         """Remember more of a version; other versions are forgotten."""
+        if learnt.restores != restores():
+            return
         known = self.of(version_id)
         if len(known) > _MOST_COHORTS:
             known = {}
-        self._of = version_id, restores()
-        self._ids = {**known, **learnt}
+        self._of = version_id, learnt.restores
+        self._ids = {**known, **learnt.ids}
 
 
 class UnknownCohortsError(Exception):
@@ -93,11 +109,13 @@ def plan_first(
 
 def record_asks(
     connection: Connection, cohorts: Cohorts, policy: Policy, unknown: Iterable[Cohort]
-) -> dict[Cohort, int]:
+) -> Learnt:
     """Record what cohorts are asked by the latest version; return the ids, 0 for nothing."""
+    # The connection is there: what is restored from now on ends it.
+    recorded_after = restores()
     asks = cohorts.asks(connection, policy, unknown)
     ids = ask_ids(connection, {ask for ask in asks.values() if ask}) | {frozenset[Use](): 0}
-    return {cohort: ids[ask] for cohort, ask in asks.items()}
+    return Learnt({cohort: ids[ask] for cohort, ask in asks.items()}, recorded_after)
 
 
 def _answers(flags: ReleaseFlags) -> dict[str, list[Any]]:

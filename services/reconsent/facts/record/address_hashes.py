@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from reconsent.domain.address import UnusableAddressError, usable_address
+from reconsent.facts.record.locks import lock_all_mailboxes_exclusive
 from reconsent.facts.record.marks import touch_having
 from reconsent.store.named import named
 from reconsent.store.rows import all_rows, values
@@ -47,6 +48,8 @@ def rehash_addresses(database: Database, address_hash: Callable[[str], bytes]) -
 def _rehash_some(connection: Connection, address_hash: Callable[[str], bytes]) -> bool:
     """Hash some addresses of one bucket; False if none is left."""
     for bucket in values(connection, SQL["stale_bucket"]):
+        # Mailboxes get marks under other hashes. They are locked before accounts, everywhere.
+        lock_all_mailboxes_exclusive(connection)
         some = {"bucket": bucket, "limit": _SLICE}
         hashed = [
             _hashed(account, address_hash)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from importlib.resources import files
 from itertools import count
+from threading import Thread
 from typing import Final
 from uuid import UUID
 
@@ -12,6 +13,8 @@ import pytest
 
 from reconsent.facts.record import address_hashes
 from reconsent.facts.record.address_hashes import rehash_addresses
+from reconsent.facts.record.locks import lock_mailboxes_shared
+from tests.embedded_programs import wait_until
 from tests.integration.informing import Informing
 from tests.integration.stage import Stage, stage
 
@@ -130,3 +133,30 @@ def test_a_bounce_counts_for_the_mailbox(
     world.reported(notices["1"], "bounced", place.clock)
     world.publish("marketing", "analytics")
     assert len(world.send()) == (0 if same else 1)
+
+
+def test_what_speaks_of_mailboxes_is_not_lost_meanwhile(place: Stage) -> None:
+    """Marks get other hashes only when nothing is being recorded that lifts or makes some."""
+    world = Informing(place)
+    world.account("ann", email="ann@bücher.example")
+    mailbox = place.signer.address_hash("somebody@example.org")
+    statements = _MIGRATION.read_text("utf-8")
+    insert = statements[statements.index("INSERT") : statements.index("COMMENT")]
+    upgrade = Thread(target=lambda: rehash_addresses(place.database, place.signer.address_hash))
+    with place.database.connection() as connection:
+        connection.execute(insert.encode())
+        connection.commit()
+        lock_mailboxes_shared(connection, [mailbox])
+        upgrade.start()
+        waiting = (
+            "SELECT FROM pg_stat_activity"
+            " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        with place.database.connection() as other:
+            other.autocommit = True
+            wait_until(lambda: other.execute(waiting).fetchall() or not upgrade.is_alive())
+            other.autocommit = False
+        assert upgrade.is_alive()
+    upgrade.join()
+    with place.database.connection() as connection:
+        assert not connection.execute("SELECT FROM stale_address_hashes").fetchall()
