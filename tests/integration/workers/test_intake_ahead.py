@@ -6,7 +6,8 @@ from collections.abc import Callable
 from contextlib import closing
 from datetime import timedelta
 from functools import partial
-from threading import Thread
+from threading import Barrier, Thread
+from typing import Final
 
 import psycopg
 import pytest
@@ -32,6 +33,9 @@ from tests.integration.workers.intaking import (
     intake,
     send,
 )
+
+_TWO_PARTITIONS: Final = [account("ann")._replace(partition=0), account("bo")._replace(partition=1)]
+_LONGEST: Final = 60.0
 
 
 def test_recording_while_fetching_gives_the_same_facts(
@@ -86,6 +90,50 @@ def test_a_batch_that_cannot_be_recorded_is_read_again(
     with psycopg.connect(conninfo) as connection:
         rows = connection.execute("SELECT contact FROM account_history ORDER BY since").fetchall()
         assert rows == [("all",)] * 3 + [("none",)]
+
+
+def test_two_partitions_are_recorded_side_by_side(
+    database: Database, conninfo: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each waits until the other is being recorded too."""
+    send(conninfo, _TWO_PARTITIONS)
+    _meet(monkeypatch, failing=None)
+    with intake(database, conninfo, ahead=True) as reader:
+        drain(reader)
+    assert [name for name, *_ in accounts(conninfo)] == ["ann", "bo"]
+
+
+@pytest.mark.parametrize(("failing", "other"), [("ann", "bo"), ("bo", "ann")])
+def test_if_one_of_two_cannot_be_recorded_the_other_is(
+    database: Database, conninfo: str, monkeypatch: pytest.MonkeyPatch, failing: str, other: str
+) -> None:
+    """Whichever began first. What failed is read again, and nothing is doubled."""
+    send(conninfo, _TWO_PARTITIONS)
+    _meet(monkeypatch, failing=failing)
+    with intake(database, conninfo, ahead=True) as reader:
+        with pytest.raises(OutsideError, match="once"):
+            drain(reader)
+        assert [name for name, *_ in accounts(conninfo)] == [other]
+        drain(reader)
+    assert [name for name, *_ in accounts(conninfo)] == ["ann", "bo"]
+    with psycopg.connect(conninfo) as connection:
+        assert len(connection.execute("SELECT FROM account_history").fetchall()) == 2
+
+
+def _meet(monkeypatch: pytest.MonkeyPatch, *, failing: str | None) -> None:
+    """Let two batches wait for each other before they are recorded; one of them fails once."""
+    meeting, record = Barrier(2), Intake._record  # noqa: SLF001 -- one batch
+    left = [1, 2]
+
+    def meet(self: Intake, connection: Connection, understood: ReadBatch) -> object:
+        if left:
+            left.pop()
+            meeting.wait(_LONGEST)
+            if failing and understood.batch.messages[0].key == f"shop.example/{failing}".encode():
+                raise OutsideError("once")
+        return record(self, connection, understood)
+
+    monkeypatch.setattr(Intake, "_record", meet)
 
 
 def test_closing_waits_for_what_is_being_recorded(database: Database, conninfo: str) -> None:
