@@ -12,9 +12,10 @@ import pytest
 from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 
 from reconsent.words.frame import stylesheet
+from reconsent.words.mails import render_mail
 from tests.acceptance.outside import World
 from tests.acceptance.people import account, ask, reason
-from tests.asked import asked
+from tests.asked import SITE, asked
 from tests.pages import everything
 
 pytestmark = pytest.mark.browser
@@ -213,6 +214,48 @@ def test_nothing_sticks_out_of_a_card(page: Page, locale: str) -> None:
                              .map(one => one.innerText)"""
         )
         assert wide == [], name
+
+
+_BROKEN = r"""() => {
+    const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    const word = document.createRange(), broken = [];
+    while (texts.nextNode()) {
+        for (const found of texts.currentNode.data.matchAll(/\p{L}{12,}/gu)) {
+            word.setStart(texts.currentNode, found.index);
+            word.setEnd(texts.currentNode, found.index + found[0].length);
+            const lines = new Set([...word.getClientRects()].map(line => Math.round(line.top)));
+            if (lines.size > 1) broken.push(found[0]);
+        }
+    }
+    return broken;
+}"""
+"""Finds long words that are on two lines."""
+
+
+@pytest.mark.parametrize("width", [320, 375])
+def test_no_word_is_broken_on_a_phone(page: Page, width: int) -> None:
+    """In Norwegian, with its long words: on the page with the questions, and in the mail."""
+    page.set_viewport_size(ViewportSize(width=width, height=640))
+    now = asked(locale="nb")
+    shown = everything(now)["choose"]
+    page.set_content(shown.replace("</head>", f"<style>{stylesheet().decode()}</style></head>"))
+    assert page.evaluate(_BROKEN) == []
+    held = page.locator("fieldset tbody tr").first.inner_text()
+    assert held.startswith("Betalingsopplysningene dine")
+    page.set_content(
+        render_mail(
+            "choice",
+            version=now.version,
+            property_name=now.property_name,
+            locale=now.locale,
+            questions=now.questions,
+            refused_before=frozenset(),
+            published=now.published,
+            public_url=SITE.public_url,
+            sender=SITE.contact,
+        ).html
+    )
+    assert page.evaluate(_BROKEN) == []
 
 
 def test_both_answers_weigh_the_same(world: World, page: Page) -> None:
