@@ -232,7 +232,7 @@ _BROKEN = r"""() => {
 """Finds long words that are on two lines."""
 
 
-@pytest.mark.parametrize("width", [320, 375])
+@pytest.mark.parametrize("width", [320, 375, 480])
 def test_no_word_is_broken_on_a_phone(page: Page, width: int) -> None:
     """In Norwegian, with its long words: on the page with the questions, and in the mail."""
     page.set_viewport_size(ViewportSize(width=width, height=640))
