@@ -149,15 +149,21 @@ def erase_reports(
 
 
 def erase_addresses(
-    connection: Connection, mailboxes: Collection[bytes], keyed_hash: Callable[[str], bytes]
+    connection: Connection,
+    mailboxes: Collection[bytes],
+    keyed_hash: Callable[[str], bytes],
+    *,
+    unreadable: bool,
 ) -> None:
     """Take some addresses out of reports, read or yet to be read.
 
-    The keyed hash takes the place of an address that a report is about. What nobody can read is
-    removed, unless its key says that it is about an account.
+    The keyed hash takes the place of an address that a report is about. `unreadable`: what nobody
+    can read is removed, unless its key says that it is about an account.
     """
 
     def left(kept: Message, _: AbstractSet[bytes]) -> Message | None:
+        if not unreadable and not _is_readable(kept):
+            return kept
         if kept.topic in _OF_NOTICES:
             return _left_of_report(kept, keyed_hash)
         return kept if kept.key is not None or _is_readable(kept) else None
@@ -173,8 +179,7 @@ def _rewrite(
     keyed_hash: Callable[[str], bytes],
 ) -> None:
     """Rewrite the messages that have some names, by key or otherwise; `left_of` gets these."""
-    while _note_names(connection, keyed_hash):
-        pass
+    note_names(connection, keyed_hash)
     wanted = set(names)
     of_names = {"names": list(wanted), "topics": list(topics)}
     gone: list[Message] = []
@@ -189,19 +194,19 @@ def _rewrite(
         _remove(connection, gone)
 
 
-def _note_names(connection: Connection, keyed_hash: Callable[[str], bytes]) -> bool:
-    """Keep what some messages name of which nobody has looked; False if there are none."""
-    rows = connection.execute(SQL["to_name"], {"limit": _AT_ONCE}).fetchall()
-    if not rows:
-        return False
-    noted = [
-        (message, name)
-        for message in map(from_row, rows)
-        for name in (None, *names_of(message.value or b"", keyed_hash))
-    ]
-    columns = _places([message for message, _ in noted]) | {"names": [name for _, name in noted]}
-    connection.execute(SQL["note_names"], columns)
-    return True
+def note_names(connection: Connection, keyed_hash: Callable[[str], bytes]) -> set[bytes]:
+    """Keep what messages name of which nobody has looked; return the names."""
+    names: set[bytes] = set()
+    while rows := connection.execute(SQL["to_name"], {"limit": _AT_ONCE}).fetchall():
+        noted = [
+            (message, name)
+            for message in map(from_row, rows)
+            for name in (None, *names_of(message.value or b"", keyed_hash))
+        ]
+        places = _places([message for message, _ in noted])
+        connection.execute(SQL["note_names"], places | {"names": [name for _, name in noted]})
+        names.update(name for _, name in noted if name)
+    return names
 
 
 def _remove(connection: Connection, messages: Sequence[Message]) -> None:

@@ -25,6 +25,7 @@ SQL = named("record/mailbox_reports")
 LATE_REPORTS: Final = timedelta(days=10)
 """How long after its acceptance a mail is taken to be what such a report is about."""
 
+_HASH_BYTES: Final = 32
 _WITHIN_SECOND: Final = timedelta(microseconds=999_999)
 
 Report = tuple[bytes, "MailEvent"]
@@ -113,11 +114,17 @@ def leave_by_address(connection: Connection, address_hashes: Collection[bytes]) 
 def erase_named_alone(
     connection: Connection, mailboxes: Collection[bytes], keyed_hash: Callable[[str], bytes]
 ) -> None:
-    """Erase mailboxes that no account has any more from what the embedded bus says of them."""
-    wanted = {"address_hashes": sorted(mailboxes)}
-    gone = set(mailboxes).difference(values(connection, SQL["had"], wanted)) if mailboxes else ()
-    if gone:
-        log.erase_addresses(connection, gone, keyed_hash)
+    """Erase mailboxes that no account has any more from what the embedded bus says of them.
+
+    And those that nobody has known of yet, as an earlier release left them.
+    """
+    if not mailboxes:
+        return
+    left = {name for name in log.note_names(connection, keyed_hash) if len(name) == _HASH_BYTES}
+    _erase_unknown(connection, left - set(mailboxes), keyed_hash)
+    had = values(connection, SQL["had"], {"address_hashes": sorted(mailboxes)})
+    if gone := set(mailboxes).difference(had):
+        log.erase_addresses(connection, gone, keyed_hash, unreadable=True)
 
 
 def erase_strangers(
@@ -127,13 +134,19 @@ def erase_strangers(
 
     Whoever had them may have been deleted before.
     """
-    if not mailboxes:
-        return
-    # A deletion that is being recorded has looked for these reports already, or will find them.
-    lock_keys(connection, {one.account_key for one in having_had(connection, mailboxes)})
-    known = {one.address_hash for one in having_had(connection, mailboxes)}
+    if mailboxes:
+        # A deletion that is being recorded has looked for these reports already, or will find them.
+        lock_keys(connection, {one.account_key for one in having_had(connection, mailboxes)})
+        _erase_unknown(connection, mailboxes, keyed_hash)
+
+
+def _erase_unknown(
+    connection: Connection, mailboxes: Collection[bytes], keyed_hash: Callable[[str], bytes]
+) -> None:
+    """Erase mailboxes that no account has or had; what cannot be read may still be mended."""
+    known = {one.address_hash for one in having_had(connection, mailboxes)} if mailboxes else set()
     if gone := set(mailboxes) - known:
-        log.erase_addresses(connection, gone, keyed_hash)
+        log.erase_addresses(connection, gone, keyed_hash, unreadable=False)
 
 
 def _key(report: Report, keyed_hash: Callable[[str], bytes]) -> _Added:

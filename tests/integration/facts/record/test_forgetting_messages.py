@@ -182,6 +182,26 @@ def test_what_concerns_others_stays(world: Informing, place: Stage) -> None:
     assert sorted(value for (value,) in kept) == sorted(one.value or b"" for one in sent)
 
 
+def test_what_an_earlier_release_left_goes_with_the_next_deletion(
+    world: Informing, place: Stage
+) -> None:
+    """A report about somebody who was deleted then; what cannot be read may still be mended."""
+    left = message(place, "mail-events", report(email=ANN, reason=f"no <{ANN}>"))
+    strange = message(place, "mail-events", report("exploded", email="c@example.org"))
+    place.producer.send([strange])
+    world.pipeline.settle()
+    place.database.transaction(deleting(place))
+    place.producer.send([left])
+    place.clock += HOUR
+    place.database.transaction(deleting(place, account="bo"))
+    assert found(place, ANN) == set()
+    assert found(place, "c@example.org") == {"bus_messages.value"}
+    place.producer.send([message(place, "mail-events", report(email="c@example.org"))])
+    world.pipeline.settle()
+    assert world.pipeline.dead_letters() != []
+    assert found(place, "c@example.org") == {"bus_messages.value"}
+
+
 @pytest.mark.usefixtures("world")
 @pytest.mark.parametrize("deletion_first", [True, False])
 def test_a_report_is_read_while_the_account_is_deleted(
