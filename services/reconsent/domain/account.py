@@ -117,10 +117,25 @@ def merged(known: Profile, event: Profile) -> Profile:
     deleted_at = max(deleted, default=None)
     if winner.deleted_at != deleted_at:
         winner = replace(winner, deleted_at=deleted_at)
-    if winner.status == "deleted" or winner.minor:
+    return without_person(winner)
+
+
+def without_person(profile: Profile) -> Profile:
+    """Return a profile without name and address, if it is deleted or a minor's. RULES 28."""
+    if profile.status == "deleted" or profile.minor:
         # The locale goes too: between equal times, `details` chose it along with the address.
-        return replace(winner, email=None, name=None, locale=None, time_zone=None)
-    return winner
+        return replace(profile, email=None, name=None, locale=None, time_zone=None)
+    return profile
+
+
+def strictest(said: Sequence[Profile], details: Profile) -> Profile:
+    """Return what was said as of the same time, with the details of one: the strictest counts."""
+    return replace(
+        details,
+        status=max((one.status for one in said), key=_STRICTER_STATUS.__getitem__),
+        contact=max((one.contact for one in said), key=_STRICTER_CONTACT.__getitem__),
+        minor=any(one.minor for one in said),
+    )
 
 
 def _later(known: Profile, event: Profile) -> Profile:
@@ -128,9 +143,4 @@ def _later(known: Profile, event: Profile) -> Profile:
         return event
     if event.updated_at < known.updated_at:
         return known
-    return replace(
-        max(known, event, key=lambda profile: profile.details),
-        status=max(known.status, event.status, key=_STRICTER_STATUS.__getitem__),
-        contact=max(known.contact, event.contact, key=_STRICTER_CONTACT.__getitem__),
-        minor=known.minor or event.minor,
-    )
+    return strictest([known, event], max(known, event, key=lambda profile: profile.details))

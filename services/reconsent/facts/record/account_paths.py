@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from reconsent.domain.account import AccountName
-from reconsent.domain.bucket import bucket_of
+from reconsent.facts.record.account_statements import (
+    add_states,
+    keep_statements,
+    opted_in_earlier,
+)
 from reconsent.facts.record.bus_messages import erase_messages
 from reconsent.facts.record.mailbox_reports import leave_by_address
 from reconsent.facts.record.named_addresses import (
@@ -13,26 +17,31 @@ from reconsent.facts.record.named_addresses import (
     name_addresses,
     try_addresses_again,
 )
+from reconsent.facts.record.new_accounts import profile_of
 from reconsent.facts.record.unsubscribes import opt_in
-from reconsent.store.copying import copy_in
-from reconsent.store.named import named
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
 
     from reconsent.domain.account import Profile
+    from reconsent.domain.account_statements import Counted, Statement, Statements
     from reconsent.facts.record.new_accounts import Changed
     from reconsent.store.postgres import Connection
 
-SQL = named("record/account_paths")
-_HISTORY: Final = ("int2", "int8", "timestamptz", "text", "text", "bool", "timestamptz")
-
 
 class Path(NamedTuple):
-    """An account's profiles, from before the events to after each; `key` is None if it is new."""
+    """An account's profiles, from before the events to after each; `key` is None if it is new.
+
+    `statements` are all about it, and `kept` those that were kept as a whole before. Of
+    `earlier_opt_ins` it turned out that they count from earlier on.
+    """
 
     key: int | None
     profiles: list[Profile]
+    statements: Statements
+    kept: Mapping[Statement, datetime]
+    earlier_opt_ins: list[Counted]
 
     @property
     def before(self) -> Profile:
@@ -60,24 +69,43 @@ def name_of(event: Changed) -> AccountName:
     return AccountName(event.property, event.account)
 
 
-def write_history(
-    connection: Connection, events: Sequence[Changed], written: Mapping[AccountName, Path]
-) -> None:
-    """Add states to the history as they were said, also those that a later one outranks."""
-    said = {
-        (key, event.updated_at, event.status, event.contact, event.minor): event.stated_at
-        for event in events
-        if (key := written[name_of(event)].key) is not None
-    }
-    keys = {"keys": sorted({key for key, *_ in said})}
-    known = set(connection.execute(SQL["history"], keys).fetchall()) if said else set()
-    new = [
-        (bucket_of(state[0]), *state, stated_at)
-        for state, stated_at in said.items()
-        if state not in known
-    ]
-    if new:
-        copy_in(connection, SQL["write_history"], _HISTORY, new)
+def begin(key: int | None, statements: Statements) -> Path:
+    """Return the path of an account before the events."""
+    # A single one is not kept besides the profile.
+    kept = dict(statements.whole) if len(statements.whole) > 1 else {}
+    return Path(key, [statements.now], statements, kept, [])
+
+
+def step(path: Path, event: Changed) -> Changed:
+    """Apply an event to its account; return the event as it counts."""
+    stated_at = event.stated_at or event.updated_at
+    at, before = counted = path.statements.add(profile_of(event), stated_at)
+    if before and event.opted_in_at:
+        path.earlier_opt_ins.append(counted)
+    if path.statements.now != path.now:
+        path.profiles.append(path.statements.now)
+    if at == event.updated_at:
+        return event
+    return event._replace(
+        updated_at=at,
+        stated_at=stated_at,
+        verified_at=event.verified_at and min(event.verified_at, at),
+        opted_in_at=event.opted_in_at and min(event.opted_in_at, at),
+    )
+
+
+def write_statements(connection: Connection, written: Mapping[AccountName, Path]) -> None:
+    """Add states to the history as they were said, also those that a later one outranks.
+
+    Keep as a whole what may count last once something else is known.
+    """
+    paths = {path.key: path for path in written.values() if path.key is not None}
+    add_states(connection, [(key, path.statements.new) for key, path in paths.items()])
+    keep_statements(
+        connection,
+        {key: path.kept for key, path in paths.items()},
+        {key: path.statements.to_keep() for key, path in paths.items()},
+    )
 
 
 def keep_addresses(
@@ -108,6 +136,10 @@ def keep_addresses(
     )
     arrived = {path.key for _, path in paths if path.key is not None and path.arrived}
     try_addresses_again(connection, arrived)
+    opted_in_earlier(
+        connection,
+        {path.key: path.earlier_opt_ins for path in written.values() if path.key is not None},
+    )
     opt_in(
         connection,
         [

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from reconsent.domain.account import AccountName, Contact, Profile, Status, merged
+from reconsent.domain.account import AccountName, Contact, Profile, Status
+from reconsent.domain.account_statements import Statements
 from reconsent.domain.bucket import by_bucket
 from reconsent.domain.event_rows import account_rows
 from reconsent.domain.recorded import Counts
 from reconsent.facts.record.account_paths import (
     Path,
+    begin,
     erase_late,
     keep_addresses,
     name_of,
-    write_history,
+    step,
+    write_statements,
 )
+from reconsent.facts.record.account_statements import Kept, read_statements
 from reconsent.facts.record.forgetting import (
     Forgotten,
     Using,
@@ -22,7 +26,7 @@ from reconsent.facts.record.forgetting import (
     forget_minors,
 )
 from reconsent.facts.record.named_addresses import leave_addresses
-from reconsent.facts.record.new_accounts import Changed, added_and_changed, profile_of
+from reconsent.facts.record.new_accounts import Changed, added_and_changed
 from reconsent.facts.record.new_accounts import changed as compared
 from reconsent.facts.record.standings import refresh_holdings
 from reconsent.store.copying import copy_in
@@ -40,16 +44,16 @@ if TYPE_CHECKING:
 SQL = named("record/accounts")
 _STAGED: Final = (
     "int8", "text", "text", "text", "text", "bool", "text", "text", "text", "text", "timestamptz",
-    "timestamptz", "bytea",
+    "timestamptz", "bytea", "timestamptz",
 )  # fmt: skip
-_STUB: Final = Profile()
 
 
 class Known(NamedTuple):
-    """A locked account."""
+    """A locked account, and the time that it states, if it counts from an earlier one."""
 
     key: int
     profile: Profile
+    stated_at: datetime | None
 
 
 class _Row(NamedTuple):
@@ -67,6 +71,7 @@ class _Row(NamedTuple):
     time_zone: str | None
     updated_at: datetime | None
     deleted_at: datetime | None
+    stated_at: datetime | None
 
 
 class _Added(NamedTuple):
@@ -99,7 +104,7 @@ def _locked(connection: Connection, keys: Iterable[int]) -> dict[AccountName, Kn
 
 def _known(rows: Iterable[_Row]) -> dict[AccountName, Known]:
     return {
-        AccountName(row.property, row.account): Known(row.account_key, _profile(row))
+        AccountName(row.property, row.account): Known(row.account_key, _profile(row), row.stated_at)
         for row in rows
     }
 
@@ -140,12 +145,12 @@ def record_account_rows(
     """Record account events that are written as rows."""
     new, changed = added_and_changed(connection, rows)
     while changed:
-        paths = _paths(connection, changed)
+        paths, counted = _paths(connection, changed)
         moved = [path.key for path in paths.values() if path.key is not None and path.moved]
         leave_addresses(connection, moved)
         written = _write(connection, paths, address_hash)
-        recorded = [event for event in changed if name_of(event) in written]
-        write_history(connection, recorded, written)
+        recorded = [event for event in counted if name_of(event) in written]
+        write_statements(connection, written)
         keep_addresses(connection, recorded, written)
         _after(connection, written, Using(policies, address_hash))
         erase_late(connection, recorded, written, address_hash)
@@ -157,22 +162,23 @@ def record_account_rows(
     return Counts(new=new, unchanged=rows.count(b"\n") - new)
 
 
-def _paths(connection: Connection, changed: Sequence[Changed]) -> dict[AccountName, Path]:
-    """Lock the known accounts, and apply the events to all accounts."""
+def _paths(
+    connection: Connection, changed: Sequence[Changed]
+) -> tuple[dict[AccountName, Path], list[Changed]]:
+    """Lock the known accounts, and apply the events to all; return these as they count, too."""
     keys = (event.account_key for event in changed if event.account_key is not None)
     known = _locked(connection, keys)
-    paths: dict[AccountName, Path] = {
-        name: Path(account.key, [account.profile]) for name, account in known.items()
-    }
+    statements = read_statements(
+        connection, {one.key: Kept(one.profile, one.stated_at) for one in known.values()}
+    )
+    paths = {name: begin(one.key, statements[one.key]) for name, one in known.items()}
+    counted = []
     for event in changed:
         name = name_of(event)
-        path = paths.get(name)
-        if path is None:
-            path = paths[name] = Path(None, [_STUB])
-        after = merged(path.now, profile_of(event))
-        if after != path.now:
-            path.profiles.append(after)
-    return paths
+        if name not in paths:
+            paths[name] = begin(None, Statements())
+        counted.append(step(paths[name], event))
+    return paths, counted
 
 
 def _write(
@@ -207,7 +213,7 @@ def _rows(
         yield (
             path.key, property_name, account, now.status, now.contact, now.minor, now.email,
             now.name, now.locale, now.time_zone, now.updated_at, now.deleted_at,
-            address_hash(now.email) if now.email else None,
+            address_hash(now.email) if now.email else None, path.statements.stated_at,
         )  # fmt: skip
 
 
@@ -218,7 +224,7 @@ def _after(connection: Connection, written: Mapping[AccountName, Path], using: U
         for name, path in written.items()
         if path.key is not None
         and path.now.deleted_at
-        and path.now.deleted_at != path.before.deleted_at
+        and (path.before.deleted_at is None or path.now.deleted_at > path.before.deleted_at)
     ]
     forget_deleted(connection, deleted, using)
     minors = {
@@ -232,6 +238,9 @@ def _after(connection: Connection, written: Mapping[AccountName, Path], using: U
     returned = [
         path.key
         for path in written.values()
-        if path.key is not None and path.key not in gone and path.now.status != path.before.status
+        if path.key is not None
+        and path.key not in gone
+        # A deletion may count from earlier on than was known.
+        and (path.now.status, path.now.deleted_at) != (path.before.status, path.before.deleted_at)
     ]
     refresh_holdings(connection, returned, using.policies)

@@ -165,7 +165,7 @@ def _keys(accounts: Sequence[Forgotten]) -> list[int]:
 # domain.account.merged removes them from the profiles of deleted accounts and of minors.
 _PROFILE: Final = Step(
     takes="name, address, locale, time zone and the hash of the address",
-    tables=("accounts",),
+    tables=("accounts", "account_statements"),
 )
 _ADDRESS_MESSAGES: Final = Step(
     takes="the address in reports that name no notice, or another one, in the embedded bus and the "

@@ -1,8 +1,10 @@
 -- :name history
--- Read what was ever said of one account, oldest first.
-SELECT since, status, contact, minor FROM account_history
+-- Read what was ever said of one account, oldest first. The same statement again counts from when it
+-- came in first.
+SELECT min(since) AS since, status, contact, minor FROM account_history
 WHERE bucket = bucket_of(%(account_key)s::bigint) AND account_key = %(account_key)s
-ORDER BY since, recorded_at;
+GROUP BY coalesce(stated_at, since), status, contact, minor
+ORDER BY since;
 
 -- :name holds
 -- Read the data that one account holds; a deleted account holds nothing.
@@ -41,15 +43,17 @@ WHERE bucket = bucket_of(%(account_key)s::bigint) AND account_key = %(account_ke
 
 -- :name dated_ahead
 -- Read what was dated ahead of when it came in, for one account: it counts from then.
-SELECT 'account' AS what, since AS counts_from, stated_at FROM account_history
+SELECT 'account' AS what, min(since) AS counts_from, stated_at FROM account_history
 WHERE bucket = bucket_of(%(account_key)s::bigint) AND account_key = %(account_key)s
   AND stated_at IS NOT NULL
+GROUP BY stated_at, status, contact, minor
 UNION ALL
 SELECT 'collection', collected_at, stated_at FROM collections
 WHERE bucket = bucket_of(%(account_key)s::bigint) AND account_key = %(account_key)s
   AND stated_at IS NOT NULL
 UNION ALL
-SELECT 'choice', decided_at, stated_at FROM consents
+SELECT 'choice', min(decided_at), stated_at FROM consents
 WHERE bucket = bucket_of(%(account_key)s::bigint) AND account_key = %(account_key)s
   AND stated_at IS NOT NULL
+GROUP BY stated_at, answer, data_category, collected_under, data_use, recipient
 ORDER BY counts_from, stated_at, what;

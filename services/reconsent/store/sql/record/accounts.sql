@@ -26,7 +26,7 @@ WHERE (bucket, property, account) IN (
 -- :name lock
 -- Lock accounts of one bucket, in key order to avoid deadlocks, and read their profiles.
 SELECT account_key, property, account, status, contact, minor, email, name, locale, time_zone,
-       updated_at, deleted_at
+       updated_at, deleted_at, stated_at
 FROM accounts WHERE bucket = %(bucket)s AND account_key = ANY(%(keys)s::bigint[])
 ORDER BY account_key FOR NO KEY UPDATE;
 
@@ -35,7 +35,7 @@ ORDER BY account_key FOR NO KEY UPDATE;
 CREATE TEMPORARY TABLE IF NOT EXISTS staged_accounts (
     account_key bigint, property text, account text, status text, contact text, minor boolean,
     email text, name text, locale text, time_zone text, updated_at timestamptz,
-    deleted_at timestamptz, address_hash bytea
+    deleted_at timestamptz, address_hash bytea, stated_at timestamptz
 ) ON COMMIT DELETE ROWS;
 
 -- :name copy_staged
@@ -46,9 +46,9 @@ COPY staged_accounts FROM STDIN (FORMAT BINARY);
 -- Add the new accounts; one that another transaction has just added is not returned.
 WITH added AS (
     INSERT INTO accounts (bucket, account_key, property, account, status, contact, minor, email,
-                          name, locale, time_zone, updated_at, deleted_at, address_hash)
+                          name, locale, time_zone, updated_at, deleted_at, address_hash, stated_at)
     SELECT bucket, nextval('account_numbers') << 6 | bucket, property, account, status, contact,
-           minor, email, name, locale, time_zone, updated_at, deleted_at, address_hash
+           minor, email, name, locale, time_zone, updated_at, deleted_at, address_hash, stated_at
     FROM staged_accounts CROSS JOIN LATERAL bucket_of_name(property, account) AS bucket
     WHERE account_key IS NULL
     ORDER BY property, account
@@ -69,7 +69,8 @@ WITH written AS (
                              THEN coalesce(accounts.address_since, accounts.updated_at) END,
         email_verified_at = CASE WHEN accounts.address_hash = staged.address_hash
                                  THEN accounts.email_verified_at END,
-        updated_at = staged.updated_at, deleted_at = staged.deleted_at
+        updated_at = staged.updated_at, deleted_at = staged.deleted_at,
+        stated_at = staged.stated_at
     FROM staged_accounts AS staged
     WHERE accounts.bucket = bucket_of(staged.account_key)
       AND accounts.account_key = staged.account_key
