@@ -15,7 +15,7 @@ KEPT_WHEN_EMPTIED: Final = {
     # Sets never change, so another world may find them; the bus keeps its offsets.
     "holdings", "standings", "asks", "told_sets", "consumer_offsets", "bus_partitions",
     # Migrations fill these.
-    "buckets", "clusters", "followers", "leases", "migrations", "notice_salt",
+    "buckets", "clusters", "followers", "leases", "mailbox_queue", "migrations", "notice_salt",
 }  # fmt: skip
 """The tables that a database keeps when it is emptied for another world."""
 

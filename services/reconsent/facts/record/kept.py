@@ -21,6 +21,7 @@ _SHARED: Final = Kept("a set that any number of accounts share", NAMES_NO_ACCOUN
 
 _COUNTERS: Final = (
     "buckets", "bus_partitions", "clusters", "consumer_offsets", "followers", "leases",
+    "mailbox_queue",
     "notice_counts", "paces", "planning_progress", "relay_full_sweeps", "relay_sweeps", "releases",
     "reports_not_ours",
 )  # fmt: skip

@@ -30,12 +30,21 @@ def lock_keys(connection: Connection, keys: Iterable[int]) -> None:
 
 def lock_mailboxes_shared(connection: Connection, address_hashes: Iterable[bytes]) -> None:
     """Keep others from speaking against mailboxes for which the transaction speaks."""
-    _lock_mailboxes(connection, SQL["mailboxes_shared"], address_hashes)
+    lock_mailbox_buckets_shared(connection, _buckets_of(address_hashes))
+
+
+def lock_mailbox_buckets_shared(connection: Connection, buckets: Sequence[int]) -> None:
+    """Keep others from speaking against mailboxes in some buckets, which are in ascending order."""
+    if buckets:
+        # What is locked in a transaction within is unlocked at its end.
+        with connection.transaction(force_rollback=True):
+            connection.execute(SQL["pass_queue"])
+        _lock_buckets(connection, SQL["mailboxes_shared"], buckets)
 
 
 def lock_mailboxes_exclusive(connection: Connection, address_hashes: Iterable[bytes]) -> None:
     """Keep others from speaking for or against mailboxes against which the transaction speaks."""
-    _lock_mailboxes(connection, SQL["mailboxes_exclusive"], address_hashes)
+    _lock_exclusive(connection, _buckets_of(address_hashes))
 
 
 def lock_all_mailboxes_exclusive(connection: Connection) -> None:
@@ -44,22 +53,20 @@ def lock_all_mailboxes_exclusive(connection: Connection) -> None:
     For transactions that would lock mailboxes several times: two that hold a shared lock and want
     it alone wait for each other.
     """
-    _lock_buckets(connection, SQL["mailboxes_exclusive"], range(BUCKETS))
+    _lock_exclusive(connection, range(BUCKETS))
 
 
-def lock_mailbox_buckets_shared(connection: Connection, buckets: Sequence[int]) -> None:
-    """Keep others from speaking against mailboxes in some buckets, which are in ascending order."""
-    _lock_buckets(connection, SQL["mailboxes_shared"], buckets)
+def _lock_exclusive(connection: Connection, buckets: Sequence[int]) -> None:
+    if buckets:
+        connection.execute(SQL["hold_queue"])
+        _lock_buckets(connection, SQL["mailboxes_exclusive"], buckets)
 
 
-def _lock_mailboxes(
-    connection: Connection, query: LiteralString, address_hashes: Iterable[bytes]
-) -> None:
-    buckets = {bucket_of_hash(address_hash) for address_hash in address_hashes}
-    _lock_buckets(connection, query, sorted(buckets))
+def _buckets_of(address_hashes: Iterable[bytes]) -> list[int]:
+    return sorted({bucket_of_hash(address_hash) for address_hash in address_hashes})
 
 
 def _lock_buckets(connection: Connection, query: LiteralString, buckets: Sequence[int]) -> None:
-    if buckets:
-        with connection.cursor() as cursor:
-            cursor.executemany(query, [{"bucket": bucket} for bucket in buckets])
+    with connection.cursor() as cursor:
+        cursor.executemany(query, [{"bucket": bucket} for bucket in buckets])
+    connection.execute(SQL["note_locked"])
