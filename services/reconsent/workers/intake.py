@@ -45,6 +45,8 @@ GROUP: Final = "reconsent"
 BATCH: Final = 10_000
 PATIENCE: Final = 1.0
 TOO_MANY_DEAD: Final = 100
+_REFUSED: Final = frozenset({"mail-events", "policy-versions"})
+"""The topics of which recording refuses messages that can be read."""
 
 
 class _Dead(NamedTuple):
@@ -164,14 +166,19 @@ class Intake(Service):
             wanted = None
         stopped = []
         while self._recording and not (wanted and self._recording.has_room_for(wanted)):
-            stopped.append(self._finish_or_stop(consumer))
-        return [batch for batch in stopped if batch]
+            if left := self._finish_or_stop(consumer):
+                stopped.append(left)
+                # Polls are counted: whatever is dropped after one, all before it is recorded.
+                wanted = None
+        return stopped
 
     def _is_suspect(self, understood: ReadBatch) -> bool:
         """Tell whether a batch may stop its topic: what is unusable is counted in order."""
-        place = understood.place
-        return bool(understood.unreadable) or (
-            place is not None and self._dead_in_a_row.get(place[0], 0) > 0
+        topic = understood.place[0] if understood.place else ""
+        return (
+            bool(understood.unreadable)
+            or topic in _REFUSED
+            or self._dead_in_a_row.get(topic, 0) > 0
         )
 
     def _finish(self, one: BeingRecorded[_Dead | None]) -> None:

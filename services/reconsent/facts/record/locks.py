@@ -1,7 +1,8 @@
 """Locking accounts about which something else than an account event is recorded, and mailboxes.
 
-What speaks against a mailbox looks for what is known to speak for it, and what speaks for it looks
-for marks. Neither sees what the other has not committed yet, so the one locks out the other.
+What speaks against a mailbox (a bounce, an unsubscribe that names it) looks for what is known to
+speak for it, and for who has it. What speaks for it, or names it, looks for marks and unsubscribes.
+Neither sees what the other has not committed yet, so the one locks out the other.
 """
 
 from __future__ import annotations

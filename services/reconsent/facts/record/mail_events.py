@@ -60,6 +60,13 @@ class _Sent(NamedTuple):
     attempt_id: int
 
 
+class _Mailbox(NamedTuple):
+    """The mailbox that a notice went to."""
+
+    notice_id: UUID
+    address_hash: bytes
+
+
 class _New(NamedTuple):
     """A report that is new."""
 
@@ -120,6 +127,8 @@ def _record_by_notice(
     connection: Connection, events: Sequence[MailEvent], keyed_hash: Callable[[str], bytes]
 ) -> Counts:
     ids = [notice_id(event.notice or "") for event in events]
+    said = zip(ids, (event.event for event in events), strict=True)
+    _lock_mailboxes(connection, [(i, event) for i, event in said if i and event != "unsubscribed"])
     sent = _lock(connection, {notice_id for notice_id in ids if notice_id})
     known = [(i, event) for i, event in zip(ids, events, strict=True) if i in sent]
     unsent = _unsent(connection, {i for i in ids if i and i not in sent})
@@ -164,6 +173,16 @@ def _unsent(connection: Connection, notice_ids: Iterable[UUID]) -> set[UUID]:
     """Return which of some notices are ours, of those that no provider was handed."""
     owners = accounts_of(connection, notice_ids)
     return set(values(connection, SQL["planned"], as_columns(owners))) if owners else set()
+
+
+def _lock_mailboxes(connection: Connection, reported: Sequence[tuple[UUID, str]]) -> None:
+    """Lock the mailboxes that notices went to, before their accounts: notice, event."""
+    owners = accounts_of(connection, {notice_id for notice_id, _ in reported})
+    if owners:
+        mailboxes = dict(all_rows(connection, _Mailbox, SQL["mailboxes"], as_columns(owners)))
+        lock_reported(
+            connection, [(mailboxes[i], event) for i, event in reported if i in mailboxes]
+        )
 
 
 def _lock(connection: Connection, notice_ids: Iterable[UUID]) -> dict[UUID, _Sent]:

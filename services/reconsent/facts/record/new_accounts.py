@@ -84,10 +84,10 @@ def added_and_changed(connection: Connection, rows: bytes) -> tuple[int, list[Ch
 
 
 def _lock_mailboxes(connection: Connection) -> None:
-    """Lock the mailboxes that the events name.
+    """Lock the mailboxes that the events name, before any known account is locked.
 
-    Only now, because nobody else sees the added accounts yet: reports do not wait longer for the
-    mailboxes than it takes to look for what is known of them.
+    Not before accounts are added: nobody else sees these yet, and reports wait less for the
+    mailboxes.
     """
     lock_mailbox_buckets_shared(connection, values(connection, SQL["mailbox_buckets"]))
 

@@ -55,7 +55,10 @@ def mark_reported(
 
 
 def lock_reported(connection: Connection, reported: Collection[tuple[bytes, str]]) -> None:
-    """Lock the mailboxes that reports speak of: mailbox, event."""
+    """Lock the mailboxes that reports speak of: mailbox, event.
+
+    Unsubscribes look for accounts that name the mailbox, so they lock it exclusively too.
+    """
     mailboxes = {mailbox for mailbox, _ in reported}
     if any(event in _AGAINST or event == "unsubscribed" for _, event in reported):
         lock_mailboxes_exclusive(connection, mailboxes)

@@ -11,6 +11,11 @@ ORDER BY account_key, version_id, sequence FOR NO KEY UPDATE OF notices;
 -- Find when attempts began.
 SELECT attempt_id, started_at FROM attempts WHERE attempt_id = ANY(%(attempts)s::bigint[]);
 
+-- :name mailboxes
+-- Find the mailboxes that notices went to.
+SELECT notice_id, address_hash FROM listed(%(account_key)s::bigint[], %(notice_id)s::uuid[])
+JOIN notices USING (bucket, account_key, notice_id) WHERE address_hash IS NOT NULL;
+
 -- :name planned
 -- Find the notices that exist, of those that reports are about.
 SELECT notice_id FROM listed(%(account_key)s::bigint[], %(notice_id)s::uuid[])

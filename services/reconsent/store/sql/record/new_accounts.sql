@@ -82,9 +82,9 @@ WHERE %(all)s OR account_key IS NOT NULL OR NOT alone
 ORDER BY position;
 
 -- :name mailbox_buckets
--- Find the buckets of the mailboxes that the compared events name.
+-- Find the buckets of the mailboxes that the staged events name.
 SELECT DISTINCT bucket_of_hash(address_hash) AS bucket
-FROM compared_accounts WHERE address_hash IS NOT NULL ORDER BY bucket;
+FROM incoming_accounts WHERE address_hash IS NOT NULL ORDER BY bucket;
 
 -- :name verifies
 -- Tell whether any of the compared events verifies a mailbox.
