@@ -2,8 +2,8 @@
 
 A batch and the offset after it are written in one transaction, which also checks that the partition
 is still ours. A message that cannot be read, or that the rules refuse, goes to the dead letters in
-the same transaction. Too many in a row stop their topic: then the messages are not at fault. Other
-topics go on, and the topic is tried again after pauses that grow.
+the same transaction. Too many in a row stop their topic: then the messages are not at fault. An
+unexpected error does, too. Other topics go on, and the topic is tried again after pauses that grow.
 
 While PostgreSQL records batches, the next one is fetched and read (recording.py).
 """
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from typing_extensions import override
 
-from reconsent.domain.errors import RefusedError, StoppedError
+from reconsent.domain.errors import ReconsentError, RefusedError, StoppedError
 from reconsent.facts.record.recorder import Recorder, Rows
 from reconsent.facts.versions import PublishedVersions
 from reconsent.store.log import append_dead_letter
@@ -28,14 +28,13 @@ from reconsent.workers.batches import ReadBatch, read_batch
 from reconsent.workers.name_counts import NameCounts
 from reconsent.workers.recording import Recording
 from reconsent.workers.service import Service
-from reconsent.workers.stops import Stops
+from reconsent.workers.stops import Stops, UnusableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
     from datetime import datetime
 
     from reconsent.domain.bus import Batch, Consumer, Message
-    from reconsent.domain.errors import ReconsentError
     from reconsent.domain.received import Received
     from reconsent.store.postgres import Connection, Database
     from reconsent.workers.recording import BeingRecorded
@@ -59,21 +58,6 @@ class _Dead(NamedTuple):
     def too_many(self) -> bool:
         """Whether only somebody who accepted them let so many become dead letters."""
         return self.in_a_row >= TOO_MANY_DEAD
-
-
-class _UnusableError(StoppedError):
-    """Too many messages in a row cannot be used.
-
-    `first` is the position of the first of them in the batch, `why` what is wrong with it.
-    """
-
-    def __init__(self, place: Place, first: int, run: int, why: ReconsentError) -> None:
-        super().__init__(
-            f"{place[0]}: partition {place[1]} is stopped: {run} messages in a row cannot be "
-            f"used; the next one: {why}"
-        )
-        self.place = place
-        self.first = first
 
 
 class Intake(Service):
@@ -118,7 +102,7 @@ class Intake(Service):
             patience = 0 if self._recording else self._patience
             waiting = self._stops.waiting()
             batch = self._consumer.poll(BATCH, patience, waiting)
-            understood = read_batch(batch, self._rows) if batch else None
+            understood = self._read_or_stop(self._consumer, batch) if batch else None
             recorded = len(self._recording) > 0
             stopped = self._make_room(self._consumer, understood)
             if understood and not any(map(understood.same_partition, stopped)):
@@ -144,6 +128,17 @@ class Intake(Service):
             return None
         place = min(reasons)
         return StoppedError(reasons[place])
+
+    def _read_or_stop(self, consumer: Consumer, batch: Batch) -> ReadBatch | None:
+        """Read a batch; None if its topic is stopped because that failed unexpectedly."""
+        try:
+            return read_batch(batch, self._rows)
+        except ReconsentError:
+            raise
+        except Exception as error:  # noqa: BLE001 (no topic may end the others)
+            place = (batch.messages[0].topic, batch.partition)
+            self._stop(consumer, batch, UnusableError.unexpected(place, error))
+            return None
 
     def _rows(self, received: Sequence[Received]) -> Rows | None:
         """Write events as they are staged while another batch is still being recorded."""
@@ -183,7 +178,14 @@ class Intake(Service):
 
     def _finish(self, one: BeingRecorded[_Dead | None]) -> None:
         """Wait until a batch is recorded."""
-        dead = one.recording.result()
+        try:
+            dead = one.recording.result()
+        except ReconsentError:
+            raise
+        except Exception as error:
+            if one.understood.place is None:
+                raise
+            raise UnusableError.unexpected(one.understood.place, error) from error
         self._names.count([received for _, received in one.understood.events])
         if dead is None:
             return
@@ -208,16 +210,22 @@ class Intake(Service):
         first = self._recording.next()
         try:
             self._finish(first)
-        except _UnusableError as error:
+        except UnusableError as error:
             left = self._record_before(first.understood, error)
-            reason = str(error)
-            self._database.transaction(partial(record_stop, partition=error.place, reason=reason))
-            consumer.put_back(left)
-            TOPIC_STOPPED.log(error=reason, pause=self._stops.stop(error.place, reason))
+            self._stop(consumer, left, error)
             return left
         return None
 
-    def _record_before(self, understood: ReadBatch, error: _UnusableError) -> Batch:
+    def _stop(self, consumer: Consumer, left: Batch, error: UnusableError) -> None:
+        """Stop a topic at what is left of a batch."""
+        reason = str(error)
+        self._database.transaction(partial(record_stop, partition=error.place, reason=reason))
+        consumer.put_back(left)
+        # The traceback of what was unexpected, once for the same error in a row.
+        cause = error.__cause__ if self._stops.reasons().get(error.place) != reason else None
+        TOPIC_STOPPED.log(error=reason, pause=self._stops.stop(error.place, reason), exc_info=cause)
+
+    def _record_before(self, understood: ReadBatch, error: UnusableError) -> Batch:
         """Record what comes before the messages that cannot be used; return the rest."""
         batch = understood.batch
         if not error.first:
@@ -225,7 +233,7 @@ class Intake(Service):
         usable = understood.before(error.first)
         try:
             self._finish(self._recording.start(usable))
-        except _UnusableError:  # refused only now: all of it waits
+        except UnusableError:  # refused only now: all of it waits
             return batch
         start = usable.batch.next_offset
         return replace(batch, start_offset=start, messages=batch.messages[error.first :])
@@ -262,7 +270,7 @@ class Intake(Service):
     ) -> _Dead:
         """Count dead letters in a row, up to the end.
 
-        Raises _UnusableError when there are too many, and nobody has accepted them.
+        Raises UnusableError when there are too many, and nobody has accepted them.
         """
         run, first = self._dead_in_a_row.get(place[0], 0), 0
         accepted = False
@@ -274,5 +282,5 @@ class Intake(Service):
             if run >= TOO_MANY_DEAD and not accepted:
                 accepted = is_accepted(connection, place)
                 if not accepted:
-                    raise _UnusableError(place, first, run, dead[first])
+                    raise UnusableError.in_a_row(place, first, run, dead[first])
         return _Dead(place, run)

@@ -2,15 +2,43 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
+
+from reconsent.domain.errors import StoppedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
+
+    from reconsent.domain.errors import ReconsentError
 
 FIRST_PAUSE: Final = 1.0
 LONGEST_PAUSE: Final = 60.0
 Place = tuple[str, int]
 """A topic, by its own name, and a partition."""
+
+
+class UnusableError(StoppedError):
+    """Messages of a place cannot be used.
+
+    `first` is the position of the first of them in the batch.
+    """
+
+    def __init__(self, place: Place, first: int, why: str) -> None:
+        super().__init__(f"{place[0]}: partition {place[1]} is stopped: {why}")
+        self.place = place
+        self.first = first
+
+    @classmethod
+    def in_a_row(cls, place: Place, first: int, run: int, why: ReconsentError) -> Self:
+        """Say that there are too many, and what is wrong with the first."""
+        return cls(place, first, f"{run} messages in a row cannot be used; the next one: {why}")
+
+    @classmethod
+    def unexpected(cls, place: Place, error: Exception) -> Self:
+        """Say that a batch failed unexpectedly; the error, which may quote it, is in the log."""
+        made = cls(place, 0, f"unexpected {type(error).__name__}, see the log of the intake")
+        made.__cause__ = error
+        return made
 
 
 class _Stop(NamedTuple):
