@@ -36,9 +36,9 @@ class Informing:
         known = {"status": "active", "contact": "all", "email": f"{account}@example.org"}
         self._record("accounts", account, known | fields, "updated_at", at)
 
-    def collected(self, account: str) -> None:
-        """Record that an account's address was collected under the first version."""
-        data = {"data_category": "user.contact.email", "collected_under": "v1"}
+    def collected(self, account: str, under: str | None = "v1") -> None:
+        """Record that an account's address was collected under a version."""
+        data = {"data_category": "user.contact.email", "collected_under": under}
         self._record("collections", account, data, "collected_at", None)
 
     def reported(self, notice: str, event: str, at: datetime) -> None:

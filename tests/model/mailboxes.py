@@ -13,6 +13,7 @@ from tests.model.register import Key
 from tests.model.uses import instant
 
 Said = tuple[str, str, datetime]  # (mailbox, bounced or complained, time)
+Naming = tuple[str, datetime, datetime | None]  # (mailbox, since when, when it was verified)
 
 
 @dataclass(kw_only=True)
@@ -24,7 +25,7 @@ class Mailboxes(Permissions):
     deliveries: list[tuple[str, datetime]] = field(default_factory=list)
     leavings: list[tuple[Key, datetime]] = field(default_factory=list)
     left_mailboxes: list[tuple[str, datetime]] = field(default_factory=list)
-    named_mailboxes: dict[Key, list[tuple[str, datetime]]] = field(default_factory=dict)
+    named_mailboxes: dict[Key, list[Naming]] = field(default_factory=dict)
 
     def mark(self, email: str, kind: str, at: datetime) -> None:
         """Mark a mailbox, whoever has it."""
@@ -41,11 +42,14 @@ class Mailboxes(Permissions):
         if event in ("bounced", "dropped") and marks:
             self.mark(email, "bounced", at)
         if event == "delivered":
-            self.lift(email, "bounced", at)
             self.deliveries.append((mailbox(email), at))
 
     def all_lifts(self) -> list[Said]:
         """Return what lifts marks."""
+        return self.lifts_by_people() + [(box, "bounced", at) for box, at in self.deliveries]
+
+    def lifts_by_people(self) -> list[Said]:
+        """Return what lifts marks, other than deliveries."""
         return self.lifts + [
             lift for key in self.account_events for lift in self.verifications(key)
         ]
@@ -68,20 +72,16 @@ class Mailboxes(Permissions):
         return any(
             box == mailbox(email)
             and lifted_at > after
-            and (box, lifted_at) not in self.deliveries
             and any((box, kind) == (of, what) and at < lifted_at for of, what, at in self.marks)
-            for box, kind, lifted_at in self.all_lifts()
+            for box, kind, lifted_at in self.lifts_by_people()
         )
 
     def verifications(self, key: Key) -> list[Said]:
         """Return what the account's verified addresses lift: by then it had named them."""
         named: dict[str, list[tuple[datetime, datetime | None]]] = {}
-        for event in self.account_events.get(key, []):
-            at, email = instant(event["updated_at"]), mended(event.get("email"))
-            if email and not event.get("minor") and self.since_deletion(key, at):
-                stated = event.get("email_verified_at")
-                verified = min(instant(stated), at) if stated else None
-                named.setdefault(mailbox(email), []).append((at, verified))
+        for box, at, verified in self.named_mailboxes.get(key, ()):
+            if self.since_deletion(key, at):
+                named.setdefault(box, []).append((at, verified))
         found = [
             (box, min(at for at, _ in said), max((one for _, one in said if one), default=None))
             for box, said in named.items()
@@ -117,11 +117,11 @@ class Mailboxes(Permissions):
         """An unsubscribe that names a mailbox counts for each account that names this, ever."""
         self.left_mailboxes.append((mailbox(email), at))
         for key, boxes in self.named_mailboxes.items():
-            if any(box == mailbox(email) for box, _ in boxes):
+            if any(box == mailbox(email) for box, *_ in boxes):
                 self.leavings.append((key, at))
 
     def name_mailbox(self, event: Mapping[str, Any]) -> None:
-        """Note which mailbox an account names, and whether somebody has unsubscribed it."""
+        """Note a mailbox that an account names, and whether somebody has unsubscribed it."""
         key, at = (event["property"], event["account"]), instant(event["updated_at"])
         boxes = self.named_mailboxes.setdefault(key, [])
         # RULES 28: forgotten.
@@ -131,7 +131,9 @@ class Mailboxes(Permissions):
         elif (email := mended(event.get("email"))) and self.since_deletion(key, at):
             if event.get("minor") or event["status"] == "deleted":
                 return
-            boxes.append((mailbox(email), at))
+            stated = event.get("email_verified_at")
+            verified = min(instant(stated), at) if stated else None
+            boxes.append((mailbox(email), at, verified))
             self.leavings += [(key, at) for box, at in self.left_mailboxes if box == mailbox(email)]
 
     def forgotten(self, key: Key) -> bool:

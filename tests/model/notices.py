@@ -33,6 +33,7 @@ class Notice:
     arrived_at: datetime | None = None  # when it was said last that it did arrive
     waited: bool = False  # long enough since then
     superseded: bool = False  # by a later version or sequence, while it was open
+    needless: bool = False  # a repeat that was not sent: what it repeats has arrived
     settled_as: str | None = None  # fixed when a later version or sequence replaces it
     closed: bool = False  # by a deletion
     passes_on: bool = False  # information superseded before it was mailed
@@ -133,7 +134,8 @@ class Notices(Mailboxes):
         notice = self.named((site, account, policy_version, sequence))
         if notice is None or notice.accepted_at is None:
             return
-        self.said(notice.email or "", event, instant(at), marks=marks)
+        if notice.email:
+            self.said(notice.email, event, instant(at), marks=marks)
         self.apply(notice, event, instant(at))
         if event == "unsubscribed":
             self.leavings.append((notice.key, instant(at)))
@@ -197,7 +199,7 @@ class Notices(Mailboxes):
         found = [
             n
             for n in self.notice_list
-            if n.key == key and n.version == latest and n.kind == "choice"
+            if n.key == key and n.version == latest and n.kind == "choice" and not n.needless
         ]
         return max(found, key=lambda notice: notice.sequence, default=None)
 

@@ -15,8 +15,8 @@ Where RULES.md is open, the model interprets it so:
   take effect.
 * A link's page shows the ask. If that is empty, it shows the broadest decided items among those its
   notice asked, the new uses, and every standing allow. The page for changing a decision shows both.
-* An answer that a form gives again within the same hour is the same choice, unless something else
-  was said about its item since; every other answer is kept.
+* An answer that the form of a notice gives again within the same hour is the same choice, unless
+  something else was said about its item since; every other answer is kept.
 * An expiry is dated when respond_by passed, not when it was noticed.
 """
 
@@ -182,6 +182,8 @@ class World(Undelivered):
         self._set_suppression(notice)
         if notice.state == "due" and bool(ask) != (notice.kind == "choice"):
             self.supersede(notice)
+        if notice.state == "due" and notice.kind == "choice":
+            self.spare(notice)
         return notice.state == "due"
 
     # ------------------------------------------------------------------ deciding
@@ -298,6 +300,7 @@ def _posted(
     ]
     hour = entry.decided_at.replace(minute=0, second=0, microsecond=0)
     return (
+        entry.notice,
         page.policy_version,
         page.items,
         page.said_before,

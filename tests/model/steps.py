@@ -183,6 +183,7 @@ class Player:
             case Expire():
                 self.world.expire(step.now)
                 self.world.wait(step.now)
+                self.world.forget_addresses(step.now)
             case Look() | Click():
                 return self._visit(step)
             case Permit():

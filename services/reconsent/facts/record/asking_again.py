@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Final
 from reconsent.store.named import named
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Mapping
     from datetime import datetime
 
+    from reconsent.domain.mail_report import Mark
     from reconsent.store.postgres import Connection
 
 SQL = named("record/asking_again")
@@ -22,10 +23,17 @@ MOST_IN_VAIN: Final = 6
 """Once more questions than this of a version did not arrive, no delivery repeats them."""
 
 
-def ask_again_after_lifting(connection: Connection, address_hashes: Collection[bytes]) -> None:
-    """Ask again what did not reach some mailboxes before a mark was lifted, not by a delivery."""
-    if address_hashes:
-        connection.execute(SQL["after_lifting"], {"address_hashes": sorted(address_hashes)})
+def ask_again_after_lifting(
+    connection: Connection, lifted: Mapping[tuple[bytes, Mark], datetime]
+) -> None:
+    """Ask again what did not reach mailboxes before anything but a delivery lifted their marks."""
+    if lifted:
+        columns = {
+            "address_hash": [address_hash for address_hash, _ in lifted],
+            "mark": [mark for _, mark in lifted],
+            "at": list(lifted.values()),
+        }
+        connection.execute(SQL["after_lifting"], columns)
 
 
 def ask_again_after_delivery(connection: Connection, delivered: Mapping[bytes, datetime]) -> None:

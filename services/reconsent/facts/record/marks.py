@@ -23,7 +23,7 @@ from reconsent.store.named import named
 from reconsent.store.rows import all_rows, values
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Sequence
     from datetime import datetime
 
     from reconsent.store.postgres import Connection
@@ -101,8 +101,8 @@ def mark(connection: Connection, marks: Iterable[Marked]) -> None:
     if not latest:
         return
     lock_mailboxes_exclusive(connection, {address_hash for address_hash, _ in latest})
-    lifts = _known_lifts(connection, {address_hash for address_hash, _ in latest})
-    made = sorted(latest)
+    known_lifts = _known_lifts(connection, {address_hash for address_hash, _ in latest})
+    lifts, made = _latest(known_lifts), sorted(latest)
     columns = {
         "address_hash": [address_hash for address_hash, _ in made],
         "mark": [kind for _, kind in made],
@@ -112,10 +112,12 @@ def mark(connection: Connection, marks: Iterable[Marked]) -> None:
     }
     connection.execute(SQL["mark"], columns)
     touch_having(connection, {address_hash for address_hash, _ in made})
+    _ask_again(connection, known_lifts)
 
 
 def lift(connection: Connection, lifts: Iterable[Lifted]) -> int:
     """Lift marks that were made before; return how many mailboxes that concerned."""
+    lifts = list(lifts)
     latest = _latest(lifts)
     if not latest:
         return 0
@@ -130,7 +132,7 @@ def lift(connection: Connection, lifts: Iterable[Lifted]) -> int:
     lifted = set(values(connection, SQL["lift"], columns))
     if lifted:
         touch_having(connection, lifted)
-        ask_again_after_lifting(connection, lifted)
+    _ask_again(connection, lifts)
     return len(lifted)
 
 
@@ -140,16 +142,24 @@ def note_undelivered(connection: Connection, address_hashes: Collection[bytes]) 
         lock_mailboxes_exclusive(connection, address_hashes)
         delivered = _latest(_delivered(connection, address_hashes))
         ask_again_after_delivery(connection, {key[0]: one.at for key, one in delivered.items()})
-        ask_again_after_lifting(connection, address_hashes)
+        _ask_again(connection, _lifts_by_people(connection, address_hashes))
 
 
 def lift_by_what_is_known(connection: Connection, address_hashes: Collection[bytes]) -> None:
     """Lift the marks on mailboxes that something recorded lifts."""
     lock_mailboxes_shared(connection, address_hashes)
-    held = [one for one in marks_of(connection, address_hashes) if one.lifted_at is None]
-    if held:
-        lifts = _known_lifts(connection, {one.address_hash for one in held})
-        lift(connection, [lifts[one[:2]] for one in held if one[:2] in lifts])
+    # Also those that were lifted: what did not arrive since then is asked again.
+    marks = marks_of(connection, address_hashes)
+    if marks:
+        made = {one[:2] for one in marks}
+        lifts = _known_lifts(connection, {one.address_hash for one in marks})
+        lift(connection, [one for one in lifts if one[:2] in made])
+
+
+def _ask_again(connection: Connection, lifts: Iterable[Lifted]) -> None:
+    """Ask again what did not arrive before persons, accounts or operators lifted marks."""
+    by_people = _latest(one for one in lifts if one.reason != DELIVERED)
+    ask_again_after_lifting(connection, {key: one.at for key, one in by_people.items()})
 
 
 def touch_having(connection: Connection, address_hashes: Collection[bytes]) -> None:
@@ -177,12 +187,20 @@ def note_changed(connection: Connection, keys: Collection[int]) -> None:
     connection.execute(SQL["note_changed"], {"keys": sorted(keys)})
 
 
-def _known_lifts(
-    connection: Connection, address_hashes: Collection[bytes]
-) -> Mapping[tuple[bytes, Mark], Lifted]:
-    """Return the latest lift that is known of each mailbox and mark."""
+def _known_lifts(connection: Connection, address_hashes: Collection[bytes]) -> list[Lifted]:
+    """Return when something is known to have lifted marks on mailboxes."""
+    return _delivered(connection, address_hashes) + _lifts_by_people(connection, address_hashes)
+
+
+def _lifts_by_people(connection: Connection, address_hashes: Collection[bytes]) -> list[Lifted]:
+    """Return when persons verified mailboxes, and operators lifted marks on them."""
     wanted = {"address_hashes": sorted(address_hashes)}
-    found = _delivered(connection, address_hashes)
+    # What a forgotten account had verified is known of its marks alone.
+    found = [
+        Lifted(one.address_hash, one.mark, one.lifted_at, one.lifted_for)
+        for one in marks_of(connection, address_hashes)
+        if one.lifted_at and one.lifted_for and one.lifted_for != DELIVERED
+    ]
     found += [
         Lifted(row.address_hash, kind, row.at, VERIFIED)
         for query in _VERIFIED
@@ -194,7 +212,7 @@ def _known_lifts(
         for order in orders_of(connection, address_hashes)
         if order.lifts
     ]
-    return _latest(found)
+    return found
 
 
 def _delivered(connection: Connection, address_hashes: Collection[bytes]) -> list[Lifted]:

@@ -9,10 +9,17 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from reconsent.domain.locales import best_locale
-from reconsent.domain.notice import MAILED, State, part_refused, questions, suppression
+from reconsent.domain.notice import (
+    MAILED,
+    State,
+    asks_already,
+    part_refused,
+    questions,
+    suppression,
+)
 from reconsent.domain.use import Use
 from reconsent.facts.sending.due import Claimed, Lane, claim_due
 from reconsent.facts.sending.renderings import Wording
@@ -47,6 +54,14 @@ class Attempt:
     members: Sequence[Claimed]
 
 
+class NotSent(NamedTuple):
+    """What becomes of a claimed notice that is not sent; `arrived`: what it repeats has arrived."""
+
+    state: State
+    suppression: str | None = None
+    again: str | None = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Claim:
     """How many notices were looked at, and the attempts that came of it."""
@@ -74,10 +89,11 @@ class Claims:
         look_up_by_index(connection)
         claimed = claim_due(connection, policies, limit, now, lane)
         asks = self._asks(connection, policies, claimed)
+        arrived = self._arrived(connection, claimed)
         not_sent = {
             notice.notice_id: why
             for notice in claimed
-            if (why := _second_look(notice, asks[notice.notice_id], policies, now))
+            if (why := _second_look(notice, asks[notice.notice_id], arrived, policies, now))
         }
         if not_sent:
             _let_go(connection, claimed, not_sent)
@@ -122,6 +138,13 @@ class Claims:
                 ask &= asked[notice.about_ask_id or 0]
             found[notice.notice_id] = ask
         return found
+
+    def _arrived(
+        self, connection: Connection, claimed: Sequence[Claimed]
+    ) -> Mapping[int, frozenset[Use]]:
+        """Look up what has arrived of what claimed notices repeat."""
+        repeated = {n.arrived_ask_id for n in claimed if n.arrived_ask_id is not None}
+        return self._cohorts.asked(connection, repeated) if repeated else {}
 
     def _wordings(
         self,
@@ -198,17 +221,21 @@ class Claims:
 def _let_go(
     connection: Connection,
     claimed: Sequence[Claimed],
-    decided: Mapping[UUID, tuple[State, str | None]],
+    decided: Mapping[UUID, NotSent],
 ) -> None:
     """Write the new states of claimed notices that are not sent."""
     not_sent = [notice for notice in claimed if notice.notice_id in decided]
     columns = {
         "account_key": [notice.account_key for notice in not_sent],
         "notice_id": [notice.notice_id for notice in not_sent],
-        "state": [decided[notice.notice_id][0] for notice in not_sent],
-        "suppression": [decided[notice.notice_id][1] for notice in not_sent],
+        "state": [decided[notice.notice_id].state for notice in not_sent],
+        "suppression": [decided[notice.notice_id].suppression for notice in not_sent],
+        "again": [decided[notice.notice_id].again for notice in not_sent],
     }
     connection.execute(SQL["let_go"], columns)
+    if needless := [n.account_key for n in not_sent if decided[n.notice_id].again]:
+        # What they were to repeat is open again.
+        connection.execute(SQL["look_again"], {"keys": sorted(needless)})
 
 
 def _put_off(connection: Connection, notices: Sequence[Claimed], until: datetime) -> None:
@@ -237,15 +264,21 @@ def _complain(policies: Policies, wording: Wording, notices: int, error: Excepti
 
 
 def _second_look(
-    notice: Claimed, ask: frozenset[Use], policies: Policies, now: datetime
-) -> tuple[State, str | None] | None:
-    """Return why a claimed notice is not to be sent after all; None where it is. RULES 14."""
+    notice: Claimed,
+    ask: frozenset[Use],
+    arrived: Mapping[int, frozenset[Use]],
+    policies: Policies,
+    now: datetime,
+) -> NotSent | None:
+    """Return what becomes of a claimed notice that is not to be sent after all. RULES 13 to 15."""
     if why := suppression(notice.kind, notice.reach):
-        return "suppressed", why
+        return NotSent("suppressed", why)
     if notice.kind == "reminder" and not _still_open(notice, policies, now):
-        return "superseded", None
+        return NotSent("superseded")
     if bool(ask) == (notice.kind == "information"):
-        return "superseded", None
+        return NotSent("superseded")
+    if asks_already(arrived.get(notice.arrived_ask_id or 0, frozenset()), ask):
+        return NotSent("superseded", again="arrived")
     return None
 
 

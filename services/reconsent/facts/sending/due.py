@@ -42,7 +42,8 @@ class Claimed(NamedTuple):
     """A locked notice, with its account as it is at this moment; columns of the query.
 
     What begins with `about` is of the notice that a reminder is about, and None for others. Without
-    an `email` the notice is suppressed.
+    an `email` the notice is suppressed. `arrived_ask_id` is what a notice asked that it repeats and
+    that has arrived.
     """
 
     account_key: int
@@ -62,6 +63,7 @@ class Claimed(NamedTuple):
     about_ask_id: int | None
     about_open: bool | None
     about_accepted_at: datetime | None
+    arrived_ask_id: int | None
 
     @property
     def cohort(self) -> tuple[int, int]:

@@ -2,11 +2,12 @@
 -- Ask again what did not reach mailboxes, where a person or their account has lifted a mark since.
 WITH written AS (
     UPDATE notices SET again = 'lifted'
-    FROM mailbox_marks AS marks
-    WHERE notices.address_hash = ANY(%(address_hashes)s::bytea[])
-      AND marks.bucket = bucket_of_hash(notices.address_hash)
-      AND marks.address_hash = notices.address_hash AND lifted_at > undelivered_at
-      AND lifted_for <> 'delivered'
+    FROM unnest(%(address_hash)s::bytea[], %(mark)s::text[], %(at)s::timestamptz[])
+         AS lifted (address_hash, mark, at)
+    JOIN mailbox_marks AS marks ON marks.bucket = bucket_of_hash(lifted.address_hash)
+     AND marks.address_hash = lifted.address_hash AND marks.mark = lifted.mark
+     AND marks.marked_at < lifted.at
+    WHERE notices.address_hash = lifted.address_hash AND lifted.at > undelivered_at
       AND kind = 'choice' AND undelivered AND NOT dead AND coalesce(again, 'given_up') = 'given_up'
     RETURNING notices.bucket, notices.account_key
 )

@@ -91,12 +91,12 @@ FROM incoming_accounts WHERE address_hash IS NOT NULL ORDER BY bucket;
 SELECT bucket FROM compared_accounts WHERE verified_at IS NOT NULL AND address_hash IS NOT NULL LIMIT 1;
 
 -- :name verified_and_marked
--- Find the marked mailboxes among those that the compared events verify.
+-- Find the mailboxes with a mark, lifted or not, among those that the compared events verify.
 SELECT DISTINCT compared.address_hash
 FROM compared_accounts AS compared
 JOIN mailbox_marks ON mailbox_marks.bucket = bucket_of_hash(compared.address_hash)
                   AND mailbox_marks.address_hash = compared.address_hash
-WHERE verified_at IS NOT NULL AND lifted_at IS NULL;
+WHERE verified_at IS NOT NULL;
 
 -- :name anyone_left
 -- Tell whether any report that names an address says that its owner unsubscribed.

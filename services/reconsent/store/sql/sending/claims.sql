@@ -2,10 +2,10 @@
 -- Write the new states of claimed notices that are not sent.
 WITH written AS (
     UPDATE notices SET state = decided.state, suppression = decided.suppression,
-        dead = decided.suppression IS NOT DISTINCT FROM 'deleted'
+        again = decided.again, dead = decided.suppression IS NOT DISTINCT FROM 'deleted'
     FROM unnest(%(account_key)s::bigint[], %(notice_id)s::uuid[], %(state)s::text[],
-                %(suppression)s::text[])
-         AS decided (account_key, notice_id, state, suppression)
+                %(suppression)s::text[], %(again)s::text[])
+         AS decided (account_key, notice_id, state, suppression, again)
     WHERE notices.bucket = bucket_of(decided.account_key)
       AND notices.account_key = decided.account_key
       AND notices.notice_id = decided.notice_id
@@ -13,6 +13,11 @@ WITH written AS (
               notices.suppression, 'due' AS was_state, NULL AS was_suppression
 )
 -- :include notices_written
+
+-- :name look_again
+-- Have accounts planned again.
+WITH written AS (SELECT bucket, account_key FROM listed(%(keys)s::bigint[]))
+-- :include accounts_written
 
 -- :name put_off
 -- Let claimed notices wait until a time.

@@ -40,7 +40,18 @@ SELECT notices.account_key, notices.notice_id, notices.kind, notices.version_id,
                SELECT last.notice_id FROM last_notices AS last
                WHERE last.bucket = %(bucket)s AND last.account_key = reminded.account_key
                  AND last.version_id = reminded.version_id) AS about_open,
-       reminded.accepted_at AS about_accepted_at
+       reminded.accepted_at AS about_accepted_at,
+       -- What the notice repeats, if that has arrived since.
+       CASE WHEN notices.sequence > 1 AND notices.kind = 'choice' THEN (
+           SELECT CASE WHEN kind = 'choice' AND undelivered AND again = 'arrived' AND NOT dead
+                       THEN repeated.ask_id END
+           FROM notices AS repeated
+           WHERE repeated.bucket = %(bucket)s AND repeated.account_key = notices.account_key
+             AND repeated.version_id = notices.version_id
+             AND repeated.sequence < notices.sequence AND repeated.kind <> 'reminder'
+             AND (repeated.state <> 'superseded' OR repeated.again IS DISTINCT FROM 'arrived')
+           ORDER BY repeated.sequence DESC LIMIT 1
+       ) END AS arrived_ask_id
 FROM notices JOIN account_reach AS reach
   ON reach.bucket = notices.bucket AND reach.account_key = notices.account_key
 LEFT JOIN notices AS reminded
