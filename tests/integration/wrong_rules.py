@@ -245,6 +245,10 @@ WRONG: Final = (
     Wrong(15, "an unsubscribe by address counts only for whom it finds",
           mailbox_reports.leave_by_address, lambda *_: None,
           "reconsent.facts.record.account_paths"),
+    Wrong(15, "a repeat is sent though what it repeats has arrived", notice.asks_already,
+          lambda *_: False, "reconsent.facts.sending"),
+    Wrong(15, "an operator's or a person's lift asks nothing again",
+          asking_at_once.ask_again_after_lifting, lambda *_: None),
     Wrong(16, "silence is dated when the mail was accepted", RIGHT_SILENCE, _silence_at_once),
     Wrong(17, "a yes covers data collected later", RIGHT_SPELL_OUT, _later_data_too),
     Wrong(18, "of equal times the yes is later", consent._weight, _yes_wins),  # noqa: SLF001

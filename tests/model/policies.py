@@ -44,11 +44,33 @@ def _next_rows(chance: Random, rows: Rows) -> Rows:
     return rows
 
 
+def _kept_longer(chance: Random, rows: Rows) -> Rows:
+    """Change the previous version's rows only in how long something is kept."""
+    limited = [use for use, row in sorted(rows.items()) if "retention" in row]
+    if not limited:
+        return _next_rows(chance, rows)
+    use = chance.choice(limited)
+    row = {name: value for name, value in rows[use].items() if name != "retention"}
+    return {**rows, use: row | chance.choice([{}, {"retention": "P5Y"}])}
+
+
 def _jointly(chance: Random, controller: str) -> dict[str, Any]:
     """Another party is sometimes responsible too."""
     if chance.random() < 0.85:
         return {}
     return {"joint_controllers": [chance.choice([p for p in PARTIES if p != controller])]}
+
+
+def _parties(chance: Random, controller: str) -> dict[str, Any]:
+    """Who is responsible, and where the parties are."""
+    parties = {key: {"name": key.title(), "country": _country(chance)} for key in PARTIES}
+    return {"controller": controller, "parties": parties} | _jointly(chance, controller)
+
+
+def _parties_of(followed: dict[str, Any]) -> dict[str, Any]:
+    """The same as before."""
+    names = ("controller", "parties", "joint_controllers")
+    return {name: followed[name] for name in names if name in followed}
 
 
 def _country(chance: Random) -> str | None:
@@ -75,17 +97,19 @@ def lines(
     joins = draw(st.integers(0, 1)) if len(sites) > 1 else 0
     for n, seed in enumerate(draw(st.lists(SEEDS, min_size=2, max_size=4))):
         chance = Random(seed)
-        rows = _next_rows(chance, rows)
-        controller = chance.choice([*[controller] * 4, PARTIES[2]])
+        followed = documents[-1] if documents and chance.random() < 0.25 else None
+        if followed:
+            rows = _kept_longer(chance, rows)
+        else:
+            rows = _next_rows(chance, rows)
+            controller = chance.choice([*[controller] * 4, PARTIES[2]])
         documents.append(
             {
                 "policy": policy,
                 "version": VERSIONS[n],
                 "follows": VERSIONS[n - 1] if n else None,
                 "effective_at": effective.isoformat(),
-                "controller": controller,
-                **_jointly(chance, controller),
-                "parties": {p: {"name": p.title(), "country": _country(chance)} for p in PARTIES},
+                **(_parties_of(followed) if followed else _parties(chance, controller)),
                 "properties": list(sites if n >= joins else sites[:-1]),
                 "declares": [
                     {"data": data, "uses": [use], **row} for (data, use), row in rows.items()

@@ -161,6 +161,13 @@ class Messages:
         data |= {"email": email, "updated_at": self.now.isoformat()}
         self.record("accounts", data | more)
 
+    def holds(self, key: Key, email: str) -> None:
+        """Let an account name an address, and hold something."""
+        self.names(key, email)
+        data = {"property": key[0], "account": key[1], "collected_under": "v1"}
+        data |= {"data_category": self.one(CATEGORIES), "collected_at": self.now.isoformat()}
+        self.record("collections", data)
+
     def says(self, event: str, email: str, reason: str | None = None) -> None:
         """Send a report about an address, dated now."""
         self.steps.append(

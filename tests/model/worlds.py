@@ -12,7 +12,7 @@ from random import Random
 from hypothesis import strategies as st
 
 from tests.model.policies import CATEGORIES, PARTIES, SEEDS, USES, lines
-from tests.model.steps import Click, Dispatch, Expire, Look, Permit, Plan, Report, Step
+from tests.model.steps import Click, Dispatch, Expire, Look, Permit, Plan, Report, Step, Tombstone
 from tests.model.story import EMAILS, PAUSES, Messages
 
 
@@ -86,16 +86,48 @@ class _Story(Messages):
             self.report("delivered")
         self.mail()
 
+    def reconsidered(self) -> None:
+        """Mail is planned; before it leaves, its reader opts out or says no to all."""
+        (site, name), email = self.key(), f"{len(self.steps)}@example.org"
+        self.holds((site, name), email)
+        self.plan()
+        self.now += timedelta(hours=1)
+        if self.one([True, True, False]):
+            self.names((site, name), email, contact=self.one(["none", "none", "service"]))
+        else:
+            for use in USES:
+                data = {"answer": "deny", "data_use": use, "decided_at": self.now.isoformat()}
+                self.record("choices", {"property": site, "account": name} | data)
+        self.dispatch()
+
+    def arrived(self) -> None:
+        """Mail comes back; before it is sent again, it is said that it has arrived."""
+        self.mail()
+        pick = self.chance.randrange(6)
+        for event, pause in (("bounced", timedelta(days=7)), ("delivered", timedelta())):
+            self.steps.append(
+                Report(
+                    now=self.now,
+                    pick=pick,
+                    event=event,
+                    occurred_at=self.now,
+                    reason="552 5.2.2 full",
+                    identity=f"mail-events-{len(self.steps)}",
+                )
+            )
+            self.now += pause
+            if event == "bounced":
+                self.expire()
+                self.plan()
+        self.dispatch()
+
     def regained(self) -> None:
         """Mail to a mailbox comes back; later something says that it takes mail again, or seems to.
 
         That is mail delivered to it, or an account that verified it, perhaps before naming it.
         """
-        (site, name), email = self.key(), self.one([*EMAILS[:4], f"{len(self.steps)}@example.org"])
-        self.names((site, name), email)
-        held = {"data_category": self.one(CATEGORIES), "collected_under": "v1"}
-        held |= {"collected_at": self.now.isoformat()}
-        self.record("collections", {"property": site, "account": name} | held)
+        email = self.one([*EMAILS[:4], f"{len(self.steps)}@example.org"])
+        self.holds(self.key(), email)
         self.mail()
         self.says("bounced", email, self.one([None, None, "552 5.2.2 full"]))
         self.now += self.one([timedelta(days=1), timedelta(days=4), timedelta(days=7)])
@@ -113,6 +145,20 @@ class _Story(Messages):
         self.says("unsubscribed", email)
         self.now += self.one([timedelta(), timedelta(hours=1)])
         self.names(self.key(), email)
+        self.publish()
+        self.mail()
+
+    def left(self) -> None:
+        """Who holds nothing unsubscribes, perhaps opts in again; then a version informs."""
+        (site, name), email = self.key(), f"{len(self.steps)}@example.org"
+        self.steps.append(Tombstone(now=self.now, key=(site, name), at=self.now))
+        self.now += timedelta(hours=1)
+        self.names((site, name), email, opted_in_at=self.now.isoformat())
+        self.now += timedelta(hours=1)
+        self.says("unsubscribed", email)
+        if self.one([False, False, True]):
+            self.now += timedelta(hours=1)
+            self.names((site, name), email, opted_in_at=self.now.isoformat())
         self.publish()
         self.mail()
 
@@ -173,12 +219,13 @@ _KINDS = (
     *("report",) * 2,
     *("permit", "plan", "dispatch", "expire", "look", "stale", "tombstone"),
     *("again", "overtaken", "moved", "returned", "regained", "regained", "left_early"),
+    *("left", "left", "reconsidered", "reconsidered", "arrived"),
 )
 
 NO_MAIL = frozenset(
     (
         *("mail", "dispatch", "click", "look", "stale", "report", "expire", "overtaken"),
-        *("moved", "returned", "regained", "left_early"),
+        *("moved", "returned", "regained", "left_early", "left", "reconsidered", "arrived"),
     )
 )
 """The kinds to leave out of a story without mail before its end."""
@@ -208,7 +255,9 @@ def stories(
     kinds = [kind for kind in _KINDS if kind not in leave_out]
     beginning = ["publish"] * len(policies)
     beginning += ["account", "collection", "collection"] * len(accounts)
-    first = "mail" if "overtaken" in leave_out else draw(st.sampled_from(["mail", "overtaken"]))
+    firsts = ["mail", "overtaken", "left", "reconsidered"]
+    firsts = [kind for kind in firsts if kind not in leave_out]
+    first = draw(st.sampled_from(firsts or ["mail"]))
     opening = [*draw(st.permutations(beginning)), *["publish"] * len(policies), first]
     for kind in opening:
         story.add(kind, draw(SEEDS))
