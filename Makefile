@@ -80,7 +80,7 @@ test-engines: $(STAMP) ## The long tests: crashes, restores, outages of Kafka, C
 	$(PYTEST) tests/integration/test_pipeline_model.py tests/integration/test_invariants.py \
 	  tests/integration/workers/test_relay.py tests/model --hypothesis-profile=wide $(PARALLEL) $(ARGS)
 
-wrong-rules: $(STAMP) ## For each rule a wrong one that random worlds must find (some minutes)
+wrong-rules: $(STAMP) ## For each rule a wrong one that random worlds must find (40 minutes)
 	$(PYTEST) tests/integration/test_wrong_rules.py -m wrong_rules -n $(WORKERS) --dist=worksteal $(ARGS)
 
 worlds: $(STAMP) ## Count random worlds that agree with the naive model (WORLDS=1000; SEED=n begins there)

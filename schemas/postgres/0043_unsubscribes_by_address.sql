@@ -6,14 +6,16 @@ CREATE INDEX mailbox_reports_unsubscribed ON mailbox_reports (bucket, address_ha
 
 -- Until now it counted only for the accounts that had the address when it was recorded.
 CREATE TEMPORARY TABLE left_by_address ON COMMIT DROP AS
-SELECT bucket, account_key, min(occurred_at) AS first, max(occurred_at) AS last
+WITH reports AS (
+    SELECT address_hash, min(occurred_at) AS first, max(occurred_at) AS last
+    FROM mailbox_reports WHERE event = 'unsubscribed' GROUP BY address_hash
+)
+SELECT bucket, account_key, min(first) AS first, max(last) AS last
 FROM (
-    SELECT bucket, account_key, address_hash FROM accounts
-    UNION
-    SELECT bucket, account_key, address_hash FROM named_addresses
+    SELECT bucket, account_key, first, last FROM accounts JOIN reports USING (address_hash)
+    UNION ALL
+    SELECT bucket, account_key, first, last FROM named_addresses JOIN reports USING (address_hash)
 ) AS named
-JOIN (SELECT address_hash, occurred_at FROM mailbox_reports WHERE event = 'unsubscribed') AS reports
-     USING (address_hash)
 GROUP BY bucket, account_key;
 
 WITH written AS (

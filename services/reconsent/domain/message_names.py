@@ -20,7 +20,13 @@ if TYPE_CHECKING:
 
 _HASHED: Final = re.compile(r"([0-9a-f]{64})@hashed\.invalid")
 # What may be an address in a text; `usable_address` judges.
-_LIKE_AN_ADDRESS: Final = re.compile(r"[^\s@\"'<>()\[\]{},;:\\]+@[^\s@\"'<>()\[\]{},;:\\]+")
+_BETWEEN: Final = r"\s@\"'<>()\[\]{},;:\\"
+_MAY_BEGIN_AFTER: Final = "=|/&?#`*!~$%^"
+_LIKE_AN_ADDRESS: Final = re.compile(
+    rf"([^{_BETWEEN}]+)@([^{_BETWEEN}{re.escape(_MAY_BEGIN_AFTER)}+]+)"
+)
+_AFTER_A_DOMAIN: Final = re.compile(r"[\W_]+\Z")
+_LONGEST_TAIL: Final = 256
 
 
 def hashed_address(mailbox: bytes) -> str:
@@ -87,6 +93,17 @@ def _decoded(encoded: str) -> list[Any]:
 def _addresses(text: str, address_hash: Callable[[str], bytes]) -> Iterator[bytes]:
     if "@" not in text:
         return
-    for given in {text, *(one.strip(".") for one in _LIKE_AN_ADDRESS.findall(text))}:
+    for given in {text, *_like_addresses(text)}:
         with suppress(UnusableAddressError):
             yield mailbox_of(usable_address(given), address_hash)
+
+
+def _like_addresses(text: str) -> Iterator[str]:
+    """Return what may be addresses in a text, which may write something right before or after."""
+    for before, after in _LIKE_AN_ADDRESS.findall(text):
+        domain = _AFTER_A_DOMAIN.sub("", after)
+        yield f"{before.strip('.')}@{domain}"
+        tail = before[-_LONGEST_TAIL:]
+        for at, character in enumerate(tail):
+            if character in _MAY_BEGIN_AFTER:
+                yield f"{tail[at + 1 :].strip('.')}@{domain}"

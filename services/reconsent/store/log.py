@@ -166,7 +166,8 @@ def erase_addresses(
             return kept
         if kept.topic in _OF_NOTICES:
             return _left_of_report(kept, keyed_hash)
-        return kept if kept.key is not None or _is_readable(kept) else None
+        # Keys of accounts have a slash; those of dead letters may be anything.
+        return kept if b"/" in (kept.key or b"") or _is_readable(kept) else None
 
     _rewrite(connection, _OF_ACCOUNTS + _OF_NOTICES, mailboxes, left, keyed_hash)
 

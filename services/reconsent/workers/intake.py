@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from typing_extensions import override
 
 from reconsent.domain.errors import ReconsentError, RefusedError, StoppedError
+from reconsent.facts.record.mailbox_reports import erase_dead_strangers
 from reconsent.facts.record.recorder import Recorder, Rows
 from reconsent.facts.versions import PublishedVersions
 from reconsent.store.log import append_dead_letter
@@ -87,6 +88,7 @@ class Intake(Service):
         self._database = database
         self._consume = consume
         self._recorder = Recorder(PublishedVersions(), address_hash, now)
+        self._address_hash = address_hash
         self._names = NameCounts(database, PublishedVersions())
         self._consumer: Consumer | None = None
         self._recording = Recording(database, GROUP, self._record)
@@ -256,6 +258,7 @@ class Intake(Service):
         for position in sorted(dead):
             MESSAGE_DEAD_LETTERED.log(topic=batch.topic, reason=dead[position])
             append_dead_letter(connection, batch.messages[position], GROUP, dead[position])
+        erase_dead_strangers(connection, [batch.messages[at] for at in dead], self._address_hash)
         # What was accepted stays so until a message can be used.
         if not run.too_many and self._stops.may_be_stopped(place, batch.epoch):
             clear_stop(connection, place)

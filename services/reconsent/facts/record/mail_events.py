@@ -142,7 +142,8 @@ def _record_by_notice(
     forgotten = {str(i) for i, _ in known if sent[i].forgotten}
     not_known = {
         event.notice or "" for i, event in zip(ids, events, strict=True)
-        if i not in sent and i not in unsent and (event.reason or event.given_email)
+        if i not in sent and i not in unsent
+        and (event.reason or event.given_email or event.provider_id)
     }  # fmt: skip
     erase_reports(connection, sorted(forgotten | not_known), keyed_hash)
     not_ours = len(events) - len(known) - len(refused)

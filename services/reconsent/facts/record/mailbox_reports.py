@@ -6,8 +6,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from reconsent.domain.event_hash import hashed_id
+from reconsent.domain.message_names import names_of
 from reconsent.facts.record.locks import lock_keys
-from reconsent.facts.record.marks import having_had
+from reconsent.facts.record.marks import having, having_had
 from reconsent.facts.record.unsubscribes import Unsubscribe, record_unsubscribes
 from reconsent.store import log
 from reconsent.store.named import named
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
+    from reconsent.domain.bus import Message
     from reconsent.domain.event import MailEvent
     from reconsent.store.postgres import Connection
 
@@ -122,6 +124,8 @@ def erase_named_alone(
         return
     left = {name for name in log.note_names(connection, keyed_hash) if len(name) == _HASH_BYTES}
     _erase_unknown(connection, left - set(mailboxes), keyed_hash)
+    # Who has them may be deleted at the same time: the later of the two erases them.
+    lock_keys(connection, {one.account_key for one in having(connection, mailboxes)})
     had = values(connection, SQL["had"], {"address_hashes": sorted(mailboxes)})
     if gone := set(mailboxes).difference(had):
         log.erase_addresses(connection, gone, keyed_hash, unreadable=True)
@@ -138,6 +142,20 @@ def erase_strangers(
         # A deletion that is being recorded has looked for these reports already, or will find them.
         lock_keys(connection, {one.account_key for one in having_had(connection, mailboxes)})
         _erase_unknown(connection, mailboxes, keyed_hash)
+
+
+def erase_dead_strangers(
+    connection: Connection, dead: Sequence[Message], keyed_hash: Callable[[str], bytes]
+) -> None:
+    """Do so after messages became dead letters, which are as they came in."""
+    named = {
+        name
+        for message in dead
+        if message.topic == "mail-events"
+        for name in names_of(message.value or b"", keyed_hash)
+        if len(name) == _HASH_BYTES
+    }
+    erase_strangers(connection, named, keyed_hash)
 
 
 def _erase_unknown(

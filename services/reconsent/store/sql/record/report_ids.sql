@@ -1,7 +1,8 @@
 -- :name bucket_of_notices
 -- Find a bucket with reports about notices whose ids are not hashed.
 SELECT bucket FROM mail_events
-WHERE provider_id IS NOT NULL AND NOT starts_with(provider_id, 'hashed:') LIMIT 1;
+WHERE provider_id IS NOT NULL AND NOT starts_with(provider_id, 'hashed:')
+ORDER BY bucket LIMIT 1;
 
 -- :name some_of_notices
 -- Read some of these reports.
@@ -43,7 +44,8 @@ WHERE mail_events.bucket = %(bucket)s
 -- :name bucket_of_mailboxes
 -- Find a bucket with reports about mailboxes whose ids are not hashed.
 SELECT bucket FROM mailbox_reports
-WHERE provider_id IS NOT NULL AND NOT starts_with(provider_id, 'hashed:') LIMIT 1;
+WHERE provider_id IS NOT NULL AND NOT starts_with(provider_id, 'hashed:')
+ORDER BY bucket LIMIT 1;
 
 -- :name some_of_mailboxes
 -- Read some of these reports.
