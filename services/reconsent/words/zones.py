@@ -36,10 +36,12 @@ def readers_zone(time_zone: str | None, version: PolicyVersion) -> tzinfo | None
     written = version.effective_at
     if written.utcoffset():
         return zone(time_zone, version.zone)
+    # A policy need not name its controller.
+    controller = version.parties.get(version.controller)
     return (
         _named(time_zone)
         or _of_country(_country_of(version.first_locale))
-        or _of_country(version.parties[version.controller].country)
+        or _of_country(controller.country if controller else None)
     )
 
 

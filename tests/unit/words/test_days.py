@@ -163,3 +163,10 @@ def test_the_mailbox_shows_times_in_the_zone_that_they_come_in() -> None:
         subject="S", sender="a@b", recipient="c@d", sent_at=at, text="", html_url="", mailbox_url=""
     )
     assert "1 December 2026, 00:30 UTC+01:00" in mailbox.mail(view, SITE)
+
+
+def test_a_controller_that_the_policy_does_not_name_has_no_country() -> None:
+    """Its key is shown, and times are in UTC."""
+    version = second(effective_at="2027-01-01T00:00:00Z", parties={})
+    words = Words(version=version, locale="en")
+    assert words.moment(ASKED_AT, None) == "3 November 2026, 13:05 universal time (UTC)"
