@@ -3,33 +3,29 @@
 from __future__ import annotations
 
 import json
-import threading
-import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator
-from typing import Any, Final
+from typing import Final
 
 import pytest
 
-from reconsent.domain.bus import Message
 from reconsent.domain.errors import BadInputError
-from reconsent.domain.event import AccountEvent, MailEvent
-from reconsent.facts.record.accounts import record_accounts
-from reconsent.facts.record.mail_events import record_mail_events
 from reconsent.facts.record.marks import marks_of
-from reconsent.facts.versions import PublishedVersions
 from reconsent.store import log
-from reconsent.store.postgres import Connection
+from tests.integration.facts.record.personal_messages import (
+    ANN,
+    BO,
+    Json,
+    deleting,
+    message,
+    report,
+    whole,
+)
 from tests.integration.informing import HOUR, SITE, Informing
-from tests.integration.interleaving import at_once
 from tests.integration.remains import found
 from tests.integration.stage import Stage, stage
 
-ANN: Final = "zq8841.ann@people.test"
-BO: Final = "bo@example.org"
-AT: Final = "2027-01-01T05:00:00Z"
 NOTICE: Final = "39c051cd-1e9e-43ab-8dc0-91497e6d26ec"
-Json = dict[str, Any]
 STRUCTURED: Final = (("content-type", b"application/cloudevents+json"),)
 
 
@@ -46,43 +42,6 @@ def world(place: Stage) -> Informing:
     made.account("ann", email=ANN)
     made.account("bo", email=BO)
     return made
-
-
-def message(
-    place: Stage,
-    topic: str,
-    data: Json | bytes,
-    key: str | None = None,
-    headers: tuple[tuple[str, bytes], ...] = (),
-) -> Message:
-    """Return a message of now."""
-    value = data if isinstance(data, bytes) else json.dumps(data).encode()
-    return Message(topic, key.encode() if key else None, value, headers, place.clock)
-
-
-def report(event: str = "deferred", **fields: str) -> Json:
-    """Return a report's data."""
-    return {"event": event, "occurred_at": AT} | fields
-
-
-def whole(account: str, **fields: str) -> Json:
-    """Return an account event's data."""
-    known = {"status": "active", "contact": "all", "updated_at": AT}
-    return {"property": SITE, "account": account} | known | fields
-
-
-def deleting(place: Stage, **gone: object) -> Callable[[Connection], object]:
-    """Return what records that ann's account was deleted."""
-    fields = {"status": "deleted"} | gone
-    event = AccountEvent.model_validate(
-        whole("ann") | fields | {"updated_at": place.clock.isoformat()}, strict=False
-    )
-
-    def record(connection: Connection) -> object:
-        policies = PublishedVersions().now(connection)
-        return record_accounts(connection, [event], policies, place.signer.address_hash)
-
-    return record
 
 
 _MESSAGES: Final[dict[str, tuple[str, Json | bytes, str | None]]] = {
@@ -206,60 +165,6 @@ def test_what_an_earlier_release_left_goes_with_the_next_deletion(
     world.pipeline.settle()
     assert world.pipeline.dead_letters() != []
     assert found(place, "c@example.org") == {"bus_messages.value"}
-
-
-@pytest.mark.usefixtures("world")
-@pytest.mark.parametrize("deletion_first", [True, False])
-def test_a_report_is_read_while_the_account_is_deleted(
-    place: Stage, *, deletion_first: bool
-) -> None:
-    """Whichever is first, the address goes, though neither sees what the other does."""
-    data = report(email=ANN)
-    said = MailEvent.model_validate(data, strict=False)
-
-    def read(connection: Connection) -> None:
-        # It came in after a deletion that is not committed had looked for it.
-        record_mail_events(connection, [said], place.signer.address_hash)
-
-    place.clock += HOUR
-    first, second = deleting(place), read
-    if not deletion_first:
-        first, second = second, first
-        place.producer.send([message(place, "mail-events", data)])
-    other = threading.Thread(target=lambda: place.database.transaction(second))
-    with place.database.connection() as connection:
-        first(connection)
-        if deletion_first:
-            place.producer.send([message(place, "mail-events", data)])
-        other.start()
-        while other.is_alive() and not _waiting(place):
-            time.sleep(0.01)
-    other.join()
-    assert found(place, ANN) == set()
-
-
-def _waiting(place: Stage) -> bool:
-    with place.database.connection() as connection:
-        return bool(
-            connection.execute(
-                "SELECT FROM pg_stat_activity WHERE datname = current_database()"
-                " AND wait_event_type = 'Lock'"
-            ).fetchall()
-        )
-
-
-@pytest.mark.parametrize("first", ["ann", "abe"])
-def test_two_accounts_of_one_address_are_deleted_at_the_same_time(
-    world: Informing, place: Stage, first: str
-) -> None:
-    """The later of the two erases it, though neither sees what the other does."""
-    world.account("abe", email=ANN)
-    place.producer.send([message(place, "mail-events", report(email=ANN))])
-    world.pipeline.settle()
-    place.clock += HOUR
-    second = "abe" if first == "ann" else "ann"
-    at_once(place.database, deleting(place, account=first), deleting(place, account=second))
-    assert found(place, ANN) == set()
 
 
 def test_a_refused_report_that_comes_after_the_deletion_leaves_no_address(
