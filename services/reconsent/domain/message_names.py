@@ -30,7 +30,7 @@ _LONGEST_TAIL: Final = 256
 
 
 def hashed_address(mailbox: bytes) -> str:
-    """Return what stands for an address of which only the keyed hash is kept."""
+    """Return the replacement of an address whose keyed hash alone is kept."""
     return f"{mailbox.hex()}@hashed.invalid"
 
 

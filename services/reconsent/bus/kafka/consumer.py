@@ -100,8 +100,9 @@ class KafkaConsumer:
                 self._client.partitions_for_topic(topic)
         self._fetched: deque[tuple[TopicPartition, list[Any]]] = deque()
         # The ends of what was handed out by the last polls, the latest first.
-        self._handed_out: deque[dict[TopicPartition, int]] = deque()
-        self._handed_out.extend({} for _ in range(RECORDED_AT_ONCE + 1))
+        self._handed_out: deque[dict[TopicPartition, int]] = deque(
+            {} for _ in range(RECORDED_AT_ONCE + 1)
+        )
         self._recorded: dict[TopicPartition, int] = {}
         self._committed_at = time.monotonic()
 

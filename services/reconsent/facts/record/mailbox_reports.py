@@ -136,7 +136,7 @@ def erase_strangers(
 ) -> None:
     """Erase mailboxes from the embedded bus that no account has or had, after reports were read.
 
-    Whoever had them may have been deleted before.
+    The accounts that had them may have been deleted before.
     """
     if mailboxes:
         # A deletion that is being recorded has looked for these reports already, or will find them.
@@ -161,7 +161,7 @@ def erase_dead_strangers(
 def _erase_unknown(
     connection: Connection, mailboxes: Collection[bytes], keyed_hash: Callable[[str], bytes]
 ) -> None:
-    """Erase mailboxes that no account has or had; what cannot be read may still be mended."""
+    """Erase mailboxes that no account has or had, except in unreadable messages."""
     known = {one.address_hash for one in having_had(connection, mailboxes)} if mailboxes else set()
     if gone := set(mailboxes) - known:
         log.erase_addresses(connection, gone, keyed_hash, unreadable=False)

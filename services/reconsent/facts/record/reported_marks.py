@@ -24,17 +24,15 @@ if TYPE_CHECKING:
 
 _FAILED: Final = frozenset({"bounced", "dropped"})
 _AGAINST: Final = _FAILED | {"complained"}
-_OF_MAILBOXES: Final = _AGAINST | {"delivered"}
 
 
 def mark_reported(
     connection: Connection, reported: Sequence[tuple[bytes, str, str | None, datetime]]
 ) -> None:
-    """Mark mailboxes, and lift marks, as reports say: mailbox, event, reason, time."""
-    lock_reported(
-        connection,
-        [(mailbox, event) for mailbox, event, _, _ in reported if event in _OF_MAILBOXES],
-    )
+    """Mark mailboxes, and lift marks, as reports say: mailbox, event, reason, time.
+
+    The mailboxes are locked (`lock_reported`).
+    """
     mark(
         connection,
         [
