@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import permutations
 from typing import Any, Final
@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 
 from reconsent.facts.record.unsubscribes import Unsubscribe, record_unsubscribes
-from reconsent.store.postgres import Connection, Database, open_database
+from reconsent.store.postgres import Connection, Database
 from tests.integration.facts.record.copies import (
     COLLECTIONS,
     DELETED,
@@ -27,13 +27,6 @@ from tests.integration.facts.record.copies import (
     read,
     told_of,
 )
-
-
-@pytest.fixture(name="shared", scope="module")
-def _shared(make_database: Callable[[], str]) -> Iterator[Database]:
-    with open_database(make_database()) as made:
-        yield made
-
 
 _PROFILE: Final = """
 SELECT status, contact, minor, name, updated_at, deleted_at, email FROM accounts

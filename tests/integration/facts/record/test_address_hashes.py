@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from importlib.resources import files
 from itertools import count
 from threading import Thread
@@ -16,7 +15,7 @@ from reconsent.facts.record.address_hashes import rehash_addresses
 from reconsent.facts.record.locks import lock_mailboxes_shared
 from tests.embedded_programs import wait_until
 from tests.integration.informing import Informing
-from tests.integration.stage import Stage, stage
+from tests.integration.stage import Stage
 
 _MIGRATION: Final = files("reconsent.schemas").joinpath("postgres/0021_postal_addresses.sql")
 # Two spellings of one mailbox, two mailboxes that had one hash, and one that could not be written
@@ -33,12 +32,6 @@ _PEOPLE: Final = {
     "T": "Tim@strasse.example",
     "z": "zoe@people.example\u200b",
 }
-
-
-@pytest.fixture(name="place", scope="module")
-def _place(make_database: Callable[[], str]) -> Iterator[Stage]:
-    with stage(make_database()) as made:
-        yield made
 
 
 def _asked_before(world: Informing) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import count, permutations
 from typing import Any, Final, LiteralString
@@ -20,7 +20,7 @@ from reconsent.domain.signing import Signer
 from reconsent.facts.read.counts import EarlyCount, count_early
 from reconsent.facts.record.recorder import Recorder
 from reconsent.facts.versions import PublishedVersions
-from reconsent.store.postgres import Database, open_database
+from reconsent.store.postgres import Database
 
 NOW: Final = datetime(2026, 11, 1, 12, tzinfo=UTC)
 ANN: Final = {"property": "shop.example", "account": "ann"}
@@ -208,13 +208,6 @@ def test_status_counts_whose_clocks_are_ahead(database: Database) -> None:
     with database.connection() as connection:
         [early] = count_early(connection)
     assert early == EarlyCount("choices", BARE_SOURCE, 2, 7 * MINUTE)
-
-
-@pytest.fixture(scope="module")
-def shared(make_database: Callable[[], str]) -> Iterator[Database]:
-    """Yield a database for many examples, each about an account of its own."""
-    with open_database(make_database()) as made:
-        yield made
 
 
 _SKEWS: Final = st.timedeltas(timedelta(days=-2), timedelta(days=90))

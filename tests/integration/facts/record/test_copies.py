@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from itertools import permutations
 from typing import Any, Final
 
 import pytest
 from hypothesis import given, settings
 
-from reconsent.store.postgres import Database, open_database
+from reconsent.store.postgres import Database
 from tests.integration.facts.record.copies import (
     COLLECTIONS,
     DELETED,
@@ -25,13 +25,6 @@ from tests.integration.facts.record.copies import (
     read,
     told_of,
 )
-
-
-@pytest.fixture(name="shared", scope="module")
-def _shared(make_database: Callable[[], str]) -> Iterator[Database]:
-    with open_database(make_database()) as made:
-        yield made
-
 
 _STANDING: Final = """
 SELECT members FROM standings JOIN account_sets USING (standing_id)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from functools import partial
 from threading import Thread
@@ -35,7 +34,7 @@ from tests.acceptance.forms import Page as Form
 from tests.embedded_programs import wait_until
 from tests.integration.informing import HOUR, SITE, START, Informing
 from tests.integration.remains import found
-from tests.integration.stage import URL, Stage, stage
+from tests.integration.stage import URL, Stage
 from tests.model.steps import Record
 
 NAME = "Zebedee Quux"
@@ -44,13 +43,6 @@ LOCALE, ZONE = "nn-NO", "Europe/Oslo"
 ACCOUNTS = ("answers", "rejected", "blocked", "late")
 MARK = "zq8841"
 AHEAD = START + timedelta(days=300)
-
-
-@pytest.fixture(scope="module")
-def place(make_database: Callable[[], str]) -> Iterator[Stage]:
-    """Give a place to inform people from."""
-    with stage(make_database()) as made:
-        yield made
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -18,13 +17,7 @@ from tests.integration.facts.record.personal_messages import ANN, deleting, mess
 from tests.integration.informing import HOUR, Informing
 from tests.integration.interleaving import at_once
 from tests.integration.remains import found
-from tests.integration.stage import Stage, stage
-
-
-@pytest.fixture(name="place", scope="module")
-def _place(make_database: Callable[[], str]) -> Iterator[Stage]:
-    with stage(make_database()) as made:
-        yield made
+from tests.integration.stage import Stage
 
 
 @pytest.fixture

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from pathlib import Path
-
-import pytest
 
 from reconsent.facts.record.forgetting import (
     AT_DELETION,
@@ -14,16 +11,9 @@ from reconsent.facts.record.forgetting import (
     OF_MINORS,
 )
 from reconsent.facts.record.kept import KEPT, NAMES_NO_ACCOUNT, NO_ACCOUNT
-from tests.integration.stage import Stage, stage
+from tests.integration.stage import Stage
 
 OPERATING = Path(__file__).parents[4] / "docs" / "operating.md"
-
-
-@pytest.fixture(scope="module")
-def place(make_database: Callable[[], str]) -> Iterator[Stage]:
-    """Give a place to inform people from."""
-    with stage(make_database()) as made:
-        yield made
 
 
 def test_every_table_is_in_the_list(place: Stage) -> None:

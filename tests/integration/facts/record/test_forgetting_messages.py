@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
-from collections.abc import Callable, Iterator
 from typing import Final
 
 import pytest
@@ -23,16 +22,10 @@ from tests.integration.facts.record.personal_messages import (
 )
 from tests.integration.informing import HOUR, SITE, Informing
 from tests.integration.remains import found
-from tests.integration.stage import Stage, stage
+from tests.integration.stage import Stage
 
 NOTICE: Final = "39c051cd-1e9e-43ab-8dc0-91497e6d26ec"
 STRUCTURED: Final = (("content-type", b"application/cloudevents+json"),)
-
-
-@pytest.fixture(name="place", scope="module")
-def _place(make_database: Callable[[], str]) -> Iterator[Stage]:
-    with stage(make_database()) as made:
-        yield made
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from random import Random
 from uuid import UUID
 
@@ -15,14 +14,7 @@ from reconsent.domain.recorded import Counts
 from reconsent.facts.record.mail_events import record_mail_events
 from reconsent.store.postgres import Connection
 from tests.integration.informing import START, Informing
-from tests.integration.stage import Stage, stage
-
-
-@pytest.fixture(scope="module")
-def place(make_database: Callable[[], str]) -> Iterator[Stage]:
-    """Yield a stage for all tests of this module."""
-    with stage(make_database()) as made:
-        yield made
+from tests.integration.stage import Stage
 
 
 @pytest.fixture(scope="module")

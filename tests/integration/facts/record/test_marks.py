@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from itertools import permutations
 from typing import Any
@@ -24,15 +24,9 @@ from reconsent.facts.record.marks import (
 )
 from reconsent.store.postgres import Connection
 from tests.integration.informing import HOUR, START, Informing
-from tests.integration.stage import Stage, stage
+from tests.integration.stage import Stage
 
 ANN = "ann@example.org"
-
-
-@pytest.fixture(name="place", scope="module")
-def _place(make_database: Callable[[], str]) -> Iterator[Stage]:
-    with stage(make_database()) as made:
-        yield made
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Final
 
@@ -23,17 +22,11 @@ from reconsent.facts.versions import PublishedVersions
 from reconsent.store.postgres import Connection
 from tests.integration.informing import HOUR, SITE, Informing
 from tests.integration.interleaving import Work, at_once, waiting
-from tests.integration.stage import Stage, stage
+from tests.integration.stage import Stage
 
 ANN: Final = "ann@example.org"
 GONE: Final = "550 5.1.1 no such user"
 FULL: Final = "552 5.2.2 mailbox full"
-
-
-@pytest.fixture(name="place", scope="module")
-def _place(make_database: Callable[[], str]) -> Iterator[Stage]:
-    with stage(make_database()) as made:
-        yield made
 
 
 class World(Informing):

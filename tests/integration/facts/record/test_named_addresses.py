@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
 from datetime import datetime
 from itertools import permutations
 from typing import Any
@@ -16,15 +15,9 @@ from reconsent.domain.message_names import hashed_address
 from reconsent.facts.record.mail_events import record_mail_events
 from reconsent.facts.record.marks import marks_of
 from tests.integration.informing import HOUR, START, Informing
-from tests.integration.stage import Stage, stage
+from tests.integration.stage import Stage
 
 A, B = "a@example.org", "b@example.org"
-
-
-@pytest.fixture(name="place", scope="module")
-def _place(make_database: Callable[[], str]) -> Iterator[Stage]:
-    with stage(make_database()) as made:
-        yield made
 
 
 class World(Informing):

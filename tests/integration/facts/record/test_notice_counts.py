@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from threading import Thread
 from typing import Final
@@ -26,7 +26,7 @@ from tests.drafts import draft, row
 from tests.embedded_programs import wait_until
 from tests.filled import add_accounts, give_data
 from tests.integration.pipeline import Both
-from tests.integration.stage import Stage, stage
+from tests.integration.stage import Stage
 from tests.model.steps import Dispatch, Plan, Step
 from tests.model.worlds import stories
 
@@ -34,13 +34,6 @@ _COUNT = (
     "SELECT version_id, kind, state, suppression, count(*) FROM notices GROUP BY 1, 2, 3, 4"
     " ORDER BY 1, 2, 3, 4"
 )
-
-
-@pytest.fixture(scope="module")
-def place(make_database: Callable[[], str]) -> Iterator[Stage]:
-    """Yield a stage for all tests of this module."""
-    with stage(make_database()) as made:
-        yield made
 
 
 _PEOPLE: Final = """

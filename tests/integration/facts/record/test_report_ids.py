@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -14,16 +13,10 @@ from reconsent.facts.record.mail_events import record_mail_events
 from reconsent.facts.record.report_ids import hash_report_ids
 from tests.integration.informing import HOUR, START, Informing
 from tests.integration.remains import found
-from tests.integration.stage import Stage, stage
+from tests.integration.stage import Stage
 
 ANN = "ann@example.org"
 IDS = (f"<{ANN}> 1", None, "2" * 300, "a" * 64)
-
-
-@pytest.fixture(name="place", scope="module")
-def _place(make_database: Callable[[], str]) -> Iterator[Stage]:
-    with stage(make_database()) as made:
-        yield made
 
 
 def reports(notice: str) -> list[MailEvent]:

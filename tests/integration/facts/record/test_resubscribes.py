@@ -2,27 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from tests.acceptance.forms import Page as Form
 from tests.integration.informing import HOUR, Informing
-from tests.integration.stage import Stage, stage
-
-
-@pytest.fixture(scope="module")
-def place(make_database: Callable[[], str]) -> Iterator[Stage]:
-    """Yield a stage for all tests of this module."""
-    with stage(make_database()) as made:
-        yield made
-
-
-@pytest.fixture
-def informing(place: Stage) -> Informing:
-    """Yield an empty world with its first version."""
-    return Informing(place)
 
 
 def test_the_page_takes_it_back(informing: Informing) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import partial
 from itertools import permutations
@@ -15,24 +14,11 @@ from reconsent.facts.notice_ids import accounts_of
 from reconsent.facts.record.unsubscribes import Unsubscribe, record_unsubscribes
 from reconsent.store.postgres import Connection
 from tests.integration.informing import HOUR, SITE, START, Informing
-from tests.integration.stage import Stage, stage
+from tests.integration.stage import Stage
 from tests.model.steps import Permit
 
 ONE_CLICK = {"content": b"List-Unsubscribe=One-Click"}
 URLENCODED = {"content-type": "application/x-www-form-urlencoded"}
-
-
-@pytest.fixture(scope="module")
-def place(make_database: Callable[[], str]) -> Iterator[Stage]:
-    """Yield a stage for all tests of this module."""
-    with stage(make_database()) as made:
-        yield made
-
-
-@pytest.fixture
-def informing(place: Stage) -> Informing:
-    """Yield an empty world with its first version."""
-    return Informing(place)
 
 
 # ---------------------------------------------------------------------- one POST

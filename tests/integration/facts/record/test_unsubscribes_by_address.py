@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from importlib.resources import files
 from itertools import permutations
@@ -19,15 +19,9 @@ from reconsent.facts.versions import PublishedVersions
 from reconsent.store.postgres import Connection
 from tests.integration.informing import HOUR, SITE, START, Informing
 from tests.integration.interleaving import Work, at_once
-from tests.integration.stage import Stage, stage
+from tests.integration.stage import Stage
 
 ANN: Final = "ann@example.org"
-
-
-@pytest.fixture(name="place", scope="module")
-def _place(make_database: Callable[[], str]) -> Iterator[Stage]:
-    with stage(make_database()) as made:
-        yield made
 
 
 class World(Informing):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
@@ -13,20 +13,7 @@ from reconsent.workers.relay import Relay, outlets
 from reconsent.workers.running import run_until_idle
 from tests.integration.informing import SITE, Informing
 from tests.integration.others import Others
-from tests.integration.stage import URL, Stage, stage
-
-
-@pytest.fixture(scope="module")
-def place(make_database: Callable[[], str]) -> Iterator[Stage]:
-    """Yield a stage for all tests of this module."""
-    with stage(make_database()) as made:
-        yield made
-
-
-@pytest.fixture
-def informing(place: Stage) -> Informing:
-    """Yield an empty world with its first version."""
-    return Informing(place)
+from tests.integration.stage import URL, Stage
 
 
 @pytest.fixture
