@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -12,16 +13,20 @@ import pytest
 from tests.acceptance.outside import World
 from tests.acceptance.people import account
 
-ACCOUNTS = 25_000
-_PATIENCE = 120.0
+ACCOUNTS = 5_000
+UNUSABLE = 300
+EVENTS = UNUSABLE + ACCOUNTS + 1
+_WIDTH = 3_000
+_PIPE = 4_096
 
 
 @pytest.fixture
 def file(world: World) -> Path:
-    """A file that takes a while, with an address that cannot be used at each end."""
+    """A file that is read in several parts, the first of which has much to be told."""
+    unusable = [account(f"unusable{number}", email="?") for number in range(UNUSABLE)]
     rows = [account(f"p{number}") for number in range(ACCOUNTS)]
-    first, last = (account(name, email="?") for name in ("first", "last"))
-    return world.lines([first, *rows, last])
+    events = [*unusable, *rows, account("last", email="?")]
+    return world.lines([json.dumps(event).ljust(_WIDTH) for event in events])
 
 
 @pytest.mark.slow
@@ -32,28 +37,29 @@ def test_a_killed_import_is_resumed(world: World, file: Path) -> None:
         env=world.environment,
         cwd=world.folder,
         stderr=subprocess.PIPE,
+        # What is told about the first part does not fit: nobody reads on, so it can't end.
+        pipesize=_PIPE,
         text=True,
     ) as importing:
-        # What is to be told about the first line is told once its batch is recorded.
         assert importing.stderr
         assert importing.stderr.readline().startswith(f"{file}:1: email: ")
         importing.send_signal(signal.SIGKILL)
     ended = world.run("import", "accounts", file, "--json")
     assert ended.json == {
-        "read": ACCOUNTS + 2,
-        "new": ACCOUNTS + 2,
+        "read": EVENTS,
+        "new": EVENTS,
         "unchanged": 0,
         "refused": 0,
     }
     carried_on, told, unknown = ended.err.splitlines()
     assert "which no policy lists" in unknown
     assert f"{file}: continuing after " in carried_on
-    assert told.startswith(f"{file}:{ACCOUNTS + 2}: email: ")
+    assert told.startswith(f"{file}:{EVENTS}: email: ")
     again = world.run("import", "accounts", file, "--json")
     assert again.json == {
-        "read": ACCOUNTS + 2,
+        "read": EVENTS,
         "new": 0,
-        "unchanged": ACCOUNTS + 2,
+        "unchanged": EVENTS,
         "refused": 0,
     }
     assert "continuing" not in again.err
