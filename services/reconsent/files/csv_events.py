@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 from reconsent.domain.errors import BadInputError
@@ -45,7 +46,8 @@ def csv_data(content: Readable, name: str, topic: str) -> Iterator[tuple[int, by
 def csv_rows(content: Readable, name: str) -> Iterator[tuple[int, list[str]]]:
     """Read the rows that are not empty, each with the number of the line it begins on."""
     texts = (_text(line, f"{name}:{number}") for number, line in lines_of(content, name))
-    reader = csv.reader(texts, strict=True)
+    header = next(texts, "")
+    reader = csv.reader(chain([header], texts), strict=True)
     while True:
         number = reader.line_num + 1
         try:
@@ -53,7 +55,9 @@ def csv_rows(content: Readable, name: str) -> Iterator[tuple[int, list[str]]]:
         except StopIteration:
             return
         except csv.Error as error:
-            raise BadInputError(f"{name}:{number}: {error}") from error
+            # Between cells in quotes, another separator is a mistake of its own.
+            wrong = mistake_in_separators([header]) if number == 1 and "," not in header else None
+            raise BadInputError(f"{name}:{number}: {wrong or error}") from error
         if cells:
             yield number, cells
 

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 _FIELDS_SET: Final = attrgetter("__pydantic_fields_set__")
 _FORM: Final = "NDJSON has one whole JSON object on each line"
+# JSON's white space after a key, other than one blank.
+_SPACES: Final = tuple(
+    b'"' + spaces for spaces in (b"\t", b"\r", b"\n", b"  ", b" \t", b" \r", b" \n")
+)
 
 
 class _Pairs(list[tuple[str, Any]]):
@@ -69,7 +73,7 @@ def _pairs(text: bytes) -> int:
 
     -1 if they are laid out so that one might be missed.
     """
-    if b'"\t' in text or b'"  ' in text:
+    if any(spaces in text for spaces in _SPACES):
         return -1
     return text.count(b'":') + text.count(b'" :')
 

@@ -5,6 +5,7 @@ Each is recognised by its columns, or by the fields of its JSON objects.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -19,6 +20,8 @@ Row = Mapping[str, object]
 
 _LONGEST_TIME: Final = 100
 _YEARS: Final = range(1980, 9000)
+# Python would leave out that it is after noon.
+_HALF_DAY: Final = re.compile(r"\d\s*[ap]\.?m\b", re.IGNORECASE)
 _NOT_A_TIME: Final = "should be a time: RFC 3339, RFC 2822 or seconds since 1970"
 
 
@@ -59,7 +62,7 @@ class Form:
 
     def time(self, row: Row) -> datetime:
         """Return since when an address is on the list. Raises ValueError."""
-        name = next((name for name in self.at if row.get(name) not in {None, ""}), self.at[0])
+        name = next((name for name in self.at if text(row, name)), self.at[0])
         found = _moment(row.get(name))
         if found is None:
             message = f"{name}: {_NOT_A_TIME}"
@@ -93,6 +96,8 @@ def _moment(value: object) -> datetime | None:
             return None
         if not isinstance(value, str) or value.replace(".", "", 1).isdecimal():
             found = datetime.fromtimestamp(float(value), UTC)
+        elif _HALF_DAY.search(value):
+            return None
         elif value[:4].isdecimal():
             found = datetime.fromisoformat(value.removesuffix(" UTC"))
         else:

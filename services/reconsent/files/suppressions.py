@@ -61,7 +61,8 @@ def read_suppressions(
         form = None
         for number, row in table.rows:
             if form is None:
-                form = _form(table.columns or list(row), why, f"{name}:{number}")
+                line = 1 if table.columns else number
+                form = _form(table.columns or list(row), why, f"{name}:{line}")
             lines.append(Line(number, _event(row, form, why, cleaned, f"{name}:{number}")))
         if form is None and table.columns:
             _form(table.columns, why, f"{name}:1")

@@ -215,6 +215,7 @@ def test_one_malformed_line_rejects_the_whole_file(ndjson: Path, content: str, p
         (f"{HEADER},given_email\n".encode(), r":1: given_email: no such column"),
         (f"{HEADER},status\n".encode(), r":1: status: is listed twice"),
         (HEADER.replace(",", ";").encode(), r":1: has semicolons between its columns; CSV needs"),
+        (f'"{HEADER}"'.replace(",", '";"').encode(), r":1: has semicolons between its columns;"),
         (HEADER.replace(",", "\t").encode(), r":1: has tabs between its columns; CSV needs commas"),
         (f"{HEADER}\n{ROW % 1}\n{ROW % 2},x\n".encode(), r":3: has 6 cells for 5 columns"),
         (f'{HEADER},name\n{ROW % 1},"a\n\nb"\n{ROW % ""},c\n'.encode(), r":5: account: "),

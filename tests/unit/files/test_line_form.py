@@ -23,7 +23,7 @@ _VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(_KEYS, inner, max_size=2),
     max_leaves=4,
 )
-_COLONS = st.sampled_from([":", ": ", " : ", "\t:", "  :"])
+_COLONS = st.sampled_from([":", ": ", " : ", "\t:", "  :", "\r:", "\n:", " \t:", " \r\n :"])
 
 
 def _object(pairs: list[tuple[str, object]], colon: str) -> bytes:

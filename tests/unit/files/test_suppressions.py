@@ -127,7 +127,7 @@ def test_what_a_list_does_not_say_is_said_for_it(tmp_path: Path, why: Said) -> N
     content = "email,created\nann@example.com,1709287200\n"
     [line] = read(tmp_path, "list.csv", content, why)
     assert line.event.event == why
-    with pytest.raises(BadInputError, match=r"list.csv:2: does not say why .* give --as bounced"):
+    with pytest.raises(BadInputError, match=r"list.csv:1: does not say why .* give --as bounced"):
         read(tmp_path, "list.csv", content)
     with pytest.raises(BadInputError, match="says itself why"):
         read(tmp_path, "list.csv", shown(LISTS)[0][1], why)
@@ -149,10 +149,17 @@ OWN: Final = "email,reason,occurred_at\n"
         ("l.csv", f"{OWN}a@b.no,bounced\n", r"l.csv:2: has 2 cells for 3 columns"),
         ("l.csv", OWN.replace(",", ";"), r"l.csv:1: has semicolons"),
         ("l.csv", "address;code\n", r"l.csv:1: has semicolons"),
+        ("l.csv", '"Email Address";"UNSUB_TIME"\n', r"l.csv:1: has semicolons"),
+        ("l.csv", "mail,why\na@b.no,x\n", r"l.csv:1: is not a list of suppressed addresses"),
         ("l.csv", "mail,why\n", r"l.csv:1: is not a list of suppressed addresses"),
         ("l.csv", "email,email,reason,occurred_at\n", r"l.csv:1: email: is listed twice"),
         ("l.csv", b"email,reason,occurred_at\n\xff,bounced,x\n", r"l.csv:2: not UTF-8"),
         ("l.csv", "email,created,ip\na@b.no,soon,\n", r"l.csv:2: created: should be a time"),
+        (
+            "l.csv",
+            'email,created,ip\na@b.no,"Mar 1, 2024 10:00 PM",\n',
+            r"l.csv:2: created: should be a time",
+        ),
         ("l.csv", "email,created,ip\na@b.no,,\n", r"l.csv:2: created: should be a time"),
         (
             "l.csv",
@@ -165,6 +172,7 @@ OWN: Final = "email,reason,occurred_at\n"
             r":3: created: should be",
         ),
         ("l.json", '[{"email": "a@b.no", "created": true, "ip": ""}]', r":1: created: should be"),
+        ("l.json", '[{"email": "a@b.no", "created": [1], "ip": ""}]', r":1: created: should be"),
         ("l.json", '[{"email": null, "created": 1, "ip": ""}]', r"l.json:1: email: is missing"),
         ("l.json", "[\n7]", r"l.json:2: should be an object"),
         ("l.json", "[{]", r"l.json: not JSON"),
