@@ -76,6 +76,9 @@ def _of_unsubscribing(now: Asked) -> dict[str, str]:
         "unsubscribe": unsubscribing.unsubscribe(view, SITE),
         "unsubscribed": unsubscribing.unsubscribed(view, SITE, token="token"),
         "subscribed again": unsubscribing.subscribed_again(view, SITE),
+        "no longer unsubscribed": unsubscribing.subscribed_again(
+            replace(view, reachable=False), SITE
+        ),
     }
 
 

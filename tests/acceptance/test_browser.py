@@ -220,7 +220,7 @@ _BROKEN = r"""() => {
     const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
     const word = document.createRange(), broken = [];
     while (texts.nextNode()) {
-        for (const found of texts.currentNode.data.matchAll(/\p{L}{12,}/gu)) {
+        for (const found of texts.currentNode.data.matchAll(/((?<!\p{L})\p{L}-)?\p{L}{12,}/gu)) {
             word.setStart(texts.currentNode, found.index);
             word.setEnd(texts.currentNode, found.index + found[0].length);
             const lines = new Set([...word.getClientRects()].map(line => Math.round(line.top)));

@@ -7,8 +7,10 @@ templates/locale/<language>/phrases.yaml.
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta, timezone
 from functools import cache
+from html import escape
 from importlib.resources import files
 from io import BytesIO
 from typing import TYPE_CHECKING, Final
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 LANGUAGES: Final = ("en", "nb")
 """The languages of the program's own sentences, the fallback first."""
 
+_INITIAL: Final = re.compile(r"(?<![\w-])[^\W\d_]-[^\W\d_]+")
 _NOWHERE: Final = timezone(timedelta(hours=-23))
 _LOCALE: Final = files("reconsent.templates") / "locale"
 
@@ -114,10 +117,16 @@ def environment(language: str, *, html: bool) -> Environment:
         lstrip_blocks=True,
     )
     templates.policies["ext.i18n.trimmed"] = True
+    templates.filters["whole"] = whole
     templates.install_gettext_translations(  # type: ignore[attr-defined]
         catalogue(language), newstyle=True
     )
     return templates
+
+
+def whole(text: str) -> str:
+    """Return a text as HTML in which no line ends after a word's first letter, as in `e-mail`."""
+    return _INITIAL.sub(r'<span class="whole">\g<0></span>', escape(text))
 
 
 def sources(*folders: str) -> Iterable[tuple[str, bytes]]:

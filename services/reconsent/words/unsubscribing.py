@@ -22,7 +22,7 @@ def unsubscribed(view: UnsubscribeView, site: Site, token: str) -> str:
 
 
 def subscribed_again(view: UnsubscribeView, site: Site) -> str:
-    """Return the page that confirms that a person gets optional mail again."""
+    """Return the page that confirms that a person is no longer unsubscribed."""
     return _page("subscribed_again", view, site)
 
 

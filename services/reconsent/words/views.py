@@ -102,11 +102,15 @@ class NothingLeftView:
 
 @dataclass(frozen=True, kw_only=True)
 class UnsubscribeView:
-    """Unsubscribing from optional mail about a property, in the words of a version."""
+    """Unsubscribing from optional mail about a property, in the words of a version.
+
+    Who is not `reachable` gets none for another reason too.
+    """
 
     version: PolicyVersion
     property_name: str
     locale: str
+    reachable: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -40,7 +40,7 @@ class OptionalMail:
     """The account that an optional mail went to, its property, and its reader's locale.
 
     `unsubscribed`: they left optional mail; `opted_in`: they have asked for it since they left, or
-    their account's system says that they did.
+    their account's system says that they did; `reachable`: nothing else stops such mail to them.
     """
 
     account_key: int
@@ -48,6 +48,7 @@ class OptionalMail:
     locale: str | None
     unsubscribed: bool
     opted_in: bool
+    reachable: bool
 
 
 @dataclass(frozen=True, kw_only=True)

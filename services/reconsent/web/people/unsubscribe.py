@@ -115,4 +115,5 @@ def _unsubscribing(
         version=policy.latest,
         property_name=found.property,
         locale=best_locale(found.locale or link.languages, policy.latest),
+        reachable=found.reachable,
     )

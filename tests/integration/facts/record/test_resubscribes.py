@@ -58,6 +58,27 @@ def test_opening_a_link_shows_what_is_so(informing: Informing) -> None:
     assert opened() == (left, "")
 
 
+@pytest.mark.parametrize("stops", ["none", "service", "deactivated", "complained", "bounced"])
+def test_news_is_not_promised_to_whom_none_is_sent(informing: Informing, stops: str) -> None:
+    """Asking again ends an unsubscribe, and nothing else that stops optional mail."""
+    informing.account("ann")
+    informing.informed()
+    link = informing.link("ann")
+    informing.post(link)
+    informing.place.clock += HOUR
+    if stops in {"none", "service"}:
+        informing.account("ann", contact=stops)
+    elif stops == "deactivated":
+        informing.account("ann", status=stops)
+    else:
+        informing.reported(informing.notice("ann"), stops, informing.place.clock)
+    back = informing.post(f"{link}/again").text
+    assert "<h1>You are no longer unsubscribed</h1>" in back
+    assert "But we still mail you no news" in back
+    assert informing.get(f"{link}/again").text == back
+    assert informing.informed() == []
+
+
 def test_only_an_unsubscribe_link_takes_it_back(informing: Informing) -> None:
     """Dead and altered ones look like any other."""
     informing.account("ann")
