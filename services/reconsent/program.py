@@ -23,6 +23,7 @@ from reconsent.domain.signing import Signer
 from reconsent.embedded.user import EmbeddedUser, join
 from reconsent.facts.published.state import PublishedState
 from reconsent.facts.record.address_hashes import rehash_addresses
+from reconsent.facts.record.bus_sweep import sweep_bus
 from reconsent.facts.record.event_hashes import hash_events
 from reconsent.facts.record.report_ids import hash_report_ids
 from reconsent.facts.restores import record_lost_time, sending_held
@@ -87,7 +88,7 @@ class Program:
 
     @cached_property
     def database(self) -> Database:
-        """Connections to the database, with every migration applied and every hash made."""
+        """Connections to the database, with every migration applied, and what these leave to do."""
         self.migrate()
         revive = None if self.settings.database_url else self._embedded.ensure
         opened = open_database(self.conninfo, name=self.application, revive=revive)
@@ -95,6 +96,7 @@ class Program:
         rehash_addresses(database, self.signer.address_hash)
         hash_events(database, self.signer.address_hash)
         hash_report_ids(database, self.signer.address_hash)
+        sweep_bus(database, self.signer.address_hash)
         return database
 
     @cached_property

@@ -113,7 +113,7 @@ class Mailboxes(Permissions):
             for of, at in self.leavings
         )
 
-    def leave_by_address(self, email: str, at: datetime) -> None:
+    def unsubscribe_by_address(self, email: str, at: datetime) -> None:
         """An unsubscribe that names a mailbox counts for each account that names this, ever."""
         self.left_mailboxes.append((mailbox(email), at))
         for key, boxes in self.named_mailboxes.items():

@@ -166,7 +166,7 @@ class Notices(Mailboxes):
         self.address_events.add(said)
         self.said(email, event, instant(at), marks=marks)
         if event == "unsubscribed":
-            self.leave_by_address(email, instant(at))
+            self.unsubscribe_by_address(email, instant(at))
         for notice in self.notice_list:
             accepted = notice.accepted_at
             if (

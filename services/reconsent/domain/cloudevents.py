@@ -57,13 +57,13 @@ def bare(topic: str, value: bytes, data: Event) -> Received:
 
 def read(message: Message) -> Received:
     """Decode a message. Raises BadInputError: `topic: field: what is wrong`."""
-    return opened(message)[2]
+    return decoded(message)[2]
 
 
 def read_at_once(messages: Sequence[Message]) -> list[Received | BadInputError]:
     """Decode messages of one topic, each as `read` does; return the error of one it would raise."""
-    opened_ones = [_opened_or_none(message) for message in messages]
-    envelopes = [one for one in opened_ones if one is not None and one.data is not None]
+    envelopes_or_none = [_envelope_or_none(message) for message in messages]
+    envelopes = [one for one in envelopes_or_none if one is not None and one.data is not None]
     if messages and len(envelopes) == len(messages):
         topic = _topic(messages[0]).name
         events = parse_at_once(topic, [one.data or b"" for one in envelopes])
@@ -75,7 +75,7 @@ def read_at_once(messages: Sequence[Message]) -> list[Received | BadInputError]:
     return [_read_or_error(message) for message in messages]
 
 
-def _opened_or_none(message: Message) -> Envelope | None:
+def _envelope_or_none(message: Message) -> Envelope | None:
     try:
         return _open(_topic(message), message)
     except BadInputError:
@@ -94,7 +94,7 @@ def binary(message: Message) -> tuple[Message, Received]:
 
     Bare data keeps the hash of its bytes as id. Raises BadInputError as `read` does.
     """
-    topic, envelope, received = opened(message)
+    topic, envelope, received = decoded(message)
     key = key_of(topic.name, received.data)
     return in_binary(topic, envelope, message._replace(key=key)), received
 
@@ -114,7 +114,7 @@ def pack(
     return in_binary(TOPICS[topic], envelope, message)
 
 
-def opened(message: Message) -> tuple[Topic, Envelope, Received]:
+def decoded(message: Message) -> tuple[Topic, Envelope, Received]:
     """Decode a message; also return its topic and its envelope. Raises BadInputError as `read`."""
     try:
         topic = _topic(message)

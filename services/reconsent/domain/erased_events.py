@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pydantic_core import from_json, to_json
 
-from reconsent.domain.cloudevents import in_binary, opened
+from reconsent.domain.cloudevents import decoded, in_binary
 from reconsent.domain.event import MailEvent
 from reconsent.domain.event_hash import HASHED, hash_of_event, hashed_id
 from reconsent.domain.mail_report import impersonal
@@ -40,7 +40,7 @@ def without_reason(message: Message, keyed_hash: Callable[[str], bytes]) -> Mess
 
     Keyed hashes take the places of ids, and of the address if it names no notice.
     """
-    data = opened(message)[2].data
+    data = decoded(message)[2].data
     if not isinstance(data, MailEvent):
         return message
     mailbox = data.email if data.notice is None else None
@@ -59,7 +59,7 @@ def _without(
     instead: Mapping[str, str],
     keyed_hash: Callable[[str], bytes] | None = None,
 ) -> Message:
-    topic, envelope, _ = opened(message)
+    topic, envelope, _ = decoded(message)
     if keyed_hash:
         event_hash = hash_of_event(envelope.source, envelope.id, keyed_hash)
         envelope = envelope._replace(source=HASHED, id=event_hash.hex())
@@ -68,5 +68,5 @@ def _without(
         for name, value in from_json(topic.readable(envelope.data or b"{}")).items()
         if name not in fields
     }
-    left = envelope._replace(data=to_json(data | dict(instead)))
-    return in_binary(topic, left, message)
+    erased = envelope._replace(data=to_json(data | dict(instead)))
+    return in_binary(topic, erased, message)

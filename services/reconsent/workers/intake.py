@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from typing_extensions import override
 
 from reconsent.domain.errors import ReconsentError, RefusedError, StoppedError
-from reconsent.facts.record.mailbox_reports import erase_dead_strangers
+from reconsent.facts.record.mailbox_reports import erase_unknown_in_dead_letters
 from reconsent.facts.record.recorder import Recorder, Rows
 from reconsent.facts.versions import PublishedVersions
 from reconsent.store.log import append_dead_letter
@@ -258,7 +258,9 @@ class Intake(Service):
         for position in sorted(dead):
             MESSAGE_DEAD_LETTERED.log(topic=batch.topic, reason=dead[position])
             append_dead_letter(connection, batch.messages[position], GROUP, dead[position])
-        erase_dead_strangers(connection, [batch.messages[at] for at in dead], self._address_hash)
+        erase_unknown_in_dead_letters(
+            connection, [batch.messages[at] for at in dead], self._address_hash
+        )
         # What was accepted stays so until a message can be used.
         if not run.too_many and self._stops.may_be_stopped(place, batch.epoch):
             clear_stop(connection, place)

@@ -15,7 +15,8 @@ from reconsent.domain.bus import Message
 from reconsent.domain.cloudevents import read
 from reconsent.domain.event_hash import HASHED, hash_of_event
 from reconsent.store import log
-from reconsent.store.log import append_dead_letter, erase, hide
+from reconsent.store.log import append_dead_letter
+from reconsent.store.log_erasure import erase, hide
 from reconsent.store.postgres import Connection, connect
 from tests.bus_contract import Join, Lag
 from tests.kafka.events import GROUP, NOW, account, drain, message, plain

@@ -270,3 +270,30 @@ def test_growth_takes_existing_rows_along(empty: str, tmp_path: Path) -> None:
     assert rows(empty, reminded) == [(0, 2), (0, 2), (1, 0), (1, 0)]
     names = "SELECT account FROM account_reach ORDER BY property, account"
     assert [name for (name,) in rows(empty, names)] == ["B", "a", "b", "é"]
+
+
+_NAMINGS_OF_BEFORE = """
+INSERT INTO named_addresses (bucket, account_key, address_hash, named_at, verified_at)
+SELECT bucket_of(64), 64, address::bytea, '2027-01-01'::timestamptz + day * interval '1 day',
+       CASE WHEN day = verified THEN '2027-01-01'::timestamptz END
+FROM (VALUES ('a', 20), ('b', NULL)) AS addresses (address, verified),
+     unnest(ARRAY[0, 10, 20, 50, 80, 81, 110]) AS day;
+INSERT INTO bus_partitions (topic, partition, next_offset)
+VALUES ('mail-events', 0, 3), ('mail-events', 1, 0), ('accounts.dead', 3, 1);
+"""
+
+
+def test_the_bus_and_namings_are_taken_along(empty: str, tmp_path: Path) -> None:
+    """All messages are to be looked into; of namings what the program would keep is kept."""
+    migrate_to(empty, "0050", tmp_path)
+    with connect(empty) as connection:
+        connection.execute(_NAMINGS_OF_BEFORE.encode())
+    assert "0050_swept.sql" in migrate(empty)
+    to_sweep = rows(empty, "SELECT * FROM bus_sweeps ORDER BY topic")
+    assert to_sweep == [("accounts.dead", 3, 0), ("mail-events", 0, 0)]
+    kept = (
+        "SELECT convert_from(address_hash, 'UTF8'),"
+        " array_agg(extract(day FROM named_at - '2027-01-01')::integer ORDER BY named_at)"
+        " FROM named_addresses GROUP BY 1 ORDER BY 1"
+    )
+    assert rows(empty, kept) == [("a", [0, 20, 81, 110]), ("b", [0, 81, 110])]

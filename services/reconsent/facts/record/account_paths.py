@@ -11,7 +11,7 @@ from reconsent.facts.record.account_statements import (
     opted_in_earlier,
 )
 from reconsent.facts.record.bus_messages import erase_messages
-from reconsent.facts.record.mailbox_reports import leave_by_address
+from reconsent.facts.record.mailbox_reports import unsubscribe_by_address
 from reconsent.facts.record.named_addresses import (
     Naming,
     name_addresses,
@@ -126,7 +126,7 @@ def keep_addresses(
         ],
     )
     # What was said of these mailboxes before: they are locked since the events were staged.
-    leave_by_address(
+    unsubscribe_by_address(
         connection,
         {
             event.address_hash

@@ -25,7 +25,7 @@ from reconsent.facts.record.forgetting import (
     forget_deleted,
     forget_minors,
 )
-from reconsent.facts.record.named_addresses import leave_addresses
+from reconsent.facts.record.named_addresses import keep_present_namings
 from reconsent.facts.record.new_accounts import Changed, added_and_changed
 from reconsent.facts.record.new_accounts import changed as compared
 from reconsent.facts.record.standings import refresh_holdings
@@ -147,7 +147,7 @@ def record_account_rows(
     while changed:
         paths, counted = _paths(connection, changed)
         moved = [path.key for path in paths.values() if path.key is not None and path.moved]
-        leave_addresses(connection, moved)
+        keep_present_namings(connection, moved)
         written = _write(connection, paths, address_hash)
         recorded = [event for event in counted if name_of(event) in written]
         write_statements(connection, written)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reconsent.domain.account import AccountName
-from reconsent.store import log
+from reconsent.store import log_erasure
 from reconsent.store.named import named
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def erase_messages(
     """
     if until:
         deletions = {_message_key(name): at for name, at in until.items()}
-        log.erase(connection, deletions, keyed_hash, repeated)
+        log_erasure.erase(connection, deletions, keyed_hash, repeated)
 
 
 def erase_late(
@@ -75,7 +75,8 @@ def erase_reports(
     Also called when a report arrives after a deletion, or is about a notice that is not known.
     """
     if notices:
-        log.erase_reports(connection, [notice.encode() for notice in notices], keyed_hash)
+        named_notices = [notice.encode() for notice in notices]
+        log_erasure.erase_reports(connection, named_notices, keyed_hash)
 
 
 def hide_messages(
@@ -84,7 +85,8 @@ def hide_messages(
     keyed_hash: Callable[[str], bytes],
 ) -> None:
     """Take names and addresses out of what the bus says of minors up to some times."""
-    log.hide(connection, {_message_key(name): at for name, at in minors.items()}, keyed_hash)
+    by_key = {_message_key(name): at for name, at in minors.items()}
+    log_erasure.hide(connection, by_key, keyed_hash)
 
 
 def forget_sources(connection: Connection, names: Iterable[AccountName]) -> None:

@@ -20,7 +20,7 @@ from reconsent.facts.record.bus_messages import (
     hide_messages,
 )
 from reconsent.facts.record.evidence import forget_evidence
-from reconsent.facts.record.mailbox_reports import erase_named_alone
+from reconsent.facts.record.mailbox_reports import erase_unowned_addresses
 from reconsent.facts.record.named_addresses import addresses_to_forget, forget_named_addresses
 from reconsent.facts.record.standings import refresh_holdings
 from reconsent.store.named import named
@@ -95,7 +95,7 @@ def _close_notices(connection: Connection, accounts: Sequence[Forgotten], using:
 
 def _erase_addresses(connection: Connection, accounts: Sequence[Forgotten], using: Using) -> None:
     mailboxes = addresses_to_forget(connection, _keys(accounts))
-    erase_named_alone(connection, mailboxes, using.keyed_hash)
+    erase_unowned_addresses(connection, mailboxes, using.keyed_hash)
 
 
 def _forget_named_addresses(

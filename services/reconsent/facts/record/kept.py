@@ -20,8 +20,8 @@ NAMES_NO_ACCOUNT: Final = "it names no account"
 _SHARED: Final = Kept("a set that any number of accounts share", NAMES_NO_ACCOUNT)
 
 _COUNTERS: Final = (
-    "buckets", "bus_partitions", "clusters", "consumer_offsets", "followers", "leases",
-    "mailbox_queue",
+    "buckets", "bus_partitions", "bus_sweeps", "clusters", "consumer_offsets", "followers",
+    "leases", "mailbox_queue",
     "notice_counts", "paces", "planning_progress", "relay_full_sweeps", "relay_sweeps", "releases",
     "reports_not_ours",
 )  # fmt: skip

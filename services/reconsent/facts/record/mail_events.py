@@ -20,8 +20,8 @@ from reconsent.facts.record.locks import (
 from reconsent.facts.record.mailbox_reports import (
     accepted_for,
     add_reports,
-    erase_strangers,
-    leave_by_address,
+    erase_unknown_addresses,
+    unsubscribe_by_address,
 )
 from reconsent.facts.record.marks import (
     Marked,
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from reconsent.store.postgres import Connection
 
 SQL = named("record/mail_events")
-_LEAVING: Final[Mapping[str, Reason]] = {
+_UNSUBSCRIBING: Final[Mapping[str, Reason]] = {
     "complained": "complained",
     "unsubscribed": "unsubscribed",
 }
@@ -110,7 +110,7 @@ def record_mail_events(
     if counts.not_ours:
         count_not_ours(connection, counts.not_ours)
     named = {mailbox_of(event.email, address_hash) for event in events if event.email}
-    erase_strangers(connection, named, address_hash)
+    erase_unknown_addresses(connection, named, address_hash)
     return counts
 
 
@@ -142,12 +142,16 @@ def _record_by_notice(
     forgotten = {str(i) for i, _ in known if sent[i].forgotten}
     not_known = {
         event.notice or "" for i, event in zip(ids, events, strict=True)
-        if i not in sent and i not in unsent
-        and (event.reason or event.given_email or event.provider_id)
+        if i not in sent and i not in unsent and is_personal(event)
     }  # fmt: skip
     erase_reports(connection, sorted(forgotten | not_known), keyed_hash)
     not_ours = len(events) - len(known) - len(refused)
     return Counts(new=len(new), unchanged=len(known) - len(new), not_ours=not_ours, refused=refused)
+
+
+def is_personal(event: MailEvent) -> bool:
+    """Tell whether a report has more than what it says and of which notice."""
+    return bool(event.reason or event.given_email or event.provider_id)
 
 
 def _record_by_address(
@@ -165,7 +169,7 @@ def _record_by_address(
     sent = _lock(connection, {notice_id for notice_id, _ in about})
     known = [(notice_id, event) for notice_id, event in about if notice_id in sent]
     _apply(connection, _add(connection, known, sent, address_hash), sent)
-    leave_by_address(connection, {box for box, event in new if event.event == "unsubscribed"})
+    unsubscribe_by_address(connection, {box for box, event in new if event.event == "unsubscribed"})
     not_ours = len(events) - len(hashed)
     return Counts(new=len(new), unchanged=len(hashed) - len(new), not_ours=not_ours)
 
@@ -234,21 +238,23 @@ def _apply(connection: Connection, new: Sequence[_New], sent: Mapping[UUID, _Sen
         ],
     )
     note_changed(connection, {sent[report.notice_id].account_key for report in new})
-    _leave(connection, new, sent)
+    _record_unsubscribes(connection, new, sent)
 
 
-def _leave(connection: Connection, new: Sequence[_New], sent: Mapping[UUID, _Sent]) -> None:
+def _record_unsubscribes(
+    connection: Connection, new: Sequence[_New], sent: Mapping[UUID, _Sent]
+) -> None:
     """Record the unsubscribes among new reports."""
     said = [
         Unsubscribe(
             account_key=sent[report.notice_id].account_key,
             notice_id=report.notice_id,
-            reason=_LEAVING[report.event],
+            reason=_UNSUBSCRIBING[report.event],
             channel="provider",
             occurred_at=report.occurred_at,
         )
         for report in new
-        if report.event in _LEAVING
+        if report.event in _UNSUBSCRIBING
     ]
     if said:
         record_unsubscribes(connection, said)

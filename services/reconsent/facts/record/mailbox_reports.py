@@ -10,12 +10,12 @@ from reconsent.domain.message_names import names_of
 from reconsent.facts.record.locks import lock_keys
 from reconsent.facts.record.marks import having, having_had
 from reconsent.facts.record.unsubscribes import Unsubscribe, record_unsubscribes
-from reconsent.store import log
+from reconsent.store.log_erasure import erase_addresses
 from reconsent.store.named import named
 from reconsent.store.rows import all_rows, values
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
     from datetime import datetime
     from uuid import UUID
 
@@ -41,7 +41,7 @@ class _Added(NamedTuple):
     provider_id: str | None
 
 
-class _Left(NamedTuple):
+class _Unsubscribed(NamedTuple):
     address_hash: bytes
     occurred_at: datetime
 
@@ -86,7 +86,7 @@ def _end_of(occurred_at: datetime) -> datetime:
     return occurred_at if occurred_at.microsecond else occurred_at + _WITHIN_SECOND
 
 
-def leave_by_address(connection: Connection, address_hashes: Collection[bytes]) -> None:
+def unsubscribe_by_address(connection: Connection, address_hashes: Collection[bytes]) -> None:
     """Record the unsubscribes that name mailboxes for each account that has or had one of them.
 
     The mailboxes are locked: an account that names one of them at the same time sees the report,
@@ -94,9 +94,12 @@ def leave_by_address(connection: Connection, address_hashes: Collection[bytes]) 
     """
     if not address_hashes:
         return
-    left = all_rows(connection, _Left, SQL["left"], {"address_hashes": sorted(address_hashes)})
+    wanted = {"address_hashes": sorted(address_hashes)}
+    unsubscribed = all_rows(connection, _Unsubscribed, SQL["unsubscribed"], wanted)
+    if not unsubscribed:
+        return
     owners: dict[bytes, list[int]] = {}
-    for key, mailbox in having_had(connection, {one.address_hash for one in left}) if left else ():
+    for key, mailbox in having_had(connection, {one.address_hash for one in unsubscribed}):
         owners.setdefault(mailbox, []).append(key)
     said = [
         Unsubscribe(
@@ -106,45 +109,42 @@ def leave_by_address(connection: Connection, address_hashes: Collection[bytes]) 
             channel="provider",
             occurred_at=one.occurred_at,
         )
-        for one in left
+        for one in unsubscribed
         for key in owners.get(one.address_hash, [])
     ]
     if said:
         record_unsubscribes(connection, said)
 
 
-def erase_named_alone(
+def erase_unowned_addresses(
     connection: Connection, mailboxes: Collection[bytes], keyed_hash: Callable[[str], bytes]
 ) -> None:
-    """Erase mailboxes that no account has any more from what the embedded bus says of them.
-
-    And those that nobody has known of yet, as an earlier release left them.
-    """
+    """Erase mailboxes that no account has any more from what the embedded bus says of them."""
     if not mailboxes:
         return
-    left = {name for name in log.note_names(connection, keyed_hash) if len(name) == _HASH_BYTES}
-    _erase_unknown(connection, left - set(mailboxes), keyed_hash)
     # Who has them may be deleted at the same time: the later of the two erases them.
     lock_keys(connection, {one.account_key for one in having(connection, mailboxes)})
     had = values(connection, SQL["had"], {"address_hashes": sorted(mailboxes)})
-    if gone := set(mailboxes).difference(had):
-        log.erase_addresses(connection, gone, keyed_hash, unreadable=True)
+    if unowned := set(mailboxes).difference(had):
+        erase_addresses(connection, unowned, keyed_hash, unreadable=True)
 
 
-def erase_strangers(
+def erase_unknown_addresses(
     connection: Connection, mailboxes: Collection[bytes], keyed_hash: Callable[[str], bytes]
 ) -> None:
     """Erase mailboxes from the embedded bus that no account has or had, after reports were read.
 
     The accounts that had them may have been deleted before.
     """
-    if mailboxes:
-        # A deletion that is being recorded has looked for these reports already, or will find them.
-        lock_keys(connection, {one.account_key for one in having_had(connection, mailboxes)})
-        _erase_unknown(connection, mailboxes, keyed_hash)
+    if not mailboxes:
+        return
+    # A deletion that is being recorded has looked for these reports already, or will find them.
+    lock_keys(connection, {one.account_key for one in having_had(connection, mailboxes)})
+    if unknown := unknown_mailboxes(connection, mailboxes):
+        erase_addresses(connection, unknown, keyed_hash, unreadable=False)
 
 
-def erase_dead_strangers(
+def erase_unknown_in_dead_letters(
     connection: Connection, dead: Sequence[Message], keyed_hash: Callable[[str], bytes]
 ) -> None:
     """Do so after messages became dead letters, which are as they came in."""
@@ -152,19 +152,21 @@ def erase_dead_strangers(
         name
         for message in dead
         if message.topic == "mail-events"
-        for name in names_of(message.value or b"", keyed_hash)
-        if len(name) == _HASH_BYTES
+        for name in mailboxes_among(names_of(message.value or b"", keyed_hash))
     }
-    erase_strangers(connection, named, keyed_hash)
+    erase_unknown_addresses(connection, named, keyed_hash)
 
 
-def _erase_unknown(
-    connection: Connection, mailboxes: Collection[bytes], keyed_hash: Callable[[str], bytes]
-) -> None:
-    """Erase mailboxes that no account has or had, except in unreadable messages."""
-    known = {one.address_hash for one in having_had(connection, mailboxes)} if mailboxes else set()
-    if gone := set(mailboxes) - known:
-        log.erase_addresses(connection, gone, keyed_hash, unreadable=False)
+def mailboxes_among(names: Iterable[bytes]) -> set[bytes]:
+    """Return which of the names in messages are hashes of addresses."""
+    return {name for name in names if len(name) == _HASH_BYTES}
+
+
+def unknown_mailboxes(connection: Connection, mailboxes: Collection[bytes]) -> set[bytes]:
+    """Return which of some mailboxes no account has or had."""
+    if not mailboxes:
+        return set()
+    return set(mailboxes) - {one.address_hash for one in having_had(connection, mailboxes)}
 
 
 def _key(report: Report, keyed_hash: Callable[[str], bytes]) -> _Added:

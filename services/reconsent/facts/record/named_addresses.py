@@ -30,10 +30,10 @@ class Naming(NamedTuple):
     verified_at: datetime | None
 
 
-def leave_addresses(connection: Connection, keys: Collection[int]) -> None:
+def keep_present_namings(connection: Connection, keys: Collection[int]) -> None:
     """Keep what is known of the addresses that locked accounts have, as that may change."""
     if keys:
-        connection.execute(SQL["leave"], {"keys": sorted(keys)})
+        connection.execute(SQL["keep_present"], {"keys": sorted(keys)})
 
 
 def name_addresses(connection: Connection, namings: Iterable[Naming]) -> None:
@@ -46,7 +46,7 @@ def name_addresses(connection: Connection, namings: Iterable[Naming]) -> None:
     if not once:
         return
     keys = sorted({one.account_key for one in once.values()})
-    leave_addresses(connection, keys)
+    keep_present_namings(connection, keys)
     columns = {
         "account_key": [one.account_key for one in once.values()],
         "address_hash": [one.address_hash for one in once.values()],
@@ -54,6 +54,7 @@ def name_addresses(connection: Connection, namings: Iterable[Naming]) -> None:
         "verified_at": [one.verified_at for one in once.values()],
     }
     connection.execute(SQL["name"], columns)
+    connection.execute(SQL["prune"], {"keys": keys})
     connection.execute(SQL["note"], {"keys": keys})
     lift_by_what_is_known(connection, {one.address_hash for one in once.values()})
 

@@ -8,7 +8,7 @@ from psycopg.errors import UniqueViolation
 
 from reconsent.domain.account import Contact, Profile, Status
 from reconsent.facts.record.locks import lock_mailbox_buckets_shared
-from reconsent.facts.record.mailbox_reports import leave_by_address
+from reconsent.facts.record.mailbox_reports import unsubscribe_by_address
 from reconsent.facts.record.marks import lift_by_what_is_known
 from reconsent.store.copying import copy_text
 from reconsent.store.named import named
@@ -96,8 +96,8 @@ def _apply_what_is_known(connection: Connection) -> None:
     """Lift the marks that the events lift, and record who unsubscribed before it was known."""
     if values(connection, SQL["verifies"]):
         lift_by_what_is_known(connection, values(connection, SQL["verified_and_marked"]))
-    if values(connection, SQL["anyone_left"]):
-        leave_by_address(connection, values(connection, SQL["left"]))
+    if values(connection, SQL["anyone_unsubscribed"]):
+        unsubscribe_by_address(connection, values(connection, SQL["unsubscribed"]))
 
 
 def changed(connection: Connection) -> list[Changed]:

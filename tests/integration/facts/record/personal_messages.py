@@ -17,6 +17,7 @@ from tests.integration.stage import Stage
 ANN: Final = "zq8841.ann@people.test"
 BO: Final = "bo@example.org"
 AT: Final = "2027-01-01T05:00:00Z"
+NOTICE: Final = "39c051cd-1e9e-43ab-8dc0-91497e6d26ec"
 Json = dict[str, Any]
 
 
@@ -55,3 +56,25 @@ def deleting(place: Stage, **gone: object) -> Callable[[Connection], object]:
         return record_accounts(connection, [event], policies, place.signer.address_hash)
 
     return record
+
+
+MESSAGES: Final[dict[str, tuple[str, Json | bytes, str | None]]] = {
+    "names no notice": ("mail-events", report(email=ANN), None),
+    "another spelling": ("mail-events", report(email=f" {ANN.upper()}"), None),
+    "quotes it": ("mail-events", report(email="c@example.org", reason=f"no <{ANN}>"), None),
+    "not ours": ("mail-events", report(email=ANN, reason=f"550 <{ANN}>", notice=NOTICE), NOTICE),
+    "not ours, by its id": (
+        "mail-events",
+        report("delivered", provider_id=f"1={ANN}", notice=NOTICE),
+        NOTICE,
+    ),
+    "unreadable": ("mail-events", report("exploded", email=ANN), None),
+    "cut off": ("mail-events", f'{{"event": "bounced", "email": "{ANN}'.encode(), None),
+    "no JSON": ("mail-events", f"Final-Recipient: rfc822;{ANN}.".encode(), None),
+    "unreadable, by notice": ("mail-events", report("exploded", email=ANN, notice="x"), "x"),
+    "without a key": ("accounts", whole("ann", email=ANN, status="odd"), None),
+    "with another's key": ("accounts", whole("ann", email=ANN, status="odd"), f"{SITE}/bo"),
+    "of an unknown account": ("accounts", {"email": ANN, "account": 7}, None),
+    "evidence": ("choices", whole("ann", evidence=ANN), None),
+}
+"""Messages that name ann or her address: topic, data and key."""

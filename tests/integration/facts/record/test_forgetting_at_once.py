@@ -11,7 +11,7 @@ import pytest
 from reconsent.domain.event import MailEvent
 from reconsent.facts.record import forgetting, mailbox_reports
 from reconsent.facts.record.mail_events import record_mail_events
-from reconsent.store import log
+from reconsent.store import log_erasure
 from reconsent.store.postgres import Connection
 from tests.integration.facts.record.personal_messages import ANN, deleting, message, report
 from tests.integration.informing import HOUR, Informing
@@ -74,14 +74,14 @@ def test_two_deletions_that_wait_for_each_other_erase_the_address(
     shared_with_abe(world)
     both = threading.Barrier(2)
     wait_once = [both.wait, both.wait]
-    erase = mailbox_reports.erase_named_alone
+    erase = mailbox_reports.erase_unowned_addresses
 
     def erase_together(*given: Any) -> None:  # noqa: ANN401 -- passed on
         if wait_once:
             wait_once.pop()(30)
         erase(*given)
 
-    monkeypatch.setattr(forgetting, "erase_named_alone", erase_together)
+    monkeypatch.setattr(forgetting, "erase_unowned_addresses", erase_together)
     with ThreadPoolExecutor(2) as threads:
         done = [
             threads.submit(place.database.transaction, deleting(place, account=account))
@@ -99,6 +99,6 @@ def shared_with_abe(world: Informing) -> None:
     place.producer.send([message(place, "mail-events", report(email=ANN))])
     world.pipeline.settle()
     # Else deletions that look into it wait for each other.
-    place.database.transaction(lambda c: log.note_names(c, place.signer.address_hash))
+    place.database.transaction(lambda c: log_erasure.note_names(c, place.signer.address_hash))
     assert found(place, ANN) >= {"bus_messages.value"}
     place.clock += HOUR

@@ -14,6 +14,7 @@ from reconsent.store import log
 from tests.integration.facts.record.personal_messages import (
     ANN,
     BO,
+    MESSAGES,
     Json,
     deleting,
     message,
@@ -24,7 +25,6 @@ from tests.integration.informing import HOUR, SITE, Informing
 from tests.integration.remains import found
 from tests.integration.stage import Stage
 
-NOTICE: Final = "39c051cd-1e9e-43ab-8dc0-91497e6d26ec"
 STRUCTURED: Final = (("content-type", b"application/cloudevents+json"),)
 
 
@@ -37,29 +37,8 @@ def world(place: Stage) -> Informing:
     return made
 
 
-_MESSAGES: Final[dict[str, tuple[str, Json | bytes, str | None]]] = {
-    "names no notice": ("mail-events", report(email=ANN), None),
-    "another spelling": ("mail-events", report(email=f" {ANN.upper()}"), None),
-    "quotes it": ("mail-events", report(email="c@example.org", reason=f"no <{ANN}>"), None),
-    "not ours": ("mail-events", report(email=ANN, reason=f"550 <{ANN}>", notice=NOTICE), NOTICE),
-    "not ours, by its id": (
-        "mail-events",
-        report("delivered", provider_id=f"1={ANN}", notice=NOTICE),
-        NOTICE,
-    ),
-    "unreadable": ("mail-events", report("exploded", email=ANN), None),
-    "cut off": ("mail-events", f'{{"event": "bounced", "email": "{ANN}'.encode(), None),
-    "no JSON": ("mail-events", f"Final-Recipient: rfc822;{ANN}.".encode(), None),
-    "unreadable, by notice": ("mail-events", report("exploded", email=ANN, notice="x"), "x"),
-    "without a key": ("accounts", whole("ann", email=ANN, status="odd"), None),
-    "with another's key": ("accounts", whole("ann", email=ANN, status="odd"), f"{SITE}/bo"),
-    "of an unknown account": ("accounts", {"email": ANN, "account": 7}, None),
-    "evidence": ("choices", whole("ann", evidence=ANN), None),
-}
-
-
 # The embedded bus has proper keys.
-_ON_THE_BUS: Final = sorted(_MESSAGES.keys() - {"with another's key"})
+_ON_THE_BUS: Final = sorted(MESSAGES.keys() - {"with another's key"})
 
 
 @pytest.mark.parametrize("gone", [{"status": "deleted"}, {"status": "active", "minor": True}])
@@ -69,7 +48,7 @@ def test_nothing_is_left_of_what_was_on_the_bus(
     world: Informing, place: Stage, kind: str, gone: Json, *, read: bool
 ) -> None:
     """Also where nobody has read it yet, and where nobody could; minors' choices stay."""
-    topic, data, key = _MESSAGES[kind]
+    topic, data, key = MESSAGES[kind]
     place.producer.send([message(place, topic, data, key)])
     if read:
         world.pipeline.settle()
@@ -81,10 +60,10 @@ def test_nothing_is_left_of_what_was_on_the_bus(
 
 
 @pytest.mark.usefixtures("world")
-@pytest.mark.parametrize("kind", _MESSAGES)
+@pytest.mark.parametrize("kind", MESSAGES)
 def test_nothing_is_left_in_dead_letters(place: Stage, kind: str) -> None:
     """Those of Kafka have any key, or are in structured mode."""
-    topic, data, key = _MESSAGES[kind]
+    topic, data, key = MESSAGES[kind]
     sent = [message(place, topic, data, key), message(place, topic, data, "any")]
     if not isinstance(data, bytes):
         event = {"specversion": "1.0", "type": "x", "source": "s", "id": "i"}
@@ -110,7 +89,7 @@ def test_a_report_that_comes_after_the_deletion_leaves_no_address(
     """It counts for the mailbox, by a hash, also when it comes once more."""
     place.database.transaction(deleting(place))
     place.clock += HOUR
-    topic, data, key = _MESSAGES[kind]
+    topic, data, key = MESSAGES[kind]
     assert isinstance(data, dict)
     place.producer.send([message(place, topic, data | {"event": "bounced"}, key)])
     world.pipeline.settle()
@@ -138,26 +117,6 @@ def test_what_concerns_others_stays(world: Informing, place: Stage) -> None:
             " WHERE topic LIKE 'mail-events%%' OR topic LIKE '%%.dead'"
         ).fetchall()
     assert sorted(value for (value,) in kept) == sorted(one.value or b"" for one in sent)
-
-
-def test_what_an_earlier_release_left_goes_with_the_next_deletion(
-    world: Informing, place: Stage
-) -> None:
-    """A report about somebody who was deleted then; what cannot be read may still be mended."""
-    left = message(place, "mail-events", report(email=ANN, reason=f"no <{ANN}>"))
-    strange = message(place, "mail-events", report("exploded", email="c@example.org"))
-    place.producer.send([strange])
-    world.pipeline.settle()
-    place.database.transaction(deleting(place))
-    place.producer.send([left])
-    place.clock += HOUR
-    place.database.transaction(deleting(place, account="bo"))
-    assert found(place, ANN) == set()
-    assert found(place, "c@example.org") == {"bus_messages.value"}
-    place.producer.send([message(place, "mail-events", report(email="c@example.org"))])
-    world.pipeline.settle()
-    assert world.pipeline.dead_letters() != []
-    assert found(place, "c@example.org") == {"bus_messages.value"}
 
 
 def test_a_refused_report_that_comes_after_the_deletion_leaves_no_address(

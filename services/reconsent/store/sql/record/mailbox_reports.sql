@@ -16,7 +16,7 @@ JOIN unnest(%(address_hash)s::bytea[], %(since)s::timestamptz[], %(until)s::time
      WITH ORDINALITY AS reports (address_hash, since, until, position) USING (address_hash)
 WHERE state <> 'delivered' AND NOT dead AND accepted_at > since AND accepted_at <= until;
 
--- :name left
+-- :name unsubscribed
 -- Find when reports that name mailboxes said that their owners unsubscribed.
 SELECT address_hash, occurred_at
 FROM mailbox_reports JOIN mailboxes(%(address_hashes)s::bytea[]) USING (bucket, address_hash)

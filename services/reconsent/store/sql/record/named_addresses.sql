@@ -1,4 +1,4 @@
--- :name leave
+-- :name keep_present
 -- Keep since when accounts have named their addresses, and when these were last verified.
 INSERT INTO named_addresses (bucket, account_key, address_hash, named_at, verified_at)
 SELECT bucket, account_key, address_hash, coalesce(address_since, updated_at), email_verified_at
@@ -18,6 +18,20 @@ FROM unnest(%(account_key)s::bigint[], %(address_hash)s::bytea[], %(named_at)s::
 ON CONFLICT (bucket, account_key, address_hash, named_at) DO UPDATE SET
     verified_at = excluded.verified_at
 WHERE excluded.verified_at > coalesce(named_addresses.verified_at, '-infinity');
+
+-- :name prune
+-- Keep of each address the first naming, the one with the latest verification, and those of the 30 days
+-- up to the last.
+DELETE FROM named_addresses USING (
+    SELECT bucket, account_key, address_hash, min(named_at) AS first, max(named_at) AS last,
+           (array_agg(named_at ORDER BY verified_at DESC NULLS LAST, named_at DESC))[1] AS verified
+    FROM named_addresses JOIN listed(%(keys)s::bigint[]) USING (bucket, account_key)
+    GROUP BY bucket, account_key, address_hash
+) AS named
+WHERE named_addresses.bucket = named.bucket
+  AND named_addresses.account_key = named.account_key
+  AND named_addresses.address_hash = named.address_hash
+  AND named_at NOT IN (first, verified) AND last - named_at >= interval '30 days';
 
 -- :name note
 -- Note with accounts what is kept of the addresses that they have.

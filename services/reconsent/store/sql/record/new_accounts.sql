@@ -98,11 +98,11 @@ JOIN mailbox_marks ON mailbox_marks.bucket = bucket_of_hash(compared.address_has
                   AND mailbox_marks.address_hash = compared.address_hash
 WHERE verified_at IS NOT NULL;
 
--- :name anyone_left
+-- :name anyone_unsubscribed
 -- Tell whether any report that names an address says that its owner unsubscribed.
 SELECT bucket FROM mailbox_reports WHERE event = 'unsubscribed' LIMIT 1;
 
--- :name left
+-- :name unsubscribed
 -- Find the mailboxes whose owners unsubscribed, among those of the accounts that are simply new.
 SELECT DISTINCT compared.address_hash
 FROM compared_accounts AS compared
