@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import pty
+import subprocess
+import sys
 from typing import Final
 
 import pytest
@@ -216,3 +220,40 @@ def test_a_setting_that_nobody_reads_is_told(world: World) -> None:
     assert ended.complaint == (
         "RECONSENT_DELIVERRY: no such setting: did you mean RECONSENT_DELIVERY? (warning)"
     )
+
+
+@pytest.mark.usefixtures("told")
+@pytest.mark.parametrize(("answer", "code"), [("n", 1), ("", 1), ("y", 0)])
+def test_warnings_are_repeated_before_a_version_is_published(
+    world: World, answer: str, code: int
+) -> None:
+    """It never changes afterwards: on a terminal anything but a yes publishes nothing."""
+    name = f"w{answer}"
+    site = {"policy": name, "properties": [f"{name}.example"]}
+    path = world.policy_file(version("w1", None, (EMAIL, [SERVICE], []), **site))
+    path.with_name("w1.en.md").write_text("# Privacy\n\nBy {{ company }}.\n")
+    ours, theirs = pty.openpty()
+    os.write(ours, f"{answer}\n".encode())
+    ended = subprocess.run(
+        [sys.executable, "-m", "reconsent", "policy", "publish", str(path)],
+        stdin=theirs,
+        capture_output=True,
+        env=world.environment,
+        timeout=60,
+        check=False,
+    )
+    os.close(ours)
+    os.close(theirs)
+    assert ended.returncode == code, ended.stderr
+    warned, asked, _ = ended.stderr.decode().partition(f"Publish {name} w1 as it is, permanently?")
+    assert asked
+    assert "w1.en.md:3: {{ company }} looks like a placeholder" in warned
+    listed = {(one["policy"], one["version"]) for one in world.run("policy", "list").ndjson}
+    assert ((name, "w1") in listed) == (code == 0)
+    if code:
+        elsewhere = world.run("policy", "publish", path)
+        assert elsewhere.out.startswith(f"published {name} w1\n")
+        assert "{{ company }} looks like a placeholder" in elsewhere.err
+    again = world.run("policy", "publish", path)
+    assert again.err == ""
+    assert "is already published" in again.out

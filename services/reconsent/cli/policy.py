@@ -28,9 +28,9 @@ _FILE = click.Path(path_type=Path)
 _HAS_MISTAKES = 2
 
 
-@click.group()
+@click.group(cls=terminal.Commands)
 def policy() -> None:
-    """Check, compare, preview and publish policy versions."""
+    """Check, compare, preview, publish and list policy versions."""
 
 
 @policy.command("check")
@@ -40,7 +40,7 @@ def policy() -> None:
 def check_(program: Program, file: Path, *, as_json: bool) -> int:
     """Report every mistake in a policy FILE, one per line; exit 2 if there is any."""
     from reconsent.words import flaws  # noqa: PLC0415 -- loads the page templates
-    from reconsent.words.phrases import has_phrase  # noqa: PLC0415
+    from reconsent.words.phrases import phrase_of  # noqa: PLC0415
 
     reading = read(file)
     version, found, unknown = reading.version, Continued(None), list[Mistake]()
@@ -50,7 +50,7 @@ def check_(program: Program, file: Path, *, as_json: bool) -> int:
             found = continued(version, file, policies.by_name.get(version.policy))
             came_in = that_came_in(connection, policies, found.line, version)
             unknown = [reading.mistake(*one) for one in came_in]
-    findings = check(reading, found.line, policies.owners, has_phrase, flaws)
+    findings = check(reading, found.line, policies.owners, phrase_of, flaws)
     findings = replace(findings, warnings=(*findings.warnings, *unknown))
     if as_json:
         terminal.document(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from datetime import timedelta
@@ -18,8 +19,8 @@ from reconsent.domain.cloudevents import pack
 from reconsent.domain.errors import BadInputError
 from reconsent.facts.read.names import any_account
 from reconsent.facts.record.publishing import publish as record
-from reconsent.files.policy import PolicyFile, load
-from reconsent.files.policy_checks import refuse_slips
+from reconsent.files.policy import PolicyFile, load, read
+from reconsent.files.policy_checks import check, refuse_slips
 
 if TYPE_CHECKING:
     from reconsent.domain.policy import PolicyVersion
@@ -126,12 +127,22 @@ def _write_mails(program: Program, version: PolicyVersion, folder: Path, at_most
 
 @click.command("publish")
 @click.argument("file", type=_FILE)
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @terminal.json_option
 @with_program
-def publish(program: Program, file: Path, *, as_json: bool) -> None:
-    """Publish a policy FILE. A published version never changes; repeating it has no effect."""
+def publish(program: Program, file: Path, *, yes: bool, as_json: bool) -> int:
+    """Publish a policy FILE. A published version never changes; repeating it has no effect.
+
+    Repeats the warnings of `policy check`. If there are any, asks for confirmation on a terminal;
+    the exit code is 1 if it is not given.
+    """
     loaded = _loaded(program, file)
     version = loaded.version
+    if _warned(program, file, version) and not yes and sys.stdin.isatty():
+        question = f"Publish {version.policy} {version.version} as it is, permanently?"
+        if not click.confirm(question, err=True):
+            terminal.complain("nothing was published")
+            return 1
     new = _placed(
         loaded,
         file,
@@ -157,6 +168,23 @@ def publish(program: Program, file: Path, *, as_json: bool) -> None:
         click.echo(_next(program, version))
     else:
         click.echo(f"{version.policy} {version.version} is already published; nothing changed")
+    return 0
+
+
+def _warned(program: Program, file: Path, version: PolicyVersion) -> bool:
+    """Print the warnings about a version that is not published yet; tell whether there are any."""
+    from reconsent.words import flaws  # noqa: PLC0415 -- loads the page templates
+    from reconsent.words.phrases import phrase_of  # noqa: PLC0415
+
+    with program.database.connection() as connection:
+        policies = program.versions.now(connection)
+    line = policies.by_name.get(version.policy)
+    if line and version.version in line.by_name:
+        return False
+    findings = check(read(file), line, policies.owners, phrase_of, flaws)
+    for warning in () if findings.mistakes else findings.warnings:
+        terminal.complain(f"{warning} (warning)")
+    return bool(findings.warnings) and not findings.mistakes
 
 
 def _loaded(program: Program, file: Path) -> PolicyFile:

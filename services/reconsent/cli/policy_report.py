@@ -51,7 +51,10 @@ def _by_uses(
 
 def _heading(changes: tuple[Change, ...], old: PolicyVersion | None, new: PolicyVersion) -> str:
     if old is None:
-        return f"{new.policy} {new.version} is the first version; nobody is asked about it."
+        return (
+            f"{new.policy} {new.version} is the first version; it asks only about data of an"
+            " unknown version."
+        )
     between = f"{new.policy} {new.version} after {old.version}"
     if not changes:
         return f"{between}: nothing changes."

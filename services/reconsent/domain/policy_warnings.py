@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from reconsent.domain.times import duration
+from reconsent.domain.use import narrower
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -14,8 +15,8 @@ if TYPE_CHECKING:
 
 Place = tuple[str | int, ...]
 
-HasPhrase = Callable[[str, str], bool]
-"""Tells whether reconsent has a phrase of its own for a key in a locale."""
+PhraseOf = Callable[[str, str], "tuple[str, str] | None"]
+"""Finds what reconsent itself says for a key in a locale: the key or a parent, and its phrase."""
 
 
 class TextFlaws(Protocol):
@@ -109,13 +110,13 @@ def _words(version: PolicyVersion) -> list[tuple[Place, str, str | None]]:
 
 
 def warnings(
-    version: PolicyVersion, line: Policy | None, has_phrase: HasPhrase
+    version: PolicyVersion, line: Policy | None, phrase_of: PhraseOf
 ) -> Iterator[tuple[Place, str]]:
     """Yield places in the policy file, and what readers or the author would miss there."""
     before = line.by_name.get(version.follows) if line and version.follows else None
     for locale in before.texts if before else ():
         if locale not in version.texts:
-            yield ("texts",), f"has no {locale}, which {version.follows!r} has"
+            yield ("texts",), f"there is no text in {locale!r}, which {version.follows!r} has"
     if before:
         yield from _other_parties(version, before)
     yield from _unnamed(version)
@@ -124,14 +125,31 @@ def warnings(
         yield ("joint_controllers", index), f"{version.controller} is the controller already"
     yield from _left_out_and_listed(version)
     for place, key in _keys(version):
-        lacking = [
-            locale
-            for locale in version.texts
-            if key not in version.words.get(locale, {}) and not has_phrase(key, locale)
-        ]
-        if lacking:
-            yield place, f"{key} has no phrase in {', '.join(lacking)}: people would read the key"
+        yield from _without_phrase(version, place, key, phrase_of)
     yield from _never_sent(version)
+
+
+def _without_phrase(
+    version: PolicyVersion, place: Place, key: str, phrase_of: PhraseOf
+) -> Iterator[tuple[Place, str]]:
+    """Warn where people would read a key, or of something broader than it."""
+    lacking: list[str] = []
+    for locale in version.texts:
+        own = [name for name in version.words.get(locale, {}) if narrower(name, key) == key]
+        found = phrase_of(key, locale)
+        if own and (found is None or len(max(own, key=len)) >= len(found[0])):
+            continue
+        if found is None:
+            lacking.append(locale)
+        elif found[0] != key:
+            broader, phrase = found
+            message = (
+                f"{key} has no phrase of its own in {locale}: people would read {phrase!r}, that of"
+                f" {broader}"
+            )
+            yield place, message
+    if lacking:
+        yield place, f"{key} has no phrase in {', '.join(lacking)}: people would read the key"
 
 
 def _never_sent(version: PolicyVersion) -> Iterator[tuple[Place, str]]:

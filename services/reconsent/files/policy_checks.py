@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from reconsent.domain.change import content_hash
 from reconsent.domain.policy_line import mistakes
-from reconsent.domain.policy_warnings import HasPhrase, TextFlaws, slips, warnings, word_flaws
+from reconsent.domain.policy_warnings import PhraseOf, TextFlaws, slips, warnings, word_flaws
 from reconsent.files.policy import Mistake, PolicyFile, PolicyFileError, Reading
 from reconsent.files.policy_mistakes import field_of
 
@@ -31,7 +31,7 @@ def check(
     reading: Reading,
     line: Policy | None,
     owners: dict[str, str],
-    has_phrase: HasPhrase,
+    phrase_of: PhraseOf,
     flaws: TextFlaws,
 ) -> Findings:
     """List all mistakes and warnings of a version that is to continue its policy's line.
@@ -50,7 +50,7 @@ def check(
         mistakes=_in_order(*reading.mistakes, *(reading.mistake(*one) for one in against)),
         warnings=(
             *_in_order(
-                *(reading.mistake(*one) for one in warnings(version, line, has_phrase)),
+                *(reading.mistake(*one) for one in warnings(version, line, phrase_of)),
                 *(
                     reading.mistake(*one)
                     for one in word_flaws(version, flaws)
@@ -68,7 +68,11 @@ def _against_line(
     if line is None or version.version not in line.by_name:
         yield from mistakes(version, line, owners)
     elif not _is_published(version, line):
-        yield ("version",), f"{version.version!r} is published already, with other content"
+        message = (
+            f"{version.version!r} is published already, with other content, and never changes: give"
+            " this one a name of its own"
+        )
+        yield ("version",), message
     for locale in version.words:
         if locale not in version.texts:
             yield ("words", locale), "has no text in this language"

@@ -29,6 +29,7 @@ _PLACEHOLDER: Final = re.compile(
       | (?i:insert|your|company|name|date|address|e-?mail|fill|sett\s+inn|navn|dato|firma)
         \b[^\]\n]{0,60})\](?![(\[:])
     | <(?!-)[A-Z][A-Z _-]{2,99}>
+    | \[\[[^\[\]\n]{1,99}\]\](?!\() | \{:[^{}\n]{1,99}\}
     | \b(?:TODO|TBD|FIXME|XXX)\b | \b(?i:lorem\s+ipsum)\b | (?<=[\w:]\s)_{4,}
     """,
     re.VERBOSE,

@@ -43,6 +43,7 @@ _NOT_IN_SLUG: Final = re.compile(r"[^\w\- ]")
 _ANCHOR: Final = re.compile(r"<a\s+(?:id|name)\s*=\s*[\"']([^\"'<>\s]+)[\"']\s*(?:/>|>\s*</a>)")
 _BREAK: Final = re.compile(r"<br\s*/?>")
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+_TAG: Final = re.compile(r"<(?![A-Z][A-Z _-]{2,99}>)[A-Za-z][A-Za-z0-9-]*(?:\s[^<>]*)?/?>")
 _RAW_FOOTNOTE: Final = re.compile(r"\[\^[^\]\s]+\]")
 _ID_OF_THE_PAGE: Final = re.compile(r"main|changes|text|rows|fn(ref)?\d.*")
 
@@ -208,6 +209,9 @@ class _Parsed:
             elif child.type == "text":
                 for raw in _RAW_FOOTNOTE.findall(child.content):
                     self.flaws.append((line, f"the footnote {raw} has no text"))
+                for tag in dict.fromkeys(_TAG.findall(child.content)):
+                    if tag in self.shown:
+                        self.flaws.append((line, f"{tag} is shown as it is written, as text"))
             if not (dead and child.type in ("link_open", "link_close")):
                 yield child
             dead = dead and child.type != "link_close"

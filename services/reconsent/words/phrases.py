@@ -23,7 +23,7 @@ from reconsent.words.translation import LANGUAGES, calendar, catalogue, language
 from reconsent.words.zones import readers_zone
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
     from datetime import datetime
 
     from babel import Locale
@@ -43,10 +43,10 @@ _MOST_NAMED: Final = 5
 """The most kinds of data that a sentence in a mail names; its table has them all."""
 
 
-def has_phrase(key: str, locale: str) -> bool:
-    """Return whether the program has a phrase for a key, or for a parent of it, in a locale."""
+def phrase_of(key: str, locale: str) -> tuple[str, str] | None:
+    """Return the key or nearest parent that the program has a phrase for in a locale, and that."""
     table = phrases(language_of(locale))
-    return any(name in table for name in _lineage(key))
+    return next(((name, table[name]) for name in _lineage(key) if name in table), None)
 
 
 def _lineage(key: str) -> Iterable[str]:
@@ -226,10 +226,12 @@ class Words:
         return self._say("version %(name)s, from %(date)s") % {"name": name, "date": date}
 
     def taken_over_from(
-        self, questions: Iterable[Question], published: Mapping[str, PolicyVersion]
+        self, questions: Collection[Question], published: Mapping[str, PolicyVersion]
     ) -> str | None:
-        """Return the names of earlier controllers of the data, if another controller asks now."""
+        """Return earlier controllers of the data, else of the version before, if another writes."""
         held = dict.fromkeys(name for one in questions for _, name in one.concerns if name)
+        if not questions and self.version.follows:
+            held = {self.version.follows: None}
         names = [
             replace(self, version=published[name]).controller
             for name in held

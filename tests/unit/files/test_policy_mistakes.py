@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from reconsent.domain.policy import Policy
+from reconsent.domain.policy_warnings import PhraseOf
 from reconsent.files.policy import load, read
 from reconsent.files.policy_checks import Findings, check
 from reconsent.words import flaws
+from reconsent.words.phrases import phrase_of
 from tests.drafts import POLICY_FILE, draft, written
 
 
@@ -75,7 +77,10 @@ def test_a_published_version_can_be_checked_again_but_not_changed(tmp_path: Path
     assert _checked(path, line, owners).mistakes == ()
     path.write_text(POLICY_FILE.replace("P7Y", "P8Y"), encoding="utf-8")
     assert [str(one).partition(":")[2] for one in _checked(path, line, owners).mistakes] == [
-        "2: version: '2026-12' is published already, with other content"
+        (
+            "2: version: '2026-12' is published already, with other content, and never"
+            " changes: give this one a name of its own"
+        )
     ]
 
 
@@ -104,7 +109,7 @@ def test_warnings_about_missing_words(tmp_path: Path) -> None:
         (10, "declares.0.data", "user.contact.email has no phrase in en"),
         (15, "declares.1.uses.0", "essential.service.payment has no phrase in en"),
         (17, "declares.1.recipients.0", "payer is not named in parties"),
-        (18, "texts", "has no nb, which 'v1' has"),
+        (18, "texts", "there is no text in 'nb', which 'v1' has"),
         (24, "notice.reminders.1", "P30D is not before respond_by"),
     ]
 
@@ -157,8 +162,23 @@ def test_an_invalid_version_has_only_mistakes_of_form(tmp_path: Path) -> None:
     assert found.warnings == ()
 
 
-def _every(key: str, locale: str) -> bool:
-    return bool(key and locale)
+def test_who_would_read_of_something_broader_is_told(tmp_path: Path) -> None:
+    """A kind of data that only a parent has a phrase for, unless the author has one for it."""
+    content = POLICY_FILE.replace("- data: user.payment", "- data: user.behavior.workouts")
+    told = _checked(written(tmp_path, content), None, {}, phrase_of=phrase_of).warnings
+    [one] = [warning for warning in told if warning.field == "declares.1.data"]
+    assert one.message == (
+        "user.behavior.workouts has no phrase of its own in en: people would read 'your activity on"
+        " our website', that of user.behavior"
+    )
+    for key in ("user.behavior.workouts", "user.behavior"):
+        named = content + f"words: {{en: {{{key}: your workouts}}}}\n"
+        told = _checked(written(tmp_path, named), None, {}, phrase_of=phrase_of).warnings
+        assert not [warning for warning in told if warning.field == "declares.1.data"]
+
+
+def _every(key: str, locale: str) -> tuple[str, str]:
+    return key, locale
 
 
 def _checked(
@@ -166,12 +186,9 @@ def _checked(
     line: Policy | None,
     owners: dict[str, str],
     phrases: set[tuple[str, str]] | None = None,
+    phrase_of: PhraseOf = _every,
 ) -> Findings:
-    known = phrases if phrases is not None else set()
-    return check(
-        read(path),
-        line,
-        owners,
-        lambda key, locale: phrases is None or (key, locale) in known,
-        flaws,
-    )
+    def given(key: str, locale: str) -> tuple[str, str] | None:
+        return (key, locale) if (key, locale) in (phrases or ()) else None
+
+    return check(read(path), line, owners, phrase_of if phrases is None else given, flaws)

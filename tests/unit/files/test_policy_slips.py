@@ -11,7 +11,7 @@ from reconsent.domain.policy import Policy
 from reconsent.files.policy import PolicyFileError, load, read
 from reconsent.files.policy_checks import check, refuse_slips
 from reconsent.words import flaws
-from reconsent.words.phrases import has_phrase
+from reconsent.words.phrases import phrase_of
 from tests.drafts import POLICY_FILE, written
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 def test_it_is_refused_with_its_place(tmp_path: Path, old: str, new: str, told: str) -> None:
     """Check and publish refuse it; what was published with it before has no mistakes."""
     path = written(tmp_path, POLICY_FILE.replace(old, new))
-    found = check(read(path), None, {}, has_phrase, flaws)
+    found = check(read(path), None, {}, phrase_of, flaws)
     assert [str(one) for one in found.mistakes] == [f"{path}:{told}"]
     field = told.split(": ")[1]
     assert field not in {one.field for one in found.warnings}
@@ -65,7 +65,7 @@ def test_it_is_refused_with_its_place(tmp_path: Path, old: str, new: str, told: 
     assert str(refused.value) == f"{path}:{told}"
 
     published = Policy(name="campaigner", versions=(loaded.version,))
-    assert check(read(path), published, {}, has_phrase, flaws).mistakes == ()
+    assert check(read(path), published, {}, phrase_of, flaws).mistakes == ()
     refuse_slips(loaded, path, published, flaws)
 
 
@@ -74,7 +74,7 @@ def test_what_can_be_meant_is_not_refused(tmp_path: Path) -> None:
     content = POLICY_FILE.replace("What changes", '"What\\nchanges"')
     content = content.replace("name: Example Inc.", 'name: "\\u0645\\u06cc\\u200c\\u062e\\u200f"')
     path = written(tmp_path, content)
-    assert check(read(path), None, {}, has_phrase, flaws).mistakes == ()
+    assert check(read(path), None, {}, phrase_of, flaws).mistakes == ()
     countries = [code for code in map(str, Locale("en").territories) if flaws.is_country(code)]
     assert len(countries) == 249 + 1
     assert {"NO", "TW", "XK", "GB"} <= set(countries)

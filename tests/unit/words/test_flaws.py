@@ -28,7 +28,7 @@ def _about(text: str, locale: str = "en") -> list[tuple[int, str]]:
     "placeholder",
     ["{{ company }}", "{% include x %}", "${NAME}", "<%= name %>", "%company%", "[COMPANY]",
      "[COMPANY NAME]", "[Your Company]", "[insert date]", "<COMPANY NAME>", "TODO", "Lorem ipsum",
-     "[sett inn navn]"],
+     "[sett inn navn]", "[[toc]]", "{:toc}"],
 )  # fmt: skip
 def test_placeholders_that_nobody_filled_in_are_found(placeholder: str) -> None:
     """In a text with their line, and in titles, summaries, names and phrases."""
@@ -36,6 +36,19 @@ def test_placeholders_that_nobody_filled_in_are_found(placeholder: str) -> None:
     assert line == 3
     assert message.endswith("looks like a placeholder that nobody filled in")
     assert list(of_words(f"By {placeholder}.", "en")) == [message]
+
+
+@pytest.mark.parametrize(
+    ("html", "tags"),
+    [('See <a href="https://a.example">our page</a>.', ['<a href="https://a.example">']),
+     ("<details><summary>More</summary>\n\n- one\n\n</details>", ["<details>", "<summary>"]),
+     ("Dear <name>", ["<name>"]), ("H<sub>2</sub>O<br>", ["<sub>"])],
+)  # fmt: skip
+def test_html_that_people_would_read_as_it_is_written_is_found(html: str, tags: list[str]) -> None:
+    """Each tag that opens something; no line breaks, which work, and no tags in code."""
+    assert _about(f"# Privacy\n\n{html}\n\n`<b>`, &lt;i&gt;, <https://a.example>") == [
+        (3, f"{tag} is shown as it is written, as text") for tag in tags
+    ]
 
 
 def test_marks_of_mails_are_not_for_texts() -> None:

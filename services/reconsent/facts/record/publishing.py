@@ -55,7 +55,10 @@ def publish(
     if known:
         if known == [digest]:
             return False
-        message = f"version: {version.version!r} is published already, with other content"
+        message = (
+            f"version: {version.version!r} is published already, with other content, and never"
+            " changes: give this one a name of its own"
+        )
         raise BadInputError(message)
     policies = versions.now(connection)
     admit(version, policies.by_name.get(version.policy), policies.owners)
