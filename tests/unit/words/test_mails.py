@@ -223,6 +223,29 @@ def test_another_controller_says_who_it_takes_over_from() -> None:
     assert sentence in _Html(mail.html).text
 
 
+@pytest.mark.parametrize("kind", ["choice", "reminder"])
+def test_another_controller_does_not_say_that_nothing_changes(kind: Kind) -> None:
+    """Without a yes it may not use what was collected for another one, not even as before."""
+    now = asked(second(controller="adpartner"))
+    mail = _mail(kind, asked=now, questions=now.questions)
+    for form in (mail.text, _Html(mail.html).text):
+        assert (
+            "If you do nothing, Northlight Ads may not use the data we already hold for what we ask"
+            " here. No answer means no." in form
+        )
+        assert "nothing changes" not in form
+
+
+def test_information_of_another_controller_says_so() -> None:
+    """Who has nothing to decide reads who is responsible now, and not that all stays as it was."""
+    mail = _mail("information", asked=asked(second(controller="adpartner")))
+    for form in (mail.text, _Html(mail.html).text):
+        assert "takes over the responsibility for your data from Example Inc." in form
+        assert "You need to do nothing." in form
+        assert "Nothing changes" not in form
+    assert "takes over" not in _mail("information").text
+
+
 def test_an_information_mail_asks_nothing() -> None:
     """It tells what changes, and that nothing has to be done; there is nothing to choose."""
     mail = _mail("information")
