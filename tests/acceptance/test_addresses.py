@@ -107,7 +107,7 @@ def test_operators_mark_and_lift(suppressed: World) -> None:
     )
     assert lifted.json == {"addresses": 1, "lifted": {"bounced": 1, "complained": 1}}
     one = suppressed.run("addresses", "lift", "eve@people.test", "--as", "bounced", "--reason", "x")
-    assert one.out == "0 bounced marks lifted of 1 address\n"
+    assert one.out == "marks lifted: 0 bounced, of 1 address\n"
     after = suppressed.run("addresses", "list", "-", stdin=_GIVEN)
     ann, eve = after.ndjson
     assert [(one["mark"], one["lifted_by"]) for one in ann["marks"]] == [

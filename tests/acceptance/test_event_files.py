@@ -44,7 +44,7 @@ def _line(**changed: Any) -> str:  # noqa: ANN401 -- as in an event
         ("c.csv", f"{HEAD}\n{CSV_ROW}\n{CSV_ROW},more", ":3: "),
         ("c.csv", f'{HEAD}\n{CSV_ROW}\nshop.example,"unclosed', ":3: "),
         ("c.csv", f"{HEAD}\n{CSV_ROW}\n{CSV_ROW.replace('Z', '')}", ":3: collected_at: "),
-        ("c.csv", "", ":1: property: "),
+        ("c.csv", "", ":1: is empty"),
     ],
     ids=lambda value: str(value)[:40],
 )

@@ -75,9 +75,7 @@ def test_a_release_is_paused_resumed_and_cancelled(world: World) -> None:
     assert paused == {"policy": "shop", "policy_version": "v3", "order": "pause", "changed": True}
     world.work()
     assert world.mails() == []
-    [release] = [
-        r for r in world.run("release", "list", "--json").ndjson if r["policy_version"] == "v3"
-    ]
+    [release] = [r for r in world.run("release", "list").ndjson if r["policy_version"] == "v3"]
     assert (release["state"], release["notices"]) == ("paused", {"planned": 2})
     world.run("release", "resume", "shop", "v3")
     world.work("dispatcher")

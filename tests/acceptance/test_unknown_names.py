@@ -32,7 +32,7 @@ def named(world: World) -> World:
         "'nams.example', which no policy lists: did you mean names.example?",
         "nams.example with the time zone 'Oslo', which does not exist; one is Europe/Oslo",
     )
-    assert told == [f"{path}:2: 1 account of {words} (warning)" for words in what]
+    assert told == [f"{path}:2: 1 account event of {words} (warning)" for words in what]
     misspelt = {**_AT, "data_category": "user.contct.email", "collected_under": "n1"}
     good = collection("ann", **_AT, collected_under="n1")
     path = world.lines([good, collection("ann", **misspelt), collection("cy", **misspelt)])
@@ -67,10 +67,12 @@ def test_status_counts_them_until_they_are_known(named: World) -> None:
 
     draft = version("n2", "n1", (EMAIL, [SERVICE], []), **_SITE)
     told = named.run("policy", "check", named.policy_file(draft)).err
-    assert "1 account of 'nams.example', which no policy lists" in told
+    assert "1 account event of 'nams.example', which no policy lists" in told
     assert f"{CATEGORY}; they came in already (warning)" in told
     listed = named.policy_file(draft | {"properties": ["names.example", "nams.example"]})
     assert "nams.example" not in named.run("policy", "check", listed).err
+    other = version("o1", None, (EMAIL, [SERVICE], []), policy="other", properties=["nms.example"])
+    assert "(warning)" not in named.run("policy", "check", named.policy_file(other)).err
     named.run("policy", "publish", listed)
     assert "accounts property nams.example" not in unknown()
 

@@ -51,7 +51,7 @@ def _stated(context: click.Context, parameter: click.Parameter, value: str) -> s
 _reason = click.option("--reason", required=True, callback=_stated, help="Why; it is kept.")
 
 
-@click.group("addresses")
+@click.group("addresses", cls=terminal.Commands)
 def addresses_group() -> None:
     """List, make and lift the marks on mailboxes that get no mail.
 
@@ -145,10 +145,9 @@ def lift(
     if as_json:
         terminal.document({"addresses": len(hashes), "lifted": counts})
     else:
-        words = " and ".join(f"{count:,} {kind}" for kind, count in counts.items())
-        click.echo(
-            f"{words} marks lifted of {terminal.plural(len(hashes), 'address', 'addresses')}"
-        )
+        words = ", ".join(f"{count:,} {kind}" for kind, count in counts.items())
+        given = terminal.plural(len(hashes), "address", "addresses")
+        click.echo(f"marks lifted: {words}, of {given}")
 
 
 # ------------------------------------------------------------------ addresses

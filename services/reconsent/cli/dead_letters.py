@@ -37,7 +37,7 @@ _all_option = click.option("--all", "everything", is_flag=True, help="All dead l
 _ids = click.argument("ids", nargs=-1, metavar="[ID]...")
 
 
-@click.group("dead-letters")
+@click.group("dead-letters", cls=terminal.Commands)
 def dead_letters_group() -> None:
     """List, show, retry, discard or accept messages that could not be used."""
 

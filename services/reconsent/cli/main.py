@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Self
 
 import click
-from typing_extensions import override
 
 from reconsent.cli.addresses import addresses_group
 from reconsent.cli.consents import consents
@@ -31,7 +30,7 @@ from reconsent.cli.topics import topics
 from reconsent.config import Settings, settings, unread
 from reconsent.domain.errors import BadInputError, OutsideError, ReconsentError
 from reconsent.files.policy import PolicyFileError
-from reconsent.terminal import complain
+from reconsent.terminal import Commands, complain
 
 if TYPE_CHECKING:
     from reconsent.program import Program
@@ -39,16 +38,7 @@ if TYPE_CHECKING:
 INTERRUPTED = 130
 
 
-class _Ordered(click.Group):
-    """A group that lists its commands in the order in which they were added."""
-
-    @override
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        del ctx
-        return list(self.commands)
-
-
-@click.group(cls=_Ordered, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="reconsent")
 def cli() -> None:
     """Ask people before their data is used in a new way, and prove what they said.

@@ -34,7 +34,7 @@ _AT_ONCE = 20_000
 _DONE = {"pause": "paused", "resume": "resumed", "cancel": "cancelled"}
 
 
-@click.group()
+@click.group(cls=terminal.Commands)
 def release() -> None:
     """List the releases; pause, resume or cancel one, or ask again what did not arrive."""
 
@@ -49,12 +49,17 @@ def list_releases(program: Program, *, as_json: bool) -> None:
         return releases(connection, program.versions.now(connection))
 
     found = program.database.transaction(read)
-    if as_json:
+    if not terminal.for_people(as_json=as_json):
         terminal.lines(map(_json, found))
         return
-    for one in found:
-        states = ", ".join(f"{count:,} {state}" for state, count in _states(one).items())
-        click.echo(f"{one.policy} {one.policy_version}: {one.state}; {states or 'no notices'}")
+    terminal.table(
+        ("policy", "version", "state", "notices"),
+        ((one.policy, one.policy_version, one.state, _in_words(one)) for one in found),
+    )
+
+
+def _in_words(one: Release) -> str:
+    return ", ".join(f"{count:,} {state}" for state, count in _states(one).items()) or "none"
 
 
 def _json(one: Release) -> dict[str, Any]:
@@ -128,10 +133,13 @@ def cancel(program: Program, policy: str, version: str, *, yes: bool, as_json: b
     can still answer. A later version asks again. Asks for confirmation on a terminal; the exit
     code is 1 if it is not given.
     """
-    question = f"Cancel the release of {policy} {version} permanently?"
-    if not yes and sys.stdin.isatty() and not click.confirm(question, err=True):
-        terminal.complain("nothing was cancelled")
-        return 1
+    if not yes and sys.stdin.isatty():
+        waiting = _waiting(program, policy, version)
+        people = "1 account waits" if waiting == 1 else f"{waiting:,} accounts wait"
+        question = f"{people} for its mail. Cancel the release of {policy} {version} permanently?"
+        if not click.confirm(question, err=True):
+            terminal.complain("nothing was cancelled")
+            return 1
     _order(program, "cancel", policy, version, as_json=as_json)
     return 0
 
@@ -175,6 +183,19 @@ def resend_release(
         asked_again = terminal.plural(resent.asked_again, "notice")
         marked = f"; {resent.marked:,} not, because the mailbox is marked" if resent.marked else ""
         click.echo(f"{policy} {version}: {asked_again} asked again{marked}")
+
+
+def _waiting(program: Program, policy: str, version: str) -> int:
+    """Count the notices of a release that would be mailed."""
+
+    def read(connection: Connection) -> list[Release]:
+        policies = program.versions.locked(connection)
+        current_release(policies, policy, version)
+        return releases(connection, policies)
+
+    found = program.database.transaction(read)
+    [one] = [each for each in found if (each.policy, each.policy_version) == (policy, version)]
+    return sum(count for state, count in _states(one).items() if state in ("planned", "due"))
 
 
 def _resume_after_restore(program: Program, *, as_json: bool) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from reconsent.program import Program
 
 
-@click.group()
+@click.group(cls=terminal.Commands)
 def topics() -> None:
     """Create or check the topics on KAFKA_BOOTSTRAP_SERVERS."""
 

@@ -106,8 +106,15 @@ def that_came_in(
     found: list[tuple[Place, str]] = []
     for unknown, events in still_unknown(connection, known):
         place = _PLACES.get(unknown.field)
-        listed = version.properties
-        concerned = unknown.property in listed or did_you_mean(unknown.property, listed)
-        if place and concerned:
+        if place and _concerns(version, unknown.property, known):
             found.append((place, f"{known.in_words(unknown, events)}; they came in already"))
     return found
+
+
+def _concerns(version: PolicyVersion, property_name: str, known: KnownNames) -> bool:
+    """Tell whether a version lists a property, or the one that was probably meant."""
+    policy = known.policy_of(property_name)
+    if policy:
+        return policy.name == version.policy
+    meant = did_you_mean(property_name, known.properties)
+    return bool(meant) and meant == did_you_mean(property_name, version.properties)

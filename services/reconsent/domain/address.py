@@ -126,6 +126,8 @@ def _joins(domain: str, place: int) -> bool:
 
 def _parts(email: str) -> tuple[str, str]:
     """Return an address's local part and its domain, in the ASCII form used in DNS."""
+    if email.rstrip().endswith(">"):
+        raise UnusableAddressError("the address should stand alone, without a name and < >")
     local, at, domain = email.strip().rpartition("@")
     if not at or not local:
         raise UnusableAddressError("the address has no @ with something before it")

@@ -7,6 +7,7 @@ never makes an event invalid.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -161,6 +162,8 @@ class PolicyVersionEvent(PolicyVersion):
 
 DatedEvent = AccountEvent | CollectionEvent | ChoiceEvent | MailEvent
 Event = DatedEvent | PolicyVersion
+_LINE: Final = re.compile(r" at line 1 column (?=\d+\Z)")
+"""Where a parser found a mistake: a line of a file is its whole text."""
 _TIMES: Final[Mapping[type[Event], str]] = {
     AccountEvent: "updated_at",
     CollectionEvent: "collected_at",
@@ -241,10 +244,12 @@ def mistake(error: ValidationError) -> str:
 def in_words(wrong: Mapping[str, Any]) -> str:
     """Describe an error of pydantic's: `field: what is wrong`."""
     if wrong["type"] == "json_invalid":
-        return f"not JSON: {wrong['ctx']['error']}"
+        return f"not JSON: {_LINE.sub(' at character ', wrong['ctx']['error'])}"
     words = wrong["msg"].removeprefix("Value error, ")
     words = words[:1].lower() + words[1:]
     if wrong["type"] == "string_pattern_mismatch":
         words = FORMS.get(wrong["ctx"]["pattern"], words)
+    elif wrong["type"] in ("bool_type", "bool_parsing"):
+        words = "should be true or false"
     place = ".".join(map(str, wrong["loc"]))
     return f"{place}: {words}" if place else words

@@ -94,6 +94,11 @@ class KnownNames:
             return all(narrower(name, other) is None for other in known)
         return name != ANY and name not in known
 
+    @property
+    def properties(self) -> Collection[str]:
+        """All properties that policies list."""
+        return self._owners.keys()
+
     def policy_of(self, property_name: str) -> Policy | None:
         """Return the policy that lists a property."""
         return self._policies.get(self._owners.get(property_name, ""))
@@ -101,7 +106,8 @@ class KnownNames:
     def in_words(self, unknown: UnknownName, events: int) -> str:
         """Say in one line how many events have a name, and which one was probably meant."""
         topic, property_name, field, name = unknown
-        counted = f"{events:,} {topic if events != 1 else topic.removesuffix('s')}"
+        what_came = "account events" if topic == "accounts" else topic
+        counted = f"{events:,} {what_came if events != 1 else what_came.removesuffix('s')}"
         if field == "property":
             return f"{counted} of {name!r}, which no policy lists{did_you_mean(name, self._owners)}"
         if field in _OF_PEOPLE:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from reconsent.domain.errors import BadInputError
 from reconsent.domain.event import TOPICS
 from reconsent.domain.policy import PolicyVersion
+from reconsent.domain.spelling import did_you_mean
 from reconsent.files.lines import Readable, lines_of
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def _text(line: bytes, place: str) -> str:
     try:
         return line.decode()
     except UnicodeDecodeError as error:
-        raise BadInputError(f"{place}: not UTF-8") from error
+        raise BadInputError(f"{place}: not UTF-8: save the file as UTF-8") from error
 
 
 def _fields(topic: str) -> dict[str, FieldInfo]:
@@ -86,11 +87,13 @@ def _mistake_in_header(columns: list[str], topic: str) -> str | None:
     if issubclass(TOPICS[topic].model, PolicyVersion):
         return f"{topic} cannot be read from CSV"
     fields = _fields(topic)
+    if not columns:
+        return "is empty: the first line should name the columns"
     if wrong := mistake_in_separators(columns):
         return wrong
     for column in columns:
         if column not in fields:
-            return f"{column}: no such column"
+            return f"{column}: no such column{did_you_mean(column, fields)}"
         if columns.count(column) > 1:
             return f"{column}: is listed twice"
     missing = [name for name, field in fields.items() if field.is_required()]

@@ -158,7 +158,7 @@ def _document(content: IO[bytes], name: str) -> Iterator[tuple[int, Row]]:
     try:
         text_ = content.read().decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise BadInputError(f"{name}: not UTF-8") from error
+        raise BadInputError(f"{name}: not UTF-8: save the file as UTF-8") from error
     whole = _loaded(text_, name)
     listed, start = whole, text_.find("[")
     if isinstance(whole, dict):

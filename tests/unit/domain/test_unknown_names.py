@@ -57,14 +57,14 @@ def test_what_no_policy_has_is_unknown(
     ("topic", "names", "words"),
     [
         ("accounts", ("campagner.example", None, None),
-         ("2 accounts of 'campagner.example', which no policy lists: did you mean "
+         ("2 account events of 'campagner.example', which no policy lists: did you mean "
          "campaigner.example?")),
         ("collections", ("campaigner.example", "user.contct.email", None),
          ("2 collections of campaigner.example with the category 'user.contct.email', which no "
          "version of campaigner declares: did you mean user.contact.email?")),
         ("accounts", ("campaigner.example", None, "Oslo"),
-         ("2 accounts of campaigner.example with the time zone 'Oslo', which does not exist; one "
-         "is Europe/Oslo")),
+         ("2 account events of campaigner.example with the time zone 'Oslo', which does not exist; "
+         "one is Europe/Oslo")),
     ],
 )  # fmt: skip
 def test_the_name_that_was_meant_is_suggested(
@@ -73,7 +73,8 @@ def test_the_name_that_was_meant_is_suggested(
     """With how many events have the unknown one."""
     [unknown] = _KNOWN.unknown(topic, names)
     assert _KNOWN.in_words(unknown, 2) == words
-    assert _KNOWN.in_words(unknown, 1).startswith(f"1 {topic.removesuffix('s')} of ")
+    what = "account event" if topic == "accounts" else topic.removesuffix("s")
+    assert _KNOWN.in_words(unknown, 1).startswith(f"1 {what} of ")
 
 
 def test_what_may_be_a_person_is_not_kept() -> None:

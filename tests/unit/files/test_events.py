@@ -209,10 +209,11 @@ def test_one_malformed_line_rejects_the_whole_file(ndjson: Path, content: str, p
 @pytest.mark.parametrize(
     ("content", "place"),
     [
-        (b"", r":1: property: the column is missing"),
+        (b"", r":1: is empty: the first line should name the columns"),
         (b"property,account,status\n", r":1: contact: the column is missing"),
         (f"{HEADER},colour\n".encode(), r":1: colour: no such column"),
         (f"{HEADER},given_email\n".encode(), r":1: given_email: no such column"),
+        (f"{HEADER},e-mail\n".encode(), r":1: e-mail: no such column: did you mean email\?"),
         (f"{HEADER},status\n".encode(), r":1: status: is listed twice"),
         (HEADER.replace(",", ";").encode(), r":1: has semicolons between its columns; CSV needs"),
         (f'"{HEADER}"'.replace(",", '";"').encode(), r":1: has semicolons between its columns;"),
