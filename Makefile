@@ -77,8 +77,8 @@ test: $(STAMP) browser ## All tests except test-engines (ARGS="-k word" selects 
 test-engines: $(STAMP) ## The long tests: crashes, restores, outages of Kafka, Citus, many random histories
 	$(PYTEST) -m 'engines and not chaos' $(ARGS)
 	$(PYTEST) tests/chaos --rounds=5 $(ARGS)
-	$(PYTEST) tests/integration/test_pipeline_model.py tests/integration/test_invariants.py \
-	  tests/integration/workers/test_relay.py tests/model --hypothesis-profile=wide $(PARALLEL) $(ARGS)
+	$(PYTEST) tests/integration tests/model -m 'hypothesis and not engines and not wrong_rules' \
+	  --hypothesis-profile=wide $(PARALLEL) $(ARGS)
 
 wrong-rules: $(STAMP) ## For each rule a wrong one that random worlds must find (40 minutes)
 	$(PYTEST) tests/integration/test_wrong_rules.py -m wrong_rules -n $(WORKERS) --dist=worksteal $(ARGS)

@@ -30,7 +30,7 @@ from tests.model.rules import World
 from tests.model.steps import Dispatch, Plan, Player, Publish, Step, every_permit
 from tests.model.worlds import NO_MAIL, stories
 
-few = settings(max_examples=settings().max_examples // 16)
+few = settings(max_examples=settings().max_examples // 12)
 
 
 @pytest.fixture(scope="module")

@@ -33,7 +33,7 @@ from tests.model.steps import Permit, Plan, Record, Step, every_permit
 from tests.model.worlds import stories
 
 _LAPSE = "UPDATE leases SET until = clock_timestamp() WHERE name = 'relay permissions'"
-few = settings(max_examples=settings().max_examples // 32)
+few = settings(max_examples=settings().max_examples // 20)
 breaks = st.lists(st.none() | st.integers(0, 5), max_size=12)
 
 

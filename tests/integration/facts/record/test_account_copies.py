@@ -8,7 +8,7 @@ from itertools import permutations
 from typing import Any, Final
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from reconsent.facts.record.unsubscribes import Unsubscribe, record_unsubscribes
 from reconsent.store.postgres import Connection, Database
@@ -55,7 +55,6 @@ _PROFILES: Final = [profile(1), profile(2, name="Ann"), profile(3, contact="none
 _ENDS: Final = [("accounts", DELETED), profile(4, minor=True)]
 
 
-@settings(max_examples=80)
 @given(told=told_of([*_PROFILES, ("collections", collection(erased=False))]))
 def test_the_profile_that_wins_is_the_same_in_each_order(
     shared: Database, told: tuple[Sequence[Statement], Sequence[Copy]]
@@ -67,7 +66,6 @@ def test_the_profile_that_wins_is_the_same_in_each_order(
         assert read(shared, query, found) == read(shared, query, expected)
 
 
-@settings(max_examples=80)
 @given(told=told_of([*_PROFILES, *_ENDS, *COLLECTIONS]))
 def test_what_was_erased_does_not_come_back(
     shared: Database, told: tuple[Sequence[Statement], Sequence[Copy]]

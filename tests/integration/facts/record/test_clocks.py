@@ -9,7 +9,7 @@ from itertools import count, permutations
 from typing import Any, Final, LiteralString
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from reconsent.domain.account import Past, history
@@ -214,7 +214,6 @@ _SKEWS: Final = st.timedeltas(timedelta(days=-2), timedelta(days=90))
 _PAUSES: Final = st.timedeltas(timedelta(0), timedelta(days=3))
 
 
-@settings(max_examples=100)
 @given(
     said=st.lists(st.tuples(_PAUSES, _SKEWS), min_size=1, max_size=4),
     repeats=st.lists(st.tuples(_PAUSES, st.integers(0, 3)), max_size=4),

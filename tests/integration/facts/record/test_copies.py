@@ -7,7 +7,7 @@ from itertools import permutations
 from typing import Any, Final
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from reconsent.store.postgres import Database
 from tests.integration.facts.record.copies import (
@@ -53,7 +53,6 @@ def choice(answer: str) -> dict[str, Any]:
 _CHOICES: Final = [("choices", choice("allow")), ("choices", choice("deny"))]
 
 
-@settings(max_examples=60)
 @given(told=told_of(_CHOICES))
 def test_choices_count_from_their_earliest_copies(
     shared: Database, told: tuple[Sequence[Statement], Sequence[Copy]]
@@ -80,7 +79,6 @@ def test_of_three_copies_of_a_yes_the_earliest_counts(
 _WITH_DELETIONS: Final = [*_CHOICES, ("accounts", DELETED)]
 
 
-@settings(max_examples=60)
 @given(told=told_of(_WITH_DELETIONS))
 def test_evidence_goes_with_the_deletion(
     shared: Database, told: tuple[Sequence[Statement], Sequence[Copy]]
@@ -97,7 +95,6 @@ def test_evidence_goes_with_the_deletion(
     assert {evidence for (evidence,) in read(shared, _EVIDENCE, found)} <= may_stay
 
 
-@settings(max_examples=60)
 @given(told=told_of(COLLECTIONS))
 def test_data_is_held_from_its_earliest_copy_and_erased_by_the_earliest(
     shared: Database, told: tuple[Sequence[Statement], Sequence[Copy]]

@@ -71,7 +71,7 @@ def agree(connection: Connection) -> None:
     assert kept == connection.execute(_COUNT.encode()).fetchall()
 
 
-@settings(max_examples=settings().max_examples // 20)
+@settings(max_examples=settings().max_examples // 15)
 @given(story=stories(rejections=True))
 def test_sums_equal_the_notices_in_any_world(place: Stage, story: Sequence[Step]) -> None:
     """Planning, sending, reports, answers and deletions are counted, merged in between or not."""
