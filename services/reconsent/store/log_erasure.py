@@ -34,33 +34,34 @@ def erase(
     deletions: Mapping[bytes, datetime],
     keyed_hash: Callable[[str], bytes],
     repeated: Collection[Event] = (),
-) -> None:
+) -> list[Message]:
     """Erase what the bus knows of deleted accounts, given by key with the time of deletion.
 
     Of accounts and collections what counts up to a deletion is removed, choices lose evidence,
     source and id, and unreadable messages are removed; the same goes for dead letters. What is
     `repeated` counts up to the deletion, whenever it came in. Tombstones stay. The facts need none
-    of it, consumed or not.
+    of it, consumed or not. Returns the messages as they were.
     """
 
     def remaining(kept: Message, named: AbstractSet[bytes]) -> Message | None:
         return after_deletion(kept, max(deletions[name] for name in named), keyed_hash, repeated)
 
-    _rewrite(connection, OF_ACCOUNTS, deletions, remaining, keyed_hash)
+    return _rewrite(connection, OF_ACCOUNTS, deletions, remaining, keyed_hash)
 
 
 def hide(
     connection: Connection, minors: Mapping[bytes, datetime], keyed_hash: Callable[[str], bytes]
-) -> None:
+) -> list[Message]:
     """Take names and addresses out of what the bus says of minors up to some times, by key.
 
-    Unreadable messages are removed; everything else in a message, consumed or not, stays.
+    Unreadable messages are removed; everything else in a message, consumed or not, stays. Returns
+    the messages as they were.
     """
 
     def remaining(kept: Message, named: AbstractSet[bytes]) -> Message | None:
         return of_minor(kept, max(minors[name] for name in named))
 
-    _rewrite(connection, OF_ACCOUNTS, minors, remaining, keyed_hash)
+    return _rewrite(connection, OF_ACCOUNTS, minors, remaining, keyed_hash)
 
 
 def erase_reports(
@@ -107,17 +108,19 @@ def _rewrite(
     names: Iterable[bytes],
     remaining: Callable[[Message, AbstractSet[bytes]], Message | None],
     keyed_hash: Callable[[str], bytes],
-) -> None:
-    """Rewrite the messages that have some names, by key or otherwise, as what remains of them."""
+) -> list[Message]:
+    """Rewrite the messages that have some names, by key or otherwise, as what remains of them.
+
+    Returns those that this changes, as they were.
+    """
     note_names(connection, keyed_hash)
     wanted = set(names)
     of_names = {"names": list(wanted), "topics": list(topics)}
     found = connection.execute(SQL["of_names"], of_names).fetchall()
     kept = [(from_row(tuple(row)), frozenset(noted or ())) for *row, noted in found]
-    rewrite(
-        connection,
-        [(message, remaining(message, wanted & {message.key, *names})) for message, names in kept],
-    )
+    left = [(one, remaining(one, wanted & {one.key, *names})) for one, names in kept]
+    rewrite(connection, left)
+    return [before for before, after in left if after != before]
 
 
 def rewrite(connection: Connection, messages: Iterable[tuple[Message, Message | None]]) -> None:

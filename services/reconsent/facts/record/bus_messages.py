@@ -6,9 +6,13 @@ letters, which lie in the database whichever bus it is.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from reconsent.domain.account import AccountName
+from reconsent.domain.cloudevents import read
+from reconsent.domain.errors import BadInputError
+from reconsent.facts.record.clocks import remember_early
 from reconsent.store import log_erasure
 from reconsent.store.named import named
 
@@ -16,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from datetime import datetime
 
+    from reconsent.domain.bus import Message
     from reconsent.domain.event import AccountEvent, ChoiceEvent, CollectionEvent, Event
     from reconsent.store.postgres import Connection
 
@@ -37,7 +42,8 @@ def erase_messages(
     """
     if until:
         deletions = {_message_key(name): at for name, at in until.items()}
-        log_erasure.erase(connection, deletions, keyed_hash, repeated)
+        erased = log_erasure.erase(connection, deletions, keyed_hash, repeated)
+        _remember(connection, erased, keyed_hash)
 
 
 def erase_late(
@@ -86,7 +92,21 @@ def hide_messages(
 ) -> None:
     """Take names and addresses out of what the bus says of minors up to some times."""
     by_key = {_message_key(name): at for name, at in minors.items()}
-    log_erasure.hide(connection, by_key, keyed_hash)
+    _remember(connection, log_erasure.hide(connection, by_key, keyed_hash), keyed_hash)
+
+
+def _remember(
+    connection: Connection, changed: Sequence[Message], keyed_hash: Callable[[str], bytes]
+) -> None:
+    """Remember what erased messages said ahead of its time, also where nobody had read them.
+
+    The same said again must not count from later: as if it had been said after the deletion.
+    """
+    received = []
+    for message in changed:
+        with suppress(BadInputError):
+            received.append(read(message))
+    remember_early(connection, received, keyed_hash)
 
 
 def forget_sources(connection: Connection, names: Iterable[AccountName]) -> None:

@@ -92,7 +92,9 @@ def as_they_count(
     ]
     if not statements:
         return received
-    counts_from = _remembered(connection, received, statements)
+    _remember(connection, received, statements)
+    wanted = {"digest": [one.digest for one in statements]}
+    counts_from = dict(all_rows(connection, _Known, SQL["known"], wanted))
     counted = list(received)
     for position, digest, stated_at, _ in statements:
         at = counts_from.get(digest, stated_at)
@@ -103,10 +105,22 @@ def as_they_count(
     return counted
 
 
-def _remembered(
+def remember_early(
+    connection: Connection, received: Sequence[Received], keyed_hash: Callable[[str], bytes]
+) -> None:
+    """Remember events that are ahead of their time and will not be recorded; others are not."""
+    statements = [
+        _Statement(position, _digest(event, stated_at, keyed_hash), stated_at, event.came_in)
+        for position, event in enumerate(received)
+        if event.came_in and (stated_at := time_of(event.data))
+    ]
+    _remember(connection, received, statements)
+
+
+def _remember(
     connection: Connection, received: Sequence[Received], statements: Sequence[_Statement]
-) -> dict[bytes, datetime]:
-    """Remember the statements that are ahead; return from when the known ones count."""
+) -> None:
+    """Remember the statements that are ahead."""
     new = [one for one in statements if is_ahead(one.stated_at, one.came_in)]
     columns = {
         "digest": [one.digest for one in new],
@@ -119,8 +133,6 @@ def _remembered(
     }
     if new:
         connection.execute(SQL["remember"], columns)
-    wanted = {"digest": [one.digest for one in statements]}
-    return dict(all_rows(connection, _Known, SQL["known"], wanted))
 
 
 def _digest(event: Received, stated_at: datetime, keyed_hash: Callable[[str], bytes]) -> bytes:
