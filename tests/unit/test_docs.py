@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import re
 import shlex
 from collections.abc import Iterator
@@ -46,6 +47,18 @@ def test_every_rule_that_is_cited_is_there() -> None:
 
 
 # ---------------------------------------------------------------------- commands
+
+
+def test_what_comes_next_is_shown_as_it_is_printed() -> None:
+    """Transcripts end a publication with the same next command as the program."""
+    told = {
+        line
+        for page in PAGES
+        for line in re.findall(r"^next: .+$", page.read_text("utf-8"), re.MULTILINE)
+    }
+    assert told
+    publishing = importlib.import_module("reconsent.cli.policy_publish")
+    assert all(line in inspect.getsource(publishing) for line in told)
 
 
 def _command_lines(page: Path) -> Iterator[str]:

@@ -19,6 +19,7 @@ from reconsent.cli.explain_words import (
     STATUS,
     STUB,
     SUPPRESSED,
+    under,
 )
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ def _holds(account: Json) -> list[Row]:
     held = [
         (
             row["data_category"],
-            _under(row["collected_under"]),
+            under(row["collected_under"]),
             f"since {day(row['first_collected_at'])}",
             f"last on {last_day(row)}",
             _by(4, _origin(row)),
@@ -129,7 +130,7 @@ def _holds(account: Json) -> list[Row]:
     erased = [
         (
             row["data_category"],
-            _under(row["collected_under"]),
+            under(row["collected_under"]),
             "",
             "",
             _by(27, f"erased on {moment(row['erased_at'])}"),
@@ -263,6 +264,13 @@ def _allowed(account: Json) -> list[str]:
             for use in uses
         ]
         lines += _table(rows, 2)
+    used = {_data(use) for use in account["permissions"]}
+    for data in dict.fromkeys(_data(row) for row in account["holds"]):
+        if data not in used:
+            lines += [
+                f"{_INDENT}{data}:",
+                *_table([(_by(4, "nothing: no version declares it"),)], 2),
+            ]
     return lines
 
 
@@ -289,10 +297,4 @@ def _purpose(use: Json) -> str:
 
 def _data(use: Json) -> str:
     category = "any data" if use["data_category"] == "*" else use["data_category"]
-    return f"{category} {_under(use['collected_under'])}"
-
-
-def _under(version: str | None) -> str:
-    if version is None:
-        return "under an unknown version"
-    return "under any version" if version == "*" else f"under {version}"
+    return f"{category} {under(use['collected_under'])}"

@@ -69,3 +69,10 @@ REASON: Final = {
     "expired": "nobody answered in time, and silence is no",
     "account_deleted": "the account was deleted",
 }
+
+
+def under(version: str | None) -> str:
+    """Say which version data was collected under."""
+    if version is None:
+        return "under an unknown version"
+    return "under any version" if version == "*" else f"under {version}"

@@ -61,7 +61,7 @@ def permit(program: Program, /, **given: Any) -> int:  # noqa: ANN401 -- click's
     }  # fmt: skip
     for name, option in names.items():
         if given[name] is None:
-            raise click.UsageError(f"{option} is missing")
+            raise click.UsageError(f"{option} is missing; --file reads many checks from a file")
     given["property"] = given.pop("property_name")
     given["data_category"] = given.pop("category")
     given["data_use"] = given.pop("use")

@@ -28,7 +28,7 @@ def mistakes(
     found: list[tuple[tuple[str | int, ...], str]] = []
     latest = line.latest if line else None
     if latest is None and version.follows is not None:
-        found.append((("follows",), f"follows {version.follows!r}, which is not published"))
+        found.append((("follows",), f"{version.follows!r} is not published: publish it first"))
     elif latest and version.follows != latest.version:
         found.append((("follows",), f"must follow {latest.version!r}, the latest published"))
     if latest and version.effective_at < latest.effective_at:

@@ -45,7 +45,7 @@ def test_a_version_follows_the_latest_of_its_line() -> None:
     line = _line([EMAIL], [EMAIL])
     late = "2030-01-01T00:00:00Z"
     assert _told(draft(), None) == []
-    assert _told(draft(follows="v0"), None) == ["follows: follows 'v0', which is not published"]
+    assert _told(draft(follows="v0"), None) == ["follows: 'v0' is not published: publish it first"]
     assert _told(draft(version="v3", follows="v2", effective_at=late), line) == []
     for follows in (None, "v1", "v9"):
         assert _told(draft(version="v3", follows=follows, effective_at=late), line) == [

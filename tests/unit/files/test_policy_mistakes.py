@@ -58,7 +58,7 @@ def test_a_first_version_follows_nothing(tmp_path: Path) -> None:
         written(tmp_path, POLICY_FILE.replace("follows: null", "follows: v0")), None, {}
     )
     assert [str(one).partition(":")[2] for one in found.mistakes] == [
-        "3: follows: follows 'v0', which is not published"
+        "3: follows: 'v0' is not published: publish it first"
     ]
 
 

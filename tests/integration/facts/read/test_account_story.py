@@ -244,6 +244,17 @@ def test_property_that_no_policy_lists(world: World) -> None:
     assert line_with(checked_text(found), "none lists elsewhere.example").endswith("(rule 20)")
 
 
+def test_data_that_no_version_declares(world: World) -> None:
+    """A kind of data that is perhaps misspelt is named among those that may be used for nothing."""
+    world.account("mo")
+    world.collected("mo")
+    world.collected("mo", data_category="user.contct.email")
+    text = checked_text(world.json("mo"))
+    _, _, used = text.partition("What its data may be used for")
+    assert "  user.contct.email under v1:\n    nothing: no version declares it (rule 4)" in used
+    assert used.count("nothing:") == 1
+
+
 def test_registered_again(world: World) -> None:
     """An account registered again after a deletion has no holdings or decisions from before."""
     world.account("roy")
