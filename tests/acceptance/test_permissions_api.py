@@ -97,7 +97,7 @@ def test_answers_come_in_order_with_their_reasons(world: World, web: httpx.Clien
     filed = world.run("permit", "--file", "-", stdin=lines)
     assert without_time(filed.ndjson) == without_time(answers)
     assert all(line.endswith("(warning)") for line in filed.err.splitlines())
-    assert "did you mean shop.example?" in filed.err
+    assert "which no policy lists (warning)" in filed.err
 
 
 def test_evidence_is_given_on_request(world: World, web: httpx.Client) -> None:
