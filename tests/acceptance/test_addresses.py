@@ -126,6 +126,21 @@ def test_operators_mark_and_lift(suppressed: World) -> None:
     _assert_no_address(marked, lifted, one, after)
 
 
+def test_many_addresses_are_marked_and_lifted(suppressed: World) -> None:
+    """More than are locked together; an address that is given twice counts once."""
+    given = "".join(f"many{number % 1100}@people.test\n" for number in range(1200))
+    because = ("--reason", "a list of the postmaster", "--json")
+    for marked in (1100, 0):
+        done = suppressed.run("addresses", "mark", "-", "--as", "bounced", *because, stdin=given)
+        assert done.json == {"addresses": 1100, "marked": marked}
+    listed = suppressed.run("addresses", "list", "-", stdin=given).ndjson
+    assert [row["position"] for row in listed] == list(range(1, 1201))
+    assert {(len(row["marks"]), row["marks"][0]["by"]) for row in listed} == {(1, "operator")}
+    for lifted in (1100, 0):
+        done = suppressed.run("addresses", "lift", "-", *because, stdin=given)
+        assert done.json == {"addresses": 1100, "lifted": {"bounced": lifted, "complained": 0}}
+
+
 def test_mistakes_are_told(suppressed: World) -> None:
     """In one line, without the address, and nothing changes."""
     before = suppressed.run("addresses", "list", "--json").json
@@ -161,5 +176,5 @@ def test_a_providers_list_may_come_through_a_pipe(suppressed: World) -> None:
     assert done.json == {"read": 1, "new": 1, "unchanged": 0, "refused": 0}
     csv = "email,created\ny@people.test,1709287200\n"
     refused = suppressed.run("import", "suppressions", "-", stdin=csv, code=2)
-    assert refused.complaint.startswith("reconsent: standard input:2: does not say why")
+    assert refused.complaint.startswith("reconsent: standard input:1: does not say why")
     suppressed.run("import", "suppressions", "-", "--as", "unsubscribed", stdin=csv)

@@ -143,6 +143,24 @@ def test_keyboard_alone_is_enough(world: World, web: httpx.Client, page: Page, n
     assert all(url.startswith((world.url, "file:")) for url in loaded), loaded
 
 
+@pytest.mark.parametrize("size", [(320, 640), (1280, 640), (1280, 500)])
+def test_what_has_the_focus_is_seen_whole(page: Page, size: tuple[int, int]) -> None:
+    """Each answer with its label, and each button, once Tab leads to it."""
+    page.set_viewport_size(ViewportSize(width=size[0], height=size[1]))
+    shown = everything(asked())["choose again"]
+    page.set_content(shown.replace("</head>", f"<style>{stylesheet().decode()}</style></head>"))
+    page.keyboard.press("Tab")
+    for _ in range(page.locator("a, button, summary, fieldset").count() - 1):
+        page.keyboard.press("Tab")
+        assert is_ringed(page)
+        assert page.locator(":focus").evaluate(
+            """element => {
+                const box = (element.closest('label') ?? element).getBoundingClientRect();
+                return box.top >= 0 && box.bottom <= innerHeight;
+            }"""
+        ), page.locator(":focus").inner_html()
+
+
 @pytest.mark.parametrize("name", ["narrow", "narrow-nb"])
 def test_everything_fits_a_narrow_phone(world: World, page: Page, name: str) -> None:
     """At 320 px nothing scrolls sideways, and touch targets are 44 px high."""

@@ -7,8 +7,10 @@ keyed hashes.
 from __future__ import annotations
 
 import sys
-from collections import Counter
-from typing import TYPE_CHECKING, Any, Final, get_args
+from collections import Counter, defaultdict
+from functools import partial
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Final, TypeVar, get_args
 
 import click
 
@@ -31,12 +33,15 @@ from reconsent.facts.record.marks import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from reconsent.program import Program
     from reconsent.store.postgres import Connection
 
+_T = TypeVar("_T")
 _STDIN: Final = "-"
+_AT_ONCE: Final = 500
+"""How many mailboxes are locked together: what is reported of them waits meanwhile."""
 _given = click.argument("addresses", nargs=-1, metavar="[ADDRESS]...")
 _kind = click.Choice(get_args(Mark))
 
@@ -76,12 +81,17 @@ def list_(program: Program, addresses: tuple[str, ...], *, as_json: bool) -> Non
     hashes = _hashes(program, addresses)
 
     def read(connection: Connection) -> list[dict[str, Any]]:
-        marks, orders = marks_of(connection, hashes), orders_of(connection, hashes)
+        marks: dict[bytes, list[MailboxMark]] = defaultdict(list)
+        orders: dict[bytes, list[Order]] = defaultdict(list)
+        for one in marks_of(connection, hashes):
+            marks[one.address_hash].append(one)
+        for order in orders_of(connection, hashes):
+            orders[order.address_hash].append(order)
         return [
             {
                 "position": position,
-                "marks": [_mark(one, orders) for one in marks if one.address_hash == hash_],
-                "orders": [_order(one) for one in orders if one.address_hash == hash_],
+                "marks": [_mark(one, orders[hash_]) for one in marks[hash_]],
+                "orders": [_order(one) for one in orders[hash_]],
             }
             for position, hash_ in enumerate(hashes, 1)
         ]
@@ -106,13 +116,12 @@ def mark_(
     """Mark mailboxes: nothing is sent to them until the mark is lifted."""
     hashes, at = _mailboxes(program, addresses), program.now()
 
-    def work(connection: Connection) -> int:
-        held = {one.address_hash for one in marks_of(connection, hashes) if _holds(one, mark)}
-        for hash_ in hashes:
-            order_mark(connection, hash_, mark, said_by=operator(), reason=reason, at=at)
-        return len(hashes) - len(held)
+    def work(some: Sequence[bytes], connection: Connection) -> int:
+        held = {one.address_hash for one in marks_of(connection, some) if _holds(one, mark)}
+        order_mark(connection, some, mark, said_by=operator(), reason=reason, at=at)
+        return len(some) - len(held)
 
-    changed = program.database.transaction(work)
+    changed = sum(_in_parts(program, hashes, work))
     if as_json:
         terminal.document({"addresses": len(hashes), "marked": changed})
     else:
@@ -132,15 +141,10 @@ def lift(
     hashes, at = _mailboxes(program, addresses), program.now()
     kinds = MARKS if mark is None else (mark,)
 
-    def work(connection: Connection) -> Counter[str]:
-        lifted: Counter[str] = Counter()
-        for hash_ in hashes:
-            lifted.update(
-                order_lift(connection, hash_, kinds, said_by=operator(), reason=reason, at=at)
-            )
-        return lifted
+    def work(some: Sequence[bytes], connection: Connection) -> list[Mark]:
+        return order_lift(connection, some, kinds, said_by=operator(), reason=reason, at=at)
 
-    lifted = program.database.transaction(work)
+    lifted = Counter(chain.from_iterable(_in_parts(program, hashes, work)))
     counts = {kind: lifted[kind] for kind in kinds}
     if as_json:
         terminal.document({"addresses": len(hashes), "lifted": counts})
@@ -158,6 +162,14 @@ def _mailboxes(program: Program, addresses: Sequence[str]) -> list[bytes]:
     if not addresses:
         raise click.UsageError("give an ADDRESS, or - for lines on standard input")
     return list(dict.fromkeys(_hashes(program, addresses)))
+
+
+def _in_parts(
+    program: Program, hashes: Sequence[bytes], work: Callable[[Sequence[bytes], Connection], _T]
+) -> Iterator[_T]:
+    """Do some work for one part of the mailboxes after the other, each in its own transaction."""
+    for start in range(0, len(hashes), _AT_ONCE):
+        yield program.database.transaction(partial(work, hashes[start : start + _AT_ONCE]))
 
 
 def _hashes(program: Program, addresses: Sequence[str]) -> list[bytes]:
@@ -189,9 +201,7 @@ def _holds(one: MailboxMark, mark: Mark) -> bool:
 
 def _mark(one: MailboxMark, orders: Sequence[Order]) -> dict[str, Any]:
     ordered = any(
-        order.address_hash == one.address_hash
-        and (order.mark, order.lifts, order.at) == (one.mark, False, one.marked_at)
-        for order in orders
+        (order.mark, order.lifts, order.at) == (one.mark, False, one.marked_at) for order in orders
     )
     return {
         "mark": one.mark,

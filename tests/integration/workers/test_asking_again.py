@@ -71,7 +71,7 @@ class World(Informing):
         """Lift the marks on her mailbox."""
         mailbox, at = self.place.signer.address_hash(ANN), self.place.clock
         with self.place.database.connection() as connection:
-            order_lift(connection, mailbox, said_by="ops", reason="mended", at=at)
+            order_lift(connection, [mailbox], said_by="ops", reason="mended", at=at)
 
     def sequences(self) -> list[tuple[str, str | None]]:
         """Return the state of each of her choice notices, and how it was settled."""
@@ -117,7 +117,7 @@ def test_where_the_mailbox_is_to_blame_time_changes_nothing(place: Stage) -> Non
     mailbox = place.signer.address_hash(ANN)
     at = place.clock
     place.database.transaction(
-        lambda c: order_lift(c, mailbox, said_by="ops", reason="mended", at=at)
+        lambda c: order_lift(c, [mailbox], said_by="ops", reason="mended", at=at)
     )
     assert world.after(timedelta()) == ["a"]
     world.failed(GONE)
@@ -215,7 +215,7 @@ def test_a_server_whose_clock_is_behind_makes_nobody_be_asked_at_once(
         case "lifted":
             mailbox, at = place.signer.address_hash(ANN), place.clock
             place.database.transaction(
-                lambda c: order_lift(c, mailbox, said_by="ops", reason="mended", at=at)
+                lambda c: order_lift(c, [mailbox], said_by="ops", reason="mended", at=at)
             )
     place.clock += HOUR
     world.publish("marketing", "analytics")

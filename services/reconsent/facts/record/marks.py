@@ -237,21 +237,21 @@ def _latest(lifts: Iterable[Lifted]) -> dict[tuple[bytes, Mark], Lifted]:
 
 def order_mark(
     connection: Connection,
-    address_hash: bytes,
+    address_hashes: Collection[bytes],
     kind: Mark,
     *,
     said_by: str,
     reason: str,
     at: datetime,
 ) -> None:
-    """Mark a mailbox because an operator says so; the reason is kept."""
-    _keep(connection, Order(address_hash, kind, False, at, said_by, reason))  # noqa: FBT003 -- a field
-    mark(connection, [Marked(address_hash, kind, at)])
+    """Mark mailboxes because an operator says so; the reason is kept."""
+    _keep(connection, [Order(one, kind, False, at, said_by, reason) for one in address_hashes])  # noqa: FBT003 -- a field
+    mark(connection, [Marked(one, kind, at) for one in address_hashes])
 
 
 def order_lift(
     connection: Connection,
-    address_hash: bytes,
+    address_hashes: Collection[bytes],
     kinds: Sequence[Mark] = MARKS,
     *,
     said_by: str,
@@ -262,20 +262,22 @@ def order_lift(
 
     A mark that is made later, but by an earlier report, does not hold either.
     """
-    lock_mailboxes_shared(connection, [address_hash])
-    held = {
+    # All at once: who waits for the next, and holds the first, may be waited for.
+    lock_mailboxes_shared(connection, address_hashes)
+    held = [
         one.mark
-        for one in marks_of(connection, [address_hash])
-        if one.lifted_at is None and one.marked_at < at
-    }
-    for kind in kinds:
-        _keep(connection, Order(address_hash, kind, True, at, said_by, reason))  # noqa: FBT003 -- a field
-    lift(connection, [Lifted(address_hash, kind, at, OPERATOR) for kind in kinds])
-    return [kind for kind in kinds if kind in held]
+        for one in marks_of(connection, address_hashes)
+        if one.lifted_at is None and one.marked_at < at and one.mark in kinds
+    ]
+    lifts = [Lifted(one, kind, at, OPERATOR) for one in address_hashes for kind in kinds]
+    _keep(connection, [Order(*one[:2], True, at, said_by, reason) for one in lifts])  # noqa: FBT003 -- a field
+    lift(connection, lifts)
+    return held
 
 
-def _keep(connection: Connection, order: Order) -> None:
-    connection.execute(SQL["order"], order._asdict())
+def _keep(connection: Connection, orders: Sequence[Order]) -> None:
+    columns = {name: [getattr(order, name) for order in orders] for name in Order._fields}
+    connection.execute(SQL["order"], columns)
 
 
 # ------------------------------------------------------------------ reading

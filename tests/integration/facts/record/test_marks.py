@@ -100,14 +100,14 @@ def test_operators_mark_and_lift(place: Stage, connection: Connection) -> None:
     """Their reasons are kept; a report of before does not make the mark anew, a later one does."""
     mailbox = place.signer.address_hash(ANN)
     by: dict[str, Any] = {"said_by": "ops", "reason": "she called"}
-    assert order_lift(connection, mailbox, at=START, **by) == []
+    assert order_lift(connection, [mailbox], at=START, **by) == []
     said(place, connection, "bounced", -1)
     assert marks(place, connection) == {"bounced": False}
-    order_mark(connection, mailbox, "complained", at=START + HOUR, **by)
+    order_mark(connection, [mailbox], "complained", at=START + HOUR, **by)
     said(place, connection, "bounced", 1)
     assert marks(place, connection) == {"bounced": True, "complained": True}
-    assert order_lift(connection, mailbox, ["bounced"], at=START + 2 * HOUR, **by) == ["bounced"]
-    assert order_lift(connection, mailbox, ["bounced"], at=START + 3 * HOUR, **by) == []
+    assert order_lift(connection, [mailbox], ["bounced"], at=START + 2 * HOUR, **by) == ["bounced"]
+    assert order_lift(connection, [mailbox], ["bounced"], at=START + 3 * HOUR, **by) == []
     [bounced, complained] = marks_of(connection, [mailbox])
     assert bounced == MailboxMark(mailbox, "bounced", START + HOUR, START + 3 * HOUR, OPERATOR)
     assert complained == MailboxMark(mailbox, "complained", START + HOUR, None, None)

@@ -13,6 +13,7 @@ from typing import Final
 
 import pytest
 
+from reconsent.domain.bucket import bucket_of_hash
 from reconsent.domain.event import MailEvent, parse
 from reconsent.domain.received import Received
 from reconsent.facts.record.mail_events import record_mail_events
@@ -58,7 +59,7 @@ class World(Informing):
         match how:
             case "operator":
                 mailbox = self.place.signer.address_hash(ANN)
-                return lambda c: order_lift(c, mailbox, said_by="ops", reason="mended", at=at)
+                return lambda c: order_lift(c, [mailbox], said_by="ops", reason="mended", at=at)
             case "delivered":
                 return self.report("delivered", at, email=ANN)
             case "verified":
@@ -150,3 +151,47 @@ def test_mixed_reports_do_not_wait_for_each_other(place: Stage) -> None:
     for batch in batches:
         batch.join()
     assert sorted(begun) == [1, 2]
+
+
+def test_operators_do_not_wait_for_whom_they_hold_up(place: Stage) -> None:
+    """Marks on several mailboxes are lifted while some of them bounce; each is recorded at once."""
+    at, begun = place.clock, list[str]()
+    hashed = {
+        place.signer.address_hash(email): email
+        for email in (f"{name}@example.org" for name in ("ann", "bo", "cy"))
+    }
+    # In the order that is not the one in which they are locked.
+    mailboxes = sorted(hashed, key=bucket_of_hash, reverse=True)
+    assert len(set(map(bucket_of_hash, mailboxes))) == len(mailboxes)
+    said = [
+        MailEvent.model_validate(
+            {"event": "bounced", "occurred_at": at, "email": hashed[mailbox], "reason": GONE}
+        )
+        for mailbox in (mailboxes[0], mailboxes[-1])
+    ]
+
+    def lift(connection: Connection) -> None:
+        begun.append("lift")
+        order_lift(connection, mailboxes, said_by="ops", reason="mended", at=at + HOUR)
+
+    def report(connection: Connection) -> None:
+        begun.append("report")
+        record_mail_events(connection, said, place.signer.address_hash)
+
+    works = [
+        threading.Thread(target=place.database.transaction, args=(work,)) for work in (lift, report)
+    ]
+    with place.database.connection() as connection:
+        bucket = {"bucket": bucket_of_hash(mailboxes[1])}
+        connection.execute("SELECT FROM buckets WHERE bucket = %(bucket)s FOR UPDATE", bucket)
+        for number, work in enumerate(works, 1):
+            work.start()
+            while waiting(place.database) < number:
+                assert work.is_alive()
+                time.sleep(0.01)
+    for work in works:
+        work.join()
+    assert begun == ["lift", "report"]
+    with place.database.connection() as connection:
+        found = marks_of(connection, mailboxes)
+    assert [(one.mark, one.lifted_at) for one in found] == [("bounced", at + HOUR)] * 2

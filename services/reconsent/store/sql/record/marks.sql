@@ -44,10 +44,13 @@ SELECT mark, count(*) AS mailboxes FROM mailbox_marks WHERE lifted_at IS NULL
 GROUP BY mark ORDER BY mark;
 
 -- :name order
--- Keep what an operator said of a mailbox.
+-- Keep what an operator said of mailboxes.
 INSERT INTO mailbox_orders (bucket, address_hash, mark, lifts, at, said_by, reason)
-VALUES (bucket_of_hash(%(address_hash)s), %(address_hash)s, %(mark)s, %(lifts)s, %(at)s, %(said_by)s,
-        %(reason)s)
+SELECT bucket_of_hash(address_hash), said.*
+FROM unnest(%(address_hash)s::bytea[], %(mark)s::text[], %(lifts)s::boolean[], %(at)s::timestamptz[],
+            %(said_by)s::text[], %(reason)s::text[])
+     AS said (address_hash, mark, lifts, at, said_by, reason)
+ORDER BY address_hash, mark
 ON CONFLICT DO NOTHING;
 
 -- :name orders
