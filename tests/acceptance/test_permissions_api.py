@@ -149,6 +149,15 @@ def test_the_future_can_be_checked_and_the_past_cannot_yet(world: World, web: ht
     assert filed.out == ""
 
 
+def test_it_is_never_open_whose_permission_a_line_asks_for(world: World) -> None:
+    """A line that names two accounts is refused, and nothing is answered."""
+    one = json.dumps(check("ann"))
+    lines = f'{one}\n{one[:-1]}, "account": "bo"}}\n'
+    filed = world.run("permit", "--file", "-", stdin=lines, code=2)
+    assert filed.complaint == "reconsent: standard input:2: account: is given twice"
+    assert filed.out == ""
+
+
 @pytest.mark.parametrize(
     "authorization",
     [

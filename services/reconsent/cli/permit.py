@@ -21,7 +21,7 @@ from reconsent.domain.event import mistake
 from reconsent.facts.read.checks import Check, CheckFields, parse_check, refuse_past
 from reconsent.facts.read.permissions import Permissions
 from reconsent.files.events import STDIN
-from reconsent.files.line_form import wrong_form
+from reconsent.files.line_form import given_twice, wrong_form
 from reconsent.files.lines import lines_of
 from reconsent.store.postgres import Connection
 
@@ -117,6 +117,8 @@ def _checks(lines: Iterable[tuple[int, bytes]], name: str, now: datetime) -> Ite
             continue
         if wrong := wrong_form(line):
             raise BadInputError(f"{name}:{number}: {wrong}")
+        if twice := given_twice(line):
+            raise BadInputError(f"{name}:{number}: {twice}: is given twice")
         try:
             check = parse_check(line)
             refuse_past(check, now)

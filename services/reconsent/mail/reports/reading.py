@@ -117,7 +117,7 @@ class Reader:
         returns = self._return_path
         if returns is None:
             return None
-        came_to = [recipient or "", *_addresses(fields, _ADDRESSED)]
+        came_to = [*addresses(recipient or ""), *_addresses(fields, _ADDRESSED)]
         sent_from = [
             address
             for part in parts
