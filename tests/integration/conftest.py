@@ -1,10 +1,10 @@
-"""How many random worlds, from which seed on, and how many agreed."""
+"""How many random worlds, from which seed on; how many agreed, and which found a wrong rule."""
 
 from __future__ import annotations
 
 import pytest
 
-WORLDS_OF_A_SEED = 25
+AT_A_TIME = 25
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -14,24 +14,24 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Play each seed's worlds on their own, so that one seed repeats what failed."""
-    if "worlds_of" in metafunc.fixturenames:
+    """Play the worlds of some seeds at a time."""
+    if "seeds" in metafunc.fixturenames:
         first = metafunc.config.getoption("first_seed", 1)
-        seeds = -(-metafunc.config.getoption("worlds", 100) // WORLDS_OF_A_SEED)
-        metafunc.parametrize("worlds_of", range(first, first + seeds))
+        end = first + metafunc.config.getoption("worlds", 100)
+        parts = [range(at, min(at + AT_A_TIME, end)) for at in range(first, end, AT_A_TIME)]
+        metafunc.parametrize("seeds", parts, ids=lambda part: f"{part[0]}-{part[-1]}")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print how many worlds agreed with the model, and how many steps they took."""
-    played = [
-        dict(report.user_properties)
-        for report in terminalreporter.getreports("passed")
-        if dict(report.user_properties).get("worlds")
-    ]
-    if played:
-        seeds = sorted(int(one["seed"]) for one in played)
+    """Print how many worlds agreed with the model, and which ones found wrong rules."""
+    passed = [dict(report.user_properties) for report in terminalreporter.getreports("passed")]
+    if played := [one for one in passed if "worlds" in one]:
         worlds, steps = (sum(int(one[what]) for one in played) for what in ("worlds", "steps"))
+        first = min(int(one["first_seed"]) for one in played)
+        last = max(int(one["last_seed"]) for one in played)
         terminalreporter.write_line(
-            f"{worlds:,} worlds of {steps:,} steps agree with the model:"
-            f" {len(seeds)} seeds, {seeds[0]} to {seeds[-1]}"
+            f"{worlds:,} worlds of {steps:,} steps agree with the model: seeds {first} to {last}"
         )
+    for one in passed:
+        if "found_by" in one:
+            terminalreporter.write_line(f"{one['wrong_rule']}: found by seed {one['found_by']}")

@@ -23,8 +23,9 @@ from tests.acceptance.forms import Page as Form
 from tests.integration.messages import MESSAGES, message, report
 from tests.integration.readings import Readings
 from tests.integration.stage import INFORMATION_SENDER, SENDER, URL, Mailbox, Stage
+from tests.model.answering import Question
 from tests.model.register import Key, NoticeKey
-from tests.model.rules import Question, World
+from tests.model.rules import World
 from tests.model.steps import (
     Click,
     Dispatch,

@@ -118,5 +118,5 @@ def lines(
                 "notice": _terms(chance),
             }
         )
-        effective += timedelta(days=chance.choice([0, 1, 8, 20]))
+        effective += timedelta(days=chance.choice([0, 1, 8, 20, 90]))
     return documents

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from tests.model.answering import Page, Question
 from tests.model.register import Key, NoticeKey
-from tests.model.rules import Page, Question, World
+from tests.model.rules import World
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -120,9 +120,10 @@ class Messages:
         self.record("collections", data)
 
     def choice(self) -> None:
-        """Send a choice made elsewhere."""
+        """Send a choice made elsewhere; sometimes the other answer is given at the same time."""
         site, name = self.key()
-        data = {"property": site, "account": name, "answer": self.one(["allow", "deny"])}
+        answer, other = self.one([("allow", "deny"), ("deny", "allow")])
+        data = {"property": site, "account": name, "answer": answer}
         data |= {"data_use": self.one(USES), "decided_at": self.stated().isoformat()}
         optional: dict[str, Any] = {
             "recipient": self.one([None, *PARTIES]),
@@ -133,6 +134,8 @@ class Messages:
         }
         data |= {field: value for field, value in optional.items() if value is not None}
         self.record("choices", data)
+        if self.one([False, False, True]):
+            self.record("choices", data | {"answer": other})
 
     def record(self, topic: str, data: dict[str, Any]) -> None:
         """Send facts."""

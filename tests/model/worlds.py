@@ -149,14 +149,22 @@ class _Story(Messages):
         self.mail()
 
     def left(self) -> None:
-        """Who holds nothing unsubscribes, perhaps opts in again; then a version informs."""
+        """Who holds nothing unsubscribes, perhaps opts in again; then a version informs.
+
+        The address may be unsubscribed before the account names it.
+        """
         (site, name), email = self.key(), f"{len(self.steps)}@example.org"
         self.steps.append(Tombstone(now=self.now, key=(site, name), at=self.now))
-        self.now += timedelta(hours=1)
-        self.names((site, name), email, opted_in_at=self.now.isoformat())
-        self.now += timedelta(hours=1)
-        self.says("unsubscribed", email)
-        if self.one([False, False, True]):
+        known, again = self.one([False, True]), self.one([False, False, True])
+        for happens in ("names", "says") if known else ("says", "names"):
+            self.now += timedelta(hours=1)
+            if happens == "says":
+                self.says("unsubscribed", email)
+            elif known:
+                self.names((site, name), email, opted_in_at=self.now.isoformat())
+            else:
+                self.names((site, name), email)
+        if again:
             self.now += timedelta(hours=1)
             self.names((site, name), email, opted_in_at=self.now.isoformat())
         self.publish()
@@ -219,7 +227,7 @@ _KINDS = (
     *("report",) * 2,
     *("permit", "plan", "dispatch", "expire", "look", "stale", "tombstone"),
     *("again", "overtaken", "moved", "returned", "regained", "regained", "left_early"),
-    *("left", "left", "reconsidered", "reconsidered", "arrived"),
+    *("left", "reconsidered", "reconsidered", "arrived"),
 )
 
 NO_MAIL = frozenset(
