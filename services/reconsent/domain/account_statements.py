@@ -70,7 +70,7 @@ class Statements:
         """Add what an event says, which counts from its `updated_at` at the latest."""
         at = event.updated_at or stated_at
         said = statement(event, stated_at)
-        before = self._counted(said)
+        before = self._counted(said, at)
         if before is not None:
             at = min(at, before)
         self.whole[said] = at
@@ -83,13 +83,15 @@ class Statements:
         self.now = merged(self.now, replace(event, updated_at=at))
         return Counted(at, None)
 
-    def _counted(self, said: Statement) -> datetime | None:
-        """Return from when a statement has counted; None if it is new."""
+    def _counted(self, said: Statement, at: datetime) -> datetime | None:
+        """Return from when a statement, now said to count from `at`, has counted; None if new."""
         if said in self.whole:
             return self.whole[said]
-        # Of others only the state is known: it is theirs unless it is that of a known one.
+        # Of others only the state is known: it is theirs unless it is that of a known one. What was
+        # said before and is ahead of its time never counts later than before: it is another one.
+        known = self.states.get(said.state)
         is_of_another = any(other.state == said.state for other in self.whole)
-        return None if is_of_another else self.states.get(said.state)
+        return None if is_of_another or known is None or known < at else known
 
     def _derived(self) -> Profile:
         """Derive the profile; it has no details where only the state is known."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from functools import partial
 from itertools import permutations
 from typing import Any, Final
@@ -83,6 +84,24 @@ def test_what_was_erased_does_not_come_back(
         assert email in {None, other}
         if is_now[0] == "deleted" or is_now[2]:
             assert read(shared, _KEPT, found) == []
+
+
+@pytest.mark.parametrize("between", [profile(2), ("accounts", DELETED)], ids=["said", "deleted"])
+def test_what_is_stated_as_of_the_same_time_is_no_copy(
+    shared: Database, between: tuple[str, dict[str, Any]]
+) -> None:
+    """Though of what was stated first no more than the state is known; a copy of that is one."""
+    week, stated = timedelta(days=8), NOW + timedelta(days=90)
+    first = Statement(*profile(1, contact="none"), stated, [NOW, NOW + 3 * week])
+    second = Statement(*between, NOW + week, [NOW + week])
+    other = Statement(*profile(3, contact="none"), stated, [NOW + 2 * week])
+    opened, again = first.copies()
+    for copies, expected in (
+        ([opened, *second.copies(), again], [opened, *second.copies()]),
+        ([opened, *second.copies(), *other.copies()], [*second.copies(), *other.copies()]),
+    ):
+        found, should_be = play(shared, copies), play(shared, expected)
+        assert read(shared, _PROFILE, found) == read(shared, _PROFILE, should_be)
 
 
 @pytest.mark.parametrize("order", list(permutations(range(3))))

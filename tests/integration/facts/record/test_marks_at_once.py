@@ -5,89 +5,27 @@ Each looks for what the other has not committed yet. Neither is lost, whichever 
 
 from __future__ import annotations
 
-import json
 import threading
 import time
-from datetime import datetime
-from typing import Final
 
 import pytest
 
 from reconsent.domain.bucket import bucket_of_hash
-from reconsent.domain.event import MailEvent, parse
-from reconsent.domain.received import Received
+from reconsent.domain.event import MailEvent
 from reconsent.facts.record.mail_events import record_mail_events
 from reconsent.facts.record.marks import marks_of, order_lift
-from reconsent.facts.record.recorder import Recorder
-from reconsent.facts.versions import PublishedVersions
 from reconsent.store.postgres import Connection
-from tests.integration.informing import HOUR, SITE, Informing
-from tests.integration.interleaving import Work, at_once, waiting
+from tests.integration.facts.record.speaking import ANN, FULL, GONE, Asked
+from tests.integration.informing import HOUR
+from tests.integration.interleaving import at_once, waiting
 from tests.integration.stage import Stage
-
-ANN: Final = "ann@example.org"
-GONE: Final = "550 5.1.1 no such user"
-FULL: Final = "552 5.2.2 mailbox full"
-
-
-class World(Informing):
-    """A site that has asked ann something."""
-
-    def __init__(self, place: Stage) -> None:
-        """Ask her, and let time pass."""
-        super().__init__(place)
-        self.account("ann")
-        self.collected("ann")
-        self.publish("marketing")
-        assert self.send() == ["a"]
-        self.failed_at = self.place.clock + HOUR
-        self.place.clock += 2 * HOUR
-
-    def report(self, event: str, at: datetime, **fields: str) -> Work:
-        """Return what records a report."""
-        said = MailEvent.model_validate({"event": event, "occurred_at": at} | fields)
-        return lambda c: record_mail_events(c, [said], self.place.signer.address_hash)
-
-    def bounced(self, reason: str) -> Work:
-        """Return what records that the mail to her came back."""
-        [notice] = [one["notice"] for one in self.pipeline.notices() if one["account"] == "ann"]
-        return self.report("bounced", self.failed_at, reason=reason, notice=notice)
-
-    def speaks_for(self, how: str) -> Work:
-        """Return what records that her mailbox takes mail, dated after it bounced."""
-        at = self.place.clock
-        match how:
-            case "operator":
-                mailbox = self.place.signer.address_hash(ANN)
-                return lambda c: order_lift(c, [mailbox], said_by="ops", reason="mended", at=at)
-            case "delivered":
-                return self.report("delivered", at, email=ANN)
-            case "verified":
-                return self._verified("ann", at)
-            case _:
-                return self._verified("a new account", at)
-
-    def _verified(self, account: str, at: datetime) -> Work:
-        data = {
-            "property": SITE, "account": account, "status": "active", "contact": "all",
-            "email": ANN, "updated_at": at.isoformat(), "email_verified_at": at.isoformat(),
-        }  # fmt: skip
-        event = Received("accounts", "/crm", "1", parse("accounts", json.dumps(data).encode()))
-        hash_ = self.place.signer.address_hash
-        return lambda c: Recorder(PublishedVersions(), hash_).record(c, [event])
-
-    def marks(self) -> dict[str, bool]:
-        """Return the marks of her mailbox, and whether they hold."""
-        with self.place.database.connection() as connection:
-            found = marks_of(connection, [self.place.signer.address_hash(ANN)])
-        return {one.mark: one.lifted_at is None for one in found}
 
 
 @pytest.mark.parametrize("against_first", [True, False])
 @pytest.mark.parametrize("how", ["operator", "delivered", "verified", "verified by another"])
 def test_what_lifts_a_mark_is_not_lost(place: Stage, how: str, *, against_first: bool) -> None:
     """The mailbox takes mail again, as if one had been recorded after the other."""
-    world = World(place)
+    world = Asked(place)
     works = [world.bounced(GONE), world.speaks_for(how)]
     at_once(place.database, *works if against_first else reversed(works))
     assert world.marks() == {"bounced": False}
@@ -96,7 +34,7 @@ def test_what_lifts_a_mark_is_not_lost(place: Stage, how: str, *, against_first:
 @pytest.mark.parametrize("bounced_first", [True, False])
 def test_a_later_mark_holds(place: Stage, *, bounced_first: bool) -> None:
     """What was delivered before does not lift it."""
-    world = World(place)
+    world = Asked(place)
     earlier = world.report("delivered", world.failed_at - HOUR / 2, email=ANN)
     works = [world.bounced(GONE), earlier]
     at_once(place.database, *works if bounced_first else reversed(works))
@@ -106,7 +44,7 @@ def test_a_later_mark_holds(place: Stage, *, bounced_first: bool) -> None:
 @pytest.mark.parametrize("bounced_first", [True, False])
 def test_who_was_not_reached_is_asked_again(place: Stage, *, bounced_first: bool) -> None:
     """Mail of another account to the same mailbox, which was full, arrives later."""
-    world = World(place)
+    world = Asked(place)
     world.account("abe", email=ANN)
     world.collected("abe")
     world.pipeline.plan()
