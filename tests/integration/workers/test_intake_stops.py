@@ -131,16 +131,7 @@ def test_it_goes_on_once_the_cause_is_repaired(
 ) -> None:
     """Nothing became a dead letter, nothing is lost, and nobody has to say that it is repaired."""
     missing = draft(version="v0")
-    chain = [
-        Message(
-            "policy-versions",
-            b"campaigner",
-            as_event(draft(version=f"v{number + 1}", follows=f"v{number}")),
-            (),
-            NOW,
-        )
-        for number in range(TOO_MANY_DEAD + 20)
-    ]
+    chain = _chain(TOO_MANY_DEAD + 20)
     send(conninfo, chain)
     clock = Clock()
     with caplog.at_level(logging.INFO), intake(database, conninfo, clock) as reader:
@@ -155,6 +146,28 @@ def test_it_goes_on_once_the_cause_is_repaired(
     assert len(rows(conninfo, "SELECT 1 FROM policy_versions")) == len(chain) + 1
     assert (stops(database), dead(conninfo)) == ([], 0)
     assert "is no longer stopped" in caplog.text
+
+
+@AHEAD
+def test_refusals_are_counted_in_order(database: Database, conninfo: str, *, ahead: bool) -> None:
+    """Those of two partitions are in a row, though their batches could be recorded at once."""
+    first, second = (
+        [one._replace(partition=partition) for one in _chain(TOO_MANY_DEAD - 1)]
+        for partition in (0, 1)
+    )
+    send(conninfo, [*first, *second])
+    with intake(database, conninfo, Clock(), ahead=ahead) as reader:
+        drain(reader)
+    [stop] = stops(database)
+    assert (stop.topic, stop.partition) == ("policy-versions", 1)
+    assert f"{TOO_MANY_DEAD} messages in a row cannot be used" in stop.reason
+    assert dead(conninfo) == TOO_MANY_DEAD - 1
+
+
+def _chain(length: int) -> list[Message]:
+    """Make versions that follow one another, the first of them one that is not there."""
+    versions = [draft(version=f"v{n + 1}", follows=f"v{n}") for n in range(length)]
+    return [Message("policy-versions", b"campaigner", as_event(one), (), NOW) for one in versions]
 
 
 def test_a_new_process_is_stopped_at_the_same_place(database: Database, conninfo: str) -> None:

@@ -111,8 +111,8 @@ def failures(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counter[str]]:
     monkeypatch.setattr(Intake, "_record", recording)
     monkeypatch.setattr(Intake, "_finish", finishing)
     yield left
-    for event in awaited.values():
-        event.set()
+    for waits in awaited.values():
+        waits.set()
 
 
 def _messages() -> list[Message]:
