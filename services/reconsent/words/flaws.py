@@ -12,7 +12,7 @@ from babel import Locale
 from reconsent.domain.locales import match, normal
 from reconsent.domain.mail import CHOOSE_LINK, UNSUBSCRIBE_LINK
 from reconsent.words.languages import mixed_word, other_language
-from reconsent.words.markdown import dead_ends, paragraphs, shown
+from reconsent.words.markdown import AS_TEXT, dead_ends, paragraphs, shown, tags
 from reconsent.words.phrases import LONGEST_SUMMARY
 from reconsent.words.translation import LANGUAGES
 
@@ -74,6 +74,7 @@ def of_words(text: str, locale: str | None, *, is_summary: bool = False) -> Iter
         yield from _of_line(line)
     if "<!--" in text:
         yield "holds an HTML comment, which is not shown"
+    yield from (f"{tag} {AS_TEXT}" for tag in tags(text))
     if locale and (other := other_language(text, locale)):
         yield f"seems to be in {other}, in a text for {locale}"
     if is_summary and len(text) > LONGEST_SUMMARY:

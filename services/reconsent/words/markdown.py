@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
@@ -44,6 +44,7 @@ _ANCHOR: Final = re.compile(r"<a\s+(?:id|name)\s*=\s*[\"']([^\"'<>\s]+)[\"']\s*(
 _BREAK: Final = re.compile(r"<br\s*/?>")
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _TAG: Final = re.compile(r"<(?![A-Z][A-Z _-]{2,99}>)[A-Za-z][A-Za-z0-9-]*(?:\s[^<>]*)?/?>")
+AS_TEXT: Final = "is shown as it is written, as text"
 _RAW_FOOTNOTE: Final = re.compile(r"\[\^[^\]\s]+\]")
 _ID_OF_THE_PAGE: Final = re.compile(r"main|changes|text|rows|fn(ref)?\d.*")
 
@@ -73,6 +74,11 @@ def dead_ends(text: str) -> Iterator[Flaw]:
         if number < 0:
             line = parsed.shown[: parsed.shown.find(f"[^{label[1:]}]:")].count("\n") + 1
             yield line, f"the footnote [^{label[1:]}] is not referred to, so it is not shown"
+
+
+def tags(text: str) -> Iterable[str]:
+    """Return the tags of HTML that open something, each once."""
+    return dict.fromkeys(_TAG.findall(text))
 
 
 def paragraphs(text: str) -> Iterator[tuple[int, str]]:
@@ -209,9 +215,8 @@ class _Parsed:
             elif child.type == "text":
                 for raw in _RAW_FOOTNOTE.findall(child.content):
                     self.flaws.append((line, f"the footnote {raw} has no text"))
-                for tag in dict.fromkeys(_TAG.findall(child.content)):
-                    if tag in self.shown:
-                        self.flaws.append((line, f"{tag} is shown as it is written, as text"))
+                written = (tag for tag in tags(child.content) if tag in self.shown)
+                self.flaws += [(line, f"{tag} {AS_TEXT}") for tag in written]
             if not (dead and child.type in ("link_open", "link_close")):
                 yield child
             dead = dead and child.type != "link_close"

@@ -51,6 +51,15 @@ def test_html_that_people_would_read_as_it_is_written_is_found(html: str, tags: 
     ]
 
 
+def test_html_in_titles_and_summaries_is_found() -> None:
+    """Which are shown as they are written, like names and phrases."""
+    assert list(of_words("We <b>would like</b> to<br>write", "en", is_summary=True)) == [
+        "<b> is shown as it is written, as text",
+        "<br> is shown as it is written, as text",
+    ]
+    assert list(of_words("a < b and c > d, <3", None)) == []
+
+
 def test_marks_of_mails_are_not_for_texts() -> None:
     """A placeholder of mails would become somebody's own link."""
     for mark in ("%choose_link%", "%unsubscribe_link%"):
