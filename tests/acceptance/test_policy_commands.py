@@ -162,8 +162,11 @@ def test_the_mails_that_would_go_are_written(shop: World) -> None:
         ("choice", "nb", 3, 1), ("choice", "en", 1, 1),
     ]  # fmt: skip
     assert {file.name for file in folder.iterdir()} == {
-        "mails.json", *(name for row in index for name in row["files"]),
+        "mails.json", "preview.css", *(name for row in index for name in row["files"]),
     }  # fmt: skip
+    page = (folder / "01-choice.nb.page.html").read_text("utf-8")
+    assert '<link rel="stylesheet" href="preview.css">' in page
+    assert "static/" not in page
     assert "3 would get" in told
     written = (folder / "01-choice.nb.mail.txt").read_text("utf-8")
 
@@ -171,7 +174,9 @@ def test_the_mails_that_would_go_are_written(shop: World) -> None:
     told = shop.run("policy", "preview", path, "--mail", folder, "--at-most", "1").out
     assert "1 more mail for 1 account: not written, because of --at-most" in told
     [left] = json.loads((folder / "mails.json").read_text("utf-8"))
-    assert {file.name for file in folder.iterdir()} == {"mails.json", "notes.txt", *left["files"]}
+    assert {file.name for file in folder.iterdir()} == {
+        "mails.json", "preview.css", "notes.txt", *left["files"],
+    }  # fmt: skip
 
     shop.run("policy", "publish", path)
     shop.work()

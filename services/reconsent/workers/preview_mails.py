@@ -6,6 +6,7 @@ Only what somebody would get is written, so that those who approve the words see
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from dataclasses import dataclass
 from email.utils import parseaddr
@@ -19,6 +20,7 @@ from reconsent.facts.planning.audience import readers
 from reconsent.facts.planning.releases import informs_somebody
 from reconsent.facts.sets import Cohorts
 from reconsent.words.choosing import choose
+from reconsent.words.frame import stylesheet
 from reconsent.words.mails import render_mail
 from reconsent.words.views import Asked, ChooseView, Site
 from reconsent.workers.preview import as_if_published
@@ -32,6 +34,9 @@ if TYPE_CHECKING:
     from reconsent.store.postgres import Connection, Database
 
 INDEX: Final = "mails.json"
+_STYLES: Final = "preview.css"
+_STYLESHEET: Final = re.compile(r'href="[^"]*/static/site\.css[^"]*"')
+"""The pages' link to their styles: a folder has these beside them."""
 
 
 class _Variant(NamedTuple):
@@ -122,6 +127,8 @@ def write(
         for path, text in zip(files, texts.values(), strict=True):
             path.write_text(text, "utf-8")
         written.append(Written(mail=mail, files=files))
+    if any(mail.kind == "choice" for mail in found):
+        (folder / _STYLES).write_bytes(stylesheet())
     index = json.dumps([_row(each) for each in written], indent=2, ensure_ascii=False)
     (folder / INDEX).write_text(f"{index}\n", "utf-8")
     return written
@@ -179,4 +186,4 @@ def _page(found: Previewed, public_url: str, sender: str) -> str:
     )
     site = Site(public_url=public_url, contact=parseaddr(sender)[1])
     view = ChooseView(asked=asked, page_mark="preview", refused_before=found.variant.refused)
-    return choose(view, site)
+    return _STYLESHEET.sub(f'href="{_STYLES}"', choose(view, site))
