@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from hypothesis import strategies as st
 
-from reconsent.domain.policy import PolicyVersion
+from reconsent.domain.policy import Policy, PolicyVersion
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -125,3 +125,20 @@ def any_fields() -> st.SearchStrategy[dict[str, Any]]:
 def any_version() -> st.SearchStrategy[PolicyVersion]:
     """Draw a policy version. Few keys, so that two of them often overlap."""
     return _VERSIONS
+
+
+def line_of(*declares: list[dict[str, Any]], **changed: Any) -> Policy:  # noqa: ANN401 (as in a file)
+    """Return a line v1, v2 … of versions with these declarations, a year apart."""
+    return Policy(
+        name="campaigner",
+        versions=tuple(
+            draft(
+                version=f"v{number}",
+                follows=f"v{number - 1}" if number > 1 else None,
+                effective_at=f"{2020 + number}-01-01T00:00:00Z",
+                declares=rows,
+                **changed,
+            )
+            for number, rows in enumerate(declares, 1)
+        ),
+    )

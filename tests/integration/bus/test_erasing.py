@@ -2,65 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack, closing
 from datetime import timedelta
-from functools import partial
 from hashlib import sha256
 
-import pytest
-
-from reconsent.bus.postgres import PostgresConsumer, PostgresProducer
+from reconsent.bus.postgres import PostgresProducer
 from reconsent.domain.bus import Message
 from reconsent.domain.cloudevents import read
 from reconsent.domain.event_hash import HASHED, hash_of_event
-from reconsent.store import log
 from reconsent.store.log import append_dead_letter
 from reconsent.store.log_erasure import erase, hide
-from reconsent.store.postgres import Connection, connect
+from reconsent.store.postgres import Connection
 from tests.bus_contract import Join, Lag
+from tests.integration.bus.stored import stored
 from tests.kafka.events import GROUP, NOW, account, drain, message, plain
-
-
-@pytest.fixture
-def connection(conninfo: str) -> Iterator[Connection]:
-    """Return the connection of a service."""
-    with connect(conninfo) as opened:
-        yield opened
-
-
-@pytest.fixture
-def producer(conninfo: str) -> Iterator[PostgresProducer]:
-    """Return a producer."""
-    made = PostgresProducer(partial(connect, conninfo))
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def join(conninfo: str) -> Iterator[Join]:
-    """Return a factory of consumers, which are closed at the end."""
-    with ExitStack() as stack:
-
-        def made(*topics: str, group: str = GROUP) -> PostgresConsumer:
-            connect_anew = partial(connect, conninfo, autocommit=True)
-            return stack.enter_context(closing(PostgresConsumer(connect_anew, group, topics)))
-
-        yield made
-
-
-@pytest.fixture
-def lag(connection: Connection) -> Lag:
-    """Return a function that counts the group's lag."""
-    return partial(log.lag, connection, GROUP)
-
-
-def stored(connection: Connection, topic: str) -> list[tuple[bytes | None, bytes | None]]:
-    """Read the keys and values of a topic."""
-    rows = connection.execute(
-        "SELECT key, value FROM bus_messages WHERE topic = %s ORDER BY key, partition", (topic,)
-    )
-    return rows.fetchall()
 
 
 def _values(connection: Connection) -> bytes:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack, closing
 from datetime import datetime
 from functools import partial
 from threading import Thread
@@ -11,56 +9,15 @@ from threading import Thread
 import pytest
 
 from reconsent.bus import postgres as bus_postgres
-from reconsent.bus.postgres import PostgresConsumer, PostgresProducer
+from reconsent.bus.postgres import PostgresProducer
 from reconsent.domain.bus import Batch
 from reconsent.domain.errors import OutsideError
-from reconsent.store import log
 from reconsent.store.log import append, append_dead_letter
 from reconsent.store.offsets import FencedError, advance, take_over
 from reconsent.store.postgres import Connection, connect
-from tests.bus_contract import PARTITIONS, BusContract, Join, Lag
+from tests.bus_contract import PARTITIONS, BusContract, Join
+from tests.integration.bus.stored import stored
 from tests.kafka.events import GROUP, account, drain, message
-
-
-@pytest.fixture
-def connection(conninfo: str) -> Iterator[Connection]:
-    """Return the connection of a service."""
-    with connect(conninfo) as opened:
-        yield opened
-
-
-@pytest.fixture
-def producer(conninfo: str) -> Iterator[PostgresProducer]:
-    """Return a producer."""
-    made = PostgresProducer(partial(connect, conninfo))
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def join(conninfo: str) -> Iterator[Join]:
-    """Return a factory of consumers, which are closed at the end."""
-    with ExitStack() as stack:
-
-        def made(*topics: str, group: str = GROUP) -> PostgresConsumer:
-            connect_anew = partial(connect, conninfo, autocommit=True)
-            return stack.enter_context(closing(PostgresConsumer(connect_anew, group, topics)))
-
-        yield made
-
-
-@pytest.fixture
-def lag(connection: Connection) -> Lag:
-    """Return a function that counts the group's lag."""
-    return partial(log.lag, connection, GROUP)
-
-
-def stored(connection: Connection, topic: str) -> list[tuple[bytes | None, bytes | None]]:
-    """Read the keys and values of a topic."""
-    rows = connection.execute(
-        "SELECT key, value FROM bus_messages WHERE topic = %s ORDER BY key, partition", (topic,)
-    )
-    return rows.fetchall()
 
 
 class TestPostgresBus(BusContract):

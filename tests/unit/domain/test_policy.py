@@ -12,25 +12,7 @@ from hypothesis import strategies as st
 from reconsent.domain.policy import Policy, PolicyVersion, is_material, keeps_longer
 from reconsent.domain.policy_line import mistakes
 from reconsent.domain.use import Held, Use, covers
-from tests.drafts import any_version, draft, row
-
-
-def _line(*declares: list[dict[str, Any]], **changed: Any) -> Policy:  # noqa: ANN401 (as in a file)
-    """Return a line v1, v2 … of versions with these declarations, a year apart."""
-    return Policy(
-        name="campaigner",
-        versions=tuple(
-            draft(
-                version=f"v{number}",
-                follows=f"v{number - 1}" if number > 1 else None,
-                effective_at=f"{2020 + number}-01-01T00:00:00Z",
-                declares=rows,
-                **changed,
-            )
-            for number, rows in enumerate(declares, 1)
-        ),
-    )
-
+from tests.drafts import any_version, draft, line_of, row
 
 EMAIL = row("user.contact.email", "essential.service")
 OFFERS = row("user.contact.email", "marketing.communications.email", recipients=["adpartner"])
@@ -52,7 +34,7 @@ def test_a_row_declares_for_the_controller_and_each_recipient() -> None:
 def test_a_yes_to_several_uses_counts_when_a_version_declares_each() -> None:
     """Parts of a question were declared by different versions: the last of their dates counts."""
     phone = row("user.contact.phone", "marketing.communications.email")
-    line = _line([EMAIL], [OFFERS], [OFFERS, phone], [OFFERS, phone])
+    line = line_of([EMAIL], [OFFERS], [OFFERS, phone], [OFFERS, phone])
     by_mail = _use("user.contact.email", "v1", "marketing.communications.email")
     by_phone = _use("user.contact.phone", "v1", "marketing.communications.email")
     undeclared = _use("user.payment", "v1", "marketing.communications.email")
@@ -64,7 +46,7 @@ def test_a_yes_to_several_uses_counts_when_a_version_declares_each() -> None:
 
 def test_the_version_effective_first_counts_even_if_it_was_published_later() -> None:
     """Effective dates, not the order of publication, decide from when a yes counts."""
-    line = _line([EMAIL], [OFFERS], [OFFERS])
+    line = line_of([EMAIL], [OFFERS], [OFFERS])
     early = line.versions[2].model_copy(update={"effective_at": datetime(2021, 6, 1, tzinfo=UTC)})
     moved = Policy(name=line.name, versions=(*line.versions[:2], early))
     use = "user.contact.email", "marketing.communications.email", "adpartner"
@@ -82,7 +64,7 @@ def test_a_parent_covers_its_children_and_no_namesake() -> None:
 
 def test_ann_is_asked_about_each_use_and_recipient() -> None:
     """Data held under v1 is asked about for what v3 adds, by controller and recipient."""
-    line = _line([EMAIL], [EMAIL], [EMAIL, OFFERS])
+    line = line_of([EMAIL], [EMAIL], [EMAIL, OFFERS])
     offers = "marketing.communications.email"
     assert line.new_uses([Held("user.contact.email", "v1")]) == {
         _use("user.contact.email", "v1", offers),
@@ -93,20 +75,20 @@ def test_ann_is_asked_about_each_use_and_recipient() -> None:
 
 def test_bo_is_asked_about_the_narrower_category() -> None:
     """Of data broader than what is declared, only the declared part is asked about."""
-    new = _line([EMAIL], [EMAIL, OFFERS]).new_uses([Held("user.contact", "v1")])
+    new = line_of([EMAIL], [EMAIL, OFFERS]).new_uses([Held("user.contact", "v1")])
     assert {use.data_category for use in new} == {"user.contact.email"}
 
 
 def test_versions_between_do_not_matter() -> None:
     """What v2 declared and v3 dropped is not asked about under v3."""
     analytics = row("user.contact.email", "analytics")
-    line = _line([EMAIL], [EMAIL, analytics], [EMAIL])
+    line = line_of([EMAIL], [EMAIL, analytics], [EMAIL])
     assert line.new_uses([Held("user.contact.email", v) for v in ("v1", "v2")]) == frozenset()
 
 
 def test_of_an_unknown_version_all_is_new() -> None:
     """Every use of data of an unknown version is new; nothing is asked of an unpublished one."""
-    line = _line([EMAIL])
+    line = line_of([EMAIL])
     assert line.new_uses([Held("user.contact", None)]) == {
         _use("user.contact.email", None, "essential.service")
     }
@@ -115,7 +97,7 @@ def test_of_an_unknown_version_all_is_new() -> None:
 
 def test_a_new_use_that_another_covers_is_left_out() -> None:
     """The broader of two questions about the same version's data is enough."""
-    line = _line(
+    line = line_of(
         [row("user.payment", "service")],
         [row("user.contact", "marketing"), row("user.contact.email", "marketing.email")],
     )
@@ -140,7 +122,7 @@ def test_a_new_use_is_declared_now_and_was_not_then(
 
 def test_the_version_in_force_is_the_last_effective() -> None:
     """A version is in force from its effective time; before the first one, the first is."""
-    line = _line([EMAIL], [EMAIL])
+    line = line_of([EMAIL], [EMAIL])
     named = {
         datetime(2000, 1, 1, tzinfo=UTC): "v1",
         datetime(2021, 12, 31, 23, 59, 59, tzinfo=UTC): "v1",
@@ -199,9 +181,9 @@ def test_what_makes_a_version_material(
 
 def test_the_latest_material_version_is_the_one_that_was_noticed() -> None:
     """Versions that change nothing do not hide the last that did."""
-    line = _line([EMAIL], [EMAIL, OFFERS], [EMAIL, OFFERS])
+    line = line_of([EMAIL], [EMAIL, OFFERS], [EMAIL, OFFERS])
     assert line.latest_material == line.by_name["v2"]
-    assert _line([EMAIL]).latest_material is None
+    assert line_of([EMAIL]).latest_material is None
 
 
 @given(any_version())

@@ -10,25 +10,7 @@ from pydantic import ValidationError
 from reconsent.domain.errors import BadInputError
 from reconsent.domain.policy import Policy, PolicyVersion
 from reconsent.domain.policy_line import admit, mistakes
-from tests.drafts import draft, row
-
-
-def _line(*declares: list[dict[str, Any]], **changed: Any) -> Policy:  # noqa: ANN401 (as in a file)
-    """Return a line v1, v2 … of versions with these declarations, a year apart."""
-    return Policy(
-        name="campaigner",
-        versions=tuple(
-            draft(
-                version=f"v{number}",
-                follows=f"v{number - 1}" if number > 1 else None,
-                effective_at=f"{2020 + number}-01-01T00:00:00Z",
-                declares=rows,
-                **changed,
-            )
-            for number, rows in enumerate(declares, 1)
-        ),
-    )
-
+from tests.drafts import draft, line_of, row
 
 EMAIL = row("user.contact.email", "essential.service")
 
@@ -42,7 +24,7 @@ def _told(version: PolicyVersion, line: Policy | None, **owners: str) -> list[st
 
 def test_a_version_follows_the_latest_of_its_line() -> None:
     """A first version follows nothing; a later one the latest, at its time or after."""
-    line = _line([EMAIL], [EMAIL])
+    line = line_of([EMAIL], [EMAIL])
     late = "2030-01-01T00:00:00Z"
     assert _told(draft(), None) == []
     assert _told(draft(follows="v0"), None) == ["follows: 'v0' is not published: publish it first"]

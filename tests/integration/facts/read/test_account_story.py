@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -14,7 +12,7 @@ from reconsent.facts.read.account_story import account_json
 from reconsent.facts.record.accounts import lock_accounts
 from reconsent.facts.sets import Cohorts
 from reconsent.facts.versions import PublishedVersions
-from reconsent.store.postgres import Database, connect
+from reconsent.store.postgres import connect
 from tests.story_world import (
     CONTROLLER,
     OFFERS,
@@ -24,15 +22,7 @@ from tests.story_world import (
     fates,
     line_with,
     permission,
-    small_world,
 )
-
-
-@pytest.fixture
-def world(conninfo: str, database: Database, tmp_path: Path) -> Iterator[World]:
-    """Yield a world in which v1 is published."""
-    with small_world(conninfo, database, tmp_path / "mail") as made:
-        yield made
 
 
 def test_no_such_account(world: World) -> None:

@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
-
-from reconsent.store.postgres import Database
 from tests.story_world import (
     CONTROLLER,
     EMAIL,
@@ -18,15 +12,7 @@ from tests.story_world import (
     fates,
     line_with,
     permission,
-    small_world,
 )
-
-
-@pytest.fixture
-def world(conninfo: str, database: Database, tmp_path: Path) -> Iterator[World]:
-    """Yield a world in which v1 is published."""
-    with small_world(conninfo, database, tmp_path / "mail") as made:
-        yield made
 
 
 def test_deleted_before_the_mail(world: World) -> None:

@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
-
-from reconsent.store.postgres import Database
 from tests.story_world import (
     AFTER,
     BEFORE,
@@ -17,15 +11,7 @@ from tests.story_world import (
     checked_text,
     line_with,
     permission,
-    small_world,
 )
-
-
-@pytest.fixture
-def world(conninfo: str, database: Database, tmp_path: Path) -> Iterator[World]:
-    """Yield a world in which v1 is published."""
-    with small_world(conninfo, database, tmp_path / "mail") as made:
-        yield made
 
 
 def test_yes_before_and_after_the_version_is_in_force(world: World) -> None:

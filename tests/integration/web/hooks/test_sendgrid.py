@@ -3,30 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from tests.integration.sendgrid_place import Place, mailed, nameless, report
-from tests.stand_ins.sendgrid import running_sendgrid
+from tests.integration.sendgrid_place import Place, nameless, report
 
 if TYPE_CHECKING:
     from typing import Any
 
-PEOPLE: Final = 2900
 NOW: Final = time.time()
-
-
-@pytest.fixture(scope="module")
-def place(
-    make_database: Callable[[], str], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Place]:
-    """Yield a place for this module; each test takes accounts that no other uses."""
-    with running_sendgrid() as stand_in:
-        home = tmp_path_factory.mktemp("home")
-        with mailed(PEOPLE, stand_in, make_database(), home) as made:
-            yield made
 
 
 # ---------------------------------------------------------------------- what events mean

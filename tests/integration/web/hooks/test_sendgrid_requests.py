@@ -5,34 +5,20 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
 import pytest
 
 from reconsent.domain.event_hash import hashed_id
-from tests.integration.sendgrid_place import Place, mailed, report
-from tests.stand_ins.sendgrid import running_sendgrid
+from tests.integration.sendgrid_place import Place, report
 
 if TYPE_CHECKING:
     from typing import Any
 
 
-PEOPLE: Final = 2900
 MANY: Final = 2500
 NOW: Final = time.time()
-
-
-@pytest.fixture(scope="module")
-def place(
-    make_database: Callable[[], str], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Place]:
-    """Yield a place for this module; each test takes accounts that no other uses."""
-    with running_sendgrid() as stand_in:
-        home = tmp_path_factory.mktemp("home")
-        with mailed(PEOPLE, stand_in, make_database(), home) as made:
-            yield made
 
 
 def test_thousands_at_once_are_recorded_once(place: Place) -> None:
