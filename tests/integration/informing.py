@@ -72,6 +72,14 @@ class Informing:
             pass
         return sorted(to.email[0] for _, to in self.pipeline.mailbox.kept[before:])
 
+    def after(self, time: timedelta) -> list[str]:
+        """Let time pass; return who gets a mail."""
+        self.place.clock += time
+        while self.pipeline.scheduler.work():
+            pass
+        self.pipeline.plan()
+        return self.send()
+
     def informed(self) -> list[str]:
         """Publish a version and send its mails; return the accounts."""
         self.publish()

@@ -52,14 +52,6 @@ class World(Informing):
         address_hash = self.place.signer.address_hash
         self.place.database.transaction(lambda c: record_mail_events(c, [report], address_hash))
 
-    def after(self, time: timedelta) -> list[str]:
-        """Let time pass; return who gets a mail, all without reminders."""
-        self.place.clock += time
-        while self.pipeline.scheduler.work():
-            pass
-        self.pipeline.plan()
-        return self.send()
-
     def resent(self) -> int:
         """Order that what did not arrive is asked again; return how many notices that are."""
         with self.place.database.connection() as connection:

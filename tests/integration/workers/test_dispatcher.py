@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,23 +15,10 @@ from reconsent.facts.read.evidence import with_evidence
 from reconsent.words.mails import render_mail
 from reconsent.workers.dispatcher import Dispatcher
 from tests.integration.sending import SITE, Sending
-from tests.integration.stage import SENDER, URL, Stage, stage
+from tests.integration.stage import SENDER, URL
 from tests.model.steps import Report
 
 DAY = timedelta(days=1)
-
-
-@pytest.fixture(scope="module")
-def shared(make_database: Callable[[], str]) -> Iterator[Stage]:
-    """Yield a stage for all tests of this module."""
-    with stage(make_database()) as made:
-        yield made
-
-
-@pytest.fixture
-def sending(shared: Stage) -> Sending:
-    """Return an empty world with its first version."""
-    return Sending(shared)
 
 
 def test_a_mail_that_cannot_be_written_holds_up_no_other(

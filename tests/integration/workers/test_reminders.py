@@ -2,29 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import pytest
 
 from tests.integration.sending import SITE, Sending
-from tests.integration.stage import Stage, stage
 from tests.model.steps import Report
 
 DAY = timedelta(days=1)
-
-
-@pytest.fixture(scope="module")
-def shared(make_database: Callable[[], str]) -> Iterator[Stage]:
-    """Yield a stage for all tests of this module."""
-    with stage(make_database()) as made:
-        yield made
-
-
-@pytest.fixture
-def sending(shared: Stage) -> Sending:
-    """Return an empty world with its first version."""
-    return Sending(shared)
 
 
 def test_reminders_are_sent_in_time_and_lead_to_the_question(sending: Sending) -> None:

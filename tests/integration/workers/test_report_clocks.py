@@ -47,14 +47,6 @@ class World(Informing):
         address_hash = self.place.signer.address_hash
         self.place.database.transaction(lambda c: record_mail_events(c, [report], address_hash))
 
-    def after(self, time: timedelta) -> list[str]:
-        """Let time pass; return who gets a mail."""
-        self.place.clock += time
-        while self.pipeline.scheduler.work():
-            pass
-        self.pipeline.plan()
-        return self.send()
-
     def times(self) -> tuple[datetime, datetime, datetime | None]:
         """Return when the notice was attempted, accepted and last failed."""
         with self.place.database.connection() as connection:
