@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.resources import files
 from itertools import permutations
 from typing import Any, Final
 
@@ -93,6 +94,37 @@ def test_evidence_goes_with_the_deletion(
         if one.topic == "choices" and all(one.counts_from() > at for at in deletions)
     }
     assert {evidence for (evidence,) in read(shared, _EVIDENCE, found)} <= may_stay
+
+
+# As an earlier release had kept it: of every entry.
+_OF_BEFORE: Final = """
+INSERT INTO consent_evidence (bucket, account_key, entry, evidence)
+SELECT bucket, account_key, entry, to_jsonb('signed ' || coalesce(consents.stated_at, decided_at))
+FROM consents JOIN accounts USING (bucket, account_key)
+ON CONFLICT (bucket, account_key, entry) DO UPDATE SET evidence = excluded.evidence
+"""
+
+
+@given(told=told_of(_WITH_DELETIONS), others=told_of(_WITH_DELETIONS))
+def test_evidence_of_before_goes_with_the_migration(
+    shared: Database,
+    told: tuple[Sequence[Statement], Sequence[Copy]],
+    others: tuple[Sequence[Statement], Sequence[Copy]],
+) -> None:
+    """What counts from before a deletion, by its earliest copy; the rest stays, and others' too."""
+    migration = files("reconsent.schemas").joinpath("postgres", "0049_evidence.sql").read_bytes()
+    names = [play(shared, copies) for _, copies in (told, others)]
+    with shared.connection() as connection:
+        connection.execute(_OF_BEFORE)
+        connection.execute(migration)
+    for name, (said, _) in zip(names, (told, others), strict=True):
+        deletions = [one.counts_from() for one in said if one.topic == "accounts"]
+        stays = {
+            f"signed {one.at:%Y-%m-%d %H:%M:%S}+00"
+            for one in said
+            if one.topic == "choices" and all(one.counts_from() > at for at in deletions)
+        }
+        assert {evidence for (evidence,) in read(shared, _EVIDENCE, name)} == stays
 
 
 @given(told=told_of(COLLECTIONS))
