@@ -125,11 +125,16 @@ class Mailboxes(Permissions):
         key, at = (event["property"], event["account"]), instant(event["updated_at"])
         boxes = self.named_mailboxes.setdefault(key, [])
         # RULES 28: forgotten.
-        boxes[:] = [named for named in boxes if self.since_deletion(key, named[1])]
+        minor_at = [instant(one["updated_at"]) for one in self.account_events.get(key, [])
+                    if one.get("minor")]  # fmt: skip
+        boxes[:] = [
+            named for named in boxes
+            if self.since_deletion(key, named[1]) and all(named[1] > one for one in minor_at)
+        ]  # fmt: skip
         if self.person(key).minor:
             boxes.clear()
         elif (email := mended(event.get("email"))) and self.since_deletion(key, at):
-            if event.get("minor") or event["status"] == "deleted":
+            if event["status"] == "deleted" or any(at <= one for one in minor_at):
                 return
             stated = event.get("email_verified_at")
             verified = min(instant(stated), at) if stated else None

@@ -116,6 +116,11 @@ class Statements:
         stated = [state.stated_at for state, since in self.states.items() if since == at]
         return min((one for one in stated if one != at), default=None)
 
+    @property
+    def minor_at(self) -> datetime | None:
+        """The latest time as of which the owner was said to be a minor."""
+        return max((at for state, at in self.states.items() if state.minor), default=None)
+
     def to_keep(self) -> Mapping[Statement, datetime]:
         """Return the statements of which more than the state is to be kept.
 

@@ -5,14 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconsent.domain.account import AccountName
+from reconsent.domain.account_statements import Counted
 from reconsent.facts.record.account_statements import (
     add_states,
     keep_statements,
     opted_in_earlier,
 )
 from reconsent.facts.record.bus_messages import erase_messages
-from reconsent.facts.record.mailbox_reports import unsubscribe_by_address
+from reconsent.facts.record.mailbox_reports import (
+    erase_unowned_addresses,
+    unsubscribe_by_address,
+)
 from reconsent.facts.record.named_addresses import (
+    MovedNaming,
     Naming,
     name_addresses,
     try_addresses_again,
@@ -21,11 +26,11 @@ from reconsent.facts.record.new_accounts import profile_of
 from reconsent.facts.record.unsubscribes import opt_in
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from reconsent.domain.account import Profile
-    from reconsent.domain.account_statements import Counted, Statement, Statements
+    from reconsent.domain.account_statements import Statement, Statements
     from reconsent.facts.record.new_accounts import Changed
     from reconsent.store.postgres import Connection
 
@@ -33,15 +38,16 @@ if TYPE_CHECKING:
 class Path(NamedTuple):
     """An account's profiles, from before the events to after each; `key` is None if it is new.
 
-    `statements` are all about it, and `kept` those that were kept as a whole before. Of
-    `earlier_opt_ins` it turned out that they count from earlier on.
+    `statements` are all about it, and `kept` those that were kept as a whole before. Of `earlier`
+    it turned out that they count from earlier on: the events as they count now, and from when they
+    did before.
     """
 
     key: int | None
     profiles: list[Profile]
     statements: Statements
     kept: Mapping[Statement, datetime]
-    earlier_opt_ins: list[Counted]
+    earlier: list[tuple[Changed, datetime]]
 
     @property
     def before(self) -> Profile:
@@ -52,6 +58,18 @@ class Path(NamedTuple):
     def now(self) -> Profile:
         """The profile after the events."""
         return self.profiles[-1]
+
+    @property
+    def forgotten_until(self) -> list[datetime]:
+        """The times up to which its addresses are forgotten: a deletion, and being a minor's."""
+        return [at for at in (self.now.deleted_at, self.statements.minor_at) if at]
+
+    @property
+    def minor_at(self) -> datetime | None:
+        """As of when events say that the owner is a minor, or was one."""
+        if self.now.minor:
+            return self.now.updated_at
+        return max((at for state, at in self.statements.new if state.minor), default=None)
 
     @property
     def moved(self) -> bool:
@@ -79,19 +97,19 @@ def begin(key: int | None, statements: Statements) -> Path:
 def step(path: Path, event: Changed) -> Changed:
     """Apply an event to its account; return the event as it counts."""
     stated_at = event.stated_at or event.updated_at
-    at, before = counted = path.statements.add(profile_of(event), stated_at)
-    if before and event.opted_in_at:
-        path.earlier_opt_ins.append(counted)
+    at, before = path.statements.add(profile_of(event), stated_at)
     if path.statements.now != path.now:
         path.profiles.append(path.statements.now)
-    if at == event.updated_at:
-        return event
-    return event._replace(
-        updated_at=at,
-        stated_at=stated_at,
-        verified_at=event.verified_at and min(event.verified_at, at),
-        opted_in_at=event.opted_in_at and min(event.opted_in_at, at),
-    )
+    if at != event.updated_at:
+        event = event._replace(
+            updated_at=at,
+            stated_at=stated_at,
+            verified_at=event.verified_at and min(event.verified_at, at),
+            opted_in_at=event.opted_in_at and min(event.opted_in_at, at),
+        )
+    if before:
+        path.earlier.append((event, before))
+    return event
 
 
 def write_statements(connection: Connection, written: Mapping[AccountName, Path]) -> None:
@@ -109,21 +127,17 @@ def write_statements(connection: Connection, written: Mapping[AccountName, Path]
 
 
 def keep_addresses(
-    connection: Connection, events: Sequence[Changed], written: Mapping[AccountName, Path]
+    connection: Connection,
+    events: Sequence[Changed],
+    written: Mapping[AccountName, Path],
+    keyed_hash: Callable[[str], bytes],
 ) -> None:
     """Keep what else events say of addresses and optional mail, also those that are outranked."""
     paths = [(event, written[name_of(event)]) for event in events]
     name_addresses(
         connection,
-        [
-            Naming(path.key, event.address_hash, event.updated_at, event.verified_at)
-            for event, path in paths
-            if path.key is not None
-            and event.address_hash is not None
-            and event.status != "deleted"
-            and not (event.minor or path.now.minor)
-            and (path.now.deleted_at is None or event.updated_at > path.now.deleted_at)
-        ],
+        [naming for event, path in paths for naming in _namings(event, path)],
+        [moved for path in written.values() for moved in _moved_namings(path, keyed_hash)],
     )
     # What was said of these mailboxes before: they are locked since the events were staged.
     unsubscribe_by_address(
@@ -136,9 +150,26 @@ def keep_addresses(
     )
     arrived = {path.key for _, path in paths if path.key is not None and path.arrived}
     try_addresses_again(connection, arrived)
+    _keep_opt_ins(connection, paths, written)
+
+
+def _keep_opt_ins(
+    connection: Connection,
+    paths: Sequence[tuple[Changed, Path]],
+    written: Mapping[AccountName, Path],
+) -> None:
+    """Keep when persons asked for optional mail."""
     opted_in_earlier(
         connection,
-        {path.key: path.earlier_opt_ins for path in written.values() if path.key is not None},
+        {
+            path.key: [
+                Counted(event.updated_at, before)
+                for event, before in path.earlier
+                if event.opted_in_at
+            ]
+            for path in written.values()
+            if path.key is not None
+        },
     )
     opt_in(
         connection,
@@ -150,13 +181,40 @@ def keep_addresses(
     )
 
 
+def _namings(event: Changed, path: Path) -> Iterator[Naming]:
+    """Yield what an event names, unless it is forgotten."""
+    if (
+        path.key is not None
+        and event.address_hash is not None
+        and event.status != "deleted"
+        and not path.now.minor
+        and all(event.updated_at > at for at in path.forgotten_until)
+    ):
+        yield Naming(path.key, event.address_hash, event.updated_at, event.verified_at)
+
+
+def _moved_namings(path: Path, keyed_hash: Callable[[str], bytes]) -> Iterator[MovedNaming]:
+    """Yield the namings that count from earlier on, by the times from which they did."""
+    for event, before in path.earlier:
+        if path.key is not None and event.address_hash is not None:
+            shared = any(
+                at == before and said.profile.email
+                and keyed_hash(said.profile.email) == event.address_hash
+                for said, at in path.statements.whole.items()
+            )  # fmt: skip
+            yield MovedNaming(path.key, event.address_hash, before, event.updated_at, shared)
+
+
 def erase_late(
     connection: Connection,
     events: Sequence[Changed],
     paths: Mapping[AccountName, Path],
     keyed_hash: Callable[[str], bytes],
 ) -> None:
-    """Erase events from the bus that arrive after a deletion but are dated before it."""
+    """Erase events from the bus that arrive after a deletion but are dated before it.
+
+    And, from reports, the addresses of those that were taken to be dated after it.
+    """
     late = {
         name: at
         for event in events
@@ -165,3 +223,10 @@ def erase_late(
         and event.is_personal
     }
     erase_messages(connection, late, keyed_hash)
+    addresses = {
+        event.address_hash
+        for path in paths.values()
+        for event, _ in path.earlier
+        if event.address_hash and any(event.updated_at <= at for at in path.forgotten_until)
+    }
+    erase_unowned_addresses(connection, addresses, keyed_hash)

@@ -25,6 +25,7 @@ from reconsent.facts.record.forgetting import (
     forget_deleted,
     forget_minors,
 )
+from reconsent.facts.record.marks import lift_by_what_is_known
 from reconsent.facts.record.named_addresses import keep_present_namings
 from reconsent.facts.record.new_accounts import Changed, added_and_changed
 from reconsent.facts.record.new_accounts import changed as compared
@@ -151,8 +152,11 @@ def record_account_rows(
         written = _write(connection, paths, address_hash)
         recorded = [event for event in counted if name_of(event) in written]
         write_statements(connection, written)
-        keep_addresses(connection, recorded, written)
+        keep_addresses(connection, recorded, written, address_hash)
         _after(connection, written, Using(policies, address_hash))
+        # What was named before a deletion in the same batch lifts nothing.
+        if mailboxes := {event.address_hash for event in recorded if event.address_hash}:
+            lift_by_what_is_known(connection, mailboxes)
         erase_late(connection, recorded, written, address_hash)
         new += sum(len(path.profiles) - 1 for path in written.values())
         # Another transaction has just added these accounts; now they are known.
@@ -224,16 +228,21 @@ def _after(connection: Connection, written: Mapping[AccountName, Path], using: U
         for name, path in written.items()
         if path.key is not None
         and path.now.deleted_at
-        and (path.before.deleted_at is None or path.now.deleted_at > path.before.deleted_at)
+        and (
+            path.before.deleted_at is None
+            or path.now.deleted_at > path.before.deleted_at
+            # What was said after it counts from before it.
+            or (path.now.status == "deleted" and path.before.status != "deleted")
+        )
     ]
     forget_deleted(connection, deleted, using)
-    minors = {
-        name: Forgotten(path.key, name, path.now.updated_at)
+    minors = [
+        (Forgotten(path.key, name, at), path)
         for name, path in written.items()
-        if path.key is not None and path.now.minor and path.now.updated_at
-    }
-    new = [minor for name, minor in minors.items() if not written[name].before.minor]
-    forget_minors(connection, list(minors.values()), using, new=new)
+        if path.key is not None and (at := path.minor_at)
+    ]
+    new = [minor for minor, path in minors if not (path.before.minor and path.now.minor)]
+    forget_minors(connection, [minor for minor, _ in minors], using, new=new)
     gone = {account.key for account in deleted}
     returned = [
         path.key

@@ -43,7 +43,7 @@ def erase_messages(
     if until:
         deletions = {_message_key(name): at for name, at in until.items()}
         erased = log_erasure.erase(connection, deletions, keyed_hash, repeated)
-        _remember(connection, erased, keyed_hash)
+        remember_erased(connection, erased, keyed_hash)
 
 
 def erase_late(
@@ -92,10 +92,10 @@ def hide_messages(
 ) -> None:
     """Take names and addresses out of what the bus says of minors up to some times."""
     by_key = {_message_key(name): at for name, at in minors.items()}
-    _remember(connection, log_erasure.hide(connection, by_key, keyed_hash), keyed_hash)
+    remember_erased(connection, log_erasure.hide(connection, by_key, keyed_hash), keyed_hash)
 
 
-def _remember(
+def remember_erased(
     connection: Connection, changed: Sequence[Message], keyed_hash: Callable[[str], bytes]
 ) -> None:
     """Remember what erased messages said ahead of its time, also where nobody had read them.

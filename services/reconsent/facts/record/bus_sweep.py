@@ -16,6 +16,7 @@ from reconsent.domain.event import MailEvent
 from reconsent.domain.message_names import names_of
 from reconsent.domain.notice_id import notice_id
 from reconsent.facts.notice_ids import accounts_of, as_columns
+from reconsent.facts.record.bus_messages import remember_erased
 from reconsent.facts.record.mail_events import is_personal
 from reconsent.facts.record.mailbox_reports import mailboxes_among, unknown_mailboxes
 from reconsent.store.log import from_row
@@ -107,6 +108,11 @@ def _sweep_some(connection: Connection, keyed_hash: Callable[[str], bytes]) -> b
     forgotten = _forgotten(connection, {name for one in found for name in one.names})
     remaining = [(one, _remaining(one, forgotten, keyed_hash)) for one in found]
     rewrite(connection, [(one.message, left) for one, left in remaining])
+    of_accounts = [
+        one.message for one, left in remaining
+        if one.message.topic in OF_ACCOUNTS and left != one.message
+    ]  # fmt: skip
+    remember_erased(connection, of_accounts, keyed_hash)
     keep_names(
         connection,
         [

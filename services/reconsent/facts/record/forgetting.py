@@ -94,14 +94,14 @@ def _close_notices(connection: Connection, accounts: Sequence[Forgotten], using:
 
 
 def _erase_addresses(connection: Connection, accounts: Sequence[Forgotten], using: Using) -> None:
-    mailboxes = addresses_to_forget(connection, _keys(accounts))
+    mailboxes = addresses_to_forget(connection, {one.key: one.at for one in accounts})
     erase_unowned_addresses(connection, mailboxes, using.keyed_hash)
 
 
 def _forget_named_addresses(
     connection: Connection, accounts: Sequence[Forgotten], _: Using
 ) -> None:
-    forget_named_addresses(connection, _keys(accounts))
+    forget_named_addresses(connection, {one.key: one.at for one in accounts})
 
 
 def _forget_holdings(connection: Connection, accounts: Sequence[Forgotten], using: Using) -> None:
@@ -251,7 +251,7 @@ def forget_minors(
     *,
     new: Sequence[Forgotten],
 ) -> None:
-    """Run OF_MINORS for accounts just written as minors', and AT_MINORITY for those new to it."""
+    """Run OF_MINORS for accounts just said to be minors', and AT_MINORITY for those new to it."""
     _run(AT_MINORITY, connection, new, using)
     _run(OF_MINORS, connection, accounts, using)
 

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
+from datetime import datetime
 from typing import Final
 
 import pytest
 
 from reconsent.domain.errors import BadInputError
+from reconsent.domain.event import parse
+from reconsent.domain.received import Received
 from reconsent.facts.record.marks import marks_of
+from reconsent.facts.record.recorder import Recorder
+from reconsent.facts.versions import PublishedVersions
 from reconsent.store import log
 from tests.integration.facts.record.personal_messages import (
     ANN,
@@ -133,3 +138,37 @@ def test_a_refused_report_that_comes_after_the_deletion_leaves_no_address(
     world.pipeline.settle()
     assert world.pipeline.dead_letters() != []
     assert found(place, ANN) == set()
+
+
+def test_an_earlier_copy_that_dates_it_before_the_deletion_leaves_nothing_of_it(
+    world: Informing, place: Stage
+) -> None:
+    """Neither of the address that the account seemed to have again, nor a notice to it."""
+    deleted_at = place.clock
+    place.database.transaction(deleting(place))
+    place.clock += HOUR
+    again = whole("ann", email=BO.replace("bo", "again"), updated_at=(place.clock).isoformat())
+    world.collected("ann")
+
+    def came_in(at: datetime) -> None:
+        event = parse("accounts", json.dumps(again).encode())
+        received = Received("accounts", "/crm", "1", event, at)
+        recorder = Recorder(PublishedVersions(), place.signer.address_hash, lambda: at)
+        place.database.transaction(lambda connection: recorder.record(connection, [received]))
+
+    came_in(deleted_at + HOUR / 2)
+    place.producer.send([message(place, "mail-events", report(email=str(again["email"])))])
+    world.publish("marketing")
+    [notice] = [one for one in world.pipeline.notices() if one["account"] == "ann"]
+    assert notice["suppression"] is None
+    came_in(deleted_at - HOUR)
+    assert found(place, str(again["email"])) == set()
+    assert place.signer.address_hash(str(again["email"])).hex() not in str(_namings(place))
+    [notice] = [one for one in world.pipeline.notices() if one["account"] == "ann"]
+    assert notice["suppression"] == "deleted"
+
+
+def _namings(place: Stage) -> list[str]:
+    with place.database.connection() as connection:
+        found_ones = connection.execute("SELECT address_hash FROM named_addresses").fetchall()
+    return [mailbox.hex() for (mailbox,) in found_ones]

@@ -94,7 +94,6 @@ def _events(draw: st.DrawFn) -> list[Event]:
     return said
 
 
-@settings(max_examples=150)
 @given(events=_events(), day=st.integers(0, 120), moved=st.booleans())
 @example(events=[Event(0), Event(40), Event(60, 45), Event(35, deletes=True)], day=44, moved=False)
 @example(events=[Event(0), Event(10, 10), Event(100)], day=5, moved=True)
