@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
 _LOG: Final = logging.getLogger("reconsent")
+_SPARINGLY_SECONDS: Final = 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,9 +125,35 @@ class LogEvent:
 
     def log(self, *, exc_info: BaseException | None = None, **fields: object) -> None:
         """Write the line, with a traceback if an exception is given."""
+        self.write(fields, exc_info)
+
+    def write(self, fields: Mapping[str, object], exc_info: BaseException | None = None) -> None:
+        """Write the line, as `log` does."""
         extra = {"event": self.name}
         values = (fields,) if fields else ()  # logging would format an empty mapping as it is
-        _LOG.log(self.level, self.sentence, *values, exc_info=exc_info, extra=extra, stacklevel=2)
+        _LOG.log(self.level, self.sentence, *values, exc_info=exc_info, extra=extra, stacklevel=3)
+
+
+class Sparingly:
+    """Logs an event once a minute at most, with how often it happened since the last line."""
+
+    def __init__(self, event: LogEvent, clock: Callable[[], float] = time.monotonic) -> None:
+        """Log an event whose sentence has a field `times`; `clock` counts seconds."""
+        self._event = event
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._times = 0
+        self._logged_at = -_SPARINGLY_SECONDS
+
+    def log(self, **fields: object) -> None:
+        """Count it, and write the line if that has not been done for a minute."""
+        with self._lock:
+            self._times += 1
+            if self._clock() - self._logged_at < _SPARINGLY_SECONDS:
+                return
+            times, self._times = self._times, 0
+            self._logged_at = self._clock()
+        self._event.write({**fields, "times": times})
 
 
 SERVICE_RETRIES: Final = LogEvent(
@@ -247,6 +275,20 @@ WEBHOOK_RECORDED: Final = LogEvent(
     name="webhook.recorded",
     level=logging.INFO,
     sentence="sendgrid: %(new)d new events, %(known)d known%(ignored)s",
+)
+
+CONNECTIONS_DROPPED: Final = LogEvent(
+    name="connections.dropped",
+    level=logging.WARNING,
+    sentence=(
+        "web: %(times)d connections were dropped, which kept the server waiting for too long or "
+        "had to give way to others"
+    ),
+)
+SERVER_FAULT: Final = LogEvent(
+    name="server.fault",
+    level=logging.ERROR,
+    sentence="web: the server could not go on with a connection, %(times)d times: %(error)s",
 )
 
 

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
-from typing import Final
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import uvicorn
 from fastapi import FastAPI
 
 from reconsent.domain.errors import OutsideError
+from reconsent.telemetry import SERVER_FAULT, Sparingly
+from reconsent.web.connections import BACKLOG, Connections, LimitedProtocol, most_connections
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop, Protocol
 
 _POLL_INTERVAL: Final = 0.1
 
@@ -31,8 +38,20 @@ class Web:
         except OSError as error:
             self._socket.close()
             raise OutsideError(f"RECONSENT_LISTEN: {host}:{port}: {error.strerror}") from error
-        config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False)
+        self.connections = Connections(most_connections())
+        config = uvicorn.Config(
+            app,
+            http=cast("type[Protocol]", partial(LimitedProtocol, self.connections)),
+            ws="none",
+            backlog=BACKLOG,
+            log_level="error",
+            access_log=False,
+            server_header=False,
+            # Whoever serves the pages to the internet says in a setting which proxies it believes.
+            proxy_headers=False,
+        )
         self._server = uvicorn.Server(config)
+        self._fault = Sparingly(SERVER_FAULT)
         self._thread: threading.Thread | None = None
 
     @property
@@ -42,9 +61,7 @@ class Web:
 
     def start(self) -> None:
         """Start serving; return once connections are accepted."""
-        self._thread = threading.Thread(
-            target=self._server.run, kwargs={"sockets": [self._socket]}, name="web"
-        )
+        self._thread = threading.Thread(target=asyncio.run, args=[self._serve()], name="web")
         self._thread.start()
         while not self._server.started and self._thread.is_alive():
             self._thread.join(_POLL_INTERVAL)
@@ -55,3 +72,11 @@ class Web:
             self._server.should_exit = True
             self._thread.join()
         self._socket.close()
+
+    async def _serve(self) -> None:
+        asyncio.get_running_loop().set_exception_handler(self._report)
+        await self._server.serve(sockets=[self._socket])
+
+    def _report(self, _: AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Log a fault of the server in a line, once a minute: clients can cause thousands."""
+        self._fault.log(error=context.get("exception") or context["message"])
