@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import secrets
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -22,7 +21,6 @@ from reconsent.bus.kafka.settings import (
     kafka_settings,
 )
 from reconsent.domain.errors import BadInputError, OutsideError
-from reconsent.domain.listening import local_url
 from reconsent.domain.mail import Delivery
 from reconsent.domain.spelling import did_you_mean, is_misspelt
 from reconsent.domain.times import duration
@@ -31,25 +29,18 @@ from reconsent.mail.return_path import SETTING as RETURN_PATH
 from reconsent.mail.return_path import return_mailbox
 from reconsent.mail.sendgrid.settings import SENDGRID_NAMES, SendGridSettings, sendgrid_settings
 from reconsent.mail.smtp.settings import SCHEMES, SmtpSettings, smtp_settings
+from reconsent.web.settings import WEB_NAMES, WebSettings, web_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-_LAST_PORT = 65535
-_LONGEST_URL: Final = 500
-_HEADER_SAFE: Final = re.compile(rf"[!#-;=?-~]{{1,{_LONGEST_URL}}}")
-"""PUBLIC_URL is the start of the links in List-Unsubscribe, a header of one line."""
-
-PUBLIC_URL: Final = "http://127.0.0.1:8000"
-LISTEN: Final = ("127.0.0.1", 8000)
-
 NAMES: Final = frozenset(
     {
-        "DATABASE_URL", "MAIL_FROM", "MAIL_FROM_INFORMATION", "MAIL_URL", "PUBLIC_URL",
-        "RECONSENT_API_TOKEN", "RECONSENT_DELIVERY", "RECONSENT_HOME", "RECONSENT_LISTEN",
+        "DATABASE_URL", "MAIL_FROM", "MAIL_FROM_INFORMATION", "MAIL_URL",
+        "RECONSENT_API_TOKEN", "RECONSENT_DELIVERY", "RECONSENT_HOME",
         "RECONSENT_MAILS_PER_SECOND", "RECONSENT_SECRET", "RECONSENT_SETTLE_AFTER",
-        RETURN_PATH, *KAFKA_NAMES, *SENDGRID_NAMES,
+        RETURN_PATH, *KAFKA_NAMES, *SENDGRID_NAMES, *WEB_NAMES,
     }
 )  # fmt: skip
 """Every variable that is read."""
@@ -73,14 +64,18 @@ class Settings:
     mail_from_information: str
     return_path: str | None
     sendgrid: SendGridSettings
-    public_url: str
-    listen: tuple[str, int]
+    web: WebSettings
     secret: str
     api_token: str
     kafka: KafkaSettings | None
     delivery: Delivery
     settle_after: timedelta
     mails_per_second: float | None
+
+    @property
+    def public_url(self) -> str:
+        """Where people reach the pages, without a slash at the end."""
+        return self.web.public_url
 
     @property
     def contact(self) -> str:
@@ -115,8 +110,6 @@ def settings(environ: Mapping[str, str] = os.environ) -> Settings:
         _require_extra("kafka", BOOTSTRAP_SERVERS)
     mail_from = _sender(environ, "MAIL_FROM", "Privacy <privacy@localhost>")
     _check_database_url(database_url)
-    listen = _listen(environ.get("RECONSENT_LISTEN") or ":".join(map(str, LISTEN)))
-    reached_at = local_url(*listen) if listen[1] else PUBLIC_URL
     return Settings(
         home=home,
         database_url=database_url,
@@ -125,8 +118,7 @@ def settings(environ: Mapping[str, str] = os.environ) -> Settings:
         mail_from_information=_sender(environ, "MAIL_FROM_INFORMATION", mail_from),
         return_path=_return_path(environ.get(RETURN_PATH) or None),
         sendgrid=sendgrid,
-        public_url=_public_url(environ.get("PUBLIC_URL") or reached_at),
-        listen=listen,
+        web=web_settings(environ),
         secret=_secret(environ, "RECONSENT_SECRET", home, required=database_url is not None),
         api_token=_secret(environ, "RECONSENT_API_TOKEN", home, required=database_url is not None),
         kafka=kafka,
@@ -204,32 +196,6 @@ def _check_database_url(text: str | None) -> None:
         )
 
 
-def _public_url(text: str) -> str:
-    try:
-        url = urlsplit(text)
-    except ValueError:
-        url = urlsplit("")
-    if url.scheme not in {"http", "https"} or not url.netloc:
-        message = f"PUBLIC_URL: {text!r} is not a valid URL such as https://privacy.example.com"
-        raise BadInputError(message)
-    for mark, what in (("?", "a query"), ("#", "a fragment")):
-        if mark in text:
-            raise BadInputError(
-                f"PUBLIC_URL: {text!r} has {what}, which no link can begin with; leave out {mark}"
-                " and what follows"
-            )
-    if "@" in url.netloc:
-        raise BadInputError(
-            "PUBLIC_URL: has a user name, which would be in every link; leave it out"
-        )
-    if not _HEADER_SAFE.fullmatch(text):
-        raise BadInputError(
-            f"PUBLIC_URL: {text[:80]!r} cannot be used in a mail header: at most {_LONGEST_URL}"
-            " ASCII characters, without spaces, quotes or angle brackets"
-        )
-    return text.rstrip("/")
-
-
 def _delivery(text: str) -> Delivery:
     known: dict[str, Delivery] = {name: name for name in get_args(Delivery)}
     if text not in known:
@@ -257,14 +223,6 @@ def _per_second(text: str | None) -> float | None:
     if not 0 < pace < float("inf"):
         raise BadInputError(f"RECONSENT_MAILS_PER_SECOND: {text!r} is not a number greater than 0")
     return pace
-
-
-def _listen(text: str) -> tuple[str, int]:
-    host, _, port = text.rpartition(":")
-    if not host or not port.isdigit() or int(port) > _LAST_PORT:
-        message = f"RECONSENT_LISTEN: {text!r} is not a HOST:PORT such as 127.0.0.1:8000"
-        raise BadInputError(message)
-    return host.strip("[]"), int(port)
 
 
 def _secret(environ: Mapping[str, str], name: str, home: Path, *, required: bool) -> str:

@@ -159,8 +159,10 @@ class Program:
             cohorts=cohorts,
             permissions=Permissions(cohorts),
             sendgrid=Webhook(key) if key else None,
+            hosts=self.settings.web.hosts,
+            mailbox_is_open=self.settings.web.is_local,
         )
-        web = Web(create_app(context), self.settings.listen)
+        web = Web(create_app(context), self.settings.web)
         self._stack.callback(web.close)
         return web
 

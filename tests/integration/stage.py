@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from typing import Final
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import httpx
@@ -145,6 +146,7 @@ class Stage:
             versions=PublishedVersions(),
             cohorts=cohorts,
             permissions=Permissions(cohorts),
+            hosts=frozenset({urlsplit(URL).netloc}),
         )
 
     def now(self) -> datetime:

@@ -160,7 +160,7 @@ def test_the_environment_is_documented(tmp_path: Path) -> None:
     assert sorted(name for name, _ in rows) == sorted(environment.asked)
     defaults = {name: default.strip("`") for name, default in rows}
     assert defaults["PUBLIC_URL"] == read_.public_url
-    assert defaults["RECONSENT_LISTEN"] == ":".join(map(str, read_.listen))
+    assert defaults["RECONSENT_LISTEN"] == ":".join(map(str, read_.web.listen))
     assert defaults["MAIL_FROM"] == read_.mail_from
     assert defaults["MAIL_URL"] == read_.mail_url
 

@@ -71,5 +71,5 @@ def _serve(program: Program) -> str:
     """Start the pages; say where they listen, and where people reach them if elsewhere."""
     web = program.web()
     web.start()
-    here, public = local_url(program.settings.listen[0], web.port), program.settings.public_url
+    here, public = local_url(program.settings.web.listen[0], web.port), program.settings.public_url
     return here if here == public else f"{here}, links begin with {public}"

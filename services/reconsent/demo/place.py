@@ -6,12 +6,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from reconsent.config import LISTEN, PUBLIC_URL
 from reconsent.demo.cases import PLACES
 from reconsent.domain.errors import BadInputError, OutsideError
 from reconsent.domain.listening import local_url
 from reconsent.mail.mailbox import Mailbox
 from reconsent.store.named import named
+from reconsent.web.settings import LISTEN, PUBLIC_URL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,11 +55,12 @@ def settle(program: Program) -> Web:
     given = program.settings
     failure: OutsideError | None = None
     for port in _ports(given):
-        host = given.listen[0]
+        host = given.web.listen[0]
         url = given.public_url
         if url == PUBLIC_URL:
             url = local_url(host, port)
-        program.settings = replace(given, listen=(host, port), public_url=url)
+        web = replace(given.web, listen=(host, port), public_url=url)
+        program.settings = replace(given, web=web)
         try:
             return program.web()
         except OutsideError as error:
@@ -69,8 +70,8 @@ def settle(program: Program) -> Web:
 
 def _ports(settings: Settings) -> Iterator[int]:
     """Yield the ports to try: that of an earlier run's mails, the default, those after it."""
-    if settings.listen != LISTEN or settings.public_url != PUBLIC_URL:
-        yield settings.listen[1]
+    if settings.web.listen != LISTEN or settings.public_url != PUBLIC_URL:
+        yield settings.web.listen[1]
         return
     if settings.mailbox:
         mailbox = Mailbox(settings.mailbox)

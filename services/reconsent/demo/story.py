@@ -162,7 +162,7 @@ class Demo:
 
     def _visit(self) -> None:
         settings = self._program.settings
-        root = Site(public_url=settings.public_url, contact=settings.mail_from).root
+        public = Site(public_url=settings.public_url, contact=settings.mail_from)
         chosen = _share(self._read(lambda c, _: counting.mailed(c)))
         if not chosen:
             click.echo("nobody was asked by mail")
@@ -172,7 +172,7 @@ class Demo:
         if not new:
             return
         with (
-            Visitors(local_url(*settings.listen), root) as visitors,
+            Visitors(local_url(*settings.web.listen), public) as visitors,
             timed(len(new), "people answered"),
             terminal.steps("answering", len(new)) as progress,
         ):

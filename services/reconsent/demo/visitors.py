@@ -16,6 +16,8 @@ from reconsent.domain.errors import OutsideError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from reconsent.words.views import Site
+
 _TIMEOUT: Final = 30.0
 
 Fields = dict[str, str]
@@ -92,10 +94,15 @@ MANNERS: Final = (_ALLOW, _DENY, _MIXED, _ALLOW, _DENY, _TURN, _ALLOW, _DENY, _P
 class Visitors:
     """Answers on the pages at a local URL, whatever host the links name."""
 
-    def __init__(self, local_url: str, root: str) -> None:
-        """Visit the pages at a URL; `root` is the path prefix that a proxy would strip."""
-        self._root = root
-        self._browser = httpx.Client(base_url=local_url, timeout=_TIMEOUT, trust_env=False)
+    def __init__(self, local_url: str, public: Site) -> None:
+        """Visit the pages at a URL, as a proxy would that strips the path prefix of the site."""
+        self._root = public.root
+        self._browser = httpx.Client(
+            base_url=local_url,
+            headers={"Host": urlsplit(public.public_url).netloc},
+            timeout=_TIMEOUT,
+            trust_env=False,
+        )
         self.pages = 0
         self.manners: Counter[str] = Counter()
 

@@ -50,6 +50,10 @@ class Context:
     versions: PublishedVersions
     cohorts: Cohorts
     permissions: Permissions
+    hosts: frozenset[str]
+    """The names that requests may call the site by, lower-case, without ports."""
+    mailbox_is_open: bool = False
+    """Whether the local mailbox is shown without the token: only this machine reaches it."""
     sendgrid: Webhook | None = None
     """Verifies SendGrid's requests; None if they are not accepted."""
 
@@ -74,13 +78,14 @@ class AuthorizedRoute(BoundedRoute):
         handle = super().get_route_handler()
 
         async def authorized(request: Request) -> Response:
-            _authorize(request)
+            authorize(request)
             return await handle(request)
 
         return authorized
 
 
-def _authorize(request: Request) -> None:
+def authorize(request: Request) -> None:
+    """Raise HTTPException 401 for a request without the API token."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     expected = context_of(request).api_token.encode()
     if scheme.lower() != "bearer" or not hmac.compare_digest(token.strip().encode(), expected):

@@ -20,6 +20,8 @@ from reconsent.web.operators import health, mailbox, metrics
 from reconsent.web.people import choose, unsubscribe
 from reconsent.web.people.links import DeadLinkError, dead_link_response
 from reconsent.web.programs import api
+from reconsent.web.settings import without_port
+from reconsent.web.turns import Room
 from reconsent.words.frame import stylesheet
 
 _frame = APIRouter(include_in_schema=False, route_class=BoundedRoute)
@@ -27,13 +29,22 @@ ROUTERS: Final = (
     choose.router, unsubscribe.router, policies.router, api.router, health.router, metrics.router,
     sendgrid.router, mailbox.router, _frame,
 )  # fmt: skip
+_PROBES: Final = ("/healthz", "/readyz")
 _FOR_PROGRAMS: Final = ("/v1/", "/healthz", "/readyz", "/metrics", "/hooks/")
 
 
 def create_app(context: Context) -> FastAPI:
     """Return the application that serves a context."""
-    app = FastAPI(title="reconsent", version="1", docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="reconsent",
+        version="1",
+        docs_url=None,
+        redoc_url=None,
+        # A redirect would be to the host that the request names, with the secret link in it.
+        redirect_slashes=False,
+    )
     app.state.context = context
+    app.state.room = Room()
     for router in ROUTERS:
         app.include_router(router)
     app.middleware("http")(_with_headers)
@@ -60,7 +71,15 @@ def _stylesheet() -> Response:
 async def _with_headers(
     request: Request, call_next: Callable[[Request], Awaitable[Response]]
 ) -> Response:
+    if not _is_known(request):
+        return secure(_http_error(request, HTTPException(400, "host: is not a name of this site")))
     return secure(await call_next(request))
+
+
+def _is_known(request: Request) -> bool:
+    """Tell whether a request calls the site by one of its names; probes may call it by any."""
+    host = without_port(request.headers.get("host", ""))
+    return host in context_of(request).hosts or request.url.path in _PROBES
 
 
 def _is_for_programs(request: Request) -> bool:
@@ -73,7 +92,10 @@ def _http_error(request: Request, error: Exception) -> Response:
         detail = error.detail if isinstance(error, HTTPException) else "internal error"
         headers = error.headers if isinstance(error, HTTPException) else None
         return JSONResponse({"error": detail}, status, headers=headers)
-    return error_page(request, status)
+    page = error_page(request, status)
+    if isinstance(error, HTTPException) and error.headers:
+        page.headers.update(error.headers)
+    return page
 
 
 def _bad_input(_: Request, error: Exception) -> Response:

@@ -7,6 +7,8 @@ order: what authorizes a request comes before Body and Form.
 
 from __future__ import annotations
 
+from functools import wraps
+from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Annotated, Any, Final
 from urllib.parse import parse_qs
 
@@ -14,6 +16,8 @@ from fastapi import Depends, HTTPException, Request
 from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect
 from typing_extensions import override
+
+from reconsent.web.turns import TO_TAKE, in_turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -38,7 +42,15 @@ LIMITS: Final = {
 
 
 class BoundedRoute(APIRoute):
-    """A route that responds 413 to a body over its limit, and 400 to an incomplete one."""
+    """A route that responds 413 to a body over its limit, and 400 to an incomplete one.
+
+    What is not a coroutine is done in a thread, when it is its turn.
+    """
+
+    @override
+    def __init__(self, path: str, endpoint: Callable[..., Any], **more: Any) -> None:
+        is_quick = iscoroutinefunction(endpoint)
+        super().__init__(path, endpoint if is_quick else _taking_turns(endpoint), **more)
 
     @override
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -46,12 +58,21 @@ class BoundedRoute(APIRoute):
         limit = LIMITS.get(self.path_format, 0)
 
         async def bounded(request: Request) -> Response:
+            TO_TAKE.set(request.app.state.room.of(request))
             try:
                 return await handle(Request(request.scope, _bounded(request, limit)))
             except ClientDisconnect as error:
                 raise HTTPException(400, "the body is incomplete") from error
 
         return bounded
+
+
+def _taking_turns(endpoint: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(endpoint)
+    async def in_its_turn(**arguments: Any) -> Any:  # noqa: ANN401 -- what the endpoint returns
+        return await in_turn(endpoint, **arguments)
+
+    return in_its_turn
 
 
 def _bounded(request: Request, limit: int) -> Receive:

@@ -18,6 +18,8 @@ from reconsent.web.connections import BACKLOG, Connections, LimitedProtocol, mos
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Protocol
 
+    from reconsent.web.settings import WebSettings
+
 _POLL_INTERVAL: Final = 0.1
 
 
@@ -26,15 +28,15 @@ class Web:
 
     name = "web"
 
-    def __init__(self, app: FastAPI, listen: tuple[str, int]) -> None:
+    def __init__(self, app: FastAPI, settings: WebSettings) -> None:
         """Bind the address at once, so that a conflict is reported before anything starts."""
-        host, port = listen
+        host, port = settings.listen
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         # asyncio sets TCP_NODELAY only for an explicit protocol; without it a response takes 40 ms.
         self._socket = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            self._socket.bind(listen)
+            self._socket.bind(settings.listen)
         except OSError as error:
             self._socket.close()
             raise OutsideError(f"RECONSENT_LISTEN: {host}:{port}: {error.strerror}") from error
@@ -47,8 +49,8 @@ class Web:
             log_level="error",
             access_log=False,
             server_header=False,
-            # Whoever serves the pages to the internet says in a setting which proxies it believes.
-            proxy_headers=False,
+            # Where a request comes from is what the last proxy says that is not one of ours.
+            forwarded_allow_ips=list(settings.trusted_proxies),
         )
         self._server = uvicorn.Server(config)
         self._fault = Sparingly(SERVER_FAULT)

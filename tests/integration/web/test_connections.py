@@ -16,6 +16,7 @@ from fastapi import FastAPI, Request, Response
 
 from reconsent.web import connections
 from reconsent.web.serving import Web
+from reconsent.web.settings import web_settings
 
 _MOST = 5
 _LARGE = 50_000_000
@@ -23,7 +24,7 @@ _HEAD = b"GET / HTTP/1.1\r\nHost: x\r\n"
 _POST = b"POST /body HTTP/1.1\r\nHost: x\r\n"
 
 
-def _app(asked: threading.Event) -> FastAPI:
+def _app(begun: threading.Event, asked: threading.Event) -> FastAPI:
     app = FastAPI()
 
     @app.get("/")
@@ -36,6 +37,7 @@ def _app(asked: threading.Event) -> FastAPI:
 
     @app.get("/slow")
     async def slow() -> Response:
+        begun.set()
         await asyncio.to_thread(asked.wait)
         return Response("at last")
 
@@ -51,8 +53,10 @@ class _Site:
 
     def __init__(self) -> None:
         self._stack = ExitStack()
-        self.asked = threading.Event()
-        self.web = Web(_app(self.asked), ("127.0.0.1", 0))
+        self.begun, self.asked = threading.Event(), threading.Event()
+        self.web = Web(
+            _app(self.begun, self.asked), web_settings({"RECONSENT_LISTEN": "127.0.0.1:0"})
+        )
         self.web.start()
 
     def connect(self, sent: bytes = b"") -> socket.socket:
@@ -134,6 +138,7 @@ def test_the_connection_that_was_idle_longest_gives_way(
     for limit in ("HEAD_SECONDS", "REQUEST_SECONDS"):
         monkeypatch.setattr(connections, limit, 600.0)
     answered = site.connect(b"GET /slow HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    assert site.begun.wait(60)
     silent = [site.connect() for _ in range(10 * _MOST)]
     for one in silent[:-_MOST]:
         assert received(one) == b""

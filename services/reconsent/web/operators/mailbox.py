@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
+from typing_extensions import override
 
 from reconsent.mail.mailbox import Mailbox, OpenedMail
 from reconsent.web.access import (
     Context,
     InjectedContext,
+    authorize,
+    context_of,
     error_page,
     own_language_of,
     page_response,
@@ -19,7 +23,24 @@ from reconsent.web.bodies import BoundedRoute
 from reconsent.words import mailbox as mailbox_pages
 from reconsent.words.views import MailboxView, MailRow, MailView
 
-router = APIRouter(include_in_schema=False, route_class=BoundedRoute)
+
+class _MailboxRoute(BoundedRoute):
+    """A route that needs the token unless only this machine reaches it."""
+
+    @override
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def shown(request: Request) -> Response:
+            context = context_of(request)
+            if context.mailbox is not None and not context.mailbox_is_open:
+                authorize(request)
+            return await handle(request)
+
+        return shown
+
+
+router = APIRouter(include_in_schema=False, route_class=_MailboxRoute)
 _PAGE = 50
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

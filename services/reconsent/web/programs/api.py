@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import Annotated, Any, Final, TypeVar
 
 from fastapi import APIRouter, HTTPException, Path, Request, Response
-from fastapi.concurrency import run_in_threadpool
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from typing_extensions import override
@@ -17,6 +16,7 @@ from reconsent.facts.read.account_story import account_json
 from reconsent.facts.read.checks import CHECK_DICT, Check, CheckFields, as_dict, refuse_past
 from reconsent.store.postgres import Connection
 from reconsent.web.access import AuthorizedRoute, Context, InjectedContext, context_of
+from reconsent.web.turns import in_turn
 
 _MOST_CHECKS: Final = 10_000
 _PATH: Final = "/v1/permissions"
@@ -60,7 +60,7 @@ class _FastRoute(APIRoute):
             content_type, _, _ = request.headers.get("content-type", "").partition(";")
             if content_type.strip().lower() == "application/json":
                 body = await request.body()
-                response = await run_in_threadpool(_read_fast, body, context_of(request))
+                response = await in_turn(_read_fast, body, context_of(request))
                 if response is not None:
                     return response
             return await handle(request)
