@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 from uuid import uuid4
 
 from reconsent.bus.postgres import PostgresConsumer, PostgresProducer
@@ -52,6 +52,10 @@ if TYPE_CHECKING:
     from reconsent.workers.dispatcher import Dispatcher
 
 
+_PATIENCE_OF_PEOPLE: Final = 2.0
+_STATEMENT_SECONDS: Final = 10
+
+
 def now() -> datetime:
     """Return the current time; everything else takes it as an argument."""
     return datetime.now(UTC)
@@ -90,14 +94,18 @@ class Program:
     def database(self) -> Database:
         """Connections to the database, with every migration applied, and what these leave to do."""
         self.migrate()
-        revive = None if self.settings.database_url else self._embedded.ensure
-        opened = open_database(self.conninfo, name=self.application, revive=revive)
+        opened = open_database(self.conninfo, name=self.application, revive=self._revive)
         database = self._stack.enter_context(opened)
         rehash_addresses(database, self.signer.address_hash)
         hash_events(database, self.signer.address_hash)
         hash_report_ids(database, self.signer.address_hash)
         sweep_bus(database, self.signer.address_hash)
         return database
+
+    @property
+    def _revive(self) -> Callable[[], None] | None:
+        """What starts the database again if it is the embedded one."""
+        return None if self.settings.database_url else self._embedded.ensure
 
     @cached_property
     def return_path(self) -> ReturnPath | None:
@@ -148,7 +156,7 @@ class Program:
         key = self.settings.sendgrid.webhook_key
         cohorts = Cohorts()
         context = Context(
-            database=self.database,
+            database=self._database_of_web(),
             signer=self.signer,
             api_token=self.settings.api_token,
             site=Site(public_url=self.settings.public_url, contact=self.settings.contact),
@@ -165,6 +173,21 @@ class Program:
         web = Web(create_app(context), self.settings.web)
         self._stack.callback(web.close)
         return web
+
+    def _database_of_web(self) -> Database:
+        """Return connections for requests: people do not wait for other services, nor for long."""
+        from reconsent.web.turns import AT_ONCE  # noqa: PLC0415
+
+        _ = self.database  # applies the migrations
+        opened = open_database(
+            self.conninfo,
+            size=AT_ONCE,
+            name=f"{self.application} web",
+            revive=self._revive,
+            patience=_PATIENCE_OF_PEOPLE,
+            statement_seconds=_STATEMENT_SECONDS,
+        )
+        return self._stack.enter_context(opened)
 
     def _producer(self) -> Producer:
         if self.settings.kafka:

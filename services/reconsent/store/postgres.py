@@ -20,6 +20,8 @@ Result = TypeVar("Result")
 _TRIES = 10
 _RECONNECT_SECONDS = 10.0
 _CONNECT_SECONDS = 5
+_LEAST_SECONDS = 2  # what libpq takes for less
+_PATIENCE = 30.0
 # A suspended process holds the locks of an open transaction for 60 seconds at most. JIT is off:
 # before PostgreSQL 18, enable_seqscan = off raises estimated costs so far that even a statement
 # about a few rows is compiled, which takes seconds. With Citus, SET LOCAL would hold on the server
@@ -108,7 +110,8 @@ class Database:
             raise
         except PoolTimeout as error:
             # The pool does not know why it has none: the error of a direct connection does.
-            _try(make_conninfo(self._conninfo, connect_timeout=_CONNECT_SECONDS))
+            seconds = min(_CONNECT_SECONDS, max(_LEAST_SECONDS, int(self.patience)))
+            _try(make_conninfo(self._conninfo, connect_timeout=seconds))
             message = f"database: no connection was free for {self.patience:.0f} s"
             raise OutsideError(message) from error
         except FAILURES as error:
@@ -148,10 +151,14 @@ def open_database(
     *,
     size: int = 12,
     name: str = "reconsent",
+    patience: float = _PATIENCE,
+    statement_seconds: int = 0,
     revive: Callable[[], None] | None = None,
 ) -> Iterator[Database]:
     """Keep connections, which call themselves by a name, ready for as long as the block runs.
 
+    `patience` is how many seconds to wait for a free connection, `statement_seconds` how long a
+    statement may take; 0 is no limit.
     `revive` is called when the server has not answered for a while.
     """
     _try(conninfo)  # a wrong address is reported at once rather than after a time-out
@@ -161,7 +168,12 @@ def open_database(
         max_size=size,
         # A plan kept from when tables were empty would be used when they are full. Statements whose
         # plan is always the same are prepared one by one.
-        kwargs={"options": _OPTIONS, "application_name": name, "prepare_threshold": _NEVER},
+        kwargs={
+            "options": f"{_OPTIONS} -c statement_timeout={statement_seconds}s",
+            "application_name": name,
+            "prepare_threshold": _NEVER,
+        },
+        timeout=patience,
         configure=_Clusters().see,
         check=ConnectionPool.check_connection,
         reconnect_timeout=_RECONNECT_SECONDS,

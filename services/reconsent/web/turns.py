@@ -42,12 +42,12 @@ class Turns:
     waiting: int
     status: int
     """The HTTP status of those who are sent away."""
-    _lines: dict[str, _Line] = field(default_factory=dict)
+    lines: dict[str, _Line] = field(default_factory=dict)
 
     @asynccontextmanager
     async def take(self, name: str) -> AsyncIterator[None]:
         """Wait for a turn, and keep it during the block. Raises HTTPException."""
-        line = self._lines.setdefault(name, _Line(asyncio.Semaphore(self.at_once)))
+        line = self.lines.setdefault(name, _Line(asyncio.Semaphore(self.at_once)))
         if line.requests >= self.at_once + self.waiting:
             raise self._sent_away()
         line.requests += 1
@@ -64,7 +64,7 @@ class Turns:
         finally:
             line.requests -= 1
             if not line.requests:
-                self._lines.pop(name, None)
+                self.lines.pop(name, None)
 
     def _sent_away(self) -> HTTPException:
         return HTTPException(self.status, "too many requests at once", {"Retry-After": "5"})
@@ -78,6 +78,14 @@ class Kind(NamedTuple):
     of_link: Turns
 
 
+_PAGES: Final = 16
+_API: Final = 6
+_HOOKS: Final = 4
+_OPERATORS: Final = 2
+AT_ONCE: Final = _PAGES + _API + _HOOKS + _OPERATORS
+"""How many requests are worked on at once: fewer than there are threads for them."""
+
+
 def _kind(at_once: int) -> Kind:
     # Posts of one link wait for one another in the database anyway.
     return Kind(
@@ -88,12 +96,18 @@ def _kind(at_once: int) -> Kind:
 
 
 class Room:
-    """The turns of an application. Together they are fewer than the threads that work."""
+    """The turns of an application."""
 
     def __init__(self) -> None:
         """Let every kind begin with no request."""
-        self._kinds = {"/v1/": _kind(6), "/hooks/": _kind(4), "/metrics": _kind(2)}
-        self._pages = _kind(16)
+        operators = _kind(_OPERATORS)
+        self._kinds = {
+            "/v1/": _kind(_API),
+            "/hooks/": _kind(_HOOKS),
+            "/metrics": operators,
+            "/readyz": operators,
+        }
+        self._pages = _kind(_PAGES)
 
     def of(self, request: Request) -> Sequence[tuple[Turns, str]]:
         """Return the turns that a request has to take, and in whose name."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 
 import httpx
 import pytest
@@ -43,3 +44,38 @@ def test_an_internal_error_has_the_form_of_its_route(
     assert answer.headers["content-type"].startswith(content_type)
     assert {name: answer.headers.get(name) for name in HEADERS} == HEADERS
     assert "secret detail" not in answer.text
+
+
+@pytest.mark.parametrize("host", ["", "evil.example", "reconsent.test.evil.example", "127.0.0.1"])
+@pytest.mark.parametrize("path", ["/", "/policies", "/c/x", "/v1/permissions", "/mailbox", "/odd"])
+def test_the_site_answers_to_its_own_names_only(place: Stage, host: str, path: str) -> None:
+    """Nothing is routed for another name, as page or as JSON; probes answer to any."""
+    answer = place.runner.run(place.client.get(path, headers={"Host": host}))
+    assert answer.status_code == 400
+    assert "location" not in answer.headers
+    assert {name: answer.headers.get(name) for name in HEADERS} == HEADERS
+    for probe in ("/healthz", "/readyz"):
+        assert place.runner.run(place.client.get(probe, headers={"Host": host})).is_success
+
+
+def test_a_slash_at_the_end_is_no_redirect(place: Stage) -> None:
+    """It would lead to the host that the request names, with the secret link in it."""
+    for path in ("/policies/", "/c/token/", "/u/token/", "/healthz/"):
+        answer = place.runner.run(place.client.get(path))
+        assert answer.status_code == 404
+        assert "location" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("is_open", "token", "status"), [(True, "", 200), (False, "", 401), (False, TOKEN, 200)]
+)
+def test_the_mailbox_is_shown_to_this_machine(
+    place: Stage, tmp_path: Path, is_open: bool, token: str, status: int
+) -> None:
+    """Where others reach the pages, it needs the token."""
+    context = replace(place.app.state.context, mailbox=tmp_path, mailbox_is_open=is_open)
+    place.app.state.context = context
+    headers = {"Authorization": f"Bearer {token}"}
+    assert place.runner.run(place.client.get("/mailbox", headers=headers)).status_code == status
+    other = place.runner.run(place.client.get("/mailbox/x", headers=headers)).status_code
+    assert other == (401 if status == 401 else 404)
