@@ -70,7 +70,7 @@ def test_a_slash_at_the_end_is_no_redirect(place: Stage) -> None:
     ("is_open", "token", "status"), [(True, "", 200), (False, "", 401), (False, TOKEN, 200)]
 )
 def test_the_mailbox_is_shown_to_this_machine(
-    place: Stage, tmp_path: Path, is_open: bool, token: str, status: int
+    place: Stage, tmp_path: Path, token: str, status: int, *, is_open: bool
 ) -> None:
     """Where others reach the pages, it needs the token."""
     context = replace(place.app.state.context, mailbox=tmp_path, mailbox_is_open=is_open)
