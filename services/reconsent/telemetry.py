@@ -285,6 +285,11 @@ CONNECTIONS_DROPPED: Final = LogEvent(
         "had to give way to others"
     ),
 )
+REQUEST_FAILED: Final = LogEvent(
+    name="request.failed",
+    level=logging.ERROR,
+    sentence="web: %(method)s %(route)s failed unexpectedly: %(error)s at %(at)s",
+)
 SERVER_FAULT: Final = LogEvent(
     name="server.fault",
     level=logging.ERROR,

@@ -6,21 +6,53 @@ import asyncio
 import socket
 import threading
 from functools import partial
+from pathlib import Path
+from traceback import extract_tb
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import uvicorn
-from fastapi import FastAPI
 
 from reconsent.domain.errors import OutsideError
-from reconsent.telemetry import SERVER_FAULT, Sparingly
+from reconsent.telemetry import REQUEST_FAILED, SERVER_FAULT, Sparingly
 from reconsent.web.connections import BACKLOG, Connections, LimitedProtocol, most_connections
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Protocol
 
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
     from reconsent.web.settings import WebSettings
 
 _POLL_INTERVAL: Final = 0.1
+
+
+def reporting_faults(app: ASGIApp) -> ASGIApp:
+    """Wrap an application so that a request that fails is one line of the log.
+
+    The application has responded by then, if it could. Addresses are not logged: links are secret.
+    """
+
+    async def reported(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await app(scope, receive, send)
+        except Exception as error:  # noqa: BLE001 (whatever the fault is)
+            route = scope.get("route")
+            REQUEST_FAILED.log(
+                method=scope.get("method", ""),
+                route=getattr(route, "path_format", "no route"),
+                error=type(error).__name__,
+                at=_place_of(error),
+            )
+
+    return reported
+
+
+def _place_of(error: Exception) -> str:
+    """Return the file and line of the program that an error comes from."""
+    frames = extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if f"{Path(__file__).parents[1]}/" in frame.filename]
+    found = (ours or frames)[-1]
+    return f"{Path(found.filename).name}:{found.lineno}"
 
 
 class Web:
@@ -28,7 +60,7 @@ class Web:
 
     name = "web"
 
-    def __init__(self, app: FastAPI, settings: WebSettings) -> None:
+    def __init__(self, app: ASGIApp, settings: WebSettings) -> None:
         """Bind the address at once, so that a conflict is reported before anything starts."""
         host, port = settings.listen
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -42,7 +74,7 @@ class Web:
             raise OutsideError(f"RECONSENT_LISTEN: {host}:{port}: {error.strerror}") from error
         self.connections = Connections(most_connections())
         config = uvicorn.Config(
-            app,
+            reporting_faults(app),
             http=cast("type[Protocol]", partial(LimitedProtocol, self.connections)),
             ws="none",
             backlog=BACKLOG,
