@@ -36,7 +36,7 @@ from reconsent.store.leases import Lease, SoleRight
 from reconsent.store.migrations import migrate
 from reconsent.store.offsets import stored, take_over_idle
 from reconsent.store.postgres import Connection, Database, connect, open_database
-from reconsent.telemetry import SENDING_HELD
+from reconsent.telemetry.log_events import SENDING_HELD
 from reconsent.workers import WORKERS, dead_letter_relay
 from reconsent.workers.dead_letter_relay import DeadLetterRelay
 from reconsent.workers.intake import GROUP, Intake

@@ -74,6 +74,10 @@ def test_a_variable_that_nobody_reads_is_told(name: str, told: str | None) -> No
         ("PUBLIC_URL", "https://a.example/#top", "has a fragment"),
         ("PUBLIC_URL", "https://me:secret@a.example", "has a user name"),
         ("PUBLIC_URL", "https://[a.example", "is not a valid URL"),
+        ("RECONSENT_HOSTS", "a.example, https://b.example", "'https://b.example' is not a name"),
+        ("RECONSENT_HOSTS", "a.example:8000", "without a port"),
+        ("RECONSENT_TRUSTED_PROXIES", "10.0.0.0/8,proxy", "'proxy' is not a network"),
+        ("RECONSENT_TRUSTED_PROXIES", "10.0.0.1/8", "is not a network"),
         ("DATABASE_URL", "mysql://me:secret@a.example/b", "mysql:// is not PostgreSQL"),
         ("DATABASE_URL", "postgresql+psycopg://a.example/b", "write postgresql://"),
     ],
@@ -113,3 +117,29 @@ def test_links_begin_with_where_the_pages_listen(
     assert settings(environ).public_url == url
     public = "https://privacy.shop.example"
     assert settings({**environ, "PUBLIC_URL": public}).public_url == public
+
+
+@pytest.mark.parametrize(
+    ("environ", "hosts", "is_local"),
+    [
+        ({}, {"127.0.0.1", "localhost", "[::1]"}, True),
+        ({"RECONSENT_LISTEN": "0.0.0.0:80"}, {"127.0.0.1", "localhost", "[::1]"}, False),
+        ({"PUBLIC_URL": "https://P.example:8443/a"}, {"p.example"}, False),
+        (
+            {"RECONSENT_HOSTS": "In.example,"},
+            {"127.0.0.1", "localhost", "[::1]", "in.example"},
+            False,
+        ),
+        (
+            {"PUBLIC_URL": "http://127.0.0.2"},
+            {"127.0.0.1", "127.0.0.2", "localhost", "[::1]"},
+            True,
+        ),
+    ],
+)
+def test_the_site_has_names(
+    tmp_path: Path, environ: dict[str, str], hosts: set[str], *, is_local: bool
+) -> None:
+    """PUBLIC_URL's and those that are set; on this machine, all that lead to it."""
+    web = settings({"RECONSENT_HOME": str(tmp_path)} | environ).web
+    assert (web.hosts, web.is_local) == (hosts, is_local)

@@ -9,26 +9,25 @@ from pathlib import Path
 
 import pytest
 
-from reconsent import telemetry
-from reconsent.telemetry import (
+from reconsent.telemetry import log_events, metrics
+from reconsent.telemetry.log_events import CONNECTIONS_DROPPED, SERVICE_FAILED, LogEvent, Sparingly
+from reconsent.telemetry.metrics import (
     COUNTERS,
     DEAD_LETTERS,
     METRICS,
-    SERVICE_FAILED,
     SERVICE_RESTARTS,
     Counters,
-    LogEvent,
     Metric,
     exposition,
 )
 
 ROOT = Path(__file__).parents[2]
-EVENTS = [value for value in vars(telemetry).values() if isinstance(value, LogEvent)]
+EVENTS = [value for value in vars(log_events).values() if isinstance(value, LogEvent)]
 
 
 def test_every_metric_and_event_is_declared_once() -> None:
     """Names are unique, METRICS holds every metric, and the docs name each of them."""
-    declared = [value for value in vars(telemetry).values() if isinstance(value, Metric)]
+    declared = [value for value in vars(metrics).values() if isinstance(value, Metric)]
     assert sorted(map(repr, declared)) == sorted(map(repr, METRICS))
     assert len({metric.name for metric in METRICS}) == len(METRICS)
     assert len({event.name for event in EVENTS}) == len(EVENTS)
@@ -39,7 +38,8 @@ def test_every_metric_and_event_is_declared_once() -> None:
 def test_nothing_else_writes_to_the_log_or_names_a_metric() -> None:
     """Log lines and metrics exist only if they are declared."""
     sources = {path: path.read_text() for path in (ROOT / "services").rglob("*.py")}
-    del sources[ROOT / "services/reconsent/telemetry.py"]
+    for name in ("log_events", "metrics"):
+        del sources[ROOT / f"services/reconsent/telemetry/{name}.py"]
     speaks = re.compile(r"""getLogger\(["']reconsent|# (HELP|TYPE) |["']reconsent_\w+_total""")
     assert [str(path) for path, source in sources.items() if speaks.search(source)] == []
 
@@ -73,6 +73,18 @@ def test_the_exposition_escapes_label_values() -> None:
         "# TYPE reconsent_dead_letters gauge\n"
         'reconsent_dead_letters{topic="a\\"b\\\\c\\nd"} 3\n'
     )
+
+
+def test_an_event_that_clients_cause_is_logged_once_a_minute(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """With how often it happened since the last line."""
+    seconds = [0.0]
+    dropped = Sparingly(CONNECTIONS_DROPPED, clock=lambda: seconds[0])
+    for seconds[0] in (0.0, 1.0, 59.9, 60.0, 119.0, 121.0):
+        dropped.log()
+    times = [record.getMessage().split()[1] for record in caplog.records]
+    assert times == ["1", "3", "2"]
 
 
 def test_an_event_becomes_one_line_with_its_name(caplog: pytest.LogCaptureFixture) -> None:

@@ -23,7 +23,7 @@ from reconsent.facts.record.dead_letters import Retried, retry_lines
 from reconsent.facts.record.recorder import Recorder
 from reconsent.store.dead_letters import read, remove, waiting
 from reconsent.store.stops import accept
-from reconsent.telemetry import DEAD_LETTER_DECIDED, TOPIC_ACCEPTED
+from reconsent.telemetry.log_events import DEAD_LETTER_DECIDED, TOPIC_ACCEPTED
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence

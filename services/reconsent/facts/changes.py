@@ -14,7 +14,7 @@ from reconsent.domain.bucket import BUCKETS
 from reconsent.domain.errors import StoppedError
 from reconsent.store.named import named
 from reconsent.store.rows import all_rows, values
-from reconsent.telemetry import FOLLOWER_DROPPED
+from reconsent.telemetry.log_events import FOLLOWER_DROPPED
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from reconsent.facts.changes import lock_planning
 from reconsent.store.named import named
 from reconsent.store.rows import one_row, values
-from reconsent.telemetry import DATABASE_RESTORED
+from reconsent.telemetry.log_events import DATABASE_RESTORED
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -13,7 +13,7 @@ from typing import Any, Final
 from typing_extensions import override
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from reconsent.telemetry import CONNECTIONS_DROPPED, Sparingly
+from reconsent.telemetry.log_events import CONNECTIONS_DROPPED, Sparingly
 
 MOST: Final = 1_000
 BACKLOG: Final = 128

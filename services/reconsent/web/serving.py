@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import uvicorn
 
 from reconsent.domain.errors import OutsideError
-from reconsent.telemetry import REQUEST_FAILED, SERVER_FAULT, Sparingly
+from reconsent.telemetry.log_events import REQUEST_FAILED, SERVER_FAULT, Sparingly
 from reconsent.web.connections import BACKLOG, Connections, LimitedProtocol, most_connections
 
 if TYPE_CHECKING:

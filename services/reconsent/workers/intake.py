@@ -24,7 +24,7 @@ from reconsent.facts.versions import PublishedVersions
 from reconsent.store.log import append_dead_letter
 from reconsent.store.offsets import FencedError
 from reconsent.store.stops import clear_stop, is_accepted, record_stop
-from reconsent.telemetry import MESSAGE_DEAD_LETTERED, TOPIC_GOES_ON, TOPIC_STOPPED
+from reconsent.telemetry.log_events import MESSAGE_DEAD_LETTERED, TOPIC_GOES_ON, TOPIC_STOPPED
 from reconsent.workers.batches import ReadBatch, read_batch
 from reconsent.workers.name_counts import NameCounts
 from reconsent.workers.recording import Recording

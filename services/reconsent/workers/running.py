@@ -12,15 +12,14 @@ import threading
 from typing import TYPE_CHECKING, Final
 
 from reconsent.domain.errors import OutsideError, ReconsentError, StoppedError
-from reconsent.telemetry import (
-    COUNTERS,
+from reconsent.telemetry.log_events import (
     SERVICE_BLOCKED,
     SERVICE_FAILED,
     SERVICE_NOT_CLOSED,
-    SERVICE_RESTARTS,
     SERVICE_RETRIES,
     SERVICE_STOPPED,
 )
+from reconsent.telemetry.metrics import COUNTERS, SERVICE_RESTARTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

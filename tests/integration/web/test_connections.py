@@ -31,6 +31,10 @@ def _app(begun: threading.Event, asked: threading.Event) -> FastAPI:
     async def page() -> Response:
         return Response("a page")
 
+    @app.get("/from")
+    async def comes_from(request: Request) -> Response:
+        return Response(request.client.host if request.client else "nowhere")
+
     @app.get("/large")
     async def large() -> Response:
         return Response(b"x" * _LARGE)
@@ -51,11 +55,12 @@ def _app(begun: threading.Event, asked: threading.Event) -> FastAPI:
 class _Site:
     """A server that holds few connections, and the connections to it."""
 
-    def __init__(self) -> None:
+    def __init__(self, **environment: str) -> None:
         self._stack = ExitStack()
         self.begun, self.asked = threading.Event(), threading.Event()
         self.web = Web(
-            _app(self.begun, self.asked), web_settings({"RECONSENT_LISTEN": "127.0.0.1:0"})
+            _app(self.begun, self.asked),
+            web_settings({"RECONSENT_LISTEN": "127.0.0.1:0"} | environment),
         )
         self.web.start()
 
@@ -157,6 +162,27 @@ def test_dropping_is_logged_once_a_minute(site: _Site, caplog: pytest.LogCapture
         "web: 1 connections were dropped, which kept the server waiting for too long or had to give"
         " way to others"
     )
+
+
+@pytest.mark.parametrize(
+    ("proxies", "said", "believed"),
+    [
+        ("", "203.0.113.7", "127.0.0.1"),
+        ("10.0.0.0/8", "203.0.113.7", "127.0.0.1"),
+        ("127.0.0.0/8", "203.0.113.7", "203.0.113.7"),
+        ("127.0.0.0/8", "203.0.113.7, 10.0.0.1", "10.0.0.1"),
+        ("127.0.0.0/8, 10.0.0.0/8", "198.51.100.9, 203.0.113.7, 10.0.0.1", "203.0.113.7"),
+    ],
+)
+def test_where_a_request_comes_from(proxies: str, said: str, believed: str) -> None:
+    """The last address that no trusted proxy has counts; without trust, nothing that is said."""
+    site = _Site(RECONSENT_TRUSTED_PROXIES=proxies)
+    try:
+        head = f"GET /from HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Forwarded-For: {said}\r\n"
+        answer = received(site.connect(f"{head}\r\n".encode()))
+        assert answer.decode().endswith(f"\r\n\r\n{believed}")
+    finally:
+        site.close()
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from typing_extensions import override
 
 from reconsent.domain.errors import BadInputError, OutsideError, ReconsentError, StoppedError
-from reconsent.telemetry import COUNTERS, SERVICE_RESTARTS
+from reconsent.telemetry.metrics import COUNTERS, SERVICE_RESTARTS
 from reconsent.workers.running import LONGEST_REST, REST, run, run_until_idle
 from reconsent.workers.service import Service
 

@@ -15,7 +15,7 @@ import kafka  # type: ignore[import-untyped]
 from kafka import OffsetAndMetadata, TopicPartition
 from typing_extensions import override
 
-from reconsent.telemetry import MESSAGES_MISSING, PARTITION_LOCKED
+from reconsent.telemetry.log_events import MESSAGES_MISSING, PARTITION_LOCKED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

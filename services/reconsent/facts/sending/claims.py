@@ -26,7 +26,8 @@ from reconsent.facts.sending.renderings import Wording
 from reconsent.store.named import named
 from reconsent.store.postgres import look_up_by_index
 from reconsent.store.rows import values
-from reconsent.telemetry import COUNTERS, MAIL_NOT_WRITTEN, MAILS_NOT_WRITTEN
+from reconsent.telemetry.log_events import MAIL_NOT_WRITTEN
+from reconsent.telemetry.metrics import COUNTERS, MAILS_NOT_WRITTEN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

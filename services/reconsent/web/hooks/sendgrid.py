@@ -18,7 +18,7 @@ from reconsent.facts.record.mail_events import record_mail_events
 from reconsent.mail.sendgrid.events import Reports, read_events
 from reconsent.mail.sendgrid.webhook import SIGNATURE, TIMESTAMP, Webhook
 from reconsent.store.postgres import Connection
-from reconsent.telemetry import WEBHOOK_EVENT_SKIPPED, WEBHOOK_RECORDED, WEBHOOK_REFUSED
+from reconsent.telemetry.log_events import WEBHOOK_EVENT_SKIPPED, WEBHOOK_RECORDED, WEBHOOK_REFUSED
 from reconsent.web.access import Context, InjectedContext
 from reconsent.web.bodies import Body, BoundedRoute
 

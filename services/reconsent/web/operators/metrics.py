@@ -7,7 +7,7 @@ from fastapi.responses import PlainTextResponse
 
 from reconsent.facts.read.counts import Status, status
 from reconsent.store.postgres import Connection
-from reconsent.telemetry import (
+from reconsent.telemetry.metrics import (
     CONSUMER_LAG,
     COUNTERS,
     DEAD_LETTERS,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from reconsent.telemetry import COUNTERS, METRICS, SERVICE_RESTARTS
+from reconsent.telemetry.metrics import COUNTERS, METRICS, SERVICE_RESTARTS
 from tests.integration.stage import TOKEN, Stage, stage
 
 
