@@ -182,7 +182,7 @@ class Program:
         opened = open_database(
             self.conninfo,
             size=AT_ONCE,
-            name=f"{self.application} web",
+            name=self.application,
             revive=self._revive,
             patience=_PATIENCE_OF_PEOPLE,
             statement_seconds=_STATEMENT_SECONDS,

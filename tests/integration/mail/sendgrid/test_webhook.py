@@ -149,7 +149,6 @@ def test_an_unavailable_database_is_reported(
         psycopg.connect(admin, autocommit=True) as connection,
     ):
         account, notice = next(place.fresh)
-        place.program.database.patience = 0.5
         allow = psycopg.sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS {}")
         identifier = psycopg.sql.Identifier(name)
         connection.execute(allow.format(identifier, psycopg.sql.SQL("false")))
