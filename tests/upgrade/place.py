@@ -174,7 +174,9 @@ def settings() -> dict[str, str]:
 def upgrade(world: World, conninfo: str, signing: Signing) -> None:
     """Set up the program over a database of before, and migrate it."""
     key = {"SENDGRID_WEBHOOK_KEY": signing.public_key}
-    world.environment |= settings() | key | {"DATABASE_URL": conninfo}
+    world.environment |= (
+        settings() | key | {"DATABASE_URL": conninfo, "RECONSENT_HOSTS": "127.0.0.1"}
+    )
     world.run("migrate")
     assert world.run("migrate").out == "nothing to apply\n"
 
