@@ -53,10 +53,10 @@ def _put(wrong: Wrong, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _agrees(place: Stage, seed: int) -> bool:
-    """Tell whether both agree in the world of a seed."""
+    """Tell whether both agree in the world of a seed; a wrong rule may also let one fail."""
     story, together = world(seed)
     try:
         agree(place, story, together=together)
-    except AssertionError:
+    except Exception:  # noqa: BLE001 -- the right rule fails in none of these worlds
         return False
     return True
