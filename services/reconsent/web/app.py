@@ -30,7 +30,9 @@ ROUTERS: Final = (
     sendgrid.router, mailbox.router, _frame,
 )  # fmt: skip
 _PROBES: Final = ("/healthz", "/readyz")
-_FOR_PROGRAMS: Final = ("/v1/", "/healthz", "/readyz", "/metrics", "/hooks/")
+_FOR_PROGRAMS: Final = (
+    "/v1/", "/healthz", "/readyz", "/metrics", "/hooks/", "/openapi.json",
+)  # fmt: skip
 
 
 def create_app(context: Context) -> FastAPI:
@@ -38,6 +40,8 @@ def create_app(context: Context) -> FastAPI:
     app = FastAPI(
         title="reconsent",
         version="1",
+        # Served with the token alone, by programs/api.py.
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
         # A redirect would be to the host that the request names, with the secret link in it.
@@ -73,7 +77,10 @@ async def _with_headers(
 ) -> Response:
     if not _is_known(request):
         return secure(_http_error(request, HTTPException(400, "host: is not a name of this site")))
-    return secure(await call_next(request))
+    response = secure(await call_next(request))
+    if _is_for_programs(request):
+        response.headers.setdefault("Cache-Control", "no-store")
+    return response
 
 
 def _is_known(request: Request) -> bool:

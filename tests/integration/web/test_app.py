@@ -79,3 +79,28 @@ def test_the_mailbox_is_shown_to_this_machine(
     assert place.runner.run(place.client.get("/mailbox", headers=headers)).status_code == status
     other = place.runner.run(place.client.get("/mailbox/x", headers=headers)).status_code
     assert other == (401 if status == 401 else 404)
+
+
+def test_what_programs_get_is_not_kept(place: Stage) -> None:
+    """No proxy keeps answers about people, or errors."""
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    for path in ("/v1/accounts/site.example/ann", "/healthz", "/readyz", "/metrics", "/hooks/x"):
+        answer = place.runner.run(place.client.get(path, headers=headers))
+        assert answer.headers["cache-control"] == "no-store"
+
+
+def test_the_description_of_the_api_needs_the_token(place: Stage) -> None:
+    """It names what can be called, and nothing of the pages."""
+    assert place.runner.run(place.client.get("/openapi.json")).status_code == 401
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    described = place.runner.run(place.client.get("/openapi.json", headers=headers)).json()
+    paths = ["/healthz", "/metrics", "/readyz", "/v1/accounts/{property_name}/{account}"]
+    assert sorted(described["paths"]) == [*paths, "/v1/permissions"]
+
+
+def test_another_method_is_told_which_are_known(place: Stage) -> None:
+    """405 with Allow, as page and as JSON."""
+    for path, allow in (("/policies", {"GET", "HEAD"}), ("/v1/permissions", {"POST"})):
+        answer = place.runner.run(place.client.put(path))
+        assert answer.status_code == 405
+        assert set(answer.headers["allow"].split(", ")) == allow

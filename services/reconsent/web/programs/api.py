@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Annotated, Any, Final, TypeVar
 
 from fastapi import APIRouter, HTTPException, Path, Request, Response
+from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from typing_extensions import override
@@ -93,6 +94,12 @@ router.add_api_route(
     response_model=Answers,
     route_class_override=_PermissionsRoute,
 )
+
+
+@router.get("/openapi.json", include_in_schema=False)
+def description(request: Request) -> JSONResponse:
+    """Return the description of this API, as OpenAPI has it."""
+    return JSONResponse(request.app.openapi())
 
 
 def _answer(checks: Sequence[CheckFields], context: Context, *, evidence: bool) -> Response:
