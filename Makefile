@@ -77,7 +77,7 @@ test: $(STAMP) browser ## All tests except test-engines (ARGS="-k word" selects 
 test-engines: $(STAMP) ## The long tests: crashes, restores, outages of Kafka, Citus, many random histories
 	$(PYTEST) -m 'engines and not chaos' $(ARGS)
 	$(PYTEST) tests/chaos --rounds=5 $(ARGS)
-	$(PYTEST) tests/integration tests/model -m 'hypothesis and not engines and not wrong_rules' \
+	$(PYTEST) tests/integration tests/model tests/unit -m 'hypothesis and not engines and not wrong_rules' \
 	  --hypothesis-profile=wide $(PARALLEL) $(ARGS)
 
 wrong-rules: $(STAMP) ## For each rule a wrong one that random worlds must find (40 minutes)

@@ -20,11 +20,11 @@ from reconsent.store.postgres import Database, open_database
 _PHASES = tuple(phase for phase in Phase if phase is not Phase.explain)
 # CI tries the same examples each time; new ones are searched for locally.
 settings.register_profile(
-    "patient", deadline=None, phases=_PHASES, derandomize="CI" in os.environ, max_examples=60
+    "patient", deadline=None, phases=_PHASES, derandomize="CI" in os.environ, max_examples=40
 )
 # For `make test-engines`, which has more time.
 settings.register_profile(
-    "wide", deadline=None, phases=_PHASES, derandomize="CI" in os.environ, max_examples=480
+    "wide", deadline=None, phases=_PHASES, derandomize="CI" in os.environ, max_examples=240
 )
 settings.register_profile("thorough", deadline=None, phases=_PHASES, max_examples=4000)
 # For a first look: shrinking an example may take minutes.

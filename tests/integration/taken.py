@@ -27,6 +27,9 @@ SELECT FROM pg_stat_activity WHERE backend_type = 'client backend' AND datid IS 
 
 _END = "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE datname = %s"
 
+_PATIENCE: Final = 0.2
+"""Seconds to wait for a connection."""
+
 
 class Taken:
     """A database that can be taken away and given back."""
@@ -83,6 +86,8 @@ def environment(
         "SENDGRID_WEBHOOK_KEY": SIGNING.public_key,
     }.items():
         monkeypatch.setenv(name, value)
+    # People wait for a connection no longer than the services here do.
+    monkeypatch.setattr("reconsent.program._PATIENCE_OF_PEOPLE", _PATIENCE)
     caplog.set_level(logging.INFO)
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     yield
@@ -94,7 +99,7 @@ def environment(
 def opened() -> Iterator[Program]:
     """Yield a program that has used its database, with a short pool timeout."""
     with Program(settings()) as program:
-        program.database.patience = 0.2
+        program.database.patience = _PATIENCE
         # The pool connects in the background. A connection that is only just being made could
         # still get in while the others are cut.
         program.database.transaction(lambda connection: connection.execute("SELECT"))

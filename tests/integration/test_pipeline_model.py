@@ -31,7 +31,7 @@ def place(make_database: Callable[[], str]) -> Iterator[Stage]:
         yield made
 
 
-@settings(max_examples=settings().max_examples // 8)
+@settings(max_examples=settings().max_examples // 6)
 @given(story=stories(rejections=True), together=st.booleans())
 def test_pipeline_agrees_with_the_model(
     place: Stage, story: Sequence[Step], *, together: bool

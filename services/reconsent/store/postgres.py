@@ -74,12 +74,19 @@ class Database:
 
         Work must have no effect outside the transaction.
         """
+        repeated = False
         for _ in range(_TRIES - 1):
             try:
                 with self._connection() as connection:
                     return work(connection)
             except _CONFLICTS:
                 pass
+            except psycopg.errors.UniqueViolation:
+                # ON CONFLICT waits for who adds the same row in the index that it names. Where the
+                # row has another key too, that one may be met first; then the row is there.
+                if repeated:
+                    raise
+                repeated = True
         with self.connection() as connection:
             return work(connection)
 

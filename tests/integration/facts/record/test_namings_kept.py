@@ -117,7 +117,7 @@ def test_what_is_kept_lifts_what_the_rule_lifts(
         assert found <= expected, "nothing else lifts a mark"
 
 
-@settings(max_examples=30)
+@settings(max_examples=settings().max_examples // 4)
 @given(days=st.permutations(range(0, 400, 10)), verified=st.integers(0, 399))
 def test_the_table_does_not_grow_with_each_change(
     shared: Database, days: list[int], verified: int
