@@ -56,7 +56,8 @@ BODIES: Final[dict[str, bytes]] = {
 
 
 ANSWERED_WITHOUT: Final = {
-    "/", "/static/site.css", "/healthz", "/mailbox", "/mailbox/{mail}", "/mailbox/{mail}/html",
+    "/", "/static/site.css", "/healthz", "/openapi.json",
+    "/mailbox", "/mailbox/{mail}", "/mailbox/{mail}/html",
 }  # fmt: skip
 
 
