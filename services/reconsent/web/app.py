@@ -75,12 +75,17 @@ def _stylesheet() -> Response:
 async def _with_headers(
     request: Request, call_next: Callable[[Request], Awaitable[Response]]
 ) -> Response:
-    if not _is_known(request):
-        return secure(_http_error(request, HTTPException(400, "host: is not a name of this site")))
-    response = secure(await call_next(request))
+    if _is_known(request):
+        return _finished(request, await call_next(request))
+    unknown = HTTPException(400, "host: is not a name of this site")
+    return _finished(request, _http_error(request, unknown))
+
+
+def _finished(request: Request, response: Response) -> Response:
+    """Add the headers that a response does not set itself; what programs get is not cached."""
     if _is_for_programs(request):
         response.headers.setdefault("Cache-Control", "no-store")
-    return response
+    return secure(response)
 
 
 def _is_known(request: Request) -> bool:
@@ -122,7 +127,7 @@ def _invalid_request(request: Request, error: Exception) -> Response:
 
 def _internal_error(request: Request, error: Exception) -> Response:
     """Respond to an unexpected exception; the middleware that adds headers is skipped here."""
-    return secure(_http_error(request, error))
+    return _finished(request, _http_error(request, error))
 
 
 def _outside_error(request: Request, error: Exception) -> Response:

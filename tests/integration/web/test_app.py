@@ -81,16 +81,22 @@ def test_the_mailbox_is_shown_to_this_machine(
     assert other == (401 if status == 401 else 404)
 
 
-def test_what_programs_get_is_not_kept(place: Stage) -> None:
-    """No proxy keeps answers about people, or errors."""
+def test_what_programs_get_is_not_cached(place: Stage) -> None:
+    """Neither answers about people nor errors, also by another name; the stylesheet is."""
     headers = {"Authorization": f"Bearer {TOKEN}"}
-    for path in ("/v1/accounts/site.example/ann", "/healthz", "/readyz", "/metrics", "/hooks/x"):
-        answer = place.runner.run(place.client.get(path, headers=headers))
-        assert answer.headers["cache-control"] == "no-store"
+    paths = ["/v1/accounts/site.example/ann", "/healthz", "/readyz", "/metrics", "/hooks/x"]
+    for path in [*paths, "/openapi.json"]:
+        for host in ({}, {"Host": "evil.example"}):
+            answer = place.runner.run(place.client.get(path, headers=headers | host))
+            assert answer.headers["cache-control"] == "no-store"
+    asked = place.client.post("/v1/permissions", json={"checks": []}, headers=headers)
+    assert place.runner.run(asked).headers["cache-control"] == "no-store"
+    style = place.runner.run(place.client.get("/static/site.css"))
+    assert "no-store" not in style.headers["cache-control"]
 
 
 def test_the_description_of_the_api_needs_the_token(place: Stage) -> None:
-    """It names what can be called, and nothing of the pages."""
+    """It describes the calls for programs and the probes, and nothing of the pages."""
     assert place.runner.run(place.client.get("/openapi.json")).status_code == 401
     headers = {"Authorization": f"Bearer {TOKEN}"}
     described = place.runner.run(place.client.get("/openapi.json", headers=headers)).json()
@@ -98,9 +104,13 @@ def test_the_description_of_the_api_needs_the_token(place: Stage) -> None:
     assert sorted(described["paths"]) == [*paths, "/v1/permissions"]
 
 
-def test_another_method_is_told_which_are_known(place: Stage) -> None:
+def test_a_wrong_method_is_told_the_right_ones(place: Stage) -> None:
     """405 with Allow, as page and as JSON."""
-    for path, allow in (("/policies", {"GET", "HEAD"}), ("/v1/permissions", {"POST"})):
+    for path, allow, form in (
+        ("/policies", {"GET", "HEAD"}, "text/html"),
+        ("/v1/permissions", {"POST"}, "application/json"),
+    ):
         answer = place.runner.run(place.client.put(path))
         assert answer.status_code == 405
+        assert answer.headers["content-type"].startswith(form)
         assert set(answer.headers["allow"].split(", ")) == allow

@@ -98,7 +98,7 @@ router.add_api_route(
 
 @router.get("/openapi.json", include_in_schema=False)
 def description(request: Request) -> JSONResponse:
-    """Return the description of this API, as OpenAPI has it."""
+    """Return the OpenAPI description of the calls for programs and of the probes."""
     return JSONResponse(request.app.openapi())
 
 
