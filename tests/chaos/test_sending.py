@@ -74,9 +74,7 @@ def assert_told(
         if name in refused:
             assert state in {"rejected", "abandoned"}, notice
             assert not accepted[name], notice
-        elif name in may_be_marked and notice["suppression"] == "bounced":
-            assert not accepted[name], notice
-        else:
+        elif name not in may_be_marked or notice["suppression"] != "bounced":
             assert state in _TOLD | {"abandoned"}, notice
             assert accepted[name] or state == "abandoned", notice
         assert all(attempt["ended_at"] for attempt in notice["attempts"]), notice

@@ -70,7 +70,7 @@ class Database:
         """Seconds to wait for a free connection."""
 
     def transaction(self, work: Callable[[Connection], Result]) -> Result:
-        """Run work in one transaction, which is repeated after a deadlock.
+        """Run work in one transaction, which is repeated after a deadlock, or a row in its way.
 
         Work must have no effect outside the transaction.
         """

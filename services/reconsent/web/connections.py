@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import resource
+from contextlib import suppress
 from typing import Any, Final
 
 from typing_extensions import override
@@ -30,9 +31,14 @@ REQUEST_SECONDS: Final = 60.0
 def most_connections() -> int:
     """Return how many connections may be open, after raising the limit of descriptors if needed."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < _WANTED:
-        soft = min(_WANTED, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    if soft != resource.RLIM_INFINITY and soft < _WANTED:
+        most = _WANTED if hard == resource.RLIM_INFINITY else min(_WANTED, hard)
+        if most > soft:
+            with suppress(OSError, ValueError):  # where the system forbids it
+                resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+                soft = most
+    if soft == resource.RLIM_INFINITY:
+        return MOST
     # Those in the backlog are accepted in one go, before any of them can be dropped.
     return max(1, min(MOST, soft - BACKLOG - _OTHERS))
 

@@ -90,7 +90,7 @@ def _public_url(text: str) -> str:
 def _hosts(public_url: str, more: str) -> frozenset[str]:
     """Return the names of the site; on this machine, all that lead to it."""
     public = without_port(urlsplit(public_url).netloc)
-    named = {name.strip().lower() for name in more.split(",")} - {""}
+    named = {name.strip().lower().removesuffix(".") for name in more.split(",")} - {""}
     for name in named:
         if not _HOST.fullmatch(name):
             message = f"RECONSENT_HOSTS: {name!r} is not a name such as privacy.example.com"
@@ -120,7 +120,7 @@ def _networks(text: str) -> tuple[str, ...]:
 
 def _listen(text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
-    if not host or not port.isdigit() or int(port) > _LAST_PORT:
+    if not host or not port.isdecimal() or int(port) > _LAST_PORT:
         message = f"RECONSENT_LISTEN: {text!r} is not a HOST:PORT such as 127.0.0.1:8000"
         raise BadInputError(message)
     return host.strip("[]"), int(port)

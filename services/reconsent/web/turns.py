@@ -82,7 +82,8 @@ _PAGES: Final = 16
 _API: Final = 6
 _HOOKS: Final = 4
 _OPERATORS: Final = 2
-AT_ONCE: Final = _PAGES + _API + _HOOKS + _OPERATORS
+_PROBES: Final = 2
+AT_ONCE: Final = _PAGES + _API + _HOOKS + _OPERATORS + _PROBES
 """How many requests are worked on at once: fewer than there are threads for them."""
 
 
@@ -100,12 +101,11 @@ class Room:
 
     def __init__(self) -> None:
         """Let every kind begin with no request."""
-        operators = _kind(_OPERATORS)
         self._kinds = {
             "/v1/": _kind(_API),
             "/hooks/": _kind(_HOOKS),
-            "/metrics": operators,
-            "/readyz": operators,
+            "/metrics": _kind(_OPERATORS),
+            "/readyz": _kind(_PROBES),
         }
         self._pages = _kind(_PAGES)
 

@@ -67,7 +67,7 @@ def _running(world: World, folder: Path) -> Iterator[httpx.Client]:
         f"{kind}_temp_path {folder}/{kind};\n"
         for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
-    text = text.replace("http {\n", f"http {{\naccess_log off;\n{folders}", 1)
+    text = text.replace("http {\n", f"http {{\n{folders}", 1)
     path = folder / "nginx.conf"
     path.write_text(f"daemon off;\npid {folder}/pid;\nerror_log {folder}/log;\n{text}", "utf-8")
     subprocess.run([nginx, "-t", "-q", "-p", folder, "-c", path], check=True)
@@ -97,7 +97,7 @@ def test_pages_come_through(proxy: httpx.Client) -> None:
     """By the site's name; another one is refused."""
     assert proxy.get("/policies").status_code == 200
     assert proxy.get("/policies", headers={"Host": "evil.example"}).status_code == 400
-    for path in ("/mailbox", "/metrics"):
+    for path in ("/mailbox", "/metrics", "/readyz", "/openapi.json"):
         assert proxy.get(path).status_code == 403
 
 

@@ -192,6 +192,8 @@ def test_where_a_request_comes_from(proxies: str, said: str, believed: str) -> N
         (1_024, 1_024, 640, None),
         (20_000, 20_000, 1_000, None),
         (64, 64, 1, None),
+        (-1, -1, 1_000, None),
+        (1_024, -1, 1_000, 1_384),
     ],
 )
 def test_descriptors_are_left_for_the_database(
@@ -207,5 +209,4 @@ def test_descriptors_are_left_for_the_database(
     monkeypatch.setattr(resource, "getrlimit", get_limit)
     monkeypatch.setattr(resource, "setrlimit", set_limit)
     assert connections.most_connections() == most
-    if raised:
-        assert limits[1:] == [(raised, hard)]
+    assert limits[1:] == ([(raised, hard)] if raised else [])

@@ -108,13 +108,17 @@ def as_they_count(
 def remember_early(
     connection: Connection, received: Sequence[Received], keyed_hash: Callable[[str], bytes]
 ) -> None:
-    """Remember events that are ahead of their time and will not be recorded; others are not."""
+    """Remember events that are ahead of their time and were erased; others are not.
+
+    Not their sources: whoever is deleted is erased from these, too.
+    """
+    erased = [event._replace(source="") for event in received]
     statements = [
         _Statement(position, _digest(event, stated_at, keyed_hash), stated_at, event.came_in)
         for position, event in enumerate(received)
         if event.came_in and (stated_at := time_of(event.data))
     ]
-    _remember(connection, received, statements)
+    _remember(connection, erased, statements)
 
 
 def _remember(
@@ -127,7 +131,7 @@ def _remember(
         "topic": [received[one.position].topic for one in new],
         "property": [getattr(received[one.position].data, "property", None) for one in new],
         "account": [getattr(received[one.position].data, "account", None) for one in new],
-        "source": [received[one.position].source for one in new],
+        "source": [received[one.position].source or None for one in new],
         "stated_at": [one.stated_at for one in new],
         "counts_from": [one.came_in for one in new],
     }

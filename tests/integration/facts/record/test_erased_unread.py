@@ -28,6 +28,7 @@ SELECT status, contact, minor, holdings.members, standings.members
 FROM accounts JOIN account_sets USING (bucket, account_key)
 JOIN holdings USING (holdings_id) JOIN standings USING (standing_id)
 """
+_SOURCES: Final[LiteralString] = "SELECT source FROM early_statements WHERE source IS NOT NULL"
 
 
 @pytest.mark.parametrize("gone", [{"status": "deleted"}, {"status": "active", "minor": True}])
@@ -50,6 +51,9 @@ def _after_it_is_said_again(place: Stage, topic: str, gone: Json, *, read: bool)
         world.pipeline.settle()
     place.clock += HOUR
     place.database.transaction(deleting(place, **gone))
+    with place.database.connection() as connection:
+        if gone["status"] == "deleted":
+            assert connection.execute(_SOURCES).fetchall() == []
     world.pipeline.settle()
     place.clock += HOUR
     world.account("ann", contact="none", updated_at=place.clock.isoformat())
