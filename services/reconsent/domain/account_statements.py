@@ -73,6 +73,8 @@ class Statements:
         before = self._counted(said, at)
         if before is not None:
             at = min(at, before)
+            if said not in self.whole:
+                self.whole.pop(Statement(stated_at, said.state.bare), None)  # it had these details
         self.whole[said] = at
         if at < self.states.get(said.state, datetime.max.replace(tzinfo=UTC)):
             self.states[said.state] = at
@@ -90,8 +92,14 @@ class Statements:
         # Of others only the state is known: it is theirs unless it is that of a known one. What was
         # said before and is ahead of its time never counts later than before: it is another one.
         known = self.states.get(said.state)
-        is_of_another = any(other.state == said.state for other in self.whole)
+        is_of_another = any(
+            other.state == said.state and not self._may_lack_details(other) for other in self.whole
+        )
         return None if is_of_another or known is None or known < at else known
+
+    def _may_lack_details(self, one: Statement) -> bool:
+        """Tell whether a statement may have had details, which a deletion erased."""
+        return self.now.deleted_at is not None and one.profile == one.state.bare
 
     def _derived(self) -> Profile:
         """Derive the profile; it has no details where only the state is known."""

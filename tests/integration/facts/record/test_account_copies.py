@@ -86,6 +86,16 @@ def test_what_was_erased_does_not_come_back(
             assert read(shared, _KEPT, found) == []
 
 
+def test_a_copy_is_known_whose_details_a_deletion_erased(shared: Database) -> None:
+    """The deletion counted later at first than it does: the copies of both show its time."""
+    first = Statement(*profile(1), NOW + 30 * MINUTE, [NOW + 2 * MINUTE, NOW])
+    deleted = Statement("accounts", DELETED, NOW + 31 * MINUTE, [NOW + 3 * MINUTE, NOW + MINUTE])
+    copies = [*first.copies(), *deleted.copies()]
+    found = play(shared, [copies[0], copies[2], copies[3], copies[1]])
+    [(status, *_)] = read(shared, _PROFILE, found)
+    assert status == "deleted"
+
+
 @pytest.mark.parametrize("between", [profile(2), ("accounts", DELETED)], ids=["said", "deleted"])
 def test_what_is_stated_as_of_the_same_time_is_no_copy(
     shared: Database, between: tuple[str, dict[str, Any]]
