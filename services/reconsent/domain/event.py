@@ -163,7 +163,7 @@ class PolicyVersionEvent(PolicyVersion):
 DatedEvent = AccountEvent | CollectionEvent | ChoiceEvent | MailEvent
 Event = DatedEvent | PolicyVersion
 _LINE: Final = re.compile(r" at line 1 column (?=\d+\Z)")
-"""Where a parser found a mistake: a line of a file is its whole text."""
+"""A parser's position of a mistake: each line of a file is parsed alone, so it is line 1."""
 _TIMES: Final[Mapping[type[Event], str]] = {
     AccountEvent: "updated_at",
     CollectionEvent: "collected_at",

@@ -1,7 +1,7 @@
 """HTTP connections with limits: how many are open at once, and how long each may keep us waiting.
 
-Uvicorn limits neither. Whoever opens connections and says nothing would use up all descriptors of
-the process, those of the database included; here such connections give way to new ones.
+Uvicorn limits neither. A client that opens connections and sends nothing would use up the file
+descriptors of the process, also those for the database. Here, new connections replace idle ones.
 """
 
 from __future__ import annotations

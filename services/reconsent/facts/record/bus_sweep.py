@@ -196,7 +196,7 @@ def _remaining(
     minors = [forgotten.minors[name] for name in one.names & forgotten.minors.keys()]
     until = max(deleted + minors, default=None)
     if until and not is_readable(message):
-        # What came in afterwards is about an account that is there again, and may be mended.
+        # What came in after it may be about an account that came back, and may be retried.
         return None if message.timestamp <= until else message
     remaining: Message | None = message
     if deleted:

@@ -108,10 +108,7 @@ def as_they_count(
 def remember_early(
     connection: Connection, received: Sequence[Received], keyed_hash: Callable[[str], bytes]
 ) -> None:
-    """Remember events that are ahead of their time and were erased; others are not.
-
-    Not their sources: whoever is deleted is erased from these, too.
-    """
+    """Remember erased events that are ahead of their time, without their sources. RULES 28."""
     erased = [event._replace(source="") for event in received]
     statements = [
         _Statement(position, _digest(event, stated_at, keyed_hash), stated_at, event.came_in)
